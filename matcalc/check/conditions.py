@@ -1,0 +1,228 @@
+"""Whether a point is a fair one: every function within its domain, away from kinks, nothing near singular."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from matcalc.check.evaluate import Function, evaluate_all
+from matcalc.language.expression import Expression, walk
+from matcalc.language.sizes import Shape
+from matcalc.language.text_to_expression import parse_rule_text
+from matcalc.rule_files import Rule
+
+KINK_DISTANCE = 1e-2
+POLE_DISTANCE = 1e-3
+WORST_CONDITION = 1e3
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a point will not do, and the names of the variables and functions that could cure it."""
+
+    reason: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Strictness:
+    """How much is asked of a point; the second half of the tries asks less."""
+
+    largest: float = 1e6
+    allow_ties: bool = False
+
+
+def names_below(node: Expression) -> tuple[str, ...]:
+    """Return the variables and abstract functions that a node depends on."""
+    return tuple(part.name for part in walk(node) if part.op in ("symbol", "abstract", "abstract_derivative"))
+
+
+def find_trouble(
+    expression: Expression,
+    values: Mapping[str, Tensor],
+    sizes: Mapping[str, int],
+    functions: Mapping[str, Function],
+    strictness: Strictness = Strictness(),  # noqa: B008
+) -> tuple[Trouble | None, float]:
+    """Return the first condition that a node violates at a point, if any, and the largest magnitude of a node.
+
+    Raises EvaluationError where a node cannot be evaluated at all.
+    """
+    inspection = _Inspection(evaluate_all((expression,), values, sizes, functions), sizes, functions, strictness)
+    for node in inspection.values:
+        reason = inspection.inspect(node)
+        if reason is not None:
+            return Trouble(reason, names_below(node)), inspection.largest
+    return None, inspection.largest
+
+
+class _Inspection:
+    """The values of all nodes at one point, and the conditions on them."""
+
+    def __init__(
+        self,
+        values: dict[Expression, Tensor],
+        sizes: Mapping[str, int],
+        functions: Mapping[str, Function],
+        strictness: Strictness,
+    ) -> None:
+        self.values, self.sizes, self.functions, self.strictness = values, sizes, functions, strictness
+        self.largest = 1.0
+
+    def inspect(self, node: Expression) -> str | None:
+        """Return what is wrong with the node's value or its operands' values, or None."""
+        condition = _CONDITIONS.get(node.op)
+        reason = condition(self, node, [self.values[arg] for arg in node.args]) if condition else None
+        return reason or self._inspect_magnitude(node)
+
+    def _inspect_magnitude(self, node: Expression) -> str | None:
+        value = self.values[node]
+        if value.dtype == torch.bool or node.op in ("number", "size", "filled"):
+            return None
+        magnitude = float(value.abs().amax())
+        if not magnitude < self.strictness.largest:
+            return f"{_describe(node)} is not a finite number of moderate size"
+        self.largest = max(self.largest, magnitude)
+        return None
+
+    def _inspect_division(self, node: Expression, args: list[Tensor]) -> str | None:
+        return "a division by 0 or nearly 0" if _reaches_zero(args[1], POLE_DISTANCE) else None
+
+    def _inspect_power(self, node: Expression, args: list[Tensor]) -> str | None:
+        base, exponent = args
+        whole = exponent.numel() == 1 and not names_below(node.args[1]) and float(exponent) == round(float(exponent))
+        if whole:
+            pole = float(exponent) < 0 and _reaches_zero(base, POLE_DISTANCE)
+            return "a negative power of 0 or nearly 0" if pole else None
+        return None if bool((base > POLE_DISTANCE).all()) else "a power needs a positive base"
+
+    def _inspect_comparison(self, node: Expression, args: list[Tensor]) -> str | None:
+        near = _is_kink(args[0] - args[1], args, allow_ties=True)
+        return f"the two sides of {node.data[0]} are nearly equal" if near else None
+
+    def _inspect_call(self, node: Expression, args: list[Tensor]) -> str | None:
+        rule, axis, _ = node.data
+        shapes = tuple(arg.shape for arg in node.args)
+        return (
+            self._inspect_domain(rule, shapes, args)
+            or self._inspect_kinks(rule, shapes, args)
+            or _inspect_by_name(rule, axis, args)
+            or self._inspect_definition(rule, shapes, args, axis)
+        )
+
+    def _inspect_domain(self, rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor]) -> str | None:
+        if not rule.domain:
+            return None
+        values = self._evaluate_text(rule, rule.domain, shapes, args)
+        comparison = list(values)[-1]
+        left, right = (values[side] for side in comparison.args)
+        inside = left - right if comparison.data[0] in (">", ">=") else right - left
+        return None if bool((inside > POLE_DISTANCE).all()) else f"{rule.call} needs {rule.domain}"
+
+    def _inspect_kinks(self, rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor]) -> str | None:
+        if not rule.kinks or "det(" in rule.kinks:
+            return None
+        values = self._evaluate_text(rule, rule.kinks, shapes, args)
+        distance = values[list(values)[-1]]
+        near = _is_kink(distance, args, self.strictness.allow_ties)
+        return f"{rule.call} is too near {rule.kinks} = 0" if near else None
+
+    def _inspect_definition(
+        self, rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], axis: int | None
+    ) -> str | None:
+        """Look inside a function that states no conditions of its own."""
+        if not rule.define or rule.domain or rule.kinks or axis is not None:
+            return None
+        inner = _Inspection(self._evaluate_text(rule, rule.define, shapes, args), self.sizes, self.functions, self.strictness)
+        found = next((reason for reason in map(inner.inspect, inner.values) if reason), None)
+        return f"{rule.call}: {found}" if found else None
+
+    def _evaluate_text(
+        self, rule: Rule, text: str, shapes: tuple[Shape, ...], args: list[Tensor]
+    ) -> dict[Expression, Tensor]:
+        names = [parameter.name for parameter in rule.variables]
+        root = parse_rule_text(rule, text, shapes)
+        return evaluate_all((root,), dict(zip(names, args, strict=True)), self.sizes, self.functions)
+
+
+def _describe(node: Expression) -> str:
+    if node.op == "call":
+        return str(node.data[0].call)
+    return node.name if node.op in ("symbol", "abstract", "abstract_derivative") else f"a value of {node.op}"
+
+
+def _reaches_zero(value: Tensor, distance: float) -> bool:
+    return not bool((value.abs() > distance).all())
+
+
+def _is_kink(distance: Tensor, args: list[Tensor], allow_ties: bool) -> bool:
+    """Whether an entry is nearer to 0 than a hundredth of the values at hand; exact 0 comes from structure, not chance."""
+    scale = min(1.0, max((float(arg.abs().amax()) for arg in args), default=1.0))
+    near = distance.abs() < KINK_DISTANCE * max(scale, 1e-6)
+    if allow_ties:
+        near = near & (distance != 0)
+    return bool(near.any())
+
+
+# --- conditions that a text cannot say ------------------------------------------------------------
+
+
+def _inspect_by_name(rule: Rule, axis: int | None, args: list[Tensor]) -> str | None:
+    if "det(" in rule.kinks + rule.domain and not _is_well_conditioned(args[0]):
+        return f"{rule.call} is nearly singular"
+    inspect = _BY_NAME.get(rule.name)
+    if inspect is None or inspect(args[0], axis):
+        return None
+    return f"{rule.call} is too near a point where it has no derivative"
+
+
+def _is_well_conditioned(x: Tensor) -> bool:
+    return bool(torch.linalg.cond(x) < WORST_CONDITION)
+
+
+def _has_unique_largest(x: Tensor, axis: int | None) -> bool:
+    entries = x.reshape(1, -1) if axis is None else x.movedim(axis, -1)
+    if entries.shape[-1] < 2:
+        return True
+    first, second = entries.topk(2, dim=-1).values.unbind(-1)
+    return bool((first - second > KINK_DISTANCE * entries.abs().amax()).all())
+
+
+def _has_full_rank(x: Tensor, axis: int | None) -> bool:
+    singular = torch.linalg.svdvals(x)
+    return bool(singular[-1] > KINK_DISTANCE * singular[0])
+
+
+def _has_distinct_singular_values(x: Tensor, axis: int | None) -> bool:
+    singular = torch.linalg.svdvals(x)
+    gaps = singular[:-1] - singular[1:]
+    return bool((gaps > KINK_DISTANCE * singular[0]).all()) and _has_full_rank(x, axis)
+
+
+def _has_square_root(x: Tensor, axis: int | None) -> bool:
+    """Whether no eigenvalue is near the negative axis, where the principal root has no derivative."""
+    angles = torch.linalg.eigvals(x).angle().abs()
+    return bool((angles < 2.8).all()) and _is_well_conditioned(x)
+
+
+_BY_NAME: dict[str, Callable[[Tensor, int | None], bool]] = {
+    "max": _has_unique_largest,
+    "min": lambda x, axis: _has_unique_largest(-x, axis),
+    "pinv": _has_full_rank,
+    "norm_nuc": _has_distinct_singular_values,
+    "polar": _has_distinct_singular_values,
+    "norm_spectral": _has_distinct_singular_values,
+    "leading_outer": _has_distinct_singular_values,
+    "sqrtm": _has_square_root,
+    "sqrtm_jacobian": _has_square_root,
+}
+
+_CONDITIONS: dict[str, Callable[[_Inspection, Expression, list[Tensor]], str | None]] = {
+    "divide": _Inspection._inspect_division,
+    "power": _Inspection._inspect_power,
+    "compare": _Inspection._inspect_comparison,
+    "call": _Inspection._inspect_call,
+}

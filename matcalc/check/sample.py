@@ -1,0 +1,268 @@
+"""Points at which a formula is tried: random and generic, from the domains that the expression needs."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from matcalc.check.conditions import Strictness, Trouble, find_trouble
+from matcalc.errors import EvaluationError
+from matcalc.language.expression import Expression, walk
+from matcalc.language.sizes import Shape
+
+PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
+COMFORTABLE_ENTRIES = 20_000
+TRIES = 80
+
+
+@dataclass(frozen=True)
+class Point:
+    """Values of the variables as held tensors, numbers for the sizes, stand-ins for the abstract functions."""
+
+    values: dict[str, Tensor]
+    sizes: dict[str, int]
+    functions: dict[str, SmoothFunction]
+    domains: dict[str, str]
+    largest: float
+
+
+@dataclass(frozen=True)
+class NoPoint:
+    """No point was found, and why."""
+
+    reason: str
+
+
+# --- sizes ----------------------------------------------------------------------------------------
+
+
+def collect_letters(roots: Iterable[Expression]) -> list[str]:
+    """Return the letters of all sizes below the roots, in the order of their appearance."""
+    letters: dict[str, None] = {}
+    for node in walk(*roots):
+        for size in (*node.shape, *(node.data if node.op == "size" else ())):
+            letters.update(dict.fromkeys(size.letters))
+    return list(letters)
+
+
+def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0, shape: Shape = ()) -> dict[str, int]:
+    """Return distinct primes for the letters, the smallest for those in the derivative's own shape.
+
+    Each trial turns the primes by one place, so that no letter has the same number at every trial.  Where the
+    derivative would have more than about 20,000 entries, small primes are used twice.
+
+    >>> sorted(choose_sizes(["m", "n", "p"], seed=0).values())
+    [2, 3, 5]
+    """
+    inside = list(dict.fromkeys(letter for size in shape for letter in size.letters if letter in letters))
+    outside = [letter for letter in letters if letter not in inside]
+    for primes in (PRIMES, (2, 3, 5), (2, 3), (2,)):
+        sizes = _deal(inside, primes, 0, seed, trial, attempt)
+        sizes |= _deal(outside, primes, len(inside), seed, trial, attempt)
+        if math.prod(size.value(sizes) for size in shape) <= COMFORTABLE_ENTRIES:
+            break
+    return sizes
+
+
+def _deal(letters: list[str], primes: tuple[int, ...], first: int, seed: int, trial: int, attempt: int) -> dict[str, int]:
+    """Give each letter a prime: those from place `first` on, shuffled by the seed and turned by the trial."""
+    spare = 0 if first else max(0, 3 - len(letters))
+    hand = [primes[place % len(primes)] for place in range(first, first + len(letters) + spare)]
+    random.Random(f"{seed}/{attempt}/{first}").shuffle(hand)
+    return {letter: hand[(place + trial) % len(hand)] for place, letter in enumerate(letters)}
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+class SmoothFunction:
+    """A random smooth function in the place of an abstract one: shift + C @ sin(W @ x + b), x of any shape.
+
+    All its derivatives are generic; with `positive` all its values are.
+    """
+
+    def __init__(self, shape: tuple[int, ...], seed: int, positive: bool, dtype: torch.dtype, device: str) -> None:
+        self.shape, self.seed, self.positive, self.dtype, self.device = shape, seed, positive, dtype, device
+        self._weights: dict[tuple[int, ...], tuple[Tensor, Tensor, Tensor]] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        inner, phases, outer = self._weights.get(tuple(x.shape)) or self._draw(tuple(x.shape))
+        waves = outer @ torch.sin(inner @ x.reshape(-1) + phases)
+        return (waves + 2.5 * self.positive).reshape(self.shape)
+
+    def _draw(self, shape: tuple[int, ...], features: int = 6) -> tuple[Tensor, Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(self.seed)
+        entries = max(1, math.prod(shape))
+        inner = torch.randn(features, entries, generator=generator, dtype=torch.float64) / math.sqrt(entries)
+        phases = torch.rand(features, generator=generator, dtype=torch.float64) * 6
+        outer = torch.rand(math.prod(self.shape), features, generator=generator, dtype=torch.float64) - 0.5
+        to = {"dtype": self.dtype, "device": self.device}
+        self._weights[shape] = (inner.to(**to), phases.to(**to), (outer * 4 / math.sqrt(features)).to(**to))  # type: ignore[call-overload]
+        return self._weights[shape]
+
+
+def _signed(u: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.where(torch.rand(u.shape, generator=generator, dtype=u.dtype) < 0.5, -u, u)
+
+
+_ENTRIES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
+    "real": lambda u, g: _signed(0.2 + 1.4 * u, g),
+    "nonzero": lambda u, g: _signed(0.2 + 1.4 * u, g),
+    "positive": lambda u, g: 0.3 + 1.5 * u,
+    "unit-interval": lambda u, g: 0.1 + 0.8 * u,
+    "sign": lambda u, g: _signed(torch.ones_like(u), g),
+    "simplex": lambda u, g: (0.2 + u) / (0.2 + u).sum(dim=0, keepdim=True),
+    "small": lambda u, g: _signed(0.02 + 0.2 * u, g),
+    "negative": lambda u, g: -0.3 - 1.5 * u,
+    "large": lambda u, g: 2 + 2 * u,
+    "dominant": lambda u, g: _dominate(_signed(0.2 + 1.4 * u, g)),
+}
+
+
+def _dominate(x: Tensor) -> Tensor:
+    """Add to the diagonal until every eigenvalue has a positive real part."""
+    return x + (0.6 + float(torch.linalg.matrix_norm(x, 2))) * torch.eye(x.shape[0], dtype=x.dtype)
+
+
+def _make_invertible(x: Tensor) -> Tensor:
+    """Return a matrix that is not symmetric, well conditioned, with a positive determinant."""
+    left, singular, right = torch.linalg.svd(x)
+    x = left @ torch.diag(singular + 0.3 * singular[0]) @ right
+    if float(torch.linalg.det(x)) < 0:
+        x[0] = -x[0]
+    return x
+
+
+_STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
+    "invertible": _make_invertible,
+    "symmetric": lambda x: (x + x.mT) / 2,
+    "skew": lambda x: (x - x.mT) / 2,
+    "diagonal": lambda x: torch.diag(torch.diag(x)),
+    "orthogonal": lambda x: torch.linalg.qr(x).Q,
+    "posdef": lambda x: x @ x.mT / x.shape[0] + 0.5 * torch.eye(x.shape[0], dtype=x.dtype),
+}
+
+
+def list_domains(symbol: Expression) -> list[str]:
+    """Return the domains that a variable may be drawn from, the least special first; assumptions fix the first word."""
+    assumptions: frozenset[str] = symbol.data[1]
+    structure = "".join(f" {name}" for name in _STRUCTURES if name in assumptions)
+    for fixed in ("sign", "simplex", "unit-interval"):
+        if fixed in assumptions:
+            return [fixed + structure]
+    if "positive" in assumptions:
+        kinds = ["positive", "unit-interval", "large"]
+    else:
+        kinds = ["nonzero" if "nonzero" in assumptions else "real", "positive", "unit-interval", "small", "negative", "large"]
+        square = len(symbol.shape) == 2 and symbol.shape[0] == symbol.shape[1] and not symbol.is_scalar
+        kinds[1:1] = ["dominant"] if square and not structure else []
+    return [kind + structure for kind in kinds]
+
+
+def draw(shape: tuple[int, ...], domain: str, generator: torch.Generator) -> Tensor:
+    """Return random float64 entries from a domain such as "real", "positive" or "real symmetric"."""
+    kind, *structures = domain.split()
+    value = _ENTRIES[kind](torch.rand(shape, generator=generator, dtype=torch.float64), generator)
+    for structure in structures:
+        value = _STRUCTURES[structure](value)
+    return value
+
+
+# --- search ---------------------------------------------------------------------------------------
+
+
+class PointSearch:
+    """Draws points until one meets the conditions, trying other domains for the names that are in trouble."""
+
+    def __init__(
+        self,
+        expression: Expression,
+        extra: tuple[Expression, ...] = (),
+        *,
+        seed: int = 0,
+        shape: Shape = (),
+        dtype: torch.dtype = torch.float64,
+        device: str = "cpu",
+        tries: int = TRIES,
+    ) -> None:
+        """`expression` sets the conditions; `extra` (the claim, wrt) adds names; `shape` is the derivative's."""
+        self.expression, self.extra, self.shape = expression, extra, shape
+        self.seed, self.dtype, self.device = seed, dtype, device
+        self.tries_left = self.tries = tries
+        self.letters = collect_letters((expression, *extra))
+        nodes = list(walk(expression, *extra))
+        self.variables = {node.name: node for node in nodes if node.op == "symbol"}
+        self.abstract = {node.name: _shape_of_function(node) for node in nodes if node.op.startswith("abstract")}
+        self.domains = {name: list_domains(node) for name, node in self.variables.items()}
+        self.domains |= {name: ["real", "positive"] for name in self.abstract}
+        self.chosen = dict.fromkeys(self.domains, 0)
+        self.random = random.Random(f"search {seed}")
+        self.reason = "no tries were left"
+
+    def find(self, trial: int) -> Point | NoPoint:
+        """Return a point that meets every condition, or the last reason why none did."""
+        while self.tries_left > 0:
+            self.tries_left -= 1
+            point = self._draw(trial)
+            trouble = self._inspect(point)
+            if isinstance(trouble, Point):
+                return trouble
+            self.reject(trouble)
+        return NoPoint(self.reason)
+
+    def reject(self, trouble: Trouble) -> None:
+        """Note why a point did not do and choose other domains for the names in trouble.
+
+        The first time all go one step on; later a coin decides between another draw, one domain for all
+        names, and a random domain for one of them.
+        """
+        self.reason = trouble.reason
+        names = [name for name in dict.fromkeys(trouble.names) if len(self.domains.get(name, ())) > 1]
+        failures = self.tries - self.tries_left
+        chance = self.random.random() if failures > 1 else 0.5
+        if not names or chance < 0.3:
+            return
+        for name in names if chance < 0.65 else [self.random.choice(names)]:
+            step = failures if chance < 0.65 else self.random.randrange(len(self.domains[name]))
+            self.chosen[name] = step % len(self.domains[name])
+
+    def _draw(self, trial: int) -> Point:
+        attempt = self.tries - self.tries_left - 1
+        sizes = choose_sizes(self.letters, self.seed, trial, max(0, attempt - trial), self.shape)
+        generator = torch.Generator().manual_seed(hash((self.seed, trial, attempt)) % 2**62)
+        domains = {name: options[self.chosen[name]] for name, options in self.domains.items()}
+        values = {
+            name: draw(_measure(node.shape, sizes), domains[name], generator).to(self.device, self.dtype)
+            for name, node in self.variables.items()
+        }
+        functions = {
+            name: SmoothFunction(
+                _measure(shape, sizes), self.seed + 7919 * attempt + place, domains[name] == "positive", self.dtype, self.device
+            )
+            for place, (name, shape) in enumerate(self.abstract.items())
+        }
+        return Point(values, sizes, functions, domains, 1.0)
+
+    def _inspect(self, point: Point) -> Point | Trouble:
+        """Return the point with its magnitude where it will do, else what is wrong with it."""
+        late = self.tries_left < self.tries // 2
+        strictness = Strictness(1e9 if late else 1e6, allow_ties=late)
+        try:
+            with torch.no_grad():
+                trouble, largest = find_trouble(self.expression, point.values, point.sizes, point.functions, strictness)
+        except EvaluationError as error:
+            return Trouble(error.reason, tuple(self.domains))
+        return trouble or Point(point.values, point.sizes, point.functions, point.domains, largest)
+
+
+def _shape_of_function(node: Expression) -> Shape:
+    return node.dropped_shape if node.op == "abstract" else tuple(size for size in node.data[2] if not size.is_unit)
+
+
+def _measure(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(size.value(sizes) for size in shape)

@@ -1,0 +1,183 @@
+"""What the language's functions are, in torch: a table for those that torch lacks or words differently.
+
+Three manners of calling: ENTRYWISE functions get arrays as held (columns (n, 1)) and broadcast them;
+ALONG functions get one held array and the axes they run along, which they keep with one entry; PLAIN
+functions get arrays without unit axes.  All can be differentiated again by torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from matcalc.errors import EvaluationError
+
+Axes = tuple[int, ...]
+
+
+def select(condition: Tensor, chosen: Tensor, otherwise: Tensor) -> Tensor:
+    """Return chosen where the condition holds, otherwise elsewhere; a number other than 0 holds."""
+    return torch.where(condition if condition.dtype == torch.bool else condition != 0, chosen, otherwise)
+
+
+def multiply_all(x: Tensor, axes: Axes) -> Tensor:
+    """Return the product of the entries along the axes, one axis after the other."""
+    for axis in axes:
+        x = torch.prod(x, dim=axis, keepdim=True)
+    return x
+
+
+def normalize_layer(x: Tensor, axes: Axes) -> Tensor:
+    """Return (x - mean)/sqrt(variance + 1e-5) with the population variance."""
+    variance, mean = torch.var_mean(x, dim=axes, correction=0, keepdim=True)
+    return (x - mean) / torch.sqrt(variance + 1e-5)
+
+
+def softmax(x: Tensor, axes: Axes) -> Tensor:
+    """Return exp(x)/sum(exp(x)), of all entries along the axes together."""
+    return torch.exp(log_softmax(x, axes))
+
+
+def log_softmax(x: Tensor, axes: Axes) -> Tensor:
+    """Return x - log(sum(exp(x)))."""
+    return x - torch.logsumexp(x, dim=axes, keepdim=True)
+
+
+def accumulate(x: Tensor, axes: Axes) -> Tensor:
+    """Return running sums along the one axis given, or along a vector's only long axis."""
+    longest = max(axes, key=lambda axis: x.shape[axis])
+    return torch.cumsum(x, dim=longest)
+
+
+def p_norm(x: Tensor, p: Tensor) -> Tensor:
+    """Return (|x1|**p + ... + |xn|**p)**(1/p)."""
+    return torch.sum(torch.abs(x) ** p) ** (1 / p)
+
+
+def stack_columns(x: Tensor) -> Tensor:
+    """Return vec(X): the columns of X (m, n) one under the other, entry (i, j) at j*m + i."""
+    return x.mT.reshape(-1) if x.ndim == 2 else x.reshape(-1)
+
+
+def take_power(x: Tensor, exponent: Tensor) -> Tensor:
+    """Return the matrix X multiplied with itself, or its inverse, exponent times."""
+    return torch.linalg.matrix_power(x, round(exponent.item()))
+
+
+def square_root(x: Tensor) -> Tensor:
+    """Return the principal square root of X by the Denman-Beavers iteration.
+
+    Two steps more than the values need, so that derivatives have converged as well.
+    """
+    root, inverse_root = x, torch.eye(x.shape[0], dtype=x.dtype, device=x.device)
+    steps_left = 40
+    while steps_left:
+        following = (root + torch.linalg.inv(inverse_root)) / 2
+        inverse_root = (inverse_root + torch.linalg.inv(root)) / 2
+        change = (following - root).abs().max() / following.abs().max()
+        root, steps_left = following, steps_left - 1
+        if steps_left > 2 and change < 1e-8:
+            steps_left = 2
+    return root
+
+
+def differentiate_square_root(x: Tensor) -> Tensor:
+    """Return [i,j,a,b] = d sqrtm(X)[i,j]/dX[a,b], from S @ dS + dS @ S = dX."""
+    size = x.shape[0]
+    root, eye = square_root(x), torch.eye(size, dtype=x.dtype, device=x.device)
+    both_sides = torch.kron(root, eye) + torch.kron(eye, root.mT.contiguous())
+    return torch.linalg.inv(both_sides).reshape(size, size, size, size)
+
+
+def differentiate_exponential(x: Tensor) -> Tensor:
+    """Return [i,j,a,b] = d expm(X)[i,j]/dX[a,b], the corner of expm([[X, E], [0, X]]) for each unit matrix E."""
+    size = x.shape[0]
+    units = torch.eye(size * size, dtype=x.dtype, device=x.device).reshape(-1, size, size)
+    copies = x.expand(size * size, size, size)
+    blocks = torch.cat([torch.cat([copies, units], 2), torch.cat([torch.zeros_like(units), copies], 2)], 1)
+    corners = torch.linalg.matrix_exp(blocks)[:, :size, size:]
+    return corners.reshape(size, size, size, size).permute(2, 3, 0, 1)
+
+
+def polar_factor(x: Tensor) -> Tensor:
+    """Return U @ V.T of the thin singular value decomposition U @ diag(s) @ V.T."""
+    left, _, right = torch.linalg.svd(x, full_matrices=False)
+    return left @ right
+
+
+def leading_outer(x: Tensor) -> Tensor:
+    """Return u1 @ v1.T, of the singular vectors of the largest singular value."""
+    left, _, right = torch.linalg.svd(x, full_matrices=False)
+    return torch.outer(left[:, 0], right[0])
+
+
+def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
+    """Return -sum(y*log_softmax(z))."""
+    return -torch.sum(y * torch.log_softmax(z, dim=0))
+
+
+ENTRYWISE: dict[str, Callable[..., Tensor]] = {
+    "where": select,
+    "clip": torch.clamp,
+    "leaky_relu_slope": lambda x, slope: torch.where(x > 0, x, slope * x),
+}
+
+ALONG: dict[str, Callable[[Tensor, Axes], Tensor]] = {
+    "sum": lambda x, axes: torch.sum(x, dim=axes, keepdim=True),
+    "mean": lambda x, axes: torch.mean(x, dim=axes, keepdim=True),
+    "var": lambda x, axes: torch.var(x, dim=axes, correction=0, keepdim=True),
+    "prod": multiply_all,
+    "max": lambda x, axes: torch.amax(x, dim=axes, keepdim=True),
+    "min": lambda x, axes: torch.amin(x, dim=axes, keepdim=True),
+    "logsumexp": lambda x, axes: torch.logsumexp(x, dim=axes, keepdim=True),
+    "cumsum": accumulate,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "layer_norm": normalize_layer,
+}
+
+PLAIN: dict[str, Callable[..., Tensor]] = {
+    "size": lambda x: torch.tensor(float(x.numel()), dtype=x.dtype, device=x.device),
+    "norm": torch.linalg.vector_norm,
+    "norm_1": lambda x: torch.sum(torch.abs(x)),
+    "norm_2": torch.linalg.vector_norm,
+    "norm_fro": torch.linalg.vector_norm,
+    "norm_p": p_norm,
+    "norm_nuc": lambda x: torch.sum(torch.linalg.svdvals(x)),
+    "norm_spectral": lambda x: torch.linalg.svdvals(x)[0],
+    "matrix_power": take_power,
+    "sqrtm": square_root,
+    "sqrtm_jacobian": differentiate_square_root,
+    "expm_jacobian": differentiate_exponential,
+    "polar": polar_factor,
+    "leading_outer": leading_outer,
+    "vec": stack_columns,
+    "vec_of_vector": stack_columns,
+    "cross_entropy": cross_entropy,
+}
+
+_MODULES = ("torch.linalg", "torch.special", "torch.nn.functional", "torch")
+
+
+@lru_cache(maxsize=1024)
+def resolve(path: str) -> Callable[..., Any]:
+    """Return the torch function of a dotted path such as torch.linalg.det.
+
+    Only functions on tensors are found, so that a rules file cannot reach torch.load and its kin;
+    raises EvaluationError for any other path.
+    """
+    module, _, name = path.rpartition(".")
+    found = None
+    if module in _MODULES and not name.startswith("_") and (module != "torch" or hasattr(Tensor, name)):
+        found = getattr(importlib.import_module(module), name, None)
+    if not callable(found) or isinstance(found, type):
+        raise EvaluationError(
+            f"{path!r} is no function on tensors", advice="name one of torch, torch.linalg, torch.special "
+            "or torch.nn.functional, such as torch.linalg.det"
+        )  # fmt: skip
+    return found  # type: ignore[no-any-return]

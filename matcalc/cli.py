@@ -1,0 +1,269 @@
+"""The command line: answers to stdout, diagnostics to stderr, and an exit code that a script can trust.
+
+Nothing heavy is imported at the top: `matcalc --help` and a syntax error answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from matcalc.cli_output import EXIT_CODES, JSON_VERSION, paint, print_json
+from matcalc.cli_rules import check_rules, list_rules, show_rules
+from matcalc.errors import DeclarationError, MatcalcError
+
+if TYPE_CHECKING:
+    from matcalc.check.verdict import CheckReport
+    from matcalc.derivation import Derivative
+    from matcalc.rule_files import RuleBook
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+LONGEST_INPUT = 1_000_000  # characters read from a pipe; the language refuses far less, with a better sentence
+
+
+class UsageError(MatcalcError):
+    """The command was called with arguments it does not have."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done or agrees, 1 differs, 2 bad input, 3 could not check."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _survive_narrow_encodings()
+    try:
+        options = _build_parser().parse_args(_keep_minus_expressions(given))
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except MatcalcError as error:
+        return _refuse(error, as_json="--json" in given)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _leave_closed_pipe()
+    except Exception as error:
+        return _report_bug(error, as_json="--json" in given)
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises instead of exiting, so that --json reports a misspelled option as well."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(add_help=False, allow_abbrev=False, **options)
+        self.add_argument("--help", action="help", help="show this text and exit (also -h)")
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, advice=f"{self.prog} --help")
+
+
+def _keep_minus_expressions(arguments: list[str]) -> list[str]:
+    """Shield "-x" with a space, so that it is read as an expression; matcalc has no options of one dash."""
+    asked = ["--help" if argument == "-h" else argument for argument in arguments]
+    return [f" {argument}" if re.match(r"-[^-]", argument) else argument for argument in asked]
+
+
+def _build_parser() -> _Parser:
+    parser = _Parser(
+        prog="matcalc",
+        description="Derives matrix derivatives in the layout you ask for and proves each one against torch.",
+        epilog="exit codes: 0 done or agrees, 1 differs, 2 bad input, 3 could not check",
+    )
+    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_derive(commands)
+    _add_rules(commands)
+    return parser
+
+
+class _PrintVersion(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("matcalc-checker")
+        except PackageNotFoundError:
+            found = "(a checkout that is not installed)"
+        print(f"matcalc {found}")
+        parser.exit()
+
+
+def _add_derive(commands: Any) -> None:
+    parser = commands.add_parser("derive", help="derive an expression and prove the answer", prog="matcalc derive")
+    add = parser.add_argument
+    add("expression", metavar="EXPR", type=str.strip, help='such as "A@x"; - reads it from standard input')
+    add("--wrt", metavar="NAME", type=str.strip, help="the variable: x, else X, else the only one")
+    add("--layout", default="numerator", metavar="LAYOUT", help="numerator (default), denominator, mixed, torch or vec")
+    add("--order", type=_whole_number, default=1, metavar="N", help="how often to derive (default 1)")
+    add("--vars", action="append", default=[], metavar="DECL", help='shapes: "A: m,n; x: n; c: scalar"')
+    add("--assume", action="append", default=[], metavar="DECL", help='what is known: "A: symmetric; x: positive"')
+    add("--rules", action="append", default=[], metavar="FILE", help="your own rules, verified first; may be repeated")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
+    shown.add_argument("--latex", action="store_true", help="the derivative as LaTeX")
+    add("--no-check", action="store_true", help="skip the proof against torch")
+    _add_proof_options(parser)
+    add("--device", type=_device, default="cpu", metavar="DEVICE", help="cpu (default), cuda or cuda:N")
+    parser.set_defaults(run=_derive)
+
+
+def _add_proof_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trials", type=_whole_number, default=3, metavar="N", help="points of the proof (default 3)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the points (default 0)")
+
+
+def _add_rules(commands: Any) -> None:
+    parser = commands.add_parser("rules", help="list, show or prove the rules", prog="matcalc rules")
+    parser.set_defaults(run=list_rules)
+    _add_rule_options(parser)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    show = actions.add_parser("show", help="one rule in full", prog="matcalc rules show")
+    show.add_argument("name", metavar="NAME", type=str.strip)
+    show.set_defaults(run=show_rules)
+    check = actions.add_parser("check", help="prove the shipped rules, or those of --rules", prog="matcalc rules check")
+    check.set_defaults(run=check_rules)
+    _add_proof_options(check)
+    for action in (show, check):
+        _add_rule_options(action, default=argparse.SUPPRESS)
+
+
+def _add_rule_options(parser: argparse.ArgumentParser, default: Any = None) -> None:
+    """Add the options that stand before or after the action; a suppressed default keeps what stood before."""
+    parser.add_argument("--rules", action="append", default=default, metavar="FILE", help="your own rules as well")
+    parser.add_argument(
+        "--json", action="store_true", default=default or False, help=f"one JSON object, version {JSON_VERSION}"
+    )
+
+
+def _whole_number(text: str) -> int:
+    if not re.fullmatch(r"\s*[0-9]{1,6}\s*", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a whole number from 1 to 999999")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not re.fullmatch(r"\s*[0-9]{1,18}\s*", text):
+        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not cpu, cuda or cuda:N")
+    return text
+
+
+# --- derive ---------------------------------------------------------------------------------------
+
+
+def _derive(options: argparse.Namespace) -> int:
+    derivative = _derive_expression(options)
+    if options.json:
+        return _answer_json(derivative, options)
+    print(derivative.latex() if options.latex else derivative.report(), flush=True)
+    if options.no_check:
+        return 0
+    report = _check(derivative, options)
+    line = f"check   {report.message}"
+    print(f"% {line}" if options.latex else f"\n{paint(line, report.verdict, sys.stdout)}")
+    return EXIT_CODES[report.verdict]
+
+
+def _derive_expression(options: argparse.Namespace) -> Derivative:
+    from matcalc.derivation import derive
+    from matcalc.language.text_to_expression import read_declarations
+
+    return derive(
+        _read_expression(options.expression),
+        options.wrt,
+        layout=options.layout,
+        shapes=read_declarations("; ".join(options.vars)) if options.vars else None,
+        assume=_read_assumptions("; ".join(options.assume)),
+        order=options.order,
+        rules=_extend_book(options.rules),
+    )
+
+
+def _read_expression(text: str) -> str:
+    if text != "-":
+        return text
+    try:
+        return sys.stdin.read(LONGEST_INPUT).strip()
+    except UnicodeDecodeError:
+        raise UsageError("standard input is not text in UTF-8") from None
+
+
+def _read_assumptions(text: str) -> dict[str, str] | None:
+    """Return {"A": "symmetric", "x": "positive"} of "A: symmetric; x: positive"."""
+    read: dict[str, str] = {}
+    for part in filter(None, map(str.strip, text.split(";"))):
+        name, colon, words = map(str.strip, part.partition(":"))
+        if not (name and colon and words):
+            raise DeclarationError(f"cannot read the assumption {part[:80]!r}", advice='--assume "A: symmetric"')
+        read[name] = f"{read[name]}, {words}" if name in read else words
+    return read or None
+
+
+def _extend_book(paths: list[str] | None) -> RuleBook | None:
+    """Return the shipped rules and those of the files, each verified; None stands for the shipped ones."""
+    if not paths:
+        return None
+    from matcalc.derivation import verified_rules
+
+    return verified_rules(paths)
+
+
+def _answer_json(derivative: Derivative, options: argparse.Namespace) -> int:
+    report = None if options.no_check else _check(derivative, options)
+    print_json({"derivative": derivative.to_dict(), "check": report.to_dict() if report else None})
+    return EXIT_CODES[report.verdict] if report else 0
+
+
+def _check(derivative: Derivative, options: argparse.Namespace) -> CheckReport:
+    return derivative.check(trials=options.trials, seed=options.seed, device=options.device)
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def _refuse(error: MatcalcError, as_json: bool) -> int:
+    """Print what is wrong with the input."""
+    print(paint("error:", "error", sys.stderr), error, file=sys.stderr)
+    if as_json:
+        fields = {"reason": error.reason, "span": error.span, "shapes": dict(error.shapes), "advice": error.advice}
+        print_json({"error": {"kind": type(error).__name__, "message": str(error), **fields}})
+    return BAD_INPUT
+
+
+def _report_bug(error: Exception, as_json: bool) -> int:
+    """Print one line about an error of our own, or its whole traceback where MATCALC_DEBUG is set."""
+    if os.environ.get("MATCALC_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    message = f"internal error: {said}; please report it with the command that you typed"
+    return _refuse(MatcalcError(message), as_json)
+
+
+def _leave_closed_pipe() -> int:
+    """Point stdout at nothing, or Python would complain once more at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return PIPE_CLOSED
+
+
+def _survive_narrow_encodings() -> None:
+    """Let a terminal that cannot show a character show its number instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

@@ -1,0 +1,121 @@
+"""Small builders of expressions: transposes pushed inwards, chains, quotients, and the length of what is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import reduce
+
+from matcalc.language import expression as ex
+from matcalc.language.expression import Expression
+
+_LENGTHS: dict[str, int] = {"symbol": 2, "constant": 2, "transpose": 2, "compare": 2, "einsum": 4}
+
+
+class Lengths:
+    """The number of nodes of Python's syntax tree of the printed text, memoised over shared nodes."""
+
+    def __init__(self) -> None:
+        self.known: dict[Expression, int] = {}
+
+    def __call__(self, root: Expression) -> int:
+        found = self.known.get(root)
+        if found is None:
+            for node in ex.walk(root):
+                if node not in self.known:
+                    self.known[node] = self._own(node) + sum([self.known[arg] for arg in node.args])
+            found = self.known[root]
+        return found
+
+    @staticmethod
+    def _own(node: Expression) -> int:
+        if node.op == "number":
+            value = node.data[0]
+            return (1 if value.denominator == 1 or _is_decimal(value) else 4) + (2 if value < 0 else 0)
+        if node.op == "size":
+            return max(2, 4 * len(node.data[0].letters) - 2)
+        if node.op == "filled":
+            return 3 + sum(max(1, 4 * len(size.letters) - 2) for size in node.data[1])
+        if node.op == "call":
+            literals = len(node.data[0].parameters) - len(node.args)
+            return 3 + literals + (2 if node.data[1] is not None else 0) + (2 if node.data[2] else 0)
+        return _LENGTHS.get(node.op, 2 if node.op in _BINARY else 3)
+
+
+_BINARY = {"add", "subtract", "multiply", "divide", "power", "matmul", "negate"}
+
+
+def _is_decimal(value: Fraction) -> bool:
+    """Whether the number is written with a decimal point: 0.01, but 1/2 and 1/3."""
+    denominator = value.denominator
+    if denominator % 5:
+        return False
+    while denominator % 5 == 0:
+        denominator //= 5
+    while denominator % 2 == 0:
+        denominator //= 2
+    return denominator == 1
+
+
+def number(value: Fraction) -> Expression:
+    """A number as an expression: p, p/q, or a decimal; a negative one under a minus sign."""
+    if value < 0:
+        return ex.negate(number(-value))
+    if value.denominator == 1 or _is_decimal(value):
+        return ex.number(value)
+    return ex.divide(ex.number(value.numerator), ex.number(value.denominator))
+
+
+def transposed(node: Expression) -> Expression:
+    """node.T with the obvious cases resolved: (A.T).T is A, a diagonal or identity matrix is its own transpose."""
+    if node.op == "transpose":
+        return node.args[0]
+    if node.is_scalar:
+        return node
+    if node.op == "filled":
+        name, sizes = node.data
+        if name == "eye":
+            return node
+        if len(sizes) == 2 and name in {"ones", "zeros"}:
+            return ex.filled(name, sizes[1], sizes[0])
+    if node.op == "call" and node.data[0].name == "diag_of_vector":
+        return node
+    return ex.transpose(node)
+
+
+def product_of(factors: Sequence[Expression]) -> Expression:
+    """factors[0] * factors[1] * ..."""
+    return reduce(ex.multiply, factors)
+
+
+def chain(items: Sequence[Expression]) -> Expression:
+    """items[0] @ items[1] @ ..."""
+    return reduce(ex.matmul, items)
+
+
+def quotient(coefficient: Fraction, above: Sequence[Expression], items: Sequence[Expression], below: Sequence[Expression]) -> Expression:
+    """coefficient * above * items[0] @ items[1] ... / below, for a positive coefficient."""
+    decimal = _is_decimal(coefficient)
+    numerator = coefficient if decimal else Fraction(coefficient.numerator)
+    denominator = 1 if decimal else coefficient.denominator
+    prefix = [number(numerator)] if numerator != 1 else []
+    prefix += above
+    if items:
+        prefix.append(items[0])
+    whole = product_of(prefix) if prefix else ex.number(1)
+    whole = reduce(ex.matmul, items[1:], whole)
+    divisors = ([ex.number(denominator)] if denominator != 1 else []) + list(below)
+    return ex.divide(whole, product_of(divisors)) if divisors else whole
+
+
+def flatten(node: Expression) -> list[Expression]:
+    """The factors of a chain of matrix products; a plain node is a chain of one."""
+    items: list[Expression] = []
+    stack = [node]
+    while stack:
+        top = stack.pop()
+        if top.op == "matmul":
+            stack += [top.args[1], top.args[0]]
+        else:
+            items.append(top)
+    return items

@@ -1,0 +1,349 @@
+"""Products of tensors in canonical form: deltas removed, powers collected, indices numbered.
+
+Two products are the same node if their index graphs are isomorphic with the axes held fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from matcalc.language.sizes import Size
+
+if TYPE_CHECKING:
+    from matcalc.engine.index_form import Graph, Node, Part
+
+
+class Contraction:
+    """One product on its way to canonical form.
+
+    Each pass of `reduce` removes a factor or joins two indices, so the loop ends.
+    """
+
+    def __init__(self, graph: Graph, coefficient: Fraction, factors: Sequence[Part], out: Sequence[int]) -> None:
+        self.graph = graph
+        self.coefficient = coefficient
+        self.out = list(out)
+        self.sizes: dict[int, Size] = {}
+        self.factors: list[Part] = []
+        self.zero = not coefficient
+        self.joined: dict[int, int] = {}
+        for node, labels in factors:
+            self._add(node, tuple(labels))
+
+    def _add(self, node: Node, labels: tuple[int, ...]) -> None:
+        """Take in one factor; a product is opened with fresh indices for those it sums over."""
+        for label, size in zip(labels, node.shape, strict=True):
+            self.sizes.setdefault(label, size)
+        if node.op == "number":
+            self.coefficient *= node.payload
+            self.zero = not self.coefficient
+        elif node.op == "zeros":
+            self.zero = True
+        elif node.op == "product":
+            self._open(node, labels)
+        else:
+            self.factors.append((node, labels))
+
+    def _open(self, node: Node, labels: tuple[int, ...]) -> None:
+        rename: dict[int, int] = dict(enumerate(labels))
+        self.coefficient *= node.payload
+        self.zero = self.zero or not self.coefficient
+        for part, part_labels in node.parts:
+            for label in part_labels:
+                if label not in rename:
+                    rename[label] = self.graph.fresh(1)[0]
+            self._add(part, tuple([rename[label] for label in part_labels]))
+
+    def node(self) -> Node:
+        """Return the canonical node."""
+        graph = self.graph
+        shape = tuple([self.sizes[label] for label in self.out])
+        if self.zero:
+            return graph.zeros(shape)
+        self.reduce()
+        if self.zero:
+            return graph.zeros(shape)
+        if not self.factors:
+            return graph.number(self.coefficient)
+        factors = self._numbered()
+        if self.coefficient == 1 and len(factors) == 1 and factors[0][1] == tuple(range(len(shape))):
+            return factors[0][0]
+        symmetric = len(factors) == 1 and len(shape) == 2 and factors[0][0].symmetric
+        return graph.intern("product", shape, self.coefficient, tuple(factors), symmetric)
+
+    # --- reduction --------------------------------------------------------------------------------
+
+    def reduce(self) -> None:
+        """Remove deltas, collect powers, cancel inverses and count free sums, until nothing changes."""
+        changed = True
+        while changed:
+            self._join_deltas()
+            self._collect_powers()
+            changed = self._join_fused() or self._cancel_inverses() or self._contract_orthogonal()
+        self._drop_ones()
+
+    def _find(self, label: int) -> int:
+        while label in self.joined:
+            label = self.joined[label]
+        return label
+
+    def _join(self, first: int, second: int) -> None:
+        """Record that two indices are equal; an index of the result is kept rather than a summed one."""
+        first, second = self._find(first), self._find(second)
+        if first == second:
+            return
+        order = {label: k for k, label in enumerate(self.out)}
+        far = len(order)
+        if order.get(second, far) < order.get(first, far):
+            first, second = second, first
+        self.joined[second] = first
+
+    def _join_deltas(self) -> None:
+        """delta[i,j] t[j] = t[i]; a delta between two axes of the result stays, on the earlier axis."""
+        self.joined = {}
+        rest = []
+        for node, labels in self.factors:
+            node, labels = self._as_diagonal(node, labels)
+            if node.op == "delta":
+                self._join(*labels)
+                rest.append((self.graph.ones(node.shape[0]), (labels[0],)))
+            else:
+                rest.append((node, labels))
+        self._rename(rest)
+
+    def _as_diagonal(self, node: Node, labels: tuple[int, ...]) -> Part:
+        """D[i,j] of a diagonal D is D[i,i] * delta[i,j]."""
+        if len(labels) == 2 and labels[0] != labels[1] and self.graph.has(node, "diagonal"):
+            self._join(*labels)
+        return node, labels
+
+    def _rename(self, factors: list[Part]) -> None:
+        if not self.joined:
+            self.factors = factors
+            return
+        renamed: list[Part] = [(node, tuple([self._find(label) for label in labels])) for node, labels in factors]
+        for label in self.out:
+            root = self._find(label)
+            if root != label:
+                renamed.append((self.graph.delta(self.sizes[label]), (root, label)))
+        self.factors = renamed
+
+    def _collect_powers(self) -> None:
+        """t[i] * t[i] = (t**2)[i]; numbers move into the coefficient."""
+        exponents: dict[tuple[int, tuple[int, ...]], Fraction] = {}
+        bases: dict[int, Node] = {}
+        for node, labels in self.factors:
+            base, exponent = (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
+            if base.symmetric and len(labels) == 2:
+                labels = (min(labels), max(labels))
+            bases[base.id] = base
+            key = (base.id, labels)
+            exponents[key] = exponents.get(key, Fraction(0)) + exponent
+        factors: list[Part] = []
+        for (identity, labels), exponent in exponents.items():
+            node = self._settle(bases[identity], exponent, labels, factors)
+            if node is not None:
+                factors.append((node, labels))
+        self.factors = factors
+
+    def _settle(self, base: Node, exponent: Fraction, labels: tuple[int, ...], factors: list[Part]) -> Node | None:
+        """Return the factor base**exponent, or None where it became a number or ones."""
+        if exponent == 0:
+            factors.extend((self.graph.ones(size), (k,)) for size, k in zip(base.shape, labels, strict=True))
+            return None
+        if base.op in {"ones", "delta", "lower", "fuse"}:
+            return base
+        if base.op == "number" and exponent.denominator == 1:
+            self.coefficient *= base.payload ** int(exponent)
+            return None
+        return base if exponent == 1 else self.graph.power(base, exponent)
+
+    def _uses(self) -> dict[int, list[tuple[int, int]]]:
+        """Return for each index the places (factor, position) where it stands, ones left out."""
+        uses: dict[int, list[tuple[int, int]]] = {}
+        for k, (node, labels) in enumerate(self.factors):
+            if node.op != "ones":
+                for position, label in enumerate(labels):
+                    uses.setdefault(label, []).append((k, position))
+        return uses
+
+    def _join_fused(self) -> bool:
+        """Two fused axes joined are their parts joined, and the reverse; a fused axis summed away is ones."""
+        fused = [k for k, (node, _) in enumerate(self.factors) if node.op == "fuse"]
+        if not fused:
+            return False
+        for at, k in enumerate(fused):
+            for other in fused[at + 1 :]:
+                if self._join_fused_pair(k, other):
+                    return True
+        return self._sum_fused(fused)
+
+    def _join_fused_pair(self, k: int, other: int) -> bool:
+        (node, labels), (node2, labels2) = self.factors[k], self.factors[other]
+        if node is not node2 or (labels[0] != labels2[0] and labels[1:] != labels2[1:]):
+            return False
+        pairs = zip(labels, labels2, strict=True)
+        del self.factors[other]
+        sizes = node.shape
+        self.factors += [(self.graph.delta(s), (a, b)) for (a, b), s in zip(pairs, sizes, strict=True) if a != b]
+        return True
+
+    def _sum_fused(self, fused: list[int]) -> bool:
+        uses, out = self._uses(), set(self.out)
+        for k in fused:
+            node, labels = self.factors[k]
+            alone = [label not in out and len(uses[label]) == 1 for label in labels]
+            if alone[0] or (alone[1] and alone[2]):
+                kept = labels[1:] if alone[0] else labels[:1]
+                shape = node.shape[1:] if alone[0] else node.shape[:1]
+                del self.factors[k]
+                self.factors += [(self.graph.ones(s), (label,)) for label, s in zip(kept, shape, strict=True)]
+                return True
+        return False
+
+    def _cancel_inverses(self) -> bool:
+        """inv(X)[i,j] X[j,k] = delta[i,k] where j is summed and stands nowhere else."""
+        inverses = [k for k, (node, _) in enumerate(self.factors) if node.op == "call" and node.payload[0].name == "inv"]
+        if not inverses:
+            return False
+        uses, out = self._uses(), set(self.out)
+        for k in inverses:
+            node, labels = self.factors[k]
+            if labels[0] == labels[1]:
+                continue
+            argument = node.parts[0][0]
+            for position in (0, 1):
+                if self._cancel_at(k, position, argument, uses, out):
+                    return True
+        return False
+
+    def _cancel_at(self, k: int, position: int, argument: Node, uses: Any, out: set[int]) -> bool:
+        labels = self.factors[k][1]
+        joint = labels[position]
+        if joint in out or len(uses[joint]) != 2:
+            return False
+        other, place = next(use for use in uses[joint] if use[0] != k)
+        node, other_labels = self.factors[other]
+        if node is not argument or (place == position and not argument.symmetric):
+            return False
+        ends = (labels[1 - position], other_labels[1 - place])
+        self.factors = [factor for at, factor in enumerate(self.factors) if at not in (k, other)]
+        self.factors.append((self.graph.delta(node.shape[0]), ends))
+        return True
+
+    def _contract_orthogonal(self) -> bool:
+        """Q[i,j] Q[i,k] = delta[j,k] where i is summed, for an orthogonal Q."""
+        turns = [k for k, (node, _) in enumerate(self.factors) if self.graph.has(node, "orthogonal")]
+        squared = [
+            k for k, (node, _) in enumerate(self.factors)
+            if node.op == "power" and node.payload == 2 and self.graph.has(node.parts[0][0], "orthogonal")
+        ]  # fmt: skip
+        if not turns and not squared:
+            return False
+        uses, out = self._uses(), set(self.out)
+        for label, places in uses.items():
+            if label in out:
+                continue
+            if len(places) == 1 and places[0][0] in squared:
+                k, position = places[0]
+                node, labels = self.factors.pop(k)
+                self.factors.append((self.graph.ones(node.shape[0]), (labels[1 - position],)))
+                return True
+            if len(places) == 2 and self._turn_pair(places, turns):
+                return True
+        return False
+
+    def _turn_pair(self, places: list[tuple[int, int]], turns: list[int]) -> bool:
+        (k, position), (other, place) = places
+        if k == other or k not in turns or other not in turns or position != place:
+            return False
+        (node, labels), (node2, labels2) = self.factors[k], self.factors[other]
+        if node is not node2:
+            return False
+        self.factors = [factor for at, factor in enumerate(self.factors) if at not in (k, other)]
+        self.factors.append((self.graph.delta(node.shape[0]), (labels[1 - position], labels2[1 - position])))
+        return True
+
+    def _drop_ones(self) -> None:
+        """Ones beside another factor are nothing; ones summed over count the size of the index."""
+        uses, out = self._uses(), set(self.out)
+        kept: list[Part] = []
+        seen: set[int] = set()
+        counted: list[Size] = []
+        for node, labels in self.factors:
+            if node.op != "ones":
+                kept.append((node, labels))
+            elif labels[0] not in uses and labels[0] not in seen:
+                seen.add(labels[0])
+                if labels[0] in out:
+                    kept.append((node, labels))
+                else:
+                    counted.append(node.shape[0])
+        self.factors = kept
+        for size in counted:
+            self.coefficient *= size.number
+            self.factors += [(self.graph.intern("size", (), letter), ()) for letter in size.letters]
+        if any(size.letters for size in counted):
+            self._collect_powers()
+
+    # --- canonical numbering ----------------------------------------------------------------------
+
+    def _numbered(self) -> list[Part]:
+        """Number the summed indices by refining colours until the index graph tells them apart."""
+        number = {label: k for k, label in enumerate(self.out)}
+        bound = {label for _, labels in self.factors for label in labels if label not in number}
+        if bound:
+            for k, label in enumerate(self._ordered(bound, number)):
+                number[label] = len(self.out) + k
+        factors = []
+        for node, labels in self.factors:
+            numbered = tuple([number[label] for label in labels])
+            if len(numbered) == 2 and numbered[0] > numbered[1]:
+                if node.symmetric:
+                    numbered = numbered[::-1]
+                elif self.graph.has(node, "skew"):
+                    numbered = numbered[::-1]
+                    self.coefficient = -self.coefficient
+            factors.append((node, numbered))
+        return sorted(factors, key=lambda factor: (factor[0].id, factor[1]))
+
+    def _ordered(self, bound: set[int], number: dict[int, int]) -> list[int]:
+        """Return the summed indices in an order that isomorphic products share."""
+        if len(bound) == 1:
+            return list(bound)
+        colours = {label: (0, k) for label, k in number.items()} | {label: (1, 0) for label in bound}
+        places: dict[int, list[tuple[int, int]]] = {label: [] for label in bound}
+        for k, (node, labels) in enumerate(self.factors):
+            for position, label in enumerate(labels):
+                if label in places:
+                    places[label].append((k, 0 if node.symmetric else position))
+        while True:
+            self._refine(colours, places)
+            classes: dict[Any, list[int]] = {}
+            for label in bound:
+                classes.setdefault(colours[label], []).append(label)
+            tied = sorted(colour for colour, members in classes.items() if len(members) > 1)
+            if not tied:
+                return sorted(bound, key=lambda label: colours[label])
+            colours[min(classes[tied[0]])] = (1, tied[0][1] - Fraction(1, 2))
+
+    def _refine(self, colours: dict[int, Any], places: dict[int, list[tuple[int, int]]]) -> None:
+        """Split the colours of summed indices by the factors around them, until no class splits."""
+        count = len({colours[label] for label in places})
+        while True:
+            around = []
+            for node, labels in self.factors:
+                seen = [colours[label] for label in labels]
+                around.append((node.id, tuple(sorted(seen)) if node.symmetric else tuple(seen)))
+            signature = {
+                label: (colours[label], tuple(sorted([(around[k], position) for k, position in spots])))
+                for label, spots in places.items()
+            }
+            ranks = {value: k for k, value in enumerate(sorted(set(signature.values())))}
+            for label, value in signature.items():
+                colours[label] = (1, ranks[value])
+            if len(ranks) == count or len(ranks) == len(places):
+                return
+            count = len(ranks)

@@ -1,0 +1,178 @@
+"""Reverse accumulation over the index form (Laue, Mitterreiter & Giesen, AAAI 2020).
+
+One adjoint per node: the derivative of the result by that node, with the axes of the result first and
+the axes of the node behind them.  It is the sum over all uses of the node, so the work is linear in the
+size of the graph.  Nodes are visited from the result down, each after all nodes that use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from matcalc.engine.derivative_rules import call_partial, elementwise_partial
+from matcalc.engine.index_form import Graph, Labels, Node, Part, reachable
+
+
+def differentiate(graph: Graph, root: Node, wrt: Node) -> Node:
+    """Return the derivative of `root` by the variable `wrt`, axes of the result first, then those of wrt.
+
+    Zero is the answer only where the result does not contain the variable, or where every path to it
+    has derivative zero.
+    """
+    shape = root.shape + wrt.shape
+    varying = _varying(root, wrt)
+    if root.id not in varying:
+        return graph.zeros(shape)
+    pending: dict[int, list[Node]] = {root.id: [_identity(graph, root)]}
+    for node in sorted(varying.values(), key=lambda node: -node.id):
+        contributions = pending.pop(node.id, [])
+        adjoint = _add(graph, contributions, root.shape + node.shape)
+        if node is wrt:
+            return adjoint
+        if adjoint.op == "zeros" or adjoint.op == "number" and not adjoint.payload:
+            continue
+        for operand, contribution in _pull_back(graph, node, adjoint, root.rank, varying):
+            pending.setdefault(operand.id, []).append(contribution)
+    return graph.zeros(shape)
+
+
+def _varying(root: Node, wrt: Node) -> dict[int, Node]:
+    """Return the nodes below the root that contain the variable."""
+    varying: dict[int, Node] = {}
+    for node in reachable(root):
+        if node is wrt or any(part.id in varying for part, _ in node.parts):
+            varying[node.id] = node
+    return varying
+
+
+def _identity(graph: Graph, root: Node) -> Node:
+    """The derivative of the root by itself: one delta for each axis."""
+    left, right = graph.fresh(root.rank), graph.fresh(root.rank)
+    deltas = [(graph.delta(size), (a, b)) for size, a, b in zip(root.shape, left, right, strict=True)]
+    return graph.product(1, deltas, left + right)
+
+
+def _add(graph: Graph, contributions: list[Node], shape: tuple) -> Node:  # type: ignore[type-arg]
+    if len(contributions) == 1:
+        return contributions[0]
+    axes = graph.fresh(len(shape))
+    return graph.sum([(1, node, axes) for node in contributions], axes, shape)
+
+
+def _pull_back(
+    graph: Graph, node: Node, adjoint: Node, rank: int, varying: dict[int, Node]
+) -> Iterator[tuple[Node, Node]]:
+    """Yield (operand, its share of the adjoint) for each use of a varying operand."""
+    out = graph.fresh(rank)
+    if node.op == "product":
+        yield from _pull_back_product(graph, node, adjoint, out, varying)
+    elif node.op == "sum":
+        axes = graph.fresh(node.rank)
+        for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True):
+            if part.id in varying:
+                placed = [axes[k] for k in labels]
+                yield part, _contract(graph, coefficient, [(adjoint, out + axes)], out, placed, part)
+    else:
+        yield from _pull_back_function(graph, node, adjoint, out, varying)
+
+
+def _pull_back_product(
+    graph: Graph, node: Node, adjoint: Node, out: Labels, varying: dict[int, Node]
+) -> Iterator[tuple[Node, Node]]:
+    """d(f g h) by g is f h, contracted with the adjoint."""
+    used = {label for _, labels in node.parts for label in labels}
+    labels = dict(zip(sorted(used | set(range(node.rank))), graph.fresh(len(used | set(range(node.rank)))), strict=True))
+    axes = tuple([labels[k] for k in range(node.rank)])
+    parts = [(part, tuple([labels[label] for label in at])) for part, at in node.parts]
+    for k, (part, at) in enumerate(parts):
+        if part.id in varying:
+            others = parts[:k] + parts[k + 1 :]
+            yield part, _contract(graph, node.payload, [(adjoint, out + axes), *others], out, at, part)
+
+
+def _contract(
+    graph: Graph, coefficient: Fraction, factors: list[Part], out: Labels, at: Sequence[int], part: Node
+) -> Node:
+    """Contract the factors to the axes of the result and those of the operand.
+
+    An index that stands twice on the operand (its diagonal) gets a delta; one that no factor carries is ones.
+    """
+    ends: list[int] = []
+    factors = list(factors)
+    carried = {label for _, labels in factors for label in labels}
+    for label, size in zip(at, part.shape, strict=True):
+        if label in ends:
+            (end,) = graph.fresh(1)
+            factors.append((graph.delta(size), (label, end)))
+            label = end
+        elif label not in carried:
+            factors.append((graph.ones(size), (label,)))
+        ends.append(label)
+    return graph.product(coefficient, factors, out + tuple(ends))
+
+
+def _pull_back_function(
+    graph: Graph, node: Node, adjoint: Node, out: Labels, varying: dict[int, Node]
+) -> Iterator[tuple[Node, Node]]:
+    axes = graph.fresh(node.rank)
+    carried = (adjoint, out + axes)
+    for k, (part, at) in enumerate(node.parts):
+        if part.id not in varying:
+            continue
+        if node.op == "call":
+            yield part, _pull_back_call(graph, node, k, carried, out, axes)
+        elif node.op == "abstract":
+            yield part, _pull_back_abstract(graph, node, carried, out, axes)
+        else:
+            partial = _local_partial(graph, node, k)
+            placed = [axes[label] for label in at]
+            yield part, _contract(graph, Fraction(1), [carried, (partial, axes)], out, placed, part)
+
+
+def _local_partial(graph: Graph, node: Node, k: int) -> Node:
+    """The partial derivative of an elementwise node by operand k, with the axes of the node."""
+    key = (node.id, k)
+    if key not in graph.partials:
+        if node.op == "power":
+            base, exponent = node.parts[0][0], node.payload
+            graph.partials[key] = graph.scaled(exponent, graph.power(base, exponent - 1))
+        elif node.op == "general_power":
+            graph.partials[key] = _power_partial(graph, node, k)
+        else:
+            graph.partials[key] = elementwise_partial(graph, node, k)
+    return graph.partials[key]
+
+
+def _power_partial(graph: Graph, node: Node, k: int) -> Node:
+    """d(x**y) by x is y * x**(y - 1), by y it is x**y * log(x)."""
+    from matcalc.rule_files import shipped_rules
+
+    base, exponent = node.parts
+    axes = range(node.rank)
+    if k == 1:
+        logarithm = graph.apply(shipped_rules()["log"], [(base[0], tuple(range(base[0].rank)))], base[0].shape)
+        return graph.product(1, [(node, tuple(axes)), (logarithm, base[1])], axes)
+    own = tuple(range(exponent[0].rank))
+    less = graph.sum([(1, exponent[0], own), (-1, graph.one, ())], own, exponent[0].shape)
+    lowered = graph.general_power(base, (less, exponent[1]), node.shape)
+    return graph.product(1, [exponent, (lowered, tuple(axes))], axes)
+
+
+def _pull_back_call(graph: Graph, node: Node, k: int, carried: Part, out: Labels, axes: Labels) -> Node:
+    """Contract the adjoint with the derivative of the call; batch axes are shared, not summed."""
+    partial = call_partial(graph, node, k)
+    batch = node.payload[1]
+    part, at = node.parts[k]
+    inner = graph.fresh(sum(1 for label in at if label >= batch))
+    ends = list(axes[:batch])[: part.rank - len(inner)] + list(inner)
+    return graph.product(1, [carried, (partial, axes + inner)], out + tuple(ends))
+
+
+def _pull_back_abstract(graph: Graph, node: Node, carried: Part, out: Labels, axes: Labels) -> Node:
+    """u(x) by x is D(u, x), and so on with each order."""
+    name, order, result = node.payload
+    part = node.parts[0][0]
+    inner = graph.fresh(part.rank)
+    derivative = graph.abstract(name, order + 1, part, result)
+    return graph.product(1, [carried, (derivative, axes + inner)], out + inner)

@@ -1,0 +1,179 @@
+"""Sums of matrix terms as a reader would write them: common factors taken out where that is shorter.
+
+A x + A.T x is (A + A.T) @ x; diag(u) + diag(v) is diag(u + v); a scalar that all terms share stands outside.
+Every step leaves sums of fewer or shorter terms, so the search ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from matcalc.engine.assemble import Lengths, chain, flatten, quotient
+from matcalc.engine.index_form import Node
+from matcalc.engine.network import as_diagonal
+from matcalc.language import expression as ex
+from matcalc.language.expression import Expression
+
+MANY_TERMS = 24
+
+
+@dataclass(frozen=True)
+class Term:
+    """coefficient * scalars * items[0] @ items[1] ...; scalars map a scalar node to its exponent."""
+
+    coefficient: Fraction
+    scalars: dict[Node, Fraction] = field(default_factory=dict)
+    items: tuple[Expression, ...] = ()
+
+
+class TermWriter:
+    """Turns terms into one expression; `power_of` reads a power of a scalar node."""
+
+    def __init__(
+        self,
+        power_of: Callable[[Node, Fraction], Expression],
+        turn: Callable[[Expression], Expression],
+        lengths: Lengths,
+    ) -> None:
+        self.power_of = power_of
+        self.turn = turn
+        self.lengths = lengths
+
+    # --- one term ---------------------------------------------------------------------------------
+
+    def write(self, term: Term) -> Expression:
+        """One term with its sign."""
+        positive = self.write_positive(replace(term, coefficient=abs(term.coefficient)))
+        return positive if term.coefficient > 0 else _negated(positive)
+
+    def write_positive(self, term: Term) -> Expression:
+        """One term without its sign."""
+        above = [self.power_of(node, exponent) for node, exponent in term.scalars.items() if exponent > 0]
+        below = [self.power_of(node, -exponent) for node, exponent in term.scalars.items() if exponent < 0]
+        return quotient(abs(term.coefficient), above, term.items, below)
+
+    # --- sums -------------------------------------------------------------------------------------
+
+    def write_sum(self, terms: Sequence[Term]) -> Expression:
+        """The shortest way found to write the sum; the terms in the order given where that is as short."""
+        if len(terms) == 1:
+            return self.write(terms[0])
+        best = self._plain(terms)
+        if len(terms) > MANY_TERMS:
+            return best
+        for step in (self._common_scalars, self._merged_diagonals, self._common_end, self._common_start):
+            factored = step(terms)
+            if factored is not None and self.lengths(factored) < self.lengths(best):
+                best = factored
+        return best
+
+    def _plain(self, terms: Sequence[Term]) -> Expression:
+        ordered = sorted(range(len(terms)), key=lambda k: (terms[k].coefficient < 0, k) if k == 0 else (False, k))
+        if terms[0].coefficient < 0:
+            first = next((k for k, term in enumerate(terms) if term.coefficient > 0), 0)
+            ordered = [first, *(k for k in range(len(terms)) if k != first)]
+        whole = self.write(terms[ordered[0]])
+        for k in ordered[1:]:
+            combine = ex.add if terms[k].coefficient > 0 else ex.subtract
+            whole = combine(whole, self.write_positive(terms[k]))
+        return whole
+
+    def _common_scalars(self, terms: Sequence[Term]) -> Expression | None:
+        """s*a + s*b = s*(a + b), and a/s + b/s**2 = (a + b/s)/s."""
+        common: dict[Node, Fraction] = {}
+        for node, exponent in terms[0].scalars.items():
+            others = [term.scalars.get(node, Fraction(0)) for term in terms]
+            if all(other > 0 for other in others):
+                common[node] = min(others)
+            elif all(other < 0 for other in others):
+                common[node] = max(others)
+        if not common:
+            return None
+        inner = self.write_sum([replace(term, scalars=_without(term.scalars, common)) for term in terms])
+        if inner.is_scalar:
+            above = [self.power_of(node, e) for node, e in common.items() if e > 0]
+            below = [self.power_of(node, -e) for node, e in common.items() if e < 0]
+            return quotient(Fraction(1), [*above, inner], (), below)
+        return self.write(Term(Fraction(1), common, (inner,)))
+
+    def _merged_diagonals(self, terms: Sequence[Term]) -> Expression | None:
+        """diag(u) + diag(v) = diag(u + v)."""
+        members = [k for k, term in enumerate(terms) if _diagonal_of(term) is not None]
+        if len(members) < 2:
+            return None
+        columns = [replace(terms[k], items=(terms[k].items[0].args[0],)) for k in members]
+        merged = Term(Fraction(1), {}, (as_diagonal(self.write_sum(columns)),))
+        return self._with_group(terms, members, merged)
+
+    def _common_end(self, terms: Sequence[Term]) -> Expression | None:
+        """a @ b + c @ b = (a + c) @ b."""
+        return self._common_item(terms, -1)
+
+    def _common_start(self, terms: Sequence[Term]) -> Expression | None:
+        """b @ a + b @ c = b @ (a + c)."""
+        return self._common_item(terms, 0)
+
+    def _common_item(self, terms: Sequence[Term], at: int) -> Expression | None:
+        ways: dict[Expression, dict[int, Term]] = {}
+        for k, term in enumerate(terms):
+            for way in self._ways(term):
+                if len(way.items) > 1:
+                    ways.setdefault(way.items[at], {}).setdefault(k, way)
+        if not ways:
+            return None
+        item, group = max(ways.items(), key=lambda entry: (len(entry[1]), -min(entry[1])))
+        if len(group) < 2:
+            return None
+        rest = slice(None, -1) if at else slice(1, None)
+        inner = self.write_sum([replace(way, items=way.items[rest]) for way in group.values()])
+        parts = flatten(inner) if inner.op == "matmul" else [inner]
+        items = (*parts, item) if at else (item, *parts)
+        try:
+            chain(items)
+        except ex.ShapeError:
+            return None
+        return self._with_group(terms, list(group), Term(Fraction(1), {}, items))
+
+    def _ways(self, term: Term) -> Iterable[Term]:
+        """The term, and for a vector the ways to draw a dot product into the chain: (p.T @ q)*a = a @ p.T @ q."""
+        yield term
+        whole = chain(term.items) if term.items else None
+        if whole is None or not (whole.is_column or whole.is_row):
+            return
+        for node, exponent in term.scalars.items():
+            dot = self.power_of(node, Fraction(1)) if exponent == 1 else None
+            if dot is not None and dot.op == "matmul":
+                rest = {other: e for other, e in term.scalars.items() if other is not node}
+                items = tuple(flatten(dot))
+                for drawn in (items, tuple([self.turn(item) for item in reversed(items)])):
+                    joined = (*term.items, *drawn) if whole.is_column else (*drawn, *term.items)
+                    yield replace(term, scalars=rest, items=joined)
+
+    def _with_group(self, terms: Sequence[Term], members: Sequence[int], merged: Term) -> Expression:
+        """The sum with the members replaced by one term, at the place of the first."""
+        rest = [merged if k == members[0] else term for k, term in enumerate(terms) if k not in members[1:]]
+        return self.write_sum(rest)
+
+
+def _negated(positive: Expression) -> Expression:
+    """Put the minus sign on the first factor, as in -X.T @ b."""
+    if positive.op in {"matmul", "multiply", "divide"}:
+        left, right = positive.args
+        rebuild = {"matmul": ex.matmul, "multiply": ex.multiply, "divide": ex.divide}[positive.op]
+        return rebuild(_negated(left), right)
+    return ex.negate(positive)
+
+
+def _without(scalars: dict[Node, Fraction], common: dict[Node, Fraction]) -> dict[Node, Fraction]:
+    left = {node: exponent - common.get(node, Fraction(0)) for node, exponent in scalars.items()}
+    return {node: exponent for node, exponent in left.items() if exponent}
+
+
+def _diagonal_of(term: Term) -> Expression | None:
+    if len(term.items) == 1 and term.items[0].op == "call" and term.items[0].data[0].name == "diag_of_vector":
+        return term.items[0].args[0]
+    return None
+
+

@@ -1,0 +1,373 @@
+"""The index form: interned tensors with positional axes, joined by named indices.
+
+A node is one of
+
+| op | what it is | payload | parts |
+| --- | --- | --- | --- |
+| variable | X[a, b] | the symbol | |
+| number, size, constant | a scalar | Fraction, letter, name | |
+| zeros, ones, delta, lower, fuse | fixed arrays of 0 and 1 | | |
+| product | coefficient * product of factors, summed over the indices that are no axes | coefficient | (factor, indices) ... |
+| sum | terms added; a term without an axis is repeated along it | coefficients | (term, axes) ... |
+| power | base ** exponent, entry by entry | exponent (Fraction) | (base, axes) |
+| general_power | base ** exponent with a tensor as exponent | | base, exponent |
+| apply | an elementwise function | rule, or the text of a comparison | (argument, axes) ... |
+| call | a function with a differential, once for each index of its batch axes | rule, batch rank | (argument, axes) ... |
+| abstract, abstract_derivative | u(x) and D(u, x) | name, order, shape of u | (argument, axes) |
+
+Nodes are interned in a `Graph` that lives as long as one derivation: equal means identical, and the
+`id` of a node is the order in which it was first written, which keeps the reader's order of terms.
+Operands always have smaller ids than the nodes that use them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+from matcalc.engine.contraction import Contraction
+from matcalc.language.expression import Expression
+from matcalc.language.sizes import Shape, Size
+from matcalc.rule_files import Rule
+
+Labels = tuple[int, ...]
+Part = tuple["Node", Labels]
+
+IDEMPOTENT = {"ones", "delta", "lower", "fuse"}
+# Axes are numbered from 0; indices that are made up start beyond any of them.
+FIRST_FRESH = 1000
+SYMMETRIC = {"symmetric", "posdef", "diagonal"}
+
+
+class Node:
+    """One tensor; `shape` holds the size of each axis, `parts` the operands with the indices on their axes."""
+
+    __slots__ = ("id", "op", "shape", "payload", "parts", "symmetric")
+
+    def __init__(
+        self, identity: int, op: str, shape: Shape, payload: Any, parts: tuple[Part, ...], symmetric: bool
+    ) -> None:
+        self.id = identity
+        self.op = op
+        self.shape = shape
+        self.payload = payload
+        self.parts = parts
+        self.symmetric = symmetric
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{part.op}#{part.id}{list(labels)}" for part, labels in self.parts)
+        return f"{self.op}#{self.id}({self.payload}; {inside})"
+
+
+class Graph:
+    """The nodes of one derivation, and the constructors that keep them in canonical form.
+
+    `free` names the variables whose declared structure must not be used, because every entry of
+    them is differentiated by on its own.
+    """
+
+    def __init__(self, free: frozenset[str] = frozenset()) -> None:
+        self.free = free
+        self.origins: dict[int, Expression] = {}
+        self.partials: dict[Any, Node] = {}
+        self.labels = FIRST_FRESH
+        self._interned: dict[Any, Node] = {}
+        self._sums: dict[Any, Node] = {}
+        self.one = self.number(1)
+
+    def fresh(self, count: int) -> Labels:
+        """Return indices that no other factor carries."""
+        self.labels += count
+        return tuple(range(self.labels - count, self.labels))
+
+    def intern(
+        self, op: str, shape: Shape, payload: Any = None, parts: tuple[Part, ...] = (), symmetric: bool = False
+    ) -> Node:
+        """Return the one node with these contents."""
+        key = (op, shape, payload, tuple([(part.id, labels) for part, labels in parts]))
+        node = self._interned.get(key)
+        if node is None:
+            node = Node(len(self._interned), op, shape, payload, parts, symmetric)
+            self._interned[key] = node
+        return node
+
+    def nodes(self) -> Iterator[Node]:
+        """Every node, oldest first."""
+        yield from list(self._interned.values())
+
+    # --- leaves -----------------------------------------------------------------------------------
+
+    def variable(self, symbol: Expression) -> Node:
+        """X, with its unit axes dropped."""
+        structure = symbol.data[1] if symbol.name not in self.free else frozenset()
+        return self.intern("variable", symbol.dropped_shape, symbol, (), bool(structure & SYMMETRIC))
+
+    def has(self, node: Node, assumption: str) -> bool:
+        """Whether the node is a variable that was declared so and may be simplified by it."""
+        return node.op == "variable" and node.payload.name not in self.free and assumption in node.payload.data[1]
+
+    def number(self, value: Fraction | int) -> Node:
+        """An exact number."""
+        return self.intern("number", (), Fraction(value))
+
+    def constant(self, name: str) -> Node:
+        """pi or e."""
+        return self.intern("constant", (), name)
+
+    def size(self, size: Size) -> Node:
+        """A size as a number: the product of its letters."""
+        letters = [(self.intern("size", (), letter), ()) for letter in size.letters]
+        return self.product(Fraction(size.number), letters, ())
+
+    def zeros(self, shape: Shape) -> Node:
+        """The tensor of zeros."""
+        return self.number(0) if not shape else self.intern("zeros", shape)
+
+    def ones(self, size: Size) -> Node:
+        """The vector of ones."""
+        return self.intern("ones", (size,))
+
+    def delta(self, size: Size) -> Node:
+        """delta[i, j], the identity matrix."""
+        return self.intern("delta", (size, size), symmetric=True)
+
+    def lower(self, rows: Size, columns: Size) -> Node:
+        """lower[i, j] = 1 where i >= j."""
+        return self.intern("lower", (rows, columns))
+
+    def fuse(self, first: Size, second: Size) -> Node:
+        """fuse[I, i, p] = 1 where I = i*second + p: the axis I joins the axes i and p."""
+        return self.intern("fuse", (first * second, first, second))
+
+    # --- products and sums ------------------------------------------------------------------------
+
+    def product(self, coefficient: Fraction | int, factors: Sequence[Part], out: Sequence[int]) -> Node:
+        """coefficient * product of factors, summed over every index that is not in `out`."""
+        return Contraction(self, Fraction(coefficient), factors, out).node()
+
+    def scaled(self, coefficient: Fraction | int, node: Node) -> Node:
+        """coefficient * node."""
+        if coefficient == 1:
+            return node
+        axes = self.fresh(node.rank)
+        return self.product(coefficient, [(node, axes)], axes)
+
+    def permuted(self, node: Node, order: Sequence[int]) -> Node:
+        """The node with axis `order[k]` of it as axis k."""
+        if list(order) == list(range(node.rank)):
+            return node
+        axes = self.fresh(node.rank)
+        return self.product(1, [(node, axes)], [axes[k] for k in order])
+
+    def split(self, node: Node) -> tuple[Fraction, Node]:
+        """Return the number in front of the node and the rest."""
+        if node.op == "number":
+            return node.payload, self.one
+        if node.op != "product" or node.payload == 1:
+            return Fraction(1), node
+        axes = range(node.rank)
+        if len(node.parts) == 1 and node.parts[0][1] == tuple(axes):
+            return node.payload, node.parts[0][0]
+        return node.payload, self.intern("product", node.shape, Fraction(1), node.parts, node.symmetric)
+
+    def sum(self, terms: Iterable[tuple[Fraction | int, Node, Sequence[int]]], out: Sequence[int], shape: Shape) -> Node:
+        """Add terms (coefficient, node, indices of its axes), each repeated along the indices it lacks.
+
+        Like terms are collected; a sum that is a multiple of one written before becomes that multiple,
+        so that x - y and y - x are one sum.
+        """
+        position = {label: k for k, label in enumerate(out)}
+        placed = [(Fraction(c), node, tuple([position[label] for label in labels])) for c, node, labels in terms]
+        kept = self._collect(placed, False)
+        if any(node.op == "sum" for _, node, _ in kept):
+            opened = self._collect(kept, True)
+            kept = opened if len(opened) <= len(kept) else kept
+        return self._sum_of(kept, shape)
+
+    def _collect(
+        self, terms: Iterable[tuple[Fraction, Node, Labels]], open_multiples: bool
+    ) -> list[tuple[Fraction, Node, Labels]]:
+        """Add up like terms; with `open_multiples`, 2*(a + b) counts as 2*a + 2*b."""
+        collected: dict[tuple[int, Labels], Fraction] = {}
+        nodes: dict[int, Node] = {}
+        for coefficient, node, axes in terms:
+            for amount, part, part_axes in self._flat_terms(coefficient, node, axes, open_multiples):
+                key = (part.id, part_axes)
+                nodes[part.id] = part
+                collected[key] = collected.get(key, Fraction(0)) + amount
+        return [(amount, nodes[key[0]], key[1]) for key, amount in collected.items() if amount]
+
+    def _flat_terms(
+        self, coefficient: Fraction, node: Node, axes: Labels, open_multiples: bool
+    ) -> Iterator[tuple[Fraction, Node, Labels]]:
+        """Yield the terms of a term: nested sums opened, numbers moved out, axes in ascending order."""
+        amount, node = self.split(node)
+        coefficient *= amount
+        if node.op == "zeros" or not coefficient:
+            return
+        if node.op == "product":
+            node, axes = self._without_ones(node, axes)
+        if list(axes) != sorted(set(axes)):
+            order = sorted(set(axes))
+            more, node = self.split(self.product(1, [(node, axes)], order))
+            axes, coefficient = tuple(order), coefficient * more
+            if node.op == "product":
+                node, axes = self._without_ones(node, axes)
+        inner = node
+        inner_axes = axes
+        if node.op == "product" and len(node.parts) == 1 and node.parts[0][0].op == "sum":
+            inner = node.parts[0][0]
+            inner_axes = tuple([axes[k] for k in node.parts[0][1]]) if max(node.parts[0][1], default=0) < len(axes) else ()
+        if inner.op == "sum" and (open_multiples or abs(coefficient) == 1) and len(inner_axes) == inner.rank:
+            for sub_coefficient, (part, part_axes) in zip(inner.payload, inner.parts, strict=True):
+                sub_axes = tuple([inner_axes[k] for k in part_axes])
+                yield from self._flat_terms(coefficient * sub_coefficient, part, sub_axes, open_multiples)
+            return
+        yield coefficient, node, axes
+
+    def _without_ones(self, node: Node, axes: Labels) -> tuple[Node, Labels]:
+        """Drop the axes along which a product is merely repeated: a sum repeats its terms by itself."""
+        repeated = {labels[0] for part, labels in node.parts if part.op == "ones"}
+        if not repeated:
+            return node, axes
+        parts = [part for part in node.parts if part[0].op != "ones"]
+        kept = [k for k in range(node.rank) if k not in repeated]
+        return self.product(node.payload, parts, kept), tuple([axes[k] for k in kept])
+
+    def _sum_of(self, terms: list[tuple[Fraction, Node, Labels]], shape: Shape) -> Node:
+        """Return the interned sum of collected terms."""
+        if not terms:
+            return self.zeros(shape)
+        if len(terms) == 1:
+            coefficient, node, axes = terms[0]
+            ones = [(self.ones(size), (k,)) for k, size in enumerate(shape) if k not in axes]
+            return self.product(coefficient, [(node, axes), *ones], range(len(shape)))
+        common = self._common_size(terms)
+        if common != 1:
+            terms = [(coefficient / common, node, axes) for coefficient, node, axes in terms]
+            return self.scaled(common, self._sum_of(terms, shape))
+        ordered = sorted(terms, key=lambda term: (term[1].id, term[2]))
+        lead = ordered[0][0]
+        key = (shape, tuple([(c / lead, node.id, axes) for c, node, axes in ordered]))
+        node = self._sums.get(key)
+        if node is None:
+            missing = [k for k in range(len(shape)) if all(k not in axes for _, _, axes in terms)]
+            if missing:
+                return self._repeated_sum(terms, shape, missing)
+            parts = tuple([(node, axes) for _, node, axes in terms])
+            node = self.intern("sum", shape, tuple([c for c, _, _ in terms]), parts, self._all_symmetric(parts))
+            self._sums[key] = node
+        first = min(zip(node.payload, node.parts, strict=True), key=lambda term: (term[1][0].id, term[1][1]))[0]
+        return self.scaled(lead / first, node)
+
+    def _repeated_sum(self, terms: list[tuple[Fraction, Node, Labels]], shape: Shape, missing: list[int]) -> Node:
+        """A sum none of whose terms has some axis: the smaller sum, times ones."""
+        kept = [k for k in range(len(shape)) if k not in missing]
+        rename = {k: new for new, k in enumerate(kept)}
+        smaller = self._sum_of(
+            [(c, node, tuple([rename[k] for k in axes])) for c, node, axes in terms], tuple([shape[k] for k in kept])
+        )
+        ones = [(self.ones(shape[k]), (k,)) for k in missing]
+        return self.product(1, [(smaller, tuple(kept)), *ones], range(len(shape)))
+
+    @staticmethod
+    def _common_size(terms: list[tuple[Fraction, Node, Labels]]) -> Fraction:
+        """The number that every coefficient equals up to sign, else 1."""
+        sizes = {abs(coefficient) for coefficient, _, _ in terms}
+        return sizes.pop() if len(sizes) == 1 else Fraction(1)
+
+    @staticmethod
+    def _all_symmetric(parts: tuple[Part, ...]) -> bool:
+        return all(part.symmetric if len(axes) == 2 else not axes for part, axes in parts)
+
+    # --- functions --------------------------------------------------------------------------------
+
+    def power(self, base: Node, exponent: Fraction | int) -> Node:
+        """base ** exponent, entry by entry.
+
+        (x**a)**b is x**(a*b), and (c*u*v)**b is c**b * u**b * v**b, only where b is an integer: for other
+        exponents the two sides differ at negative entries.
+        """
+        exponent = Fraction(exponent)
+        if exponent == 1:
+            return base
+        axes = self.fresh(base.rank)
+        if exponent == 0:
+            return self.product(1, [(self.ones(size), (k,)) for size, k in zip(base.shape, axes, strict=True)], axes)
+        if base.op in IDEMPOTENT and exponent > 0 or base is self.one:
+            return base
+        whole = exponent.denominator == 1
+        if base.op == "number" and whole and abs(exponent) <= 64 and base.payload:
+            return self.number(base.payload ** int(exponent))
+        if base.op == "power" and whole:
+            return self.power(base.parts[0][0], base.payload * exponent)
+        if base.op == "product" and (whole or base.payload == 1 and len(base.parts) == 1):
+            return self._power_of_product(base, exponent)
+        return self.intern("power", base.shape, exponent, ((base, tuple(range(base.rank))),), base.symmetric)
+
+    def _power_of_product(self, base: Node, exponent: Fraction) -> Node:
+        """Raise the factors that are not summed over; what is summed over stays together."""
+        out = range(base.rank)
+        factors: list[Part] = []
+        bound: list[Part] = []
+        for part, labels in base.parts:
+            if all(label < base.rank for label in labels):
+                factors.append((self.power(part, exponent), labels))
+            else:
+                bound.append((part, labels))
+        coefficient = base.payload
+        if not bound:
+            return self.product(self._number_power(coefficient, exponent), factors, out)
+        if not factors and coefficient == 1:
+            return self.intern("power", base.shape, exponent, ((base, tuple(out)),), base.symmetric)
+        axes = sorted({label for _, labels in bound for label in labels if label < base.rank})
+        inner = self.power(self.product(1, bound, axes), exponent)
+        return self.product(self._number_power(coefficient, exponent), [*factors, (inner, tuple(axes))], out)
+
+    @staticmethod
+    def _number_power(value: Fraction, exponent: Fraction) -> Fraction:
+        return value ** int(exponent) if exponent.denominator == 1 else value
+
+    def general_power(self, base: Part, exponent: Part, shape: Shape) -> Node:
+        """base ** exponent where the exponent is no number; indices are axes of the result."""
+        if exponent[0].op == "number":
+            axes = base[1]
+            out = range(len(shape))
+            ones = [(self.ones(size), (k,)) for k, size in enumerate(shape) if k not in axes]
+            return self.product(1, [(self.power(base[0], exponent[0].payload), axes), *ones], out)
+        return self.intern("general_power", shape, None, (base, exponent))
+
+    def apply(self, rule: Rule | str, arguments: Sequence[Part], shape: Shape) -> Node:
+        """An elementwise function, or a comparison; the indices are axes of the result."""
+        parts = tuple(arguments)
+        symmetric = len(parts) == 1 and parts[0][0].symmetric
+        return self.intern("apply", shape, rule, parts, symmetric)
+
+    def call(self, rule: Rule, batch: int, arguments: Sequence[Part], shape: Shape) -> Node:
+        """A function with a differential; indices below `batch` are batch axes, the others its own axes."""
+        parts = tuple(arguments)
+        symmetric = rule.function in {"inv", "pinv", "expm", "sqrtm"} and parts[0][0].symmetric and not batch
+        return self.intern("call", shape, (rule, batch), parts, symmetric)
+
+    def abstract(self, name: str, order: int, argument: Node, result: Shape) -> Node:
+        """u(x), or its derivative of some order with axes S_u, then those of x once for each order."""
+        shape = result + order * argument.shape
+        return self.intern("abstract", shape, (name, order, result), ((argument, tuple(range(argument.rank))),))
+
+
+def reachable(root: Node) -> list[Node]:
+    """Return every node below the root, operands first."""
+    found: dict[int, Node] = {}
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.id not in found:
+            found[node.id] = node
+            stack.extend(part for part, _ in node.parts)
+    return [found[identity] for identity in sorted(found)]

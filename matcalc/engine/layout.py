@@ -1,0 +1,53 @@
+"""Layouts: in which order the axes of a derivative stand.  The last step; the engine before it knows none.
+
+| layout | axes of the derivative of Y by X, order r |
+| --- | --- |
+| numerator | S_Y + r * reversed(S_X) |
+| denominator | the numerator's, all reversed |
+| mixed | numerator, except for a scalar function: S_X, once for each order |
+| torch | S_Y + r * S_X |
+| vec | d vec(Y) / d vec(X).T, columns stacked |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matcalc.errors import DeclarationError
+
+LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a derivative: of the function ("result") or of the variable, in which differentiation, which axis."""
+
+    of: str
+    order: int
+    axis: int
+
+
+def torch_axes(rank_result: int, rank_wrt: int, order: int) -> list[Axis]:
+    """The axes as the engine leaves them: those of the function, then those of the variable for each order."""
+    own = [Axis("result", 0, k) for k in range(rank_result)]
+    return own + [Axis("wrt", r, k) for r in range(1, order + 1) for k in range(rank_wrt)]
+
+
+def arrange(axes: list[Axis], layout: str) -> list[Axis]:
+    """Return the axes in the order of a layout; vec is built on the torch order.
+
+    >>> [a.of + str(a.axis) for a in arrange(torch_axes(1, 2, 1), "numerator")]
+    ['result0', 'wrt1', 'wrt0']
+    """
+    check_layout(layout)
+    own = [axis for axis in axes if axis.of == "result"]
+    if layout in {"torch", "vec"} or (layout == "mixed" and not own):
+        return list(axes)
+    numerator = own + sorted((axis for axis in axes if axis.of == "wrt"), key=lambda axis: (axis.order, -axis.axis))
+    return numerator[::-1] if layout == "denominator" else numerator
+
+
+def check_layout(layout: str) -> None:
+    """Raise DeclarationError for a layout that does not exist."""
+    if layout not in LAYOUTS:
+        raise DeclarationError(f"there is no layout {layout!r}", advice="use one of " + ", ".join(LAYOUTS))

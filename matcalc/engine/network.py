@@ -1,0 +1,242 @@
+"""One product as a graph: indices are points, matrices are edges, vectors hang on points.
+
+Summed points are removed one by one until only the axes of the result remain: a point with one edge is a
+matrix times a vector, one with two edges a matrix product, two edges between the same points a Hadamard
+product, an edge from a point to itself a diagonal, and at a summed point a trace.  Each step removes an
+edge or a point, so it ends; points with three or more edges stay, and the product stays an einsum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from matcalc.engine.assemble import Lengths, chain, product_of, transposed
+from matcalc.language import expression as ex
+from matcalc.language.expression import Expression
+from matcalc.language.sizes import Size
+from matcalc.rule_files import shipped_rules
+
+Items = list[Expression]
+
+
+@dataclass
+class Piece:
+    """A column on a point, as a chain of matrix products; `divides` if it stands below the fraction bar."""
+
+    items: Items
+    divides: bool = False
+
+
+@dataclass
+class Edge:
+    """A matrix between two points, as a chain; `identity` marks a delta between two axes of the result."""
+
+    start: int
+    end: int
+    items: Items
+    divides: bool = False
+    identity: bool = False
+
+
+class Network:
+    """The factors of one product, being reduced."""
+
+    def __init__(
+        self, sizes: dict[int, Size], out: Sequence[int], turn: Callable[[Expression], Expression], lengths: Lengths
+    ) -> None:
+        self.sizes = sizes
+        self.out = list(out)
+        self.turn = turn
+        self.lengths = lengths
+        self.pieces: dict[int, list[Piece]] = {}
+        self.edges: list[Edge] = []
+        self.scalars: list[Expression] = []
+        self.others: list[tuple[Expression, tuple[int, ...]]] = []
+
+    def add(self, factor: Expression, labels: tuple[int, ...], divides: bool = False, identity: bool = False) -> None:
+        """Take in one factor with the points its axes lie on."""
+        if len(labels) == 1:
+            self.pieces.setdefault(labels[0], []).append(Piece([factor], divides))
+        elif len(labels) == 2:
+            self.edges.append(Edge(labels[0], labels[1], [factor], divides, identity))
+        else:
+            self.others.append((factor, labels))
+
+    # --- reduction --------------------------------------------------------------------------------
+
+    def reduce(self) -> None:
+        """Remove summed points while one of the steps applies."""
+        while self._close_loop() or self._merge_parallel() or self._remove_end() or self._join_edges():
+            pass
+
+    @property
+    def bound(self) -> list[int]:
+        """The summed points that are left, in order."""
+        points = {label for edge in self.edges for label in (edge.start, edge.end)} | set(self.pieces)
+        points |= {label for _, labels in self.others for label in labels}
+        return sorted(points - set(self.out))
+
+    def _edges_at(self, point: int) -> list[Edge]:
+        return [edge for edge in self.edges if point in (edge.start, edge.end)]
+
+    def _is_held(self, point: int) -> bool:
+        """Whether a tensor of more axes lies on the point."""
+        return any(point in labels for _, labels in self.others)
+
+    def reversed(self, items: Items) -> Items:
+        """The transpose of a chain."""
+        return [self.turn(item) for item in reversed(items)]
+
+    def _leaving(self, edge: Edge, point: int) -> Items:
+        """The chain of an edge read from the point outwards."""
+        return edge.items if edge.start == point else self.reversed(edge.items)
+
+    def _merge_parallel(self) -> bool:
+        """A[i,j] * B[i,j] is (A*B)[i,j]; a pair that closes a loop through a plain point is a trace."""
+        for k, first in enumerate(self.edges):
+            if first.identity:
+                continue
+            for second in self.edges[k + 1 :]:
+                if {first.start, first.end} == {second.start, second.end} and not second.identity:
+                    if not self._close_pair(first, second):
+                        self._multiply_edges(first, second)
+                    return True
+        for edge in self.edges:
+            if edge.divides:
+                edge.items, edge.divides = [ex.divide(ex.number(1), chain(edge.items))], False
+        return False
+
+    def _multiply_edges(self, first: Edge, second: Edge) -> None:
+        if first.divides and not second.divides:
+            first, second = second, first
+        self.edges.remove(second)
+        left = chain(first.items)
+        right = chain(second.items if second.start == first.start else self.reversed(second.items))
+        if first.divides and second.divides:
+            first.items = [ex.multiply(left, right)]
+            return
+        first.items = [ex.divide(left, right) if second.divides else ex.multiply(left, right)]
+
+    def _close_pair(self, first: Edge, second: Edge) -> bool:
+        """A[i,j] B[j,i] with both points summed and otherwise bare: the trace of A @ B, if that is shorter."""
+        ends = {first.start, first.end}
+        if first.divides or second.divides or len(ends) == 1:
+            return False
+        for point in ends - set(self.out):
+            if len(self._edges_at(point)) == 2 and not self.pieces.get(point) and not self._is_held(point):
+                (far,) = ends - {point}
+                loop = self.reversed(self._leaving(first, point)) + self._leaving(second, point)
+                flat = ex.multiply(chain(self._leaving(first, far)), chain(self._leaving(second, far)))
+                if self.lengths(chain(loop)) > self.lengths(flat) and far not in self.out:
+                    return False
+                self.edges = [edge for edge in self.edges if edge not in (first, second)]
+                self.edges.append(Edge(far, far, loop))
+                return True
+        return False
+
+    def _close_loop(self) -> bool:
+        """M[i,i] is diag(M)[i], and trace(M) where i is summed and bare."""
+        for edge in self.edges:
+            if edge.start == edge.end:
+                self.edges.remove(edge)
+                point = edge.start
+                bare = not self.pieces.get(point) and not self._edges_at(point) and not self._is_held(point)
+                if point not in self.out and bare and not edge.divides:
+                    self.scalars.append(self._trace(edge.items))
+                else:
+                    self.pieces.setdefault(point, []).append(Piece([_diagonal(chain(edge.items))], edge.divides))
+                return True
+        return False
+
+    def _trace(self, items: Items) -> Expression:
+        """The trace of a closed chain, turned to start where it reads shortest."""
+        turns = [items[k:] + items[:k] for k in range(len(items))]
+        turns += [self.reversed(turn) for turn in turns]
+        best = min(turns, key=lambda turn: self.lengths(chain(turn)))
+        return ex.call(shipped_rules()["trace"], (chain(best),), ex.SCALAR)
+
+    def _remove_end(self) -> bool:
+        """Remove a summed point with no edge (a number) or one edge (matrix times vector)."""
+        for point in self.bound:
+            edges = self._edges_at(point)
+            if self._is_held(point) or len(edges) > 1:
+                continue
+            pieces = self.pieces.pop(point, [])
+            if not edges:
+                self.scalars.append(self.inner(pieces))
+            else:
+                (edge,) = edges
+                self.edges.remove(edge)
+                far = edge.end if edge.start == point else edge.start
+                column = self.hadamard(pieces) if pieces else [ex.filled("ones", self.sizes[point])]
+                self.pieces.setdefault(far, []).append(Piece(self.reversed(self._leaving(edge, point)) + column))
+            return True
+        return False
+
+    def _join_edges(self) -> bool:
+        """A[i,j] v[j] B[j,k] summed over j is A @ diag(v) @ B."""
+        for point in self.bound:
+            edges = self._edges_at(point)
+            if len(edges) != 2 or self._is_held(point):
+                continue
+            first, second = edges
+            pieces = self.pieces.pop(point, [])
+            middle = [_as_diagonal(chain(self.hadamard(pieces)))] if pieces else []
+            items = self.reversed(self._leaving(first, point)) + middle + self._leaving(second, point)
+            ends = [edge.end if edge.start == point else edge.start for edge in edges]
+            self.edges = [edge for edge in self.edges if edge not in edges]
+            self.edges.append(Edge(ends[0], ends[1], items))
+            return True
+        return False
+
+    # --- what remains -----------------------------------------------------------------------------
+
+    def hadamard(self, pieces: Sequence[Piece]) -> Items:
+        """The entrywise product of columns on one point, as a chain."""
+        if len(pieces) == 1 and not pieces[0].divides:
+            return pieces[0].items
+        above = [chain(piece.items) for piece in pieces if not piece.divides]
+        below = [chain(piece.items) for piece in pieces if piece.divides]
+        whole = product_of(above) if above else ex.number(1)
+        return [ex.divide(whole, product_of(below)) if below else whole]
+
+    def inner(self, pieces: Sequence[Piece]) -> Expression:
+        """The sum over a point: u.T @ v, x.T @ x, or sum(u)."""
+        plain = [piece.items for piece in pieces if not piece.divides]
+        if len(pieces) == len(plain) == 2:
+            ways = [self.reversed(plain[0]) + plain[1], self.reversed(plain[1]) + plain[0]]
+            return chain(min(ways, key=lambda way: self.lengths(chain(way))))
+        items = self.hadamard(pieces)
+        if len(items) == 1:
+            return self._sum_of(items[0])
+        if items[-1].op == "filled" and items[-1].name == "ones":
+            return _call_sum(chain(items[:-1]))
+        return _call_sum(chain(items))
+
+    def _sum_of(self, column: Expression) -> Expression:
+        if column.op == "power" and column.args[1] is ex.number(2):
+            base = column.args[0]
+            dot = ex.matmul(transposed(base), base)
+            norm = ex.power(ex.call(shipped_rules()["norm"], (base,), ex.SCALAR), ex.number(2))
+            return min((dot, norm), key=self.lengths)
+        if column.op == "divide" and column.args[0].is_scalar and not column.args[1].is_column:
+            return _call_sum(column)
+        return _call_sum(column)
+
+
+def _call_sum(argument: Expression) -> Expression:
+    return ex.call(shipped_rules()["sum"], (argument,), ex.SCALAR)
+
+
+def _as_diagonal(column: Expression) -> Expression:
+    """diag(v), or v where v is already the diagonal of a diagonal matrix."""
+    size = column.shape[0]
+    return ex.call(shipped_rules()["diag_of_vector"], (column,), (size, size))
+
+
+def _diagonal(matrix: Expression) -> Expression:
+    return ex.call(shipped_rules()["diag_of_matrix"], (matrix,), (matrix.shape[0], ex.UNIT))
+
+
+as_diagonal = _as_diagonal

@@ -1,0 +1,273 @@
+"""The typed expression: immutable, interned nodes, each with its shape.
+
+Nodes are interned, so equal means identical and a shared sub-expression is one object; walks are
+memoised on the node itself (`walk`), never recursive over the text's tree.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from matcalc.errors import ShapeError
+from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, drop_units, write_shape
+from matcalc.rule_files import Rule
+
+
+class Expression:
+    """One node: an operation on other expressions, with its shape.
+
+    `shape` has two axes for scalars (1, 1), columns (n, 1), rows (1, n) and matrices, and as many
+    axes as it takes beyond that. `data` holds what is not an expression:
+
+    | op | args | data |
+    | --- | --- | --- |
+    | symbol | | name, assumptions (frozenset) |
+    | number | | value (Fraction) |
+    | constant | | name: pi or e |
+    | size | | the Size, used as a number |
+    | add subtract multiply divide power matmul | two | |
+    | negate transpose | one | |
+    | compare | two | one of > < >= <= |
+    | call | one per parameter that is no literal | rule, axis (None, 0, 1), keepdims |
+    | einsum | operands | subscripts such as ij,jk->ik |
+    | filled | | eye, ones, zeros, fuse or commutation; sizes |
+    | abstract | the argument | name |
+    | abstract_derivative | the argument | name, order, declared shape of the function |
+    """
+
+    __slots__ = ("op", "args", "data", "shape", "__weakref__")
+    op: str
+    args: tuple[Expression, ...]
+    data: tuple[Any, ...]
+    shape: Shape
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("an Expression is immutable")
+
+    @property
+    def dropped_shape(self) -> Shape:
+        """The shape without unit axes: () for scalars, (n,) for columns and rows."""
+        return drop_units(self.shape)
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether every axis is a unit axis."""
+        return all(size.is_unit for size in self.shape)
+
+    @property
+    def is_column(self) -> bool:
+        """Whether the shape is (n, 1)."""
+        return len(self.shape) == 2 and self.shape[1].is_unit and not self.shape[0].is_unit
+
+    @property
+    def is_row(self) -> bool:
+        """Whether the shape is (1, n)."""
+        return len(self.shape) == 2 and self.shape[0].is_unit and not self.shape[1].is_unit
+
+    @property
+    def name(self) -> str:
+        """The name of a symbol, a constant, a filled array or an abstract function."""
+        return str(self.data[0])
+
+    def __repr__(self) -> str:
+        inside = [repr(arg) for arg in self.args] + [getattr(item, "name", str(item)) for item in self.data]
+        return f"{self.op}({', '.join(inside)})"
+
+
+_interned: weakref.WeakValueDictionary[Any, Expression] = weakref.WeakValueDictionary()
+
+
+def _node(op: str, args: tuple[Expression, ...], data: tuple[Any, ...], shape: Shape) -> Expression:
+    """Return the one node with these contents."""
+    key = (op, tuple(map(id, args)), data, shape)
+    found = _interned.get(key)
+    if found is not None:
+        return found
+    node = object.__new__(Expression)
+    for field, value in (("op", op), ("args", args), ("data", data), ("shape", shape)):
+        object.__setattr__(node, field, value)
+    return _interned.setdefault(key, node)
+
+
+def walk(*roots: Expression) -> Iterator[Expression]:
+    """Yield every distinct node below the roots once, operands before the nodes that use them."""
+    seen: set[int] = set()
+    stack: list[tuple[Expression, bool]] = [(root, False) for root in reversed(roots)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            yield node
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack.extend((arg, False) for arg in reversed(node.args))
+
+
+def symbols(*roots: Expression) -> dict[str, Expression]:
+    """Return the variables below the roots by name, in the order of their appearance."""
+    return {node.name: node for node in walk(*roots) if node.op == "symbol"}
+
+
+# --- leaves ---------------------------------------------------------------------------------------
+
+
+def symbol(name: str, shape: Shape, assumptions: frozenset[str] = frozenset()) -> Expression:
+    """A variable; `shape` is as declared, so a vector is (n,) and is held as a column."""
+    return _node("symbol", (), (name, assumptions), _held(shape))
+
+
+def _held(shape: Shape) -> Shape:
+    return shape + (UNIT,) * (2 - len(shape))
+
+
+def number(value: Fraction | int) -> Expression:
+    """An exact number."""
+    return _node("number", (), (Fraction(value),), SCALAR)
+
+
+def constant(name: str) -> Expression:
+    """The number pi or e."""
+    return _node("constant", (), (name,), SCALAR)
+
+
+def size_value(size: Size) -> Expression:
+    """A size used as a number, as in sum(x)/n."""
+    return number(size.number) if not size.letters else _node("size", (), (size,), SCALAR)
+
+
+def filled(name: str, *sizes: Size) -> Expression:
+    """eye(n), ones(m, n), zeros(m, ...), fuse(m, p) of shape (m*p, m, p), or commutation(m, n)."""
+    if name == "eye":
+        shape: Shape = (sizes[0], sizes[-1])
+    elif name == "fuse":
+        shape = (sizes[0] * sizes[1], *sizes)
+    elif name == "commutation":
+        shape = (sizes[0] * sizes[1], sizes[0] * sizes[1])
+    else:
+        shape = _held(sizes)
+    return _node("filled", (), (name, sizes), shape)
+
+
+# --- operators ------------------------------------------------------------------------------------
+
+
+def broadcast(left: Shape, right: Shape) -> Shape | None:
+    """Return NumPy's common shape of two shapes of as many axes, or None where there is none."""
+    if left == right:
+        return left
+    if all(size.is_unit for size in left):
+        return right
+    if all(size.is_unit for size in right):
+        return left
+    if len(left) != len(right):
+        return None
+    common = []
+    for a, b in zip(left, right, strict=True):
+        if a != b and not a.is_unit and not b.is_unit:
+            return None
+        common.append(b if a.is_unit else a)
+    return tuple(common)
+
+
+def elementwise(op: str, left: Expression, right: Expression, data: tuple[Any, ...] = ()) -> Expression:
+    """left op right entry by entry, for add, subtract, multiply, divide, power and compare."""
+    shape = broadcast(left.shape, right.shape)
+    if shape is None:
+        raise ShapeError(
+            f"{op} needs equal shapes, not {write_shape(left.dropped_shape)} and {write_shape(right.dropped_shape)}"
+        )
+    return _node(op, (left, right), data, shape)
+
+
+def add(left: Expression, right: Expression) -> Expression:
+    """left + right."""
+    return elementwise("add", left, right)
+
+
+def subtract(left: Expression, right: Expression) -> Expression:
+    """left - right."""
+    return elementwise("subtract", left, right)
+
+
+def multiply(left: Expression, right: Expression) -> Expression:
+    """left * right, entry by entry."""
+    return elementwise("multiply", left, right)
+
+
+def divide(left: Expression, right: Expression) -> Expression:
+    """left / right, entry by entry."""
+    return elementwise("divide", left, right)
+
+
+def power(base: Expression, exponent: Expression) -> Expression:
+    """base ** exponent, entry by entry."""
+    return elementwise("power", base, exponent)
+
+
+def negate(operand: Expression) -> Expression:
+    """-operand."""
+    return _node("negate", (operand,), (), operand.shape)
+
+
+def matmul(left: Expression, right: Expression) -> Expression:
+    """left @ right; two plain columns give their dot product, left.T @ right."""
+    if len(left.shape) != 2 or len(right.shape) != 2:
+        raise ShapeError("@ multiplies matrices and vectors; use einsum for arrays with more axes")
+    if left.shape[1] == right.shape[0]:
+        return _node("matmul", (left, right), (), (left.shape[0], right.shape[1]))
+    if left.is_column and right.is_column and left.shape == right.shape:
+        return matmul(transpose(left), right)
+    raise ShapeError(
+        f"@ needs equal inner sizes, not {write_shape(left.shape)} @ {write_shape(right.shape)}"
+    )
+
+
+def transpose(operand: Expression) -> Expression:
+    """operand.T."""
+    if len(operand.shape) != 2:
+        raise ShapeError(".T turns matrices and vectors; use einsum for arrays with more axes")
+    return _node("transpose", (operand,), (), operand.shape[::-1])
+
+
+def compare(op: str, left: Expression, right: Expression) -> Expression:
+    """left > right and its kin: the condition of where."""
+    return elementwise("compare", left, right, (op,))
+
+
+# --- calls ----------------------------------------------------------------------------------------
+
+
+def einsum(subscripts: str, operands: tuple[Expression, ...]) -> Expression:
+    """einsum('ij,jk->ik', A, B); operands have their unit axes dropped, the result too."""
+    inputs, output = subscripts.split("->")
+    sizes: dict[str, Size] = {}
+    for letters, operand in zip(inputs.split(","), operands, strict=True):
+        shape = operand.dropped_shape
+        if len(letters) != len(shape):
+            raise ShapeError(f"einsum gives {len(letters)} letters to an operand of shape {write_shape(shape)}")
+        for letter, size in zip(letters, shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise ShapeError(f"einsum letter {letter!r} stands for two sizes, {sizes[letter]} and {size}")
+    shape = tuple(sizes[letter] for letter in output)
+    return _node("einsum", operands, (subscripts,), _held(shape))
+
+
+def call(
+    rule: Rule, args: tuple[Expression, ...], shape: Shape, axis: int | None = None, keepdims: bool = False
+) -> Expression:
+    """A call of a function that has a rule; the caller has worked out the (held) shape of the result."""
+    return _node("call", args, (rule, axis, keepdims), shape)
+
+
+def abstract(name: str, argument: Expression, shape: Shape) -> Expression:
+    """u(x), a function of which only the shape of the result is known."""
+    return _node("abstract", (argument,), (name,), _held(shape))
+
+
+def abstract_derivative(name: str, argument: Expression, order: int, shape: Shape) -> Expression:
+    """D(u, x): the derivative of u at x in numerator layout, shape S_u + order * reversed(S_x)."""
+    whole = drop_units(shape) + order * argument.dropped_shape[::-1]
+    return _node("abstract_derivative", (argument,), (name, order, shape), _held(whole))

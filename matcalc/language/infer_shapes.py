@@ -1,0 +1,292 @@
+"""Syntax tree -> drafts: what each part is, and what its shape says about the sizes of the names."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+from matcalc.errors import LimitError, ParseError, ShapeError
+from matcalc.language import names
+from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold, open_shape
+from matcalc.language.infer_calls import infer_call, list_operands
+from matcalc.language.limit_numbers import compute_value, read_number
+from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES, restore_name
+from matcalc.language.unknown_sizes import is_unit, unify
+
+_OPERATORS: dict[type[ast.operator], str] = {
+    ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.Pow: "power",
+}  # fmt: skip
+_COMPARISONS: dict[type[ast.cmpop], str] = {ast.Gt: ">", ast.Lt: "<", ast.GtE: ">=", ast.LtE: "<="}
+_INSTEAD: dict[type[ast.AST], str] = {
+    ast.BitXor: "use ** for powers", ast.BitOr: "use + for sums", ast.BitAnd: "use * for products",
+    ast.FloorDiv: "use / for quotients", ast.Mod: "there are no remainders",
+    ast.LShift: "use * for products", ast.RShift: "use / for quotients",
+    ast.Invert: "use - for the negative", ast.Not: "conditions go into where(x > 0, x, y)",
+    ast.Subscript: "entries cannot be picked; multiply by a unit vector instead, as in e_1.T @ X @ e_2",
+    ast.IfExp: "write where(x > 0, x, y)", ast.BoolOp: "conditions go into where(x > 0, x, y)",
+    ast.Lambda: "name a scalar `lambda` without a colon", ast.Tuple: "write one expression",
+    ast.List: "arrays cannot be written out; use a name", ast.NamedExpr: "write one expression without :=",
+    ast.GeneratorExp: "use sum(x)", ast.ListComp: "use sum(x)", ast.JoinedStr: "use a name",
+}  # fmt: skip
+_ATTRIBUTES = {
+    "I": "inv({0})", "inv": "inv({0})", "H": "{0}.T", "t": "{0}.T", "mT": "{0}.T", "transpose": "{0}.T",
+    "dot": "{0} @ x", "sum": "sum({0})", "mean": "mean({0})", "trace": "trace({0})", "det": "det({0})",
+}  # fmt: skip
+
+
+def infer(reading: Reading) -> Draft:
+    """Return the draft of the text that `reading.source` holds; raises for what is not in the language."""
+    root = reading.source.tree
+    done: dict[int, Draft] = {}
+    stack: list[tuple[ast.expr, int, bool]] = [(root, 0, False)]
+    visited = 0
+    while stack:
+        node, depth, ready = stack.pop()
+        operands = list_operands(reading, node) if isinstance(node, ast.Call) else _list_operands(reading, node)
+        if ready:
+            done[id(node)] = _infer_node(reading, node, tuple(done[id(operand)] for operand in operands))
+            continue
+        visited += 1
+        _check_bounds(reading, node, depth, visited)
+        stack.append((node, depth, True))
+        stack.extend((operand, depth + 1, False) for operand in reversed(operands))
+    _refuse_out_of_place(reading, done[id(root)], allowed=("compare",) if reading.is_rule else ())
+    return done[id(root)]
+
+
+def _check_bounds(reading: Reading, node: ast.expr, depth: int, visited: int) -> None:
+    if depth > DEEPEST_TREE or visited > MOST_NODES:
+        bound = f"{DEEPEST_TREE} levels deep" if depth > DEEPEST_TREE else f"{MOST_NODES} parts long"
+        raise LimitError(f"the expression is more than {bound}", span=reading.source.span(node))
+
+
+def _list_operands(reading: Reading, node: ast.expr) -> list[ast.expr]:
+    """Return the sub-expressions of a node in the order of the text."""
+    if isinstance(node, ast.BinOp):
+        return [node.left, node.right]
+    if isinstance(node, ast.UnaryOp):
+        return [node.operand]
+    if isinstance(node, ast.Compare) and len(node.comparators) == 1:
+        return [node.left, node.comparators[0]]
+    if isinstance(node, ast.Attribute) and node.attr == "T":
+        return [node.value]
+    return []
+
+
+def _infer_node(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Draft:
+    if isinstance(node, ast.Call):
+        return infer_call(reading, node, args)
+    for arg in args:
+        _refuse_out_of_place(reading, arg)
+    handler = _HANDLERS.get(type(node))
+    if handler is None:
+        raise ParseError(
+            f"{reading.source.write(node)[:40]} is not in the language",
+            span=reading.source.span(node), advice=_INSTEAD.get(type(node), "use + - * / ** @ .T and functions"),
+        )  # fmt: skip
+    return handler(reading, node, args)
+
+
+def _refuse_out_of_place(reading: Reading, draft: Draft, allowed: tuple[str, ...] = ()) -> None:
+    """Raise for a comparison or a text that is not an argument of the function that takes it."""
+    if draft.op == "compare" and draft.op not in allowed:
+        raise ParseError(
+            "a comparison is only the condition of where", span=draft.span, advice="write where(x > 0, x, y)"
+        )
+    if draft.op == "text":
+        raise ParseError("a text in quotes has no meaning here", span=draft.span, advice="write names without quotes")
+
+
+def _infer_name(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Draft:
+    assert isinstance(node, ast.Name)
+    name, span = restore_name(node.id), reading.source.span(node)
+    if name in reading.declared:
+        reading.symbols.setdefault(name, hold(reading.declared[name]))
+    elif name in reading.sizes:
+        return reading.add("size", (), SCALAR_AXES, span, (reading.sizes[name],))
+    elif name in names.CONSTANTS:
+        return reading.add("constant", (), SCALAR_AXES, span, (name,))
+    elif reading.is_rule:
+        raise ParseError(f"{name} is no parameter of the rule", span=span)
+    elif name in names.SPECIAL or reading.book.overloads(name):
+        raise ParseError(
+            f"{name} is a function", span=span, advice=f"write {name}(...), or declare the shape of {name}"
+        )
+    elif name not in reading.symbols:
+        _refuse_dunder(name, span)
+        reading.symbols[name] = open_shape(names.count_axes(name))
+    return reading.add("symbol", (), reading.symbols[name], span, (name,))
+
+
+def _refuse_dunder(name: str, span: tuple[int, int]) -> None:
+    if name.startswith("__") or len(name) > 50:
+        raise ParseError(f"{name[:50]} cannot be a name", span=span, advice="names are letters and digits, such as W_1")
+
+
+def _infer_constant(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Draft:
+    assert isinstance(node, ast.Constant)
+    span = reading.source.span(node)
+    if isinstance(node.value, str):
+        return reading.add("text", (), SCALAR_AXES, span, (node.value,))
+    if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+        raise ParseError(f"{reading.source.write(node)[:40]} is not a real number", span=span)
+    value = read_number(reading.source.write(node), node.value, span)
+    return reading.add("number", (), SCALAR_AXES, span, (value,), value)
+
+
+def _infer_operator(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Draft:
+    assert isinstance(node, ast.BinOp)
+    left, right = args
+    span = reading.source.span(node)
+    if isinstance(node.op, ast.MatMult):
+        return _infer_product(reading, span, left, right)
+    op = _OPERATORS.get(type(node.op))
+    if op is None:
+        raise ParseError(
+            "this operator is not in the language",
+            span=(left.span[1], right.span[0]),
+            advice=_INSTEAD.get(type(node.op)),
+        )
+    value = compute_value(op, left, right, span)
+    axes = broadcast_axes(left.axes, right.axes)
+    if axes is None:
+        raise _explain_elementwise(reading, op, left, right, span)
+    _note_broadcast(reading, op, left, right)
+    return reading.add(op, (left, right), axes, span, (), value)
+
+
+_DOING = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "compare": "comparing"}
+
+
+def _explain_elementwise(reading: Reading, op: str, left: Draft, right: Draft, span: tuple[int, int]) -> ShapeError:
+    one, other = reading.write_shapes(left.axes, right.axes)
+    advice = "declare the shapes, or multiply with @" if op == "multiply" else None
+    if (
+        len(left.axes) == len(right.axes) == 2
+        and left.is_row != right.is_row
+        and not (left.is_matrix or right.is_matrix)
+    ):
+        advice = f"write {_transpose_text(reading.write(right))}"
+    different = _name_differing(reading, left, right)
+    return ShapeError(
+        f"{_DOING[op]} works entry by entry: {reading.write(left)} is {one}, {reading.write(right)} is {other}{different}",
+        span=span, advice=advice,
+    )  # fmt: skip
+
+
+def _name_differing(reading: Reading, left: Draft, right: Draft) -> str:
+    for a, b in zip(left.axes, right.axes, strict=False):
+        if not (is_unit(a) or is_unit(b) or unify(a, b)):
+            return f"; {reading.write_size(a)} and {reading.write_size(b)} are different sizes"
+    return ""
+
+
+_VERBS = {"add": "is added to", "subtract": "is subtracted from", "multiply": "multiplies", "divide": "divides"}
+
+
+def _note_broadcast(reading: Reading, op: str, left: Draft, right: Draft) -> None:
+    """Remark that a vector is used for every column or row of a matrix."""
+    vector, matrix = (left, right) if right.is_matrix else (right, left)
+    if reading.is_rule or not (vector.is_column or vector.is_row):
+        return
+    if (left.is_column and right.is_row) or (left.is_row and right.is_column):
+        reading.note(f"{reading.write(left)} and {reading.write(right)} are a column and a row: every pair is combined")
+    if not matrix.is_matrix:
+        return
+    if vector.op == "call" and vector.data[2]:
+        return
+    text = reading.write(vector)
+    verb = _VERBS.get(op, "is used for") if vector is right or op in ("add", "multiply") else "is used for"
+    if vector.is_row:
+        reading.note(f"{text} {verb} every row")
+        return
+    action = verb.replace("is ", "").replace("added", "add it").replace("subtracted", "subtract it")
+    infinitive = {"multiplies": "multiply", "divides": "divide", "used for": "use it for"}.get(action, action)
+    reading.note(f"{text} {verb} every column; write {_transpose_text(text)} to {infinitive} every row, as torch does")
+
+
+def _infer_product(reading: Reading, span: tuple[int, int], left: Draft, right: Draft) -> Draft:
+    if len(left.axes) != 2 or len(right.axes) != 2:
+        raise ShapeError(
+            "@ multiplies matrices and vectors only", span=span, advice="use einsum for arrays with more axes"
+        )
+    inner, outer = left.axes[1], right.axes[0]
+    if is_unit(inner) == is_unit(outer):
+        if unify(inner, outer):
+            return reading.add("matmul", (left, right), (left.axes[0], right.axes[1]), span)
+    elif left.is_column and right.is_column and unify(left.axes[0], outer):
+        return reading.add("matmul", (left, right), SCALAR_AXES, span)
+    raise _explain_product(reading, span, left, right)
+
+
+def _explain_product(reading: Reading, span: tuple[int, int], left: Draft, right: Draft) -> ShapeError:
+    """Say which inner sizes differ, and which transpose would fit."""
+    one, other = reading.write(left), reading.write(right)
+    shape_left, shape_right = reading.write_shapes(left.axes, right.axes)
+    advice = "transpose one of them, or declare their shapes"
+    if left.is_scalar or right.is_scalar:
+        advice = f"write {one} * {other}, since a scalar scales"
+    elif not right.is_column and left.is_column:
+        advice = f"write {_transpose_text(one)} @ {other}"
+    elif right.is_row:
+        advice = f"write {one} @ {_transpose_text(other)}"
+    return ShapeError(
+        f"{one} @ {other} needs equal inner sizes, not {shape_left} @ {shape_right}", span=span, advice=advice
+    )
+
+
+def _transpose_text(text: str) -> str:
+    if text.endswith(".T"):
+        return text[:-2]
+    return f"{text}.T" if text.isidentifier() or (text.endswith(")") and text.count("(") == 1) else f"({text}).T"
+
+
+def _infer_sign(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Draft:
+    assert isinstance(node, ast.UnaryOp)
+    (operand,) = args
+    if isinstance(node.op, ast.UAdd):
+        return operand
+    if not isinstance(node.op, ast.USub):
+        raise ParseError(
+            "this operator is not in the language", span=reading.source.span(node), advice=_INSTEAD[type(node.op)]
+        )
+    value = None if operand.value is None else -operand.value
+    return reading.add("negate", args, operand.axes, reading.source.span(node), (), value)
+
+
+def _infer_transpose(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Draft:
+    assert isinstance(node, ast.Attribute)
+    span = reading.source.span(node)
+    if not args:
+        before = reading.source.write(node.value)
+        advice = _ATTRIBUTES.get(node.attr, "the only attribute is .T").format(before)
+        if before in ("np", "numpy", "torch", "math", "sympy", "F", "jnp", "linalg", "np.linalg", "torch.linalg"):
+            advice = f"write {node.attr} without {before}."
+        elif "{0}" in _ATTRIBUTES.get(node.attr, ""):
+            advice = "write " + advice
+        raise ParseError(f".{node.attr} is not in the language", span=span, advice=advice)
+    if len(args[0].axes) != 2:
+        raise ShapeError(
+            f".T turns matrices and vectors, not {reading.describe(args[0].axes)}", span=span, advice="use einsum"
+        )
+    return reading.add("transpose", args, args[0].axes[::-1], span)
+
+
+def _infer_comparison(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Draft:
+    assert isinstance(node, ast.Compare)
+    span = reading.source.span(node)
+    symbol = _COMPARISONS.get(type(node.ops[0]))
+    if symbol is None or not args:
+        reason = "comparisons cannot be chained" if not args else "this comparison is not in the language"
+        raise ParseError(reason, span=span, advice="one of > < >= <= as the condition of where")
+    axes = broadcast_axes(args[0].axes, args[1].axes)
+    if axes is None:
+        raise _explain_elementwise(reading, "compare", args[0], args[1], span)
+    return reading.add("compare", args, axes, span, (symbol,))
+
+
+_Handler = Callable[[Reading, ast.expr, tuple[Draft, ...]], Draft]
+_HANDLERS: dict[type[ast.expr], _Handler] = {
+    ast.Name: _infer_name, ast.Constant: _infer_constant, ast.BinOp: _infer_operator, ast.UnaryOp: _infer_sign,
+    ast.Attribute: _infer_transpose, ast.Compare: _infer_comparison,
+}  # fmt: skip

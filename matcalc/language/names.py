@@ -1,0 +1,42 @@
+"""What a name stands for by convention: capital initial = matrix, lower-case = vector, Greek = scalar."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+GREEK = frozenset(
+    ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "varepsilon", "vartheta", "varpi", "varrho", "varsigma", "varphi"]
+)
+CONSTANTS = frozenset({"pi", "e"})
+FILLED = {"eye": (1, 1), "ones": (0, 8), "zeros": (0, 8), "fuse": (2, 2), "commutation": (2, 2)}
+SPECIAL = frozenset({*FILLED, "einsum", "where", "matrix_power"})
+
+_STEM = re.compile(r"_*([^\W\d_]*)")
+
+
+def count_axes(name: str) -> int:
+    """Return how many axes a name has by convention: 2 for `X1`, 1 for `x_hat`, 0 for `alpha_2` and `λ`.
+
+    >>> [count_axes(name) for name in ("X1", "x_hat", "alpha_2", "λ", "Σ")]
+    [2, 1, 0, 0, 2]
+    """
+    match = _STEM.match(name)
+    stem = match.group(1) if match else name
+    if stem[:1].isupper():
+        return 2
+    if stem in GREEK or (len(stem) == 1 and "\u0370" <= stem <= "\u03ff"):
+        return 0
+    return 1
+
+
+def is_single_letter(name: str) -> bool:
+    """Whether a name is one letter, with or without digits and underscores: u, U, u_1."""
+    return re.fullmatch(r"[^\W\d_][\d_]*", name) is not None
+
+
+def find_closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that a misspelt one most likely means, or None."""
+    found = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
+    return found[0] if found else None

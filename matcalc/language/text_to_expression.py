@@ -1,0 +1,192 @@
+"""Text -> typed expression: shapes are inferred first, sizes are named, then the nodes are built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from matcalc.errors import DeclarationError, MatcalcError, ShapeError
+from matcalc.language import names
+from matcalc.language.declarations import SQUARE_ASSUMPTIONS, read_assumptions, read_declarations, read_shapes
+from matcalc.language.draft import Draft, Reading, drop_unit_axes, hold
+from matcalc.language.draft_to_expression import build_expressions
+from matcalc.language.expression import Expression, symbol
+from matcalc.language.infer_calls import list_size_names
+from matcalc.language.infer_shapes import infer
+from matcalc.language.name_sizes import name_sizes, settle
+from matcalc.language.read_text import SourceText
+from matcalc.language.sizes import Shape, Size, write_shape
+from matcalc.language.unknown_sizes import is_unit, unify
+from matcalc.rule_files import Rule, RuleBook, shipped_rules
+
+__all__ = ["Problem", "parse", "parse_rule_text", "read_declarations"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What texts say: the expressions, their variables by name, and the one to differentiate by.
+
+    `abstract` holds the output shapes of abstract functions without unit axes; `notes` what the reader
+    should know about how the texts were understood.
+    """
+
+    expressions: tuple[Expression, ...]
+    symbols: dict[str, Expression]
+    abstract: dict[str, Shape]
+    wrt: Expression | None
+    notes: tuple[str, ...]
+
+
+def parse(
+    texts: str | Sequence[str],
+    *,
+    wrt: str | None = None,
+    choose_wrt: bool = False,
+    shapes: Mapping[str, Any] | None = None,
+    assume: Mapping[str, Any] | None = None,
+    rules: RuleBook | None = None,
+) -> Problem:
+    """Return the typed expressions of texts that share their names; sizes are lettered as a textbook would.
+
+    With `wrt` its symbol is returned as well; with `choose_wrt` that is x, else X, else the only variable.
+    Raises a MatcalcError that points at the place: ParseError, ShapeError, DeclarationError,
+    MissingRuleError or LimitError.
+
+    >>> problem = parse("A @ X @ B", wrt="X")
+    >>> {name: symbol.shape for name, symbol in problem.symbols.items()}
+    {'A': (m, n), 'X': (n, k), 'B': (k, l)}
+    """
+    reading = Reading(shipped_rules() if rules is None else rules, read_shapes(shapes))
+    assumptions = read_assumptions(assume)
+    sources: list[SourceText] = []
+    try:
+        for text in [texts] if isinstance(texts, str) else texts:
+            sources.append(_read_source(text))
+        reading.sizes = _collect_sizes(reading, sources)
+        roots = [_infer_source(reading, source) for source in sources]
+        _refuse_double_use(reading)
+        chosen = _choose_wrt(reading, wrt, choose_wrt)
+        _apply_assumptions(reading, assumptions)
+    except MatcalcError as error:
+        raise error.complete(reading.source.text if sources else str(texts), reading.write_symbols()) from None
+    return _settle_problem(reading, roots, chosen, assumptions)
+
+
+def _read_source(text: str) -> SourceText:
+    try:
+        return SourceText(text)
+    except MatcalcError as error:
+        raise error.complete(text if isinstance(text, str) else repr(text), {}) from None
+
+
+def _collect_sizes(reading: Reading, sources: list[SourceText]) -> dict[str, Size]:
+    """Return the names that stand for sizes: declared letters, and names used as sizes in a text."""
+    letters = {letter for shape in reading.declared.values() for size in shape for letter in size.letters}
+    for source in sources:
+        letters |= list_size_names(source.tree)
+    if "pi" in letters:
+        raise DeclarationError("pi is a number and cannot be a size", advice="use another letter for the size")
+    for letter in sorted(letters & set(reading.declared)):
+        raise DeclarationError(
+            f"{letter} is declared as a variable and used as a size", advice="use another letter for one of them"
+        )
+    return {letter: Size.of(letter) for letter in letters}
+
+
+def _infer_source(reading: Reading, source: SourceText) -> Draft:
+    reading.source = source
+    return infer(reading)
+
+
+def _refuse_double_use(reading: Reading) -> None:
+    for name in reading.abstract:
+        if name in reading.symbols:
+            raise DeclarationError(f"{name} is used as a function and as a variable", advice="rename one of them")
+
+
+def _choose_wrt(reading: Reading, wrt: str | None, choose: bool) -> str | None:
+    """Return the name to differentiate by; raises DeclarationError that lists the names."""
+    known = list(reading.symbols)
+    if wrt is None and choose:
+        wrt = next((name for name in ("x", "X") if name in known), known[0] if len(known) == 1 else None)
+        if wrt is None:
+            listed = ", ".join(known)
+            reason = f"which variable to differentiate by? there are {listed}" if known else "there is no variable"
+            raise DeclarationError(reason, advice="say which with --wrt, or wrt=")
+    if wrt is not None and wrt not in known:
+        if wrt not in reading.declared or wrt in reading.abstract:
+            listed = f"the variables are {', '.join(known)}" if known else "it has none"
+            reason = f"the expression has no variable {wrt}; {listed}"
+            raise DeclarationError(reason, advice=f"declare the shape of {wrt} if the derivative shall be zero")
+        reading.symbols[wrt] = hold(reading.declared[wrt])
+    return wrt
+
+
+def _apply_assumptions(reading: Reading, assumptions: dict[str, frozenset[str]]) -> None:
+    """Make the matrices square that are assumed to be of a square kind."""
+    for name, words in assumptions.items():
+        axes = reading.symbols.get(name)
+        if axes is None:
+            if name not in reading.declared:
+                listed = ", ".join(reading.symbols) or "none"
+                raise DeclarationError(f"{name} is no variable, so nothing can be assumed about it; there are {listed}")
+            continue
+        square = sorted(words & SQUARE_ASSUMPTIONS)
+        if square and not (len(axes) == 2 and is_unit(axes[0]) == is_unit(axes[1]) and unify(*axes)):
+            raise ShapeError(f"{name} is {reading.describe(axes)}, and only a square matrix can be {square[0]}")
+
+
+def _settle_problem(
+    reading: Reading, roots: list[Draft], wrt: str | None, assumptions: dict[str, frozenset[str]]
+) -> Problem:
+    """Name the sizes and build the nodes."""
+    own = drop_unit_axes(reading.symbols[wrt]) if wrt is not None else ()
+    taken = {*reading.symbols, *reading.sizes, *reading.abstract, *reading.declared, *names.CONSTANTS}
+    others = [*reading.symbols.values(), *reading.abstract.values(), *(draft.axes for draft in reading.drafts)]
+    letters = name_sizes(own, drop_unit_axes(roots[0].axes) if roots else (), others, taken)
+    symbols = {
+        name: symbol(name, settle(axes, letters), assumptions.get(name, frozenset()))
+        for name, axes in reading.symbols.items()
+    }
+    built = build_expressions(reading.drafts, letters, symbols)
+    abstract = {name: settle(axes, letters) for name, axes in reading.abstract.items()}
+    roots_built = tuple(built[root.position] for root in roots)
+    return Problem(roots_built, symbols, abstract, None if wrt is None else symbols[wrt], tuple(reading.notes))
+
+
+# --- texts of rules -----------------------------------------------------------------------------------
+
+
+def parse_rule_text(rule: Rule, text: str, shapes: tuple[Shape, ...], book: RuleBook | None = None) -> Expression:
+    """Return the typed expression of a text of a rule, for arguments of these held shapes.
+
+    The names are the rule's parameters, dX for each parameter X (of the same shape), and the letters of its
+    axes, which stand for the sizes given. Raises the MatcalcErrors of `parse`.
+    """
+    return _parse_rule_text(rule, text, shapes, shipped_rules() if book is None else book)
+
+
+@lru_cache(maxsize=4000)
+def _parse_rule_text(rule: Rule, text: str, shapes: tuple[Shape, ...], book: RuleBook) -> Expression:
+    declared = {parameter.name: shape for parameter, shape in zip(rule.variables, shapes, strict=True)}
+    declared |= {"d" + name: shape for name, shape in declared.items()}
+    reading = Reading(book, declared, _bind_sizes(rule, shapes), is_rule=True)
+    try:
+        reading.source = SourceText(text)
+        root = infer(reading)
+    except MatcalcError as error:
+        raise error.complete(text, {name: write_shape(shape) for name, shape in declared.items()}) from None
+    symbols = {name: symbol(name, declared[name]) for name in reading.symbols}
+    return build_expressions(reading.drafts, {}, symbols)[root.position]
+
+
+def _bind_sizes(rule: Rule, shapes: tuple[Shape, ...]) -> dict[str, Size]:
+    """Return the sizes that the letters of a rule's axes stand for."""
+    bound: dict[str, Size] = {}
+    for parameter, shape in zip(rule.variables, shapes, strict=True):
+        axes = parameter.axes or ()
+        sizes = shape if len(axes) != 1 or not shape[0].is_unit else shape[::-1]
+        bound |= {letter: size for letter, size in zip(axes, sizes, strict=False) if letter.isidentifier()}
+    return bound

@@ -1,0 +1,118 @@
+"""Typed expression -> text in the same language: what is printed can be read again and means the same."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from matcalc.language.expression import Expression, walk
+
+# Python's precedence, low to high.
+_SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
+_OPERATORS = {
+    "add": (" + ", _SUM), "subtract": (" - ", _SUM), "multiply": ("*", _PRODUCT), "divide": ("/", _PRODUCT),
+    "matmul": (" @ ", _PRODUCT), "power": ("**", _POWER),
+}  # fmt: skip
+
+
+def to_text(expression: Expression) -> str:
+    """Return the text of an expression.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> to_text(parse("(A+A.T)@x").expressions[0])
+    '(A + A.T) @ x'
+    """
+    written: dict[int, tuple[str, int]] = {}
+    for node in walk(expression):
+        written[id(node)] = _write(node, [written[id(arg)] for arg in node.args])
+    return written[id(expression)][0]
+
+
+def _write(node: Expression, parts: list[tuple[str, int]]) -> tuple[str, int]:
+    if node.op in _OPERATORS:
+        return _binary(node, parts)
+    texts = [text for text, _ in parts]
+    match node.op:
+        case "symbol" | "constant":
+            return node.name, _ATOM
+        case "number":
+            return _number(node.data[0])
+        case "size":
+            text = str(node.data[0])
+            return text, _PRODUCT if "*" in text else _ATOM
+        case "negate":
+            text, level = parts[0]
+            return ("-" + (text if level >= _POWER else f"({text})")), _SIGN
+        case "transpose":
+            return _wrap(parts[0], _ATOM) + ".T", _ATOM
+        case "compare":
+            return f"{_wrap(parts[0], _SUM)} {node.data[0]} {_wrap(parts[1], _SUM)}", _SUM - 1
+        case "call":
+            return _call(node, texts), _ATOM
+        case "einsum":
+            return f"einsum('{node.data[0]}', {', '.join(texts)})", _ATOM
+        case "filled":
+            return f"{node.name}({', '.join(map(str, node.data[1]))})", _ATOM
+        case "abstract":
+            return f"{node.name}({texts[0]})", _ATOM
+    order = f", {node.data[1]}" if node.data[1] > 1 else ""
+    return f"D({node.name}, {texts[0]}{order})", _ATOM
+
+
+def _wrap(part: tuple[str, int], level: int) -> str:
+    """Put brackets around what binds weaker than `level`."""
+    text, own = part
+    return text if own >= level else f"({text})"
+
+
+def _binary(node: Expression, parts: list[tuple[str, int]]) -> tuple[str, int]:
+    symbol, level = _OPERATORS[node.op]
+    left, right = node.args
+    if node.op == "power":
+        # Python reads -x**2 as -(x**2) and 2**-1 as it stands.
+        return _wrap(parts[0], _ATOM) + symbol + _wrap(parts[1], _ATOM), _POWER
+    first = _wrap(parts[0], level)
+    if node.op in {"multiply", "divide"} and left.op == "matmul" and node.op == "multiply":
+        first = f"({parts[0][0]})"
+    second = _wrap(parts[1], level + 1)
+    if second[0] == "-":
+        second = f"({parts[1][0]})"
+    return first + symbol + second, level
+
+
+def _number(value: Fraction) -> tuple[str, int]:
+    if value.denominator == 1:
+        return str(value.numerator), _ATOM if value >= 0 else _SIGN
+    text = _decimal(value)
+    if text is not None:
+        return text, _ATOM if value >= 0 else _SIGN
+    return f"{value.numerator}/{value.denominator}", _PRODUCT
+
+
+def _decimal(value: Fraction) -> str | None:
+    """Write the number exactly with a decimal point or an exponent, or None where it has no end."""
+    denominator, digits = value.denominator, 0
+    while denominator % 10 == 0:
+        denominator //= 10
+        digits += 1
+    while denominator % 2 == 0 or denominator % 5 == 0:
+        denominator //= 2 if denominator % 2 == 0 else 5
+        digits += 1
+    if denominator != 1:
+        return None
+    scaled = value * 10**digits
+    text = repr(float(value))
+    if Fraction(text) == value:
+        return text
+    sign, numerals = ("-", str(-scaled.numerator)) if scaled < 0 else ("", str(scaled.numerator))
+    return f"{sign}{numerals}e-{digits}" if digits > 18 else f"{sign}{numerals[:-digits] or '0'}.{numerals[-digits:].zfill(digits)}"
+
+
+def _call(node: Expression, texts: list[str]) -> str:
+    rule, axis, keepdims = node.data
+    left = iter(texts)
+    arguments = [repr(p.literal) if p.literal is not None else next(left) for p in rule.parameters]
+    if axis is not None:
+        arguments.append(f"axis={axis}")
+    if keepdims:
+        arguments.append("keepdims=True")
+    return f"{rule.function}({', '.join(arguments)})"

@@ -1,0 +1,34 @@
+"""The rules of the house that a machine can see to."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "matcalc").rglob("*.py"))
+LONGEST_FILE = 350
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "check", "--no-cache", "."], ["mypy"]],
+    ids=["ruff", "mypy"],
+)
+def test_tools_find_nothing(command):
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_file_is_two(path):
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+def test_every_file_has_a_name_that_says_something():
+    assert not [path for path in SOURCES if path.stem in ("utils", "util", "helpers", "misc", "common")]
+
+
+def test_rules_are_data():
+    assert not list((ROOT / "rules").rglob("*.py"))

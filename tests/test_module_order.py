@@ -1,0 +1,116 @@
+"""Imports point one way, the ones inside functions included; the judge knows only the language."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "matcalc"
+
+# One statement of the order: a module imports from its own layer and from those before it.
+LAYERS = [
+    ("matcalc.errors",),
+    ("matcalc.rule_files",),
+    ("matcalc.language",),
+    ("matcalc.engine", "matcalc.check"),
+    ("matcalc.render",),
+    ("matcalc.derivation",),
+    ("matcalc",),  # the package itself: the names that people import
+    ("matcalc.cli_output",),
+    ("matcalc.cli_rules",),
+    ("matcalc.cli",),
+    ("matcalc.__main__",),
+]
+# The judge shares nothing with the judged.
+JUDGE = "matcalc.check"
+JUDGE_MAY_IMPORT = ("matcalc.errors", "matcalc.rule_files", "matcalc.language", JUDGE)
+ENGINE_MAY_IMPORT = ("matcalc.errors", "matcalc.rule_files", "matcalc.language", "matcalc.engine")
+
+
+def name_module(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def list_modules() -> dict[str, Path]:
+    return {name_module(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def is_within(module: str, layer: str) -> bool:
+    """The package itself is a layer of its own, not the home of all the others."""
+    return module == layer or (layer != "matcalc" and module.startswith(layer + "."))
+
+
+def find_layer(module: str) -> int:
+    found = [i for i, layers in enumerate(LAYERS) for layer in layers if is_within(module, layer)]
+    assert found, f"{module} has no place in LAYERS; give it one"
+    return found[0]
+
+
+def read_imports(tree: ast.AST, module: str, modules: dict[str, Path]) -> set[str]:
+    """Return the matcalc modules that the source imports anywhere: at the top, in functions, for types only."""
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively; write the whole name"
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            imported |= {part if part in modules else str(node.module) for part in parts}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("__import__", "importlib.import_module"):
+            imported |= {arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)}
+    return {name for name in imported if is_within(name, "matcalc") or name.startswith("matcalc.")}
+
+
+def drop_type_imports(tree: ast.Module) -> ast.Module:
+    """Return the source without what stands under TYPE_CHECKING: it never runs, so it makes no cycle."""
+
+    class Dropper(ast.NodeTransformer):
+        def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+            return node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+    dropped = Dropper().visit(tree)
+    assert isinstance(dropped, ast.Module)
+    return dropped
+
+
+MODULES = list_modules()
+SOURCES = {name: path.read_text() for name, path in MODULES.items()}
+IMPORTS = {name: read_imports(ast.parse(source), name, MODULES) for name, source in SOURCES.items()}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_backwards(module):
+    wrong = [name for name in IMPORTS[module] if find_layer(name) > find_layer(module)]
+    assert not wrong, f"{module} imports {', '.join(wrong)}, which stands after it"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if is_within(name, JUDGE)])
+def test_the_judge_imports_the_language_only(module):
+    assert all(any(is_within(name, layer) for layer in JUDGE_MAY_IMPORT) for name in IMPORTS[module])
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if is_within(name, "matcalc.engine")])
+def test_the_engine_does_not_ask_the_judge(module):
+    assert all(any(is_within(name, layer) for layer in ENGINE_MAY_IMPORT) for name in IMPORTS[module])
+
+
+def test_no_module_lies_on_an_import_cycle():
+    trees = {name: drop_type_imports(ast.parse(source)) for name, source in SOURCES.items()}
+    waiting = {name: read_imports(tree, name, MODULES) - {name} for name, tree in trees.items()}
+    while free := {name for name, imports in waiting.items() if not imports & set(waiting)}:
+        for name in free:
+            del waiting[name]
+    assert not waiting, f"these import each other in a circle: {', '.join(sorted(waiting))}"
+
+
+def test_the_reader_of_imports_sees_hidden_ones():
+    source = "def f():\n    from matcalc.engine import layout\nimport matcalc.cli\n__import__('matcalc.check')"
+    modules = {"matcalc.engine.layout": PACKAGE}
+    seen = read_imports(ast.parse(source), "x", modules)
+    assert seen == {"matcalc.engine.layout", "matcalc.cli", "matcalc.check"}
+
+
+def test_a_module_without_a_place_is_noticed():
+    with pytest.raises(AssertionError, match="no place in LAYERS"):
+        find_layer("matcalc.helpers")
