@@ -29,6 +29,8 @@ class Rule:
     Exactly one of these says how to differentiate: `elementwise` holds one partial derivative per
     parameter, `differential` is linear in dX for each parameter X, `define` is an expression that
     stands for the call, a `primitive` is known to the engine, an `opaque` function has no derivative.
+    `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
+    in a trace and along a direction that commutes with X.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Rule:
     latex: str = ""
     source: str = ""
     note: str = ""
+    primary: str = ""
     file: str = ""
 
     @property
@@ -72,7 +75,7 @@ class Rule:
 _SIGNATURE = re.compile(r"^\s*(\w+)\s*\((.*)\)\s*(?:->\s*(.+?))?\s*$")
 _PARAMETER = re.compile(r"""\s*(?:'(?P<text>\w+)'|(?P<number>\d+)|(?P<name>\w+)\s*(?:\[(?P<axes>[^\]]*)\])?)\s*(?:,|$)""")
 _FIELDS = {"call", "elementwise", "differential", "define", "primitive", "opaque", "axis", "domain", "kinks",
-           "torch", "latex", "source", "note"}  # fmt: skip
+           "torch", "latex", "source", "note", "primary"}  # fmt: skip
 
 
 def read_signature(call: str) -> tuple[str, tuple[Parameter, ...], str | tuple[str, ...]]:

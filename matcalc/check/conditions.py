@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from matcalc.check.evaluate import Function, evaluate_all
+from matcalc.check.evaluate_nodes import Function, evaluate_all
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape
 from matcalc.language.text_to_expression import parse_rule_text
@@ -17,22 +18,16 @@ from matcalc.rule_files import Rule
 KINK_DISTANCE = 1e-2
 POLE_DISTANCE = 1e-3
 WORST_CONDITION = 1e3
+LARGEST = 1e6
+_BY_CHANCE = "nearly equal"
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why a point will not do, and the names of the variables and functions that could cure it."""
+    """Why a point will not do, and the names whose domain could cure it; no names where another draw does."""
 
     reason: str
     names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Strictness:
-    """How much is asked of a point; the second half of the tries asks less."""
-
-    largest: float = 1e6
-    allow_ties: bool = False
 
 
 def names_below(node: Expression) -> tuple[str, ...]:
@@ -45,17 +40,16 @@ def find_trouble(
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
     functions: Mapping[str, Function],
-    strictness: Strictness = Strictness(),  # noqa: B008
 ) -> tuple[Trouble | None, float]:
     """Return the first condition that a node violates at a point, if any, and the largest magnitude of a node.
 
     Raises EvaluationError where a node cannot be evaluated at all.
     """
-    inspection = _Inspection(evaluate_all((expression,), values, sizes, functions), sizes, functions, strictness)
+    inspection = _Inspection(evaluate_all((expression,), values, sizes, functions), sizes, functions)
     for node in inspection.values:
         reason = inspection.inspect(node)
         if reason is not None:
-            return Trouble(reason, names_below(node)), inspection.largest
+            return Trouble(reason, () if reason.endswith(_BY_CHANCE) else names_below(node)), inspection.largest
     return None, inspection.largest
 
 
@@ -67,23 +61,27 @@ class _Inspection:
         values: dict[Expression, Tensor],
         sizes: Mapping[str, int],
         functions: Mapping[str, Function],
-        strictness: Strictness,
     ) -> None:
-        self.values, self.sizes, self.functions, self.strictness = values, sizes, functions, strictness
-        self.largest = 1.0
+        self.values, self.sizes, self.functions = values, sizes, functions
+        self.largest = self.limit = 1.0
+        self.variable: set[Expression] = set()
 
     def inspect(self, node: Expression) -> str | None:
-        """Return what is wrong with the node's value or its operands' values, or None."""
+        """Return what is wrong with the node's value or its operands' values, or None; operands come first."""
+        if node.op in ("symbol", "abstract", "abstract_derivative") or not self.variable.isdisjoint(node.args):
+            self.variable.add(node)
         condition = _CONDITIONS.get(node.op)
         reason = condition(self, node, [self.values[arg] for arg in node.args]) if condition else None
         return reason or self._inspect_magnitude(node)
 
     def _inspect_magnitude(self, node: Expression) -> str | None:
         value = self.values[node]
-        if value.dtype == torch.bool or node.op in ("number", "size", "filled"):
+        if value.dtype == torch.bool:
             return None
         magnitude = float(value.abs().amax())
-        if not magnitude < self.strictness.largest:
+        if math.isfinite(magnitude) and node not in self.variable:
+            self.limit = max(self.limit, magnitude)
+        if not magnitude <= self.limit * LARGEST:
             return f"{_describe(node)} is not a finite number of moderate size"
         self.largest = max(self.largest, magnitude)
         return None
@@ -93,15 +91,15 @@ class _Inspection:
 
     def _inspect_power(self, node: Expression, args: list[Tensor]) -> str | None:
         base, exponent = args
-        whole = exponent.numel() == 1 and not names_below(node.args[1]) and float(exponent) == round(float(exponent))
+        whole = node.args[1] not in self.variable and exponent.numel() == 1 and float(exponent).is_integer()
         if whole:
             pole = float(exponent) < 0 and _reaches_zero(base, POLE_DISTANCE)
             return "a negative power of 0 or nearly 0" if pole else None
         return None if bool((base > POLE_DISTANCE).all()) else "a power needs a positive base"
 
     def _inspect_comparison(self, node: Expression, args: list[Tensor]) -> str | None:
-        near = _is_kink(args[0] - args[1], args, allow_ties=True)
-        return f"the two sides of {node.data[0]} are nearly equal" if near else None
+        near = _is_kink(args[0] - args[1], args)
+        return f"the two sides of {node.data[0]} are {_BY_CHANCE}" if near else None
 
     def _inspect_call(self, node: Expression, args: list[Tensor]) -> str | None:
         rule, axis, _ = node.data
@@ -127,8 +125,7 @@ class _Inspection:
             return None
         values = self._evaluate_text(rule, rule.kinks, shapes, args)
         distance = values[list(values)[-1]]
-        near = _is_kink(distance, args, self.strictness.allow_ties)
-        return f"{rule.call} is too near {rule.kinks} = 0" if near else None
+        return f"{rule.call}: {rule.kinks} and 0 are {_BY_CHANCE}" if _is_kink(distance, args) else None
 
     def _inspect_definition(
         self, rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], axis: int | None
@@ -136,7 +133,7 @@ class _Inspection:
         """Look inside a function that states no conditions of its own."""
         if not rule.define or rule.domain or rule.kinks or axis is not None:
             return None
-        inner = _Inspection(self._evaluate_text(rule, rule.define, shapes, args), self.sizes, self.functions, self.strictness)
+        inner = _Inspection(self._evaluate_text(rule, rule.define, shapes, args), self.sizes, self.functions)
         found = next((reason for reason in map(inner.inspect, inner.values) if reason), None)
         return f"{rule.call}: {found}" if found else None
 
@@ -158,13 +155,13 @@ def _reaches_zero(value: Tensor, distance: float) -> bool:
     return not bool((value.abs() > distance).all())
 
 
-def _is_kink(distance: Tensor, args: list[Tensor], allow_ties: bool) -> bool:
-    """Whether an entry is nearer to 0 than a hundredth of the values at hand; exact 0 comes from structure, not chance."""
+def _is_kink(distance: Tensor, args: list[Tensor]) -> bool:
+    """Whether an entry is nearer to 0 than a hundredth of the values at hand.
+
+    Exactly 0 is no kink met by chance: it comes from the structure, as in relu(relu(x)), and stays 0 nearby.
+    """
     scale = min(1.0, max((float(arg.abs().amax()) for arg in args), default=1.0))
-    near = distance.abs() < KINK_DISTANCE * max(scale, 1e-6)
-    if allow_ties:
-        near = near & (distance != 0)
-    return bool(near.any())
+    return bool(((distance.abs() < KINK_DISTANCE * max(scale, 1e-6)) & (distance != 0)).any())
 
 
 # --- conditions that a text cannot say ------------------------------------------------------------
@@ -176,7 +173,7 @@ def _inspect_by_name(rule: Rule, axis: int | None, args: list[Tensor]) -> str | 
     inspect = _BY_NAME.get(rule.name)
     if inspect is None or inspect(args[0], axis):
         return None
-    return f"{rule.call} is too near a point where it has no derivative"
+    return f"{rule.call}: two of its largest entries, or a singular value and 0, are {_BY_CHANCE}"
 
 
 def _is_well_conditioned(x: Tensor) -> bool:
@@ -188,7 +185,8 @@ def _has_unique_largest(x: Tensor, axis: int | None) -> bool:
     if entries.shape[-1] < 2:
         return True
     first, second = entries.topk(2, dim=-1).values.unbind(-1)
-    return bool((first - second > KINK_DISTANCE * entries.abs().amax()).all())
+    gap = first - second
+    return bool(((gap > KINK_DISTANCE * entries.abs().amax()) | (gap == 0)).all())
 
 
 def _has_full_rank(x: Tensor, axis: int | None) -> bool:

@@ -1,287 +1,171 @@
-"""Expression and values -> torch tensor: the judge's own reading of every node, sharing nothing with the engine."""
+"""A reader's arrays -> the expression's value: NumPy in, NumPy out; torch in, torch out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from matcalc.check.contract import contract
-from matcalc.check.torch_functions import ALONG, ENTRYWISE, PLAIN, resolve
-from matcalc.errors import EvaluationError, LimitError
-from matcalc.language.expression import Expression, walk
-from matcalc.language.sizes import UNIT, Shape
-from matcalc.language.text_to_expression import parse_rule_text
-from matcalc.rule_files import Rule
+from matcalc.check.evaluate_nodes import evaluate, squeeze
+from matcalc.errors import EvaluationError
+from matcalc.language.expression import Expression, symbols, walk
+from matcalc.language.sizes import Shape, Size, write_shape
 
-MAX_ENTRIES = 10**7
-
-Function = Callable[[Tensor], Tensor]
+__all__ = ["deduce_sizes", "evaluate", "evaluate_with"]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What a node's value depends on besides its operands."""
-
-    values: Mapping[str, Tensor]
-    sizes: Mapping[str, int]
-    functions: Mapping[str, Function] = field(default_factory=dict)
-    dtype: torch.dtype = torch.float64
-    device: torch.device | str = "cpu"
-
-    def measure(self, shape: Shape) -> tuple[int, ...]:
-        """Return the shape in numbers; raises EvaluationError for a size that is not known."""
-        try:
-            return tuple(size.value(self.sizes) for size in shape)
-        except KeyError as error:
-            raise EvaluationError(
-                f"the size {error.args[0]} does not follow from the values", advice=f"pass sizes={{{error.args[0]!r}: 3}}"
-            ) from None  # fmt: skip
-
-    def fill(self, value: float) -> Tensor:
-        """Return a scalar as held, of shape (1, 1)."""
-        return torch.full((1, 1), value, dtype=self.dtype, device=self.device)
-
-
-def evaluate(
+def evaluate_with(
     expression: Expression,
-    values: Mapping[str, Tensor],
-    sizes: Mapping[str, int],
-    functions: Mapping[str, Function] | None = None,
-) -> Tensor:
-    """Return the expression's value, of the shape it is held in: a column is (n, 1), a scalar (1, 1).
+    values: Mapping[str, Any],
+    sizes: Mapping[str, int] | None = None,
+    known: Iterable[Expression] = (),
+) -> Any:
+    """Return the expression's value without unit axes, a torch tensor if any value is one, else a NumPy array.
 
-    `values` are held tensors by name, `sizes` numbers by letter, `functions` stand for abstract functions
-    and take and give tensors without unit axes.  Raises EvaluationError, or LimitError for huge arrays.
+    Values are arrays or numbers by name, vectors of shape (n,) or (n, 1); a function of tensors stands for an
+    abstract function.  Sizes follow from the arrays; `sizes` adds those that do not.  `known` lists variables
+    that may be given although the expression lacks them.  Raises EvaluationError for a name that is missing
+    or unknown, and for shapes that do not fit.
     """
-    return evaluate_all((expression,), values, sizes, functions)[expression]
+    variables = {symbol.name: symbol for symbol in known} | symbols(expression)
+    functions = {name: value for name, value in values.items() if _is_function(value)}
+    arrays = {name: value for name, value in values.items() if name not in functions}
+    _check_names(expression, variables, arrays, functions)
+    tensors = _align({name: _read_array(name, value) for name, value in arrays.items()}, arrays)
+    numbers = deduce_sizes({name: (variables[name], tuple(tensors[name].shape)) for name in tensors}, sizes)
+    held = {name: tensor.reshape(_measure(variables[name].shape, numbers)) for name, tensor in tensors.items()}
+    if any(isinstance(value, Tensor) for value in values.values()):
+        return squeeze(expression, evaluate(expression, held, numbers, functions), numbers)
+    with torch.no_grad():
+        return squeeze(expression, evaluate(expression, held, numbers, functions), numbers).numpy()
 
 
-def evaluate_all(
-    roots: tuple[Expression, ...],
-    values: Mapping[str, Tensor],
-    sizes: Mapping[str, int],
-    functions: Mapping[str, Function] | None = None,
-) -> dict[Expression, Tensor]:
-    """Return the value of every node below the roots, each node computed once."""
-    like = next((value for value in values.values() if value.is_floating_point()), torch.empty(0, dtype=torch.float64))
-    setting = Setting(values, sizes, functions or {}, like.dtype, like.device)
-    found: dict[Expression, Tensor] = {}
-    for node in walk(*roots):
-        found[node] = _compute(node, [found[arg] for arg in node.args], setting)
-    return found
+def _is_function(value: Any) -> bool:
+    return callable(value) and not hasattr(value, "__array__")
 
 
-def _compute(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    shape = setting.measure(node.shape)
-    if math.prod(shape) > MAX_ENTRIES:
-        raise LimitError(f"an array of shape {shape} has more than {MAX_ENTRIES} entries")
-    with _plain_errors(node):
-        simple = _OPERATORS.get(node.op)
-        value = simple(*args) if simple else _READERS[node.op](node, args, setting)
-        return value if value.shape == shape else value.reshape(shape)
+def _check_names(
+    expression: Expression,
+    variables: Mapping[str, Expression],
+    arrays: Mapping[str, Any],
+    functions: Mapping[str, Any],
+) -> None:
+    abstract = {node.name for node in walk(expression) if node.op.startswith("abstract")}
+    names = ", ".join(variables) or "none"
+    for name in [*arrays, *(name for name in functions if name not in abstract)]:
+        if name not in variables:
+            raise EvaluationError(f"{name} is not a variable of the expression", advice=f"the variables are: {names}")
+    for name in symbols(expression):
+        if name not in arrays:
+            shape = write_shape(variables[name].dropped_shape)
+            raise EvaluationError(f"{name} has no value", advice=f"give {name}, an array of shape {shape}")
 
 
-@contextmanager
-def _plain_errors(node: Expression) -> Iterator[None]:
-    """Turn torch's errors into an EvaluationError that names the operation."""
-    try:
-        yield
-    except (RuntimeError, ValueError, TypeError, IndexError, OverflowError) as error:
-        what = node.data[0].call if node.op == "call" else node.op
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise EvaluationError(f"{what} cannot be evaluated: {reason}") from error
+# --- arrays ---------------------------------------------------------------------------------------
 
 
-def drop_units(node: Expression, value: Tensor, setting_sizes: Mapping[str, int]) -> Tensor:
-    """Return a node's value without its unit axes: a column (n, 1) becomes (n,), a scalar ()."""
-    return value.reshape(tuple(size.value(setting_sizes) for size in node.dropped_shape))
+def _read_array(name: str, value: Any) -> Tensor:
+    """Return the tensor of what a reader gave: a tensor itself, or a copy of an array, a list or a number."""
+    if not isinstance(value, Tensor):
+        import numpy
+
+        try:
+            array = numpy.array(value)
+            value = torch.from_numpy(array) if array.dtype.kind in "fiub" else None
+        except (TypeError, ValueError):
+            value = None
+    if value is None or value.is_complex():
+        raise EvaluationError(f"the value of {name} is not an array of real numbers")
+    return value
 
 
-# --- operators ------------------------------------------------------------------------------------
+def _align(tensors: dict[str, Tensor], given: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Bring all tensors to one floating dtype, the widest of the arrays, and to the device of those on one."""
+    weighty = [tensors[name].dtype for name in tensors if hasattr(given[name], "dtype")]
+    floating = [dtype for dtype in weighty if dtype.is_floating_point]
+    dtype = torch.float64
+    if floating:
+        dtype = max(floating, key=lambda one: torch.finfo(one).bits)
+    devices = {str(tensors[name].device) for name in tensors if isinstance(given[name], Tensor)}
+    if len(devices) > 1:
+        raise EvaluationError(f"the values lie on different devices: {', '.join(sorted(devices))}")
+    device = devices.pop() if devices else "cpu"
+    return {name: tensor.to(device=device, dtype=dtype) for name, tensor in tensors.items()}
 
 
-def raise_to(base: Tensor, exponent: Tensor) -> Tensor:
-    """Return base**exponent; a constant exponent is a plain number, so that negative bases have derivatives."""
-    if exponent.numel() == 1 and not exponent.requires_grad:
-        return torch.pow(base, exponent.item())
-    return torch.pow(base, exponent)
+# --- sizes ----------------------------------------------------------------------------------------
 
 
-_OPERATORS: dict[str, Callable[..., Tensor]] = {
-    "add": torch.add,
-    "subtract": torch.sub,
-    "multiply": torch.mul,
-    "divide": torch.div,
-    "negate": torch.neg,
-    "matmul": torch.matmul,
-    "transpose": lambda operand: operand.mT,
-    "power": raise_to,
-}
+def deduce_sizes(
+    given: Mapping[str, tuple[Expression, tuple[int, ...]]], sizes: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Return a number for each letter from the variables' shapes and the arrays' shapes, given by name.
 
-_COMPARISONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    ">": torch.gt,
-    "<": torch.lt,
-    ">=": torch.ge,
-    "<=": torch.le,
-}
-
-
-def _compare(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return _COMPARISONS[node.data[0]](*args)
-
-
-def _look_up(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    if node.name not in setting.values:
-        raise EvaluationError(f"{node.name} has no value")
-    return setting.values[node.name]
+    Raises EvaluationError naming the variable, its declared shape, what came, and the sizes in conflict.
+    """
+    origins = {letter: f"{letter} = {number} in sizes" for letter, number in (sizes or {}).items()}
+    numbers = {letter: int(number) for letter, number in (sizes or {}).items()}
+    equations = [
+        (size, number, name)
+        for name, (variable, shape) in given.items()
+        for size, number in zip(variable.dropped_shape, _fit(name, variable, shape), strict=True)
+    ]
+    while equations:
+        later = [equation for equation in equations if not _solve(*equation, given, numbers, origins)]
+        if len(later) == len(equations):
+            break
+        equations = later
+    return numbers
 
 
-def _read_number(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill(float(node.data[0]))
+def _fit(name: str, variable: Expression, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return an array's shape without the unit axes of the variable."""
+    plain, held = variable.dropped_shape, variable.shape
+    if len(shape) == len(plain):
+        return shape
+    if not plain and math.prod(shape) == 1:
+        return ()
+    units_fit = all(number == 1 for size, number in zip(held, shape, strict=False) if size.is_unit)
+    if len(shape) == len(held) and units_fit:
+        return tuple(number for size, number in zip(held, shape, strict=True) if not size.is_unit)
+    raise EvaluationError(_write_misfit(name, variable, shape), advice=_advise(name, variable))
 
 
-def _read_constant(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill({"pi": math.pi, "e": math.e}[node.name])
+def _write_misfit(name: str, variable: Expression, shape: tuple[int, ...]) -> str:
+    came = "a single number" if not shape else f"shape {shape}"
+    declared = write_shape(variable.dropped_shape)
+    return f"{name} is {'a ' if declared == 'scalar' else ''}{declared}, but its value has {came}"
 
 
-def _read_size(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill(float(setting.measure(node.data)[0]))
+def _advise(name: str, variable: Expression) -> str:
+    if variable.is_column:
+        size = variable.shape[0]
+        return f"give {name} the shape ({size},) or ({size}, 1)"
+    return f"give {name} the shape {write_shape(variable.dropped_shape)}"
 
 
-def _contract(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    plain = [drop_units(operand, value, setting.sizes) for operand, value in zip(node.args, args, strict=True)]
-    return contract(node.data[0], plain)
+def _solve(
+    size: Size, number: int, name: str,
+    given: Mapping[str, tuple[Expression, tuple[int, ...]]], numbers: dict[str, int], origins: dict[str, str],
+) -> bool:  # fmt: skip
+    """Use one axis: check its size where all letters are known, find the only unknown letter; else return False."""
+    unknown = [letter for letter in size.letters if letter not in numbers]
+    if len(unknown) > 1:
+        return False
+    rest = math.prod((numbers[letter] for letter in size.letters if letter in numbers), start=size.number)
+    if number % rest or (not unknown and number != rest):
+        variable, shape = given[name]
+        known = "; ".join(origins[letter] for letter in dict.fromkeys(size.letters) if letter in numbers)
+        reason = f"{_write_misfit(name, variable, shape)}: {size} cannot be {number}"
+        raise EvaluationError(f"{reason} when {known}" if known else reason)
+    for letter in unknown:
+        numbers[letter] = number // rest
+        origins[letter] = f"{letter} = {number // rest} from {name}"
+    return True
 
 
-def _fill(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    """Return eye, ones, zeros, fuse[I,i,p] = 1 where I = i*p_size + p, or commutation @ vec(X) = vec(X.T)."""
-    name, sizes = node.data
-    shape = setting.measure(sizes)
-    options: dict[str, Any] = {"dtype": setting.dtype, "device": setting.device}
-    if name in ("ones", "zeros"):
-        return torch.full(setting.measure(node.shape), float(name == "ones"), **options)
-    if name == "eye":
-        return torch.eye(shape[0], shape[-1], **options)
-    rows, columns = shape
-    if name == "fuse":
-        return torch.eye(rows * columns, **options).reshape(rows * columns, rows, columns)
-    units = torch.eye(rows * columns, **options).reshape(columns, rows, rows * columns)
-    return units.transpose(0, 1)
-
-
-# --- abstract functions ---------------------------------------------------------------------------
-
-
-def repeat_jacobian(function: Function, at: Tensor, order: int) -> Tensor:
-    """Return the derivative of that order, S_Y + order*S_X in torch's order of axes, itself differentiable."""
-    if order == 0:
-        return function(at)
-    inner = function if order == 1 else lambda x: repeat_jacobian(function, x, order - 1)
-    return torch.autograd.functional.jacobian(inner, at, create_graph=True)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _find_function(name: str, setting: Setting) -> Function:
-    if name not in setting.functions:
-        raise EvaluationError(f"{name} is an abstract function", advice=f"give a function of tensors as {name}")
-    return setting.functions[name]
-
-
-def _call_abstract(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    function = _find_function(node.name, setting)
-    return function(drop_units(node.args[0], args[0], setting.sizes))
-
-
-def _differentiate_abstract(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    """Return D(u, x): S_u + order*reversed(S_x)."""
-    name, order, _ = node.data
-    at = drop_units(node.args[0], args[0], setting.sizes)
-    tensor = repeat_jacobian(_find_function(name, setting), at, order)
-    first = tensor.ndim - order * at.ndim
-    axes = list(range(first))
-    for copy in range(order):
-        start = first + copy * at.ndim
-        axes += reversed(range(start, start + at.ndim))
-    return tensor.permute(axes)
-
-
-# --- calls ----------------------------------------------------------------------------------------
-
-
-def _call(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    rule, axis, _ = node.data
-    if rule.name in ALONG:
-        return ALONG[rule.name](args[0], tuple(range(args[0].ndim)) if axis is None else (axis,))
-    shapes = tuple(arg.shape for arg in node.args)
-    if axis is None:
-        return apply_rule(rule, shapes, args, setting)
-    return _apply_along(rule, axis, shapes, args, setting)
-
-
-def _apply_along(rule: Rule, axis: int, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting) -> Tensor:
-    """Apply a function to every column (axis 0) or every row (axis 1) of a matrix, each taken as a vector."""
-    column_shape = (shapes[0][axis], UNIT)
-    columns = [column.reshape(-1, 1) for column in args[0].unbind(1 - axis)]
-    results = [apply_rule(rule, (column_shape, *shapes[1:]), [column, *args[1:]], setting) for column in columns]
-    return torch.stack([result.reshape(-1) for result in results], dim=1 - axis)
-
-
-def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting) -> Tensor:
-    """Return a function's value: from the table, else the torch function its rule names, else its definition."""
-    if rule.name in ENTRYWISE:
-        return ENTRYWISE[rule.name](*args)
-    if rule.is_elementwise and rule.torch:
-        return resolve(rule.torch)(*args)  # type: ignore[no-any-return]
-    if rule.name in ALONG:
-        return ALONG[rule.name](args[0], tuple(range(args[0].ndim)))
-    if rule.name in PLAIN or rule.torch:
-        plain = [value.reshape(setting.measure(_without_units(shape))) for shape, value in zip(shapes, args, strict=True)]
-        return PLAIN[rule.name](*plain) if rule.name in PLAIN else _call_torch(rule, plain)
-    if not rule.define:
-        raise EvaluationError(
-            f"what {rule.call} is, is not known: its rule has a derivative and no value",
-            advice='add torch = "torch. ..." or define = "..." to the rule',
-        )
-    return evaluate_rule_text(rule, rule.define, shapes, args, setting)
-
-
-def _without_units(shape: Shape) -> Shape:
-    return tuple(size for size in shape if not size.is_unit)
-
-
-def _call_torch(rule: Rule, args: list[Tensor]) -> Tensor:
-    """Call the function that the rule names, its literal parameters in their places."""
-    given = iter(args)
-    everything = [next(given) if p.literal is None else p.literal for p in rule.parameters]
-    return resolve(rule.torch)(*everything)  # type: ignore[no-any-return]
-
-
-def evaluate_rule_text(
-    rule: Rule, text: str, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting,
-    differentials: list[Tensor] | None = None,
-) -> Tensor:  # fmt: skip
-    """Return the value of a text of a rule, its parameters (and dX for each parameter X) being held tensors."""
-    names = [parameter.name for parameter in rule.variables]
-    values = dict(zip(names, args, strict=True))
-    if differentials is not None:
-        values |= {f"d{name}": value for name, value in zip(names, differentials, strict=True)}
-    return evaluate(parse_rule_text(rule, text, shapes), values, setting.sizes, setting.functions)
-
-
-_READERS: dict[str, Callable[[Expression, list[Tensor], Setting], Tensor]] = {
-    "symbol": _look_up,
-    "number": _read_number,
-    "constant": _read_constant,
-    "size": _read_size,
-    "compare": _compare,
-    "call": _call,
-    "einsum": _contract,
-    "filled": _fill,
-    "abstract": _call_abstract,
-    "abstract_derivative": _differentiate_abstract,
-}
+def _measure(shape: Shape, numbers: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(size.value(numbers) for size in shape)

@@ -8,7 +8,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from matcalc.check.evaluate import Function, drop_units, evaluate, repeat_jacobian
+from matcalc.check.evaluate_nodes import Function, evaluate, repeat_jacobian, squeeze
 from matcalc.language.expression import Expression
 
 LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
@@ -30,13 +30,11 @@ def true_derivative(
 
     def function(x: Tensor) -> Tensor:
         moved = {**values, wrt.name: x.reshape(held)}
-        return drop_units(expression, evaluate(expression, moved, sizes, functions), sizes)
+        return squeeze(expression, evaluate(expression, moved, sizes, functions), sizes)
 
     held = values[wrt.name].shape
-    at = drop_units(wrt, values[wrt.name], sizes)
-    return torch.autograd.functional.jacobian(  # type: ignore[no-any-return, no-untyped-call]
-        lambda x: repeat_jacobian(function, x, order - 1), at
-    )
+    at = squeeze(wrt, values[wrt.name], sizes)
+    return torch.autograd.functional.jacobian(lambda x: repeat_jacobian(function, x, order - 1), at)
 
 
 def arrange(tensor: Tensor, rank_y: int, rank_x: int, order: int, layout: str) -> Tensor:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from matcalc.check.conditions import Strictness, Trouble, find_trouble
+from matcalc.check.conditions import Trouble, find_trouble
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape
 
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 COMFORTABLE_ENTRIES = 20_000
-TRIES = 80
+TRIES = 120
+PATIENCE = 3
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ def collect_letters(roots: Iterable[Expression]) -> list[str]:
 def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0, shape: Shape = ()) -> dict[str, int]:
     """Return distinct primes for the letters, the smallest for those in the derivative's own shape.
 
-    Each trial turns the primes by one place, so that no letter has the same number at every trial.  Where the
-    derivative would have more than about 20,000 entries, small primes are used twice.
+    Each trial turns the primes by one place, so that no letter has the same number at every trial.
+    Where the derivative would have more than about 20,000 entries, small primes are used twice.
 
     >>> sorted(choose_sizes(["m", "n", "p"], seed=0).values())
     [2, 3, 5]
@@ -69,7 +70,9 @@ def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0
     return sizes
 
 
-def _deal(letters: list[str], primes: tuple[int, ...], first: int, seed: int, trial: int, attempt: int) -> dict[str, int]:
+def _deal(
+    letters: list[str], primes: tuple[int, ...], first: int, seed: int, trial: int, attempt: int
+) -> dict[str, int]:
     """Give each letter a prime: those from place `first` on, shuffled by the seed and turned by the trial."""
     spare = 0 if first else max(0, 3 - len(letters))
     hand = [primes[place % len(primes)] for place in range(first, first + len(letters) + spare)]
@@ -102,7 +105,7 @@ class SmoothFunction:
         phases = torch.rand(features, generator=generator, dtype=torch.float64) * 6
         outer = torch.rand(math.prod(self.shape), features, generator=generator, dtype=torch.float64) - 0.5
         to = {"dtype": self.dtype, "device": self.device}
-        self._weights[shape] = (inner.to(**to), phases.to(**to), (outer * 4 / math.sqrt(features)).to(**to))  # type: ignore[call-overload]
+        self._weights[shape] = (inner.to(**to), phases.to(**to), (outer * 4 / math.sqrt(features)).to(**to))
         return self._weights[shape]
 
 
@@ -148,6 +151,9 @@ _STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+_CAN_DOMINATE = ("", " invertible", " symmetric", " diagonal")
+
+
 def list_domains(symbol: Expression) -> list[str]:
     """Return the domains that a variable may be drawn from, the least special first; assumptions fix the first word."""
     assumptions: frozenset[str] = symbol.data[1]
@@ -158,9 +164,10 @@ def list_domains(symbol: Expression) -> list[str]:
     if "positive" in assumptions:
         kinds = ["positive", "unit-interval", "large"]
     else:
-        kinds = ["nonzero" if "nonzero" in assumptions else "real", "positive", "unit-interval", "small", "negative", "large"]
+        kinds = ["nonzero" if "nonzero" in assumptions else "real"]
+        kinds += ["positive", "unit-interval", "small", "negative", "large"]
         square = len(symbol.shape) == 2 and symbol.shape[0] == symbol.shape[1] and not symbol.is_scalar
-        kinds[1:1] = ["dominant"] if square and not structure else []
+        kinds[1:1] = ["dominant"] if square and structure in _CAN_DOMINATE else []
     return [kind + structure for kind in kinds]
 
 
@@ -203,6 +210,7 @@ class PointSearch:
         self.chosen = dict.fromkeys(self.domains, 0)
         self.random = random.Random(f"search {seed}")
         self.reason = "no tries were left"
+        self.rejections = 0
 
     def find(self, trial: int) -> Point | NoPoint:
         """Return a point that meets every condition, or the last reason why none did."""
@@ -216,20 +224,21 @@ class PointSearch:
         return NoPoint(self.reason)
 
     def reject(self, trouble: Trouble) -> None:
-        """Note why a point did not do and choose other domains for the names in trouble.
+        """Note why a point did not do, and after a few draws choose other domains for the names in trouble.
 
-        The first time all go one step on; later a coin decides between another draw, one domain for all
-        names, and a random domain for one of them.
+        First all the names go one step on; later a coin decides between one domain for all of them and a
+        random domain for one of them.
         """
         self.reason = trouble.reason
+        self.rejections += 1
         names = [name for name in dict.fromkeys(trouble.names) if len(self.domains.get(name, ())) > 1]
-        failures = self.tries - self.tries_left
-        chance = self.random.random() if failures > 1 else 0.5
-        if not names or chance < 0.3:
+        if not names or self.rejections % PATIENCE:
             return
-        for name in names if chance < 0.65 else [self.random.choice(names)]:
-            step = failures if chance < 0.65 else self.random.randrange(len(self.domains[name]))
-            self.chosen[name] = step % len(self.domains[name])
+        step = self.rejections // PATIENCE
+        together = step == 1 or self.random.random() < 0.5
+        for name in names if together else [self.random.choice(names)]:
+            place = step if together else self.random.randrange(len(self.domains[name]))
+            self.chosen[name] = place % len(self.domains[name])
 
     def _draw(self, trial: int) -> Point:
         attempt = self.tries - self.tries_left - 1
@@ -241,20 +250,19 @@ class PointSearch:
             for name, node in self.variables.items()
         }
         functions = {
-            name: SmoothFunction(
-                _measure(shape, sizes), self.seed + 7919 * attempt + place, domains[name] == "positive", self.dtype, self.device
-            )
+            name: self._draw_function(_measure(shape, sizes), domains[name], 7919 * attempt + place)
             for place, (name, shape) in enumerate(self.abstract.items())
         }
         return Point(values, sizes, functions, domains, 1.0)
 
+    def _draw_function(self, shape: tuple[int, ...], domain: str, number: int) -> SmoothFunction:
+        return SmoothFunction(shape, hash((self.seed, number)) % 2**62, domain == "positive", self.dtype, self.device)
+
     def _inspect(self, point: Point) -> Point | Trouble:
         """Return the point with its magnitude where it will do, else what is wrong with it."""
-        late = self.tries_left < self.tries // 2
-        strictness = Strictness(1e9 if late else 1e6, allow_ties=late)
         try:
             with torch.no_grad():
-                trouble, largest = find_trouble(self.expression, point.values, point.sizes, point.functions, strictness)
+                trouble, largest = find_trouble(self.expression, point.values, point.sizes, point.functions)
         except EvaluationError as error:
             return Trouble(error.reason, tuple(self.domains))
         return trouble or Point(point.values, point.sizes, point.functions, point.domains, largest)

@@ -172,7 +172,7 @@ def resolve(path: str) -> Callable[..., Any]:
     raises EvaluationError for any other path.
     """
     module, _, name = path.rpartition(".")
-    found = None
+    found: Any = None
     if module in _MODULES and not name.startswith("_") and (module != "torch" or hasattr(Tensor, name)):
         found = getattr(importlib.import_module(module), name, None)
     if not callable(found) or isinstance(found, type):
@@ -180,4 +180,5 @@ def resolve(path: str) -> Callable[..., Any]:
             f"{path!r} is no function on tensors", advice="name one of torch, torch.linalg, torch.special "
             "or torch.nn.functional, such as torch.linalg.det"
         )  # fmt: skip
-    return found  # type: ignore[no-any-return]
+    function: Callable[..., Any] = found
+    return function

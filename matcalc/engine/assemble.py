@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import reduce
+from itertools import groupby
 
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
+from matcalc.rule_files import shipped_rules
 
 _LENGTHS: dict[str, int] = {"symbol": 2, "constant": 2, "transpose": 2, "compare": 2, "einsum": 4}
 
@@ -93,8 +95,60 @@ def chain(items: Sequence[Expression]) -> Expression:
     return reduce(ex.matmul, items)
 
 
-def quotient(coefficient: Fraction, above: Sequence[Expression], items: Sequence[Expression], below: Sequence[Expression]) -> Expression:
+def compress(items: Sequence[Expression]) -> list[Expression]:
+    """A @ A @ A is matrix_power(A, 3), from three factors on."""
+    packed: list[Expression] = []
+    for item, run in groupby(items):
+        count = len(list(run))
+        if count < 3:
+            packed += [item] * count
+            continue
+        base = item.args[0] if item.op == "transpose" else item
+        power = ex.call(shipped_rules()["matrix_power"], (base, ex.number(count)), base.shape)
+        packed.append(ex.transpose(power) if item.op == "transpose" else power)
+    return packed
+
+
+def strip_sign(node: Expression) -> tuple[bool, Expression]:
+    """Return whether a minus sign leads the expression, and the expression without it."""
+    if node.op == "negate":
+        return True, node.args[0]
+    if node.op in {"matmul", "multiply", "divide"}:
+        negative, left = strip_sign(node.args[0])
+        if negative:
+            right = node.args[1]
+            if node.op == "multiply" and left is ex.number(1):
+                return True, right
+            return True, _REBUILD[node.op](left, right)
+    return False, node
+
+
+_REBUILD = {"matmul": ex.matmul, "multiply": ex.multiply, "divide": ex.divide}
+
+
+def negated(positive: Expression) -> Expression:
+    """Put the minus sign on the first factor, as in -X.T @ b."""
+    if positive.op in _REBUILD:
+        left, right = positive.args
+        return _REBUILD[positive.op](negated(left), right)
+    return ex.negate(positive)
+
+
+def transposed_whole(node: Expression) -> Expression:
+    """The transpose of a finished formula, a leading minus sign kept outside the brackets."""
+    negative, inside = strip_sign(node)
+    return ex.negate(transposed(inside)) if negative and inside.op != "transpose" else transposed(node)
+
+
+def quotient(
+    coefficient: Fraction, above: Sequence[Expression], items: Sequence[Expression], below: Sequence[Expression]
+) -> Expression:
     """coefficient * above * items[0] @ items[1] ... / below, for a positive coefficient."""
+    items = compress([part for item in items for part in flatten(item)])
+    if len(items) == 1 and items[0].op == "divide":
+        # Entry by entry, so one fraction bar is enough: (1/u)/2 is 1/(2*u).
+        over, under = items[0].args
+        items, below = ([] if over is ex.number(1) else [over]), [*below, under]
     decimal = _is_decimal(coefficient)
     numerator = coefficient if decimal else Fraction(coefficient.numerator)
     denominator = 1 if decimal else coefficient.denominator

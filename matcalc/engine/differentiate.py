@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from matcalc.engine.derivative_rules import call_partial, elementwise_partial
 from matcalc.engine.index_form import Graph, Labels, Node, Part, reachable
+from matcalc.language.sizes import Shape
 
 
 def differentiate(graph: Graph, root: Node, wrt: Node) -> Node:
@@ -53,11 +54,12 @@ def _identity(graph: Graph, root: Node) -> Node:
     return graph.product(1, deltas, left + right)
 
 
-def _add(graph: Graph, contributions: list[Node], shape: tuple) -> Node:  # type: ignore[type-arg]
+def _add(graph: Graph, contributions: list[Node], shape: Shape) -> Node:
     if len(contributions) == 1:
         return contributions[0]
     axes = graph.fresh(len(shape))
-    return graph.sum([(1, node, axes) for node in contributions], axes, shape)
+    # The last visited was written first.
+    return graph.sum([(1, node, axes) for node in reversed(contributions)], axes, shape)
 
 
 def _pull_back(

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from matcalc.engine.assemble import Lengths, chain, flatten, quotient
+from matcalc.engine.assemble import Lengths, chain, flatten, negated, quotient
 from matcalc.engine.index_form import Node
 from matcalc.engine.network import as_diagonal
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 
 MANY_TERMS = 24
+# A scalar is taken out of a sum only where that saves more nodes than this: 2*x*sin(x) + x**2*cos(x) stays.
+SCALAR_GAIN = 2
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class TermWriter:
     def write(self, term: Term) -> Expression:
         """One term with its sign."""
         positive = self.write_positive(replace(term, coefficient=abs(term.coefficient)))
-        return positive if term.coefficient > 0 else _negated(positive)
+        return positive if term.coefficient >= 0 else negated(positive)
 
     def write_positive(self, term: Term) -> Expression:
         """One term without its sign."""
@@ -65,19 +67,20 @@ class TermWriter:
             return best
         for step in (self._common_scalars, self._merged_diagonals, self._common_end, self._common_start):
             factored = step(terms)
-            if factored is not None and self.lengths(factored) < self.lengths(best):
+            gain = SCALAR_GAIN if step == self._common_scalars else 0
+            if factored is not None and self.lengths(factored) + gain < self.lengths(best):
                 best = factored
         return best
 
     def _plain(self, terms: Sequence[Term]) -> Expression:
-        ordered = sorted(range(len(terms)), key=lambda k: (terms[k].coefficient < 0, k) if k == 0 else (False, k))
-        if terms[0].coefficient < 0:
-            first = next((k for k, term in enumerate(terms) if term.coefficient > 0), 0)
-            ordered = [first, *(k for k in range(len(terms)) if k != first)]
-        whole = self.write(terms[ordered[0]])
-        for k in ordered[1:]:
-            combine = ex.add if terms[k].coefficient > 0 else ex.subtract
-            whole = combine(whole, self.write_positive(terms[k]))
+        """The terms one after the other: a positive one first, A before A.T."""
+        first = next((k for k, term in enumerate(terms) if term.coefficient > 0), 0)
+        ordered = [terms[first], *terms[:first], *terms[first + 1 :]]
+        if len(ordered) == 2 and ordered[0].coefficient == ordered[1].coefficient and _is_transpose(*ordered):
+            ordered.reverse()
+        whole = self.write(ordered[0])
+        for term in ordered[1:]:
+            whole = _appended(whole, self.write_positive(term), term.coefficient > 0)
         return whole
 
     def _common_scalars(self, terms: Sequence[Term]) -> Expression | None:
@@ -157,13 +160,22 @@ class TermWriter:
         return self.write_sum(rest)
 
 
-def _negated(positive: Expression) -> Expression:
-    """Put the minus sign on the first factor, as in -X.T @ b."""
-    if positive.op in {"matmul", "multiply", "divide"}:
-        left, right = positive.args
-        rebuild = {"matmul": ex.matmul, "multiply": ex.multiply, "divide": ex.divide}[positive.op]
-        return rebuild(_negated(left), right)
-    return ex.negate(positive)
+def _appended(whole: Expression, term: Expression, plus: bool) -> Expression:
+    """whole + term or whole - term; a sum that is added needs no brackets."""
+    if plus and term.op in {"add", "subtract"} and term.shape == whole.shape:
+        left, right = term.args
+        return _appended(_appended(whole, left, True), right, term.op == "add")
+    return (ex.add if plus else ex.subtract)(whole, term)
+
+
+def _is_transpose(first: Term, second: Term) -> bool:
+    """Whether the first term is M.T and the second M."""
+    return (
+        first.scalars == second.scalars
+        and len(first.items) == len(second.items) == 1
+        and first.items[0].op == "transpose"
+        and first.items[0].args[0] is second.items[0]
+    )
 
 
 def _without(scalars: dict[Node, Fraction], common: dict[Node, Fraction]) -> dict[Node, Fraction]:

@@ -361,10 +361,10 @@ class Graph:
         return self.intern("abstract", shape, (name, order, result), ((argument, tuple(range(argument.rank))),))
 
 
-def reachable(root: Node) -> list[Node]:
-    """Return every node below the root, operands first."""
+def reachable(*roots: Node) -> list[Node]:
+    """Return every node below the roots, operands first."""
     found: dict[int, Node] = {}
-    stack = [root]
+    stack = list(roots)
     while stack:
         node = stack.pop()
         if node.id not in found:

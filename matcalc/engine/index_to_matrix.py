@@ -10,15 +10,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from matcalc.engine.assemble import Lengths, chain, number, product_of, transposed
+from matcalc.engine.assemble import Lengths, chain, compress, negated, number, product_of, quotient, transposed, transposed_whole
 from matcalc.engine.factor_terms import Term, TermWriter
 from matcalc.engine.index_form import Graph, Node, Part, reachable
 from matcalc.engine.network import Network, as_diagonal
+from matcalc.engine.rewrite_products import distributed
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size
 from matcalc.rule_files import shipped_rules
 
+# The user's own words are kept even where they are this many nodes longer than what would be printed.
+OWN_WORDS = 4
+# A whole formula is put under one .T only where that saves at least so many nodes.
+OUTER_TRANSPOSE = 4
+EinsumTerm = tuple[Fraction, list[Expression], list[Expression], Expression | None]
 LETTERS = "ijklmnabcdefghopqrstuvwxyz"
 
 
@@ -30,6 +36,7 @@ class Reader:
         self.lengths = Lengths()
         self.known: dict[int, Expression] = {}
         self.own_transpose: set[Expression] = set()
+        self.turned: dict[Expression, Expression] = {}
         self.writer = TermWriter(self._power_of, self.turn, self.lengths)
 
     def read(self, root: Node) -> Expression:
@@ -43,18 +50,47 @@ class Reader:
         if node.id not in self.known:
             found = self._shorter(self._compute(node), self.graph.origins.get(node.id))
             self.known[node.id] = found
-            if node.symmetric and node.rank == 2:
+            if node.rank == 2 and (node.symmetric or self._turns_into_itself(node)):
                 self.own_transpose.add(found)
         return self.known[node.id]
+
+    def _turns_into_itself(self, node: Node) -> bool:
+        """Whether a sum is symmetric; else its transpose is read too, to be used where it is shorter."""
+        if node.op != "sum":
+            return False
+        turned = self._turned_sum(node)
+        if turned is node:
+            return True
+        if turned.op == "sum" and turned.id not in self.known:
+            self.read(turned)
+        if turned.op == "sum" and turned.id in self.known:
+            here, there = self.known[node.id], self.known[turned.id]
+            if self.lengths(there) < self.lengths(here) + 2:
+                self.turned[here] = there
+            if self.lengths(here) < self.lengths(there) + 2:
+                self.turned[there] = here
+        return False
+
+    def _turned_sum(self, node: Node) -> Node:
+        """The transpose of a sum, term by term."""
+        terms = [
+            (coefficient, part, [1 - k for k in labels])
+            for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True)
+        ]
+        return self.graph.sum(terms, (0, 1), node.shape[::-1])
 
     def _shorter(self, computed: Expression, written: Expression | None) -> Expression:
         """The user's own words, if they are not longer."""
         if written is None:
             return computed
+        if written.op == "call" and written.data[2]:
+            rule, axis, _ = written.data
+            shape = written.shape if axis else written.shape[::-1]
+            written = ex.call(rule, written.args, shape, axis)
         if written.is_row:
             written = transposed(written)
         same = written.shape == computed.shape
-        return written if same and self.lengths(written) <= self.lengths(computed) else computed
+        return written if same and self.lengths(written) <= self.lengths(computed) + OWN_WORDS else computed
 
     def turn(self, item: Expression) -> Expression:
         """The transpose of an item of a chain, nothing for a symmetric matrix."""
@@ -62,24 +98,48 @@ class Reader:
             return item
         if item.op == "transpose" and item.args[0] in self.own_transpose:
             return item.args[0]
+        if item in self.turned:
+            return self.turned[item]
+        if item.op in {"add", "subtract"} and len(item.shape) == 2 and not (item.is_row or item.is_column):
+            return self._turn_sum(item)
         return transposed(item)
+
+    def _turn_sum(self, item: Expression) -> Expression:
+        """The transpose of a written sum, term by term where that is shorter; A + A.T is its own."""
+        left, right = item.args
+        if left.is_scalar or right.is_scalar:
+            return transposed(item)
+        parts = [self.turn(left), self.turn(right)]
+        if item.op == "add" and parts == [right, left]:
+            return item
+        by_terms = (ex.add if item.op == "add" else ex.subtract)(*parts)
+        return min((transposed(item), by_terms), key=self.lengths)
 
     def read_result(self, node: Node, letters: str = LETTERS, row: bool = False) -> Expression:
         """Return the expression of a result; its sums repeat nothing silently but say ones(n).
 
         With `row` a tensor of rank 1 is read as a row.  A matrix is read as it stands and as the transpose of
-        its transpose, and the shorter one is taken.
+        its transpose, a product as it stands and multiplied out, and the shorter one is taken.
         """
+        found = self._read_turned(node, letters, row)
+        spread = distributed(self.graph, node)
+        if spread is node:
+            return found
+        return min((found, self._read_turned(spread, letters, row)), key=self.lengths)
+
+    def _read_turned(self, node: Node, letters: str, row: bool) -> Expression:
         self.read(node)
+        if node.op == "zeros":
+            return self.known[node.id]
         if node.rank == 1 and row:
-            ways = [self._written(node, letters, True), transposed(self._written(node, letters, False))]
+            ways = [self._written(node, letters, True), transposed_whole(self._written(node, letters, False))]
         elif node.rank == 2:
             turned = self.graph.permuted(node, (1, 0))
             self.read(turned)
-            ways = [self._written(node, letters, False), transposed(self._written(turned, letters[1::-1], False))]
+            ways = [self._written(node, letters, False), transposed_whole(self._written(turned, letters[1::-1], False))]
         else:
-            ways = [self._written(node, letters, False)]
-        return min(ways, key=self.lengths)
+            ways = [self._written(node, letters, False)] * 2
+        return ways[1] if self.lengths(ways[1]) <= self.lengths(ways[0]) - OUTER_TRANSPOSE else ways[0]
 
     def _written(self, node: Node, letters: str, row: bool) -> Expression:
         """The terms of a result written out, turned to rows if asked for."""
@@ -106,6 +166,60 @@ class Reader:
 
     def _row(self, term: Term) -> Term:
         return replace(term, items=tuple([self.turn(item) for item in reversed(term.items)]))
+
+    # --- einsum -----------------------------------------------------------------------------------
+
+    def einsum_terms(self, node: Node, letters: str) -> list[EinsumTerm]:
+        """The terms of a node, each as coefficient, scalars above and below the bar, and an einsum (None for scalars)."""
+        self.read(node)
+        coefficient, inner = self.graph.split(node)
+        tops = [(Fraction(1), inner, tuple(range(node.rank)))]
+        if inner.op == "sum":
+            tops = [(c, part, at) for c, (part, at) in zip(inner.payload, inner.parts, strict=True)]
+        found = []
+        for c, part, at in tops:
+            missing = [(self.graph.ones(size), (k,)) for k, size in enumerate(node.shape) if k not in at]
+            amount, whole = self.graph.split(self.graph.product(c * coefficient, [(part, at), *missing], range(node.rank)))
+            self.read(whole)
+            found.append(self._einsum_term(amount, whole, letters))
+        return found
+
+    def _einsum_term(self, coefficient: Fraction, node: Node, letters: str) -> EinsumTerm:
+        if node.op == "number":
+            return coefficient * node.payload, [], [], None
+        parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
+        if node.op == "zeros":
+            return Fraction(0), [], [], None
+        above: list[Expression] = []
+        below: list[Expression] = []
+        rest: list[Part] = []
+        for component in _components(parts, node.rank):
+            if any(label < node.rank for _, labels in component for label in labels):
+                rest += component
+                continue
+            inner = component[0][0] if component[0][1] == () else self.graph.product(1, component, ())
+            base, exponent = _base_and_exponent(inner)
+            (above if exponent > 0 else below).append(self._power_of(base, abs(exponent)))
+        if not node.rank:
+            return coefficient, above, below, None
+        network = self._network(rest, range(node.rank))
+        network.reduce()
+        above += network.scalars
+        return coefficient, above, below, self._einsum(network, dict(enumerate(node.shape)), letters)
+
+    def read_einsum(self, node: Node, letters: str) -> Expression:
+        """The sum of the einsum terms as one expression."""
+        if node.op == "zeros":
+            return self.read(node)
+        whole: Expression | None = None
+        for coefficient, above, below, einsum in self.einsum_terms(node, letters):
+            positive = quotient(abs(coefficient), above, [einsum] if einsum is not None else [], below)
+            if whole is None:
+                whole = positive if coefficient > 0 else negated(positive)
+            else:
+                whole = (ex.add if coefficient > 0 else ex.subtract)(whole, positive)
+        assert whole is not None
+        return whole
 
     # --- nodes ------------------------------------------------------------------------------------
 
@@ -135,6 +249,8 @@ class Reader:
                 return self._sum(node, False, LETTERS)
             case "power":
                 return self._power(node)
+            case "mean":
+                return ex.call(shipped_rules()["mean"], (self._read_once(node.parts[0][0]),), SCALAR)
             case "general_power":
                 base, exponent = [self._placed(part, node.shape) for part in node.parts]
                 return ex.power(base, exponent)
@@ -219,7 +335,7 @@ class Reader:
             return Term(coefficient, {}, (self._read_once(node),))
         scalars: dict[Node, Fraction] = {}
         rest: list[Part] = []
-        components = _components(node)
+        components = _components(node.parts, node.rank)
         for component in components:
             open_axes = any(label < node.rank for _, labels in component for label in labels)
             if open_axes:
@@ -230,8 +346,26 @@ class Reader:
                 return self._whole_sum(coefficient * node.payload, component)
             base, exponent = _base_and_exponent(inner)
             scalars[base] = scalars.get(base, Fraction(0)) + exponent
+        self._write_means(scalars)
         items = self._items(rest, node.shape, letters) if node.rank else ()
         return Term(coefficient * node.payload, scalars, items)
+
+    def _write_means(self, scalars: dict[Node, Fraction]) -> None:
+        """sum(v)/n is mean(v)."""
+        for node in [node for node, exponent in scalars.items() if exponent == 1]:
+            summed = node.op == "product" and node.payload == 1 and len(node.parts) == 1 and len(set(node.parts[0][1]))
+            part = node.parts[0][0] if summed else None
+            if part is None or part.rank != summed or any(len(size.letters) != 1 for size in part.shape):
+                continue
+            letters = [self.graph.intern("size", (), size.letters[0]) for size in part.shape]
+            if len(set(letters)) < len(letters) or any(scalars.get(letter, 0) > -1 for letter in letters):
+                continue
+            for letter in letters:
+                scalars[letter] += 1
+                if not scalars[letter]:
+                    del scalars[letter]
+            del scalars[node]
+            scalars[self.graph.intern("mean", (), None, ((part, tuple(range(part.rank))),))] = Fraction(1)
 
     def _whole_sum(self, coefficient: Fraction, component: list[Part]) -> Term:
         """A product that is one connected sum: a dot product, a trace, a quadratic form."""
@@ -297,8 +431,12 @@ class Reader:
         words: list[str] = []
         operands: list[Expression] = []
         for edge in network.edges:
-            words.append(names[edge.start] + names[edge.end])
-            operands.append(ex.filled("eye", network.sizes[edge.start]) if edge.identity else chain(edge.items))
+            word, operand = names[edge.start] + names[edge.end], chain(compress(edge.items))
+            turned = chain(compress(network.reversed(edge.items)))
+            if self.lengths(turned) < self.lengths(operand):
+                word, operand = word[::-1], turned
+            words.append(word)
+            operands.append(operand)
         for point, pieces in network.pieces.items():
             words.append(names[point])
             operands.append(chain(network.hadamard(pieces)))
@@ -357,11 +495,11 @@ def _scalar_term(coefficient: Fraction, node: Node) -> Term:
     return Term(coefficient, {base: exponent})
 
 
-def _components(node: Node) -> list[list[Part]]:
+def _components(factors: Sequence[Part], rank: int) -> list[list[Part]]:
     """The factors of a product in groups that share indices which are summed over."""
     groups: list[tuple[set[int], list[Part]]] = []
-    for part, labels in node.parts:
-        bound = {label for label in labels if label >= node.rank}
+    for part, labels in factors:
+        bound = {label for label in labels if label >= rank}
         joined = [group for group in groups if group[0] & bound]
         parts = [factor for group in joined for factor in group[1]] + [(part, labels)]
         groups = [group for group in groups if group not in joined]

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from matcalc.engine.assemble import Lengths, chain, product_of, transposed
+from matcalc.engine.assemble import Lengths, chain, flatten, product_of, transposed
+from matcalc.engine.fused_axes import resolve_fused_axis
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Size
@@ -57,9 +58,9 @@ class Network:
     def add(self, factor: Expression, labels: tuple[int, ...], divides: bool = False, identity: bool = False) -> None:
         """Take in one factor with the points its axes lie on."""
         if len(labels) == 1:
-            self.pieces.setdefault(labels[0], []).append(Piece([factor], divides))
+            self.pieces.setdefault(labels[0], []).append(Piece(flatten(factor), divides))
         elif len(labels) == 2:
-            self.edges.append(Edge(labels[0], labels[1], [factor], divides, identity))
+            self.edges.append(Edge(labels[0], labels[1], flatten(factor), divides, identity))
         else:
             self.others.append((factor, labels))
 
@@ -67,7 +68,8 @@ class Network:
 
     def reduce(self) -> None:
         """Remove summed points while one of the steps applies."""
-        while self._close_loop() or self._merge_parallel() or self._remove_end() or self._join_edges():
+        steps = (self._close_loop, self._merge_parallel, self._remove_end, self._join_edges)
+        while any(step() for step in steps) or (self.others and resolve_fused_axis(self)):
             pass
 
     @property
@@ -128,7 +130,8 @@ class Network:
                 (far,) = ends - {point}
                 loop = self.reversed(self._leaving(first, point)) + self._leaving(second, point)
                 flat = ex.multiply(chain(self._leaving(first, far)), chain(self._leaving(second, far)))
-                if self.lengths(chain(loop)) > self.lengths(flat) and far not in self.out:
+                shortest = min(self.lengths(chain(loop)), self.lengths(chain(self.reversed(loop))))
+                if shortest > self.lengths(flat) and far not in self.out:
                     return False
                 self.edges = [edge for edge in self.edges if edge not in (first, second)]
                 self.edges.append(Edge(far, far, loop))
@@ -182,7 +185,7 @@ class Network:
                 continue
             first, second = edges
             pieces = self.pieces.pop(point, [])
-            middle = [_as_diagonal(chain(self.hadamard(pieces)))] if pieces else []
+            middle = [self.diagonal(pieces)] if pieces else []
             items = self.reversed(self._leaving(first, point)) + middle + self._leaving(second, point)
             ends = [edge.end if edge.start == point else edge.start for edge in edges]
             self.edges = [edge for edge in self.edges if edge not in edges]
@@ -201,6 +204,10 @@ class Network:
         whole = product_of(above) if above else ex.number(1)
         return [ex.divide(whole, product_of(below)) if below else whole]
 
+    def diagonal(self, pieces: Sequence[Piece]) -> Expression:
+        """diag of the entrywise product of columns."""
+        return as_diagonal(chain(self.hadamard(pieces)))
+
     def inner(self, pieces: Sequence[Piece]) -> Expression:
         """The sum over a point: u.T @ v, x.T @ x, or sum(u)."""
         plain = [piece.items for piece in pieces if not piece.divides]
@@ -211,26 +218,24 @@ class Network:
         if len(items) == 1:
             return self._sum_of(items[0])
         if items[-1].op == "filled" and items[-1].name == "ones":
-            return _call_sum(chain(items[:-1]))
+            ways = [chain(items[:-1]), chain(self.reversed(items[:-1]))]
+            return self._sum_of(min(ways, key=self.lengths))
         return _call_sum(chain(items))
 
     def _sum_of(self, column: Expression) -> Expression:
-        if column.op == "power" and column.args[1] is ex.number(2):
-            base = column.args[0]
-            dot = ex.matmul(transposed(base), base)
-            norm = ex.power(ex.call(shipped_rules()["norm"], (base,), ex.SCALAR), ex.number(2))
-            return min((dot, norm), key=self.lengths)
-        if column.op == "divide" and column.args[0].is_scalar and not column.args[1].is_column:
+        if column.op != "power" or column.args[1] is not ex.number(2):
             return _call_sum(column)
-        return _call_sum(column)
+        base = column.args[0]
+        norm = ex.power(ex.call(shipped_rules()["norm"], (base,), ex.SCALAR), ex.number(2))
+        return min((ex.matmul(transposed(base), base), norm), key=self.lengths) if base.is_column else norm
 
 
 def _call_sum(argument: Expression) -> Expression:
     return ex.call(shipped_rules()["sum"], (argument,), ex.SCALAR)
 
 
-def _as_diagonal(column: Expression) -> Expression:
-    """diag(v), or v where v is already the diagonal of a diagonal matrix."""
+def as_diagonal(column: Expression) -> Expression:
+    """diag(v)."""
     size = column.shape[0]
     return ex.call(shipped_rules()["diag_of_vector"], (column,), (size, size))
 
@@ -238,5 +243,3 @@ def _as_diagonal(column: Expression) -> Expression:
 def _diagonal(matrix: Expression) -> Expression:
     return ex.call(shipped_rules()["diag_of_matrix"], (matrix,), (matrix.shape[0], ex.UNIT))
 
-
-as_diagonal = _as_diagonal

@@ -1,43 +1,35 @@
 """The result once more, with everything known of the variables used: the pass between differentiating and reading.
 
 Differentiating treats the variable as unstructured, every entry free; afterwards its declared structure
-holds again (A.T is A).  Sums of tensors with more than two axes are multiplied out, since a reader sees
-them term by term.  One pass over the nodes, operands first, so it ends.
+holds again (A.T is A).  One pass over the nodes, operands first, so it ends.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from matcalc.engine.index_form import Graph, Node, Part, reachable
+from matcalc.engine.rewrite_products import rewritten_product
 
-MANY_TERMS = 200
-
-
-def simplify(old: Graph, root: Node) -> tuple[Graph, Node]:
-    """Return a graph in which no variable is free, and the root in it."""
-    graph = Graph()
+def simplify(old: Graph, root: Node, free: frozenset[str] = frozenset()) -> tuple[Graph, Node]:
+    """Return a graph in which only the variables in `free` are unstructured, and the root in it."""
+    graph = Graph(free)
     known: dict[int, Node] = {}
-    written = {node.id: node for node in old.nodes() if node.id in old.origins}
-    written.update({node.id: node for node in reachable(root)})
-    for top in list(written.values()):
-        written.update({node.id: node for node in reachable(top)})
-    for identity in sorted(written):
-        node = written[identity]
-        known[identity] = _rebuild(graph, node, known)
-        if identity in old.origins:
-            graph.origins.setdefault(known[identity].id, old.origins[identity])
+    tops = [root, *(node for node in old.nodes() if node.id in old.origins)]
+    for node in reachable(*tops):
+        known[node.id] = _rebuild(graph, node, known)
+        if node.id in old.origins:
+            graph.origins.setdefault(known[node.id].id, old.origins[node.id])
     return graph, known[root.id]
 
 
 def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
+    """The same node from rebuilt operands; products go through the rewrites."""
     parts = [(known[part.id], labels) for part, labels in node.parts]
     axes = tuple(range(node.rank))
     match node.op:
         case "variable":
             return graph.variable(node.payload)
         case "product":
-            return expanded(graph, node.payload, _shifted(graph, parts, node.rank), node.rank)
+            return rewritten_product(graph, node.payload, _shifted(graph, parts, node.rank), node.rank)
         case "sum":
             terms = [(c, part, labels) for c, (part, labels) in zip(node.payload, parts, strict=True)]
             return graph.sum(terms, axes, node.shape)
@@ -57,19 +49,3 @@ def _shifted(graph: Graph, parts: list[Part], rank: int) -> list[Part]:
     bound = sorted({label for _, labels in parts for label in labels if label >= rank})
     rename = dict(zip(bound, graph.fresh(len(bound)), strict=True)) | {k: k for k in range(rank)}
     return [(part, tuple([rename[label] for label in labels])) for part, labels in parts]
-
-
-def expanded(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
-    """A product, multiplied out where a factor is a sum with more than two axes."""
-    k = next((k for k, (part, _) in enumerate(parts) if part.op == "sum" and part.rank > 2), None)
-    if k is None or len(parts[k][0].parts) > MANY_TERMS:
-        return graph.product(coefficient, parts, range(rank))
-    tall, labels = parts[k]
-    rest = parts[:k] + parts[k + 1 :]
-    terms = []
-    for c, (part, at) in zip(tall.payload, tall.parts, strict=True):
-        missing = [(graph.ones(tall.shape[a]), (labels[a],)) for a in range(tall.rank) if a not in at]
-        factors = [*rest, (part, tuple([labels[a] for a in at])), *missing]
-        terms.append((1, expanded(graph, coefficient * c, factors, rank), range(rank)))
-    shape = terms[0][1].shape
-    return graph.sum(terms, range(rank), shape)

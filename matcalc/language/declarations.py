@@ -69,9 +69,9 @@ def _read_size(name: str, declared: Any) -> Size:
         raise DeclarationError(f"the shape of {name} has the size {declared!r}", advice="sizes are 1 or more")
     if isinstance(declared, Size):
         return declared
-    parts = str(declared).replace(" ", "").split("*")
+    parts = [part.strip() for part in str(declared).split("*")]
     for part in parts:
-        if not (part.isidentifier() or re.fullmatch(r"0*[1-9][0-9]{0,6}", part)):
+        if not (part.isidentifier() or re.fullmatch(r"0*[1-9][0-9]{0,12}", part)):
             raise DeclarationError(f"the shape of {name} has the size {str(declared)[:40]!r}", advice=_HOW)
     size = Size.of("*".join(parts))
     if size.number > LARGEST_SIZE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -12,9 +12,10 @@ from matcalc.language.names import CONSTANTS
 from matcalc.language.read_text import SourceText
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
 from matcalc.language.unknown_sizes import Axes, Axis, Unknown, is_unit, unify
-from matcalc.rule_files import RuleBook
+from matcalc.rule_files import Rule, RuleBook
 
 SCALAR_AXES: Axes = SCALAR
+_NO_TEXT = SourceText("0")
 
 
 @dataclass(slots=True, eq=False)
@@ -50,15 +51,24 @@ class Draft:
         return len(self.axes) == 2 and not is_unit(self.axes[0]) and not is_unit(self.axes[1])
 
 
+Kinds = tuple[tuple[bool, ...], ...]  # of each argument, which of its axes are unit axes
+FindShape = Callable[[RuleBook, Rule, Kinds], int | None]
+
+
 @dataclass(slots=True, eq=False)
 class Reading:
-    """What is known while texts are read: the names, their shapes so far, the drafts in order, the notes."""
+    """What is known while texts are read: the names, their shapes so far, the drafts in order, the notes.
+
+    `find_stated_shape` returns which argument the definition of a rule is shaped like, None for a scalar; it
+    is handed in, since the definition is a text itself, read by the module that starts a reading.
+    """
 
     book: RuleBook
+    find_stated_shape: FindShape
     declared: Mapping[str, Shape] = field(default_factory=dict)
     sizes: dict[str, Size] = field(default_factory=dict)
     is_rule: bool = False
-    source: SourceText = field(default_factory=lambda: SourceText("0"))
+    source: SourceText = _NO_TEXT
     symbols: dict[str, Axes] = field(default_factory=dict)
     abstract: dict[str, Axes] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

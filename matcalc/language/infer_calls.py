@@ -1,22 +1,18 @@
-"""Calls -> drafts: sizes taken by eye and its kin, einsum, where, abstract functions, functions with a rule."""
+"""Calls -> drafts: which function is called, and abstract functions u(x) with their derivatives D(u, x)."""
 
 from __future__ import annotations
 
 import ast
 import re
-from fractions import Fraction
 
-from matcalc.errors import DeclarationError, LimitError, MissingRuleError, ParseError, RuleError, ShapeError
+from matcalc.errors import DeclarationError, MissingRuleError, ParseError
 from matcalc.language import names
-from matcalc.language.declarations import LARGEST_SIZE
-from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, drop_unit_axes, hold, open_shape
+from matcalc.language.draft import Draft, Reading, drop_unit_axes, hold, open_shape
+from matcalc.language.infer_built_in import infer_einsum, infer_filled, infer_where, read_power, refuse_comparison
 from matcalc.language.match_rules import call_rule
 from matcalc.language.read_text import restore_name
-from matcalc.language.sizes import UNIT, Size
-from matcalc.language.unknown_sizes import Axis, unify
+from matcalc.language.unknown_sizes import Axes
 
-LARGEST_FILLED = 10**7
-LARGEST_MATRIX_POWER = 64
 HIGHEST_ORDER = 6
 
 
@@ -62,184 +58,29 @@ def list_size_names(tree: ast.expr) -> set[str]:
 def infer_call(reading: Reading, node: ast.Call, args: tuple[Draft, ...]) -> Draft:
     """Return the draft of a call; raises where no form of the function fits."""
     name, span = name_function(reading, node), reading.source.span(node)
-    if name not in ("where",):
-        for arg in args:
-            if arg.op == "compare":
-                raise ParseError(
-                    "a comparison is only the condition of where", span=arg.span, advice="write where(x > 0, x, y)"
-                )
-    if name in names.SPECIAL or (name == "D" and len(node.args) >= 2):
-        for keyword in node.keywords:
-            raise ParseError(f"{name} takes no {keyword.arg}=", span=reading.source.span(keyword))
-    if name in names.FILLED:
-        return _infer_filled(reading, name, node)
-    if name == "einsum":
-        return _infer_einsum(reading, args, span)
+    is_derivative = name == "D" and len(node.args) >= 2
+    _refuse_keywords(reading, name, node, none_allowed=name in names.SPECIAL or is_derivative)
     if name == "where":
-        return _infer_where(reading, args, span)
-    if name == "D" and len(node.args) >= 2:
+        return infer_where(reading, args, span)
+    for arg in args:
+        refuse_comparison(arg)
+    if name in names.FILLED:
+        return infer_filled(reading, name, node)
+    if name == "einsum":
+        return infer_einsum(reading, args, span)
+    if is_derivative:
         return _infer_derivative(reading, node, args[0])
     if reading.book.overloads(name):
-        if name == "matrix_power":
-            args = _read_power(reading, args, span)
-        return call_rule(reading, name, node, args)
+        return call_rule(reading, name, node, read_power(reading, args, span) if name == "matrix_power" else args)
     return _infer_abstract(reading, name, node, args)
 
 
-# --- arrays filled with numbers ---------------------------------------------------------------------
-
-
-def _infer_filled(reading: Reading, name: str, node: ast.Call) -> Draft:
-    """eye(n), ones(m, n), zeros(...), fuse(m, p), commutation(m, n); without sizes, a number."""
-    span = reading.source.span(node)
-    fewest, most = names.FILLED[name]
-    if not fewest <= len(node.args) <= most:
-        raise ParseError(f"{name} takes {fewest} sizes, not {len(node.args)}", span=span, advice=_FILLED_FORMS[name])
-    sizes = [_read_size(reading, arg) for arg in node.args]
-    if len(sizes) > 2 and name in ("ones", "zeros"):
-        sizes = [size for size in sizes if not size.is_unit]
-    axes = _shape_filled(name, sizes)
-    entries = UNIT
-    for size in axes:
-        entries = entries * size
-    if entries.number > LARGEST_FILLED or any(size.number > LARGEST_SIZE for size in sizes):
-        raise LimitError(
-            f"{reading.source.write(node)[:40]} is too large", span=span, advice=f"sizes are at most {LARGEST_SIZE}"
-        )
-    if all(size.is_unit for size in sizes):
-        return _infer_number(reading, 0 if name == "zeros" else 1, span)
-    return reading.add("filled", (), axes, span, (name, tuple(sizes)))
-
-
-_FILLED_FORMS = {
-    "eye": "write eye(n)", "ones": "write ones(m, n)", "zeros": "write zeros(m, n)", "fuse": "write fuse(m, p)",
-    "commutation": "write commutation(m, n)",
-}  # fmt: skip
-
-
-def _shape_filled(name: str, sizes: list[Size]) -> tuple[Size, ...]:
-    if name == "eye":
-        return (sizes[0], sizes[0])
-    if name == "fuse":
-        return (sizes[0] * sizes[1], *sizes)
-    if name == "commutation":
-        return (sizes[0] * sizes[1],) * 2
-    return (*sizes, *(UNIT,) * (2 - len(sizes)))
-
-
-def _infer_number(reading: Reading, value: int, span: tuple[int, int]) -> Draft:
-    return reading.add("number", (), SCALAR_AXES, span, (Fraction(value),), Fraction(value))
-
-
-def _read_size(reading: Reading, node: ast.expr) -> Size:
-    """Return a size argument: a name, a number, or a product of them."""
-    size, stack = UNIT, [node]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult):
-            stack += [part.right, part.left]
-        elif isinstance(part, ast.Name):
-            size = size * reading.sizes[restore_name(part.id)]
-        elif isinstance(part, ast.Constant) and type(part.value) is int and part.value >= 1:
-            if part.value > LARGEST_SIZE:
-                raise LimitError(
-                    f"the size {str(part.value)[:20]} is beyond {LARGEST_SIZE}", span=reading.source.span(part)
-                )
-            size = size * Size.of(part.value)
-        else:
-            raise ParseError(
-                f"{reading.source.write(part)[:40]} is not a size", span=reading.source.span(part),
-                advice="sizes are names, positive whole numbers and their products, as in ones(m*p, 3)",
-            )  # fmt: skip
-    return size
-
-
-# --- einsum, where, matrix_power ----------------------------------------------------------------------
-
-
-def _infer_einsum(reading: Reading, args: tuple[Draft, ...], span: tuple[int, int]) -> Draft:
-    """einsum('ij,jk->ik', A, B) on the shapes without unit axes."""
-    if not args or args[0].op != "text":
-        raise ParseError("einsum begins with its letters", span=span, advice="write einsum('ij,jk->ik', A, B)")
-    operands = args[1:]
-    inputs, output = _read_subscripts(args[0].data[0], len(operands), args[0].span)
-    sizes: dict[str, Axis] = {}
-    for letters, operand in zip(inputs, operands, strict=True):
-        if operand.op == "text":
-            raise ParseError("a text in quotes has no meaning here", span=operand.span)
-        axes = drop_unit_axes(operand.axes)
-        if len(letters) != len(axes):
-            raise ShapeError(
-                f"einsum gives {len(letters)} letters ({letters}) to {reading.write(operand)}, {reading.describe(operand.axes)}",
-                span=operand.span, advice="give one letter for each axis; vectors have one, scalars none",
-            )  # fmt: skip
-        for letter, axis in zip(letters, axes, strict=True):
-            if not unify(sizes.setdefault(letter, axis), axis):
-                two = f"{reading.write_size(sizes[letter])} and {reading.write_size(axis)}"
-                raise ShapeError(f"einsum letter {letter} stands for two sizes, {two}", span=operand.span)
-    data = (",".join(inputs) + "->" + output,)
-    return reading.add("einsum", operands, hold(tuple(sizes[letter] for letter in output)), span, data)
-
-
-def _read_subscripts(text: str, count: int, span: tuple[int, int]) -> tuple[list[str], str]:
-    """Return the letters of each operand and of the result; without ->, the letters used once, sorted."""
-    advice = "write letters as in einsum('ij,jk->ik', A, B)"
-    compact = text.replace(" ", "")
-    match = re.fullmatch(r"([A-Za-z,]*)(?:->([A-Za-z]*))?", compact)
-    if match is None:
-        raise ParseError(f"the letters of einsum cannot be {text[:40]!r}", span=span, advice=advice)
-    inputs = match.group(1).split(",")
-    if len(inputs) != count or count == 0:
-        raise ParseError(f"einsum has letters for {len(inputs)} operands and gets {count}", span=span, advice=advice)
-    used = "".join(inputs)
-    output = match.group(2)
-    if output is None:
-        output = "".join(sorted(letter for letter in set(used) if used.count(letter) == 1))
-    for letter in output:
-        if letter not in used or output.count(letter) > 1:
-            reason = "more than once" if letter in used else "but in no operand"
-            raise ParseError(f"einsum letter {letter} is in the result {reason}", span=span, advice=advice)
-    if max(map(len, [*inputs, output])) > 16 or count > 32:
-        raise LimitError("einsum is limited to 32 operands of 16 axes", span=span)
-    return inputs, output
-
-
-def _infer_where(reading: Reading, args: tuple[Draft, ...], span: tuple[int, int]) -> Draft:
-    """where(x > 0, x, y); in rules a parameter can be the condition."""
-    rules = reading.book.overloads("where")
-    if not rules:
-        raise RuleError("the rule book has no rule for where")
-    if len(args) != 3:
-        raise ParseError(f"where takes 3 arguments, not {len(args)}", span=span, advice="write where(x > 0, x, y)")
-    if args[0].op != "compare" and not (reading.is_rule and args[0].op == "symbol"):
-        raise ParseError(
-            "the first argument of where is a comparison", span=args[0].span, advice="write where(x > 0, x, y)"
-        )
-    for arg in args[1:]:
-        if arg.op in ("compare", "text"):
-            raise ParseError("where chooses between two expressions", span=arg.span, advice="write where(x > 0, x, y)")
-    axes = broadcast_axes(args[0].axes, args[1].axes)
-    axes = broadcast_axes(axes, args[2].axes) if axes is not None else None
-    if axes is None:
-        written = ", ".join(reading.write_shapes(*(arg.axes for arg in args)))
-        raise ShapeError(f"where needs equal shapes, not {written}", span=span)
-    return reading.add("call", args, axes, span, (rules[0], None, False))
-
-
-def _read_power(reading: Reading, args: tuple[Draft, ...], span: tuple[int, int]) -> tuple[Draft, ...]:
-    """Return the arguments of matrix_power(X, k), with k as one number."""
-    if len(args) != 2:
-        raise ParseError(
-            f"matrix_power takes 2 arguments, not {len(args)}", span=span, advice="write matrix_power(X, 3)"
-        )
-    value = args[1].value
-    if value is None or value.denominator != 1:
-        raise ParseError(
-            "the power of matrix_power is a whole number", span=args[1].span, advice="write matrix_power(X, 3)"
-        )
-    if abs(value) > LARGEST_MATRIX_POWER:
-        raise LimitError(f"the power is beyond {LARGEST_MATRIX_POWER}", span=args[1].span)
-    return args[0], reading.add("number", (), SCALAR_AXES, args[1].span, (value,), value)
+def _refuse_keywords(reading: Reading, name: str, node: ast.Call, none_allowed: bool) -> None:
+    given = [keyword.arg for keyword in node.keywords]
+    for place, keyword in enumerate(node.keywords):
+        if none_allowed or keyword.arg in given[:place]:
+            reason = f"{name} takes no {keyword.arg}=" if none_allowed else f"{keyword.arg}= is given twice"
+            raise ParseError(reason, span=reading.source.span(keyword), advice="leave it out")
 
 
 # --- abstract functions -----------------------------------------------------------------------------
@@ -256,7 +97,7 @@ def _infer_abstract(reading: Reading, name: str, node: ast.Call, args: tuple[Dra
     return reading.add("abstract", args, hold(axes), span, (name,))
 
 
-def _shape_abstract(reading: Reading, name: str, span: tuple[int, int]) -> tuple[Axis, ...]:
+def _shape_abstract(reading: Reading, name: str, span: tuple[int, int]) -> Axes:
     """Return the output shape of an abstract function, without unit axes."""
     if name not in reading.abstract:
         if name in reading.sizes:
@@ -295,21 +136,22 @@ _OTHER_NAMES = {
 def _infer_derivative(reading: Reading, node: ast.Call, argument: Draft) -> Draft:
     """D(u, x) and D(u, x, 2): derivatives of an abstract function in numerator layout."""
     span, first = reading.source.span(node), node.args[0]
-    if not isinstance(first, ast.Name) or len(node.args) > 3:
-        raise ParseError(
-            "D takes an abstract function, its argument and an order", span=span, advice="write D(u, x, 2)"
-        )
-    order = 1
-    if len(node.args) == 3:
-        third = node.args[2]
-        order = third.value if isinstance(third, ast.Constant) and type(third.value) is int else 0
-    if not 1 <= order <= HIGHEST_ORDER:
-        raise ParseError(
-            f"the order of D is a whole number from 1 to {HIGHEST_ORDER}", span=span, advice="write D(u, x, 2)"
-        )
+    if not isinstance(first, ast.Name) or len(node.args) > 3 or argument.op == "text":
+        reason = "D takes an abstract function, its argument and an order"
+        raise ParseError(reason, span=span, advice="write D(u, x, 2)")
+    order = _read_order(node, span)
     name = restore_name(first.id)
     if name in reading.symbols or reading.book.overloads(name):
         raise DeclarationError(f"{name} is not an abstract function", span=reading.source.span(first))
     shape = _shape_abstract(reading, name, reading.source.span(first))
     whole = shape + order * drop_unit_axes(argument.axes)[::-1]
     return reading.add("abstract_derivative", (argument,), hold(whole), span, (name, order, shape))
+
+
+def _read_order(node: ast.Call, span: tuple[int, int]) -> int:
+    given = node.args[2] if len(node.args) == 3 else ast.Constant(1)
+    order = given.value if isinstance(given, ast.Constant) else None
+    if type(order) is not int or not 1 <= order <= HIGHEST_ORDER:
+        reason = f"the order of D is a whole number from 1 to {HIGHEST_ORDER}"
+        raise ParseError(reason, span=span, advice="write D(u, x, 2)")
+    return order

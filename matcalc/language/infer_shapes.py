@@ -8,6 +8,7 @@ from collections.abc import Callable
 from matcalc.errors import LimitError, ParseError, ShapeError
 from matcalc.language import names
 from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold, open_shape
+from matcalc.language.infer_built_in import refuse_comparison
 from matcalc.language.infer_calls import infer_call, list_operands
 from matcalc.language.limit_numbers import compute_value, read_number
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES, restore_name
@@ -50,7 +51,8 @@ def infer(reading: Reading) -> Draft:
         _check_bounds(reading, node, depth, visited)
         stack.append((node, depth, True))
         stack.extend((operand, depth + 1, False) for operand in reversed(operands))
-    _refuse_out_of_place(reading, done[id(root)], allowed=("compare",) if reading.is_rule else ())
+    if not reading.is_rule:  # the domain of a rule is a comparison: x > 0
+        _refuse_out_of_place(reading, done[id(root)])
     return done[id(root)]
 
 
@@ -87,12 +89,9 @@ def _infer_node(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Dr
     return handler(reading, node, args)
 
 
-def _refuse_out_of_place(reading: Reading, draft: Draft, allowed: tuple[str, ...] = ()) -> None:
+def _refuse_out_of_place(reading: Reading, draft: Draft) -> None:
     """Raise for a comparison or a text that is not an argument of the function that takes it."""
-    if draft.op == "compare" and draft.op not in allowed:
-        raise ParseError(
-            "a comparison is only the condition of where", span=draft.span, advice="write where(x > 0, x, y)"
-        )
+    refuse_comparison(draft)
     if draft.op == "text":
         raise ParseError("a text in quotes has no meaning here", span=draft.span, advice="write names without quotes")
 
@@ -106,21 +105,21 @@ def _infer_name(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Dr
         return reading.add("size", (), SCALAR_AXES, span, (reading.sizes[name],))
     elif name in names.CONSTANTS:
         return reading.add("constant", (), SCALAR_AXES, span, (name,))
-    elif reading.is_rule:
-        raise ParseError(f"{name} is no parameter of the rule", span=span)
-    elif name in names.SPECIAL or reading.book.overloads(name):
-        raise ParseError(
-            f"{name} is a function", span=span, advice=f"write {name}(...), or declare the shape of {name}"
-        )
     elif name not in reading.symbols:
-        _refuse_dunder(name, span)
+        _refuse_name(reading, name, span)
         reading.symbols[name] = open_shape(names.count_axes(name))
     return reading.add("symbol", (), reading.symbols[name], span, (name,))
 
 
-def _refuse_dunder(name: str, span: tuple[int, int]) -> None:
+def _refuse_name(reading: Reading, name: str, span: tuple[int, int]) -> None:
+    """Raise for a name that cannot be a variable."""
+    if reading.is_rule:
+        raise ParseError(f"{name} is no parameter of the rule", span=span)
+    if name in names.SPECIAL or reading.book.overloads(name):
+        advice = f"write {name}(...), or declare the shape of {name}"
+        raise ParseError(f"{name} is a function", span=span, advice=advice)
     if name.startswith("__") or len(name) > 50:
-        raise ParseError(f"{name[:50]} cannot be a name", span=span, advice="names are letters and digits, such as W_1")
+        raise ParseError(f"{name[:50]} cannot be a name", span=span, advice="use letters and digits, such as W_1")
 
 
 def _infer_constant(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Draft:
@@ -142,11 +141,9 @@ def _infer_operator(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -
         return _infer_product(reading, span, left, right)
     op = _OPERATORS.get(type(node.op))
     if op is None:
-        raise ParseError(
-            "this operator is not in the language",
-            span=(left.span[1], right.span[0]),
-            advice=_INSTEAD.get(type(node.op)),
-        )
+        between = (left.span[1], right.span[0])
+        advice = _INSTEAD.get(type(node.op))
+        raise ParseError("this operator is not in the language", span=between, advice=advice)
     value = compute_value(op, left, right, span)
     axes = broadcast_axes(left.axes, right.axes)
     if axes is None:
@@ -155,7 +152,7 @@ def _infer_operator(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -
     return reading.add(op, (left, right), axes, span, (), value)
 
 
-_DOING = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "compare": "comparing"}
+_DOING = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "compare": "a comparison"}
 
 
 def _explain_elementwise(reading: Reading, op: str, left: Draft, right: Draft, span: tuple[int, int]) -> ShapeError:
@@ -167,11 +164,9 @@ def _explain_elementwise(reading: Reading, op: str, left: Draft, right: Draft, s
         and not (left.is_matrix or right.is_matrix)
     ):
         advice = f"write {_transpose_text(reading.write(right))}"
-    different = _name_differing(reading, left, right)
-    return ShapeError(
-        f"{_DOING[op]} works entry by entry: {reading.write(left)} is {one}, {reading.write(right)} is {other}{different}",
-        span=span, advice=advice,
-    )  # fmt: skip
+    given = f"{reading.write(left)} is {one}, {reading.write(right)} is {other}"
+    reason = f"{_DOING[op]} works entry by entry: {given}{_name_differing(reading, left, right)}"
+    return ShapeError(reason, span=span, advice=advice)
 
 
 def _name_differing(reading: Reading, left: Draft, right: Draft) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 from fractions import Fraction
-from functools import lru_cache
 
 from matcalc.errors import MatcalcError, ParseError, RuleError, ShapeError
 from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold
-from matcalc.language.sizes import UNIT, Shape, Size
+from matcalc.language.sizes import UNIT, Size
 from matcalc.language.unknown_sizes import Axes, Axis, is_unit, multiply_axes, unify
-from matcalc.rule_files import Parameter, Rule, RuleBook
+from matcalc.rule_files import Parameter, Rule
 
 # Functions of a 1 by 1 matrix, which counts as a scalar: trace(x.T @ A @ x) is x.T @ A @ x.
 _SAME_FOR_SCALARS = frozenset({"trace", "det", "diag", "vec", "tril", "triu"})
@@ -126,7 +125,7 @@ def _shape_result(
         return hold(tuple(_read_result_size(rule, text, letters) for text in rule.result))
     if any(parameter.axes is not None for parameter in rule.variables) or not rule.define:
         return SCALAR_AXES
-    return _shape_stated(reading, rule, args)
+    return _shape_stated(reading, rule, args, span)
 
 
 def _broadcast_all(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> Axes:
@@ -135,7 +134,7 @@ def _broadcast_all(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: 
         axes = broadcast_axes(axes, arg.axes) if axes is not None else None
     if axes is None:
         written = ", ".join(reading.write_shapes(*(arg.axes for arg in args)))
-        raise ShapeError(f"{rule.function} works entry by entry and cannot combine {written}", span=span)
+        raise ShapeError(f"{rule.function} cannot combine {written} entry by entry", span=span)
     return axes
 
 
@@ -155,37 +154,13 @@ def _read_result_size(rule: Rule, text: str, letters: dict[str, Axis]) -> Axis:
     return multiply_axes(factors)
 
 
-def _shape_stated(reading: Reading, rule: Rule, args: tuple[Draft, ...]) -> Axes:
+def _shape_stated(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> Axes:
     """Return the shape that the rule's own text has: [sqrt] with define = "x**(1/2)" is shaped like x."""
     kinds = tuple(tuple(is_unit(axis) for axis in arg.axes) for arg in args)
-    like = find_stated_shape(reading.book, rule, kinds)
+    like = reading.find_stated_shape(reading.book, rule, kinds)
+    if len(args) > 1:
+        _broadcast_all(reading, rule, args, span)
     return SCALAR_AXES if like is None else args[like].axes
-
-
-@lru_cache(maxsize=500)
-def find_stated_shape(book: RuleBook, rule: Rule, kinds: tuple[tuple[bool, ...], ...]) -> int | None:
-    """Return which argument the rule's text is shaped like, None for a scalar; raises RuleError for neither."""
-    from matcalc.language.text_to_expression import parse_rule_text
-
-    shapes: tuple[Shape, ...] = tuple(
-        tuple(UNIT if unit else Size.of(f"s{i}_{j}") for j, unit in enumerate(kind)) for i, kind in enumerate(kinds)
-    )
-    try:
-        shape = parse_rule_text(rule, rule.define, shapes, book).shape
-    except RecursionError:
-        raise RuleError(f"rule [{rule.name}] in {rule.file} is defined by itself") from None
-    except RuleError:
-        raise
-    except MatcalcError as error:
-        raise RuleError(f"rule [{rule.name}] in {rule.file} cannot be used here: {error}") from None
-    if all(size.is_unit for size in shape):
-        return None
-    if shape in shapes:
-        return shapes.index(shape)
-    raise RuleError(
-        f"rule [{rule.name}] in {rule.file} does not say the shape of its result",
-        advice=f'write call = "{rule.call} -> [m,n]"',
-    )
 
 
 # --- axis= and keepdims= --------------------------------------------------------------------------------
@@ -238,7 +213,7 @@ def _call_along_axis(
 
 
 def _is_reduction(reading: Reading, rule: Rule, arg: Draft) -> bool:
-    return not rule.define or _shape_stated(reading, rule, (arg,)) is SCALAR_AXES
+    return not rule.define or _shape_stated(reading, rule, (arg,), arg.span) is SCALAR_AXES
 
 
 def _reduce(axes: Axes, axis: int, keepdims: bool) -> Axes:
@@ -286,23 +261,25 @@ def _explain_no_match(
     reading: Reading, name: str, rules: list[Rule], args: tuple[Draft, ...], span: tuple[int, int]
 ) -> MatcalcError:
     """Say what the function takes, and what it was given."""
-    forms = " or ".join(dict.fromkeys(rule.call for rule in rules))
     if all(len(rule.parameters) != len(args) for rule in rules):
-        advice = f"write {forms}"
+        advice = "write " + " or ".join(dict.fromkeys(rule.call for rule in rules))
         if any(rule.axis for rule in rules) and len(args) == 2:
             advice = f"write {name}({reading.write(args[0])}, axis={reading.write(args[1])})"
         return ParseError(f"{name} cannot take {len(args)} arguments", span=span, advice=advice)
-    for arg in args:
-        if arg.op == "text" and not any(isinstance(p.literal, str) for rule in rules for p in rule.parameters):
-            return ParseError(
-                "a text in quotes has no meaning here", span=arg.span, advice="write names without quotes"
-            )
     fitting = [rule for rule in rules if len(rule.parameters) == len(args)]
-    nearest = min(fitting, key=lambda rule: len(_list_misfits(rule, args)))
+    nearest = min(fitting, key=lambda rule: _rank_misfits(rule, args))
     parameter, arg = _list_misfits(nearest, args)[0]
+    if arg.op == "text" and not any(isinstance(p.literal, str) for rule in fitting for p in rule.parameters):
+        return ParseError("a text in quotes has no meaning here", span=arg.span, advice="write names without quotes")
     forms = " or ".join(dict.fromkeys(rule.call for rule in fitting))
     given = f"{reading.write(arg)} is {reading.describe(arg.axes)}" if arg.op != "text" else f"not {reading.write(arg)}"
     return ShapeError(f"{name} takes {forms}; {given}", span=span, advice=_advise(reading, nearest, parameter, arg))
+
+
+def _rank_misfits(rule: Rule, args: tuple[Draft, ...]) -> tuple[int, bool]:
+    """Return how badly the arguments fit: the number of misfits, then whether it is only another literal."""
+    misfits = _list_misfits(rule, args)
+    return len(misfits), any(parameter.literal is not None and arg.op != "text" for parameter, arg in misfits)
 
 
 def _list_misfits(rule: Rule, args: tuple[Draft, ...]) -> list[tuple[Parameter, Draft]]:

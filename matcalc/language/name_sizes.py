@@ -29,7 +29,7 @@ def name_sizes(wrt: Axes, result: Axes, others: Iterable[Axes], taken: set[str])
             if isinstance(known, Unknown) and known not in letters:
                 letters[known] = Size.of(next(free) if letter in taken else letter)
                 taken = taken | {letter}
-    for axes in (wrt, result, *others):
+    for axes in (wrt, *others, result):
         for axis in axes:
             _name_factors(axis, letters, free)
     return letters

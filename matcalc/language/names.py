@@ -6,9 +6,11 @@ import difflib
 import re
 from collections.abc import Iterable
 
-GREEK = frozenset(
-    ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "varepsilon", "vartheta", "varpi", "varrho", "varsigma", "varphi"]
-)
+_GREEK_TEXT = """
+    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon
+    phi chi psi omega varepsilon vartheta varpi varrho varsigma varphi
+"""
+GREEK = frozenset(_GREEK_TEXT.split())
 CONSTANTS = frozenset({"pi", "e"})
 FILLED = {"eye": (1, 1), "ones": (0, 8), "zeros": (0, 8), "fuse": (2, 2), "commutation": (2, 2)}
 SPECIAL = frozenset({*FILLED, "einsum", "where", "matrix_power"})

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from matcalc.errors import DeclarationError, MatcalcError, ShapeError
+from matcalc.errors import DeclarationError, MatcalcError, RuleError, ShapeError
 from matcalc.language import names
 from matcalc.language.declarations import SQUARE_ASSUMPTIONS, read_assumptions, read_declarations, read_shapes
-from matcalc.language.draft import Draft, Reading, drop_unit_axes, hold
+from matcalc.language.draft import Draft, Kinds, Reading, drop_unit_axes, hold
 from matcalc.language.draft_to_expression import build_expressions
 from matcalc.language.expression import Expression, symbol
 from matcalc.language.infer_calls import list_size_names
 from matcalc.language.infer_shapes import infer
 from matcalc.language.name_sizes import name_sizes, settle
 from matcalc.language.read_text import SourceText
-from matcalc.language.sizes import Shape, Size, write_shape
+from matcalc.language.sizes import UNIT, Shape, Size, write_shape
 from matcalc.language.unknown_sizes import is_unit, unify
 from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
@@ -58,19 +58,17 @@ def parse(
     >>> {name: symbol.shape for name, symbol in problem.symbols.items()}
     {'A': (m, n), 'X': (n, k), 'B': (k, l)}
     """
-    reading = Reading(shipped_rules() if rules is None else rules, read_shapes(shapes))
+    reading = Reading(shipped_rules() if rules is None else rules, _find_stated_shape, read_shapes(shapes))
     assumptions = read_assumptions(assume)
-    sources: list[SourceText] = []
+    sources = [_read_source(text) for text in ([texts] if isinstance(texts, str) else texts)]
+    reading.sizes = _collect_sizes(reading, sources)
     try:
-        for text in [texts] if isinstance(texts, str) else texts:
-            sources.append(_read_source(text))
-        reading.sizes = _collect_sizes(reading, sources)
         roots = [_infer_source(reading, source) for source in sources]
         _refuse_double_use(reading)
         chosen = _choose_wrt(reading, wrt, choose_wrt)
         _apply_assumptions(reading, assumptions)
     except MatcalcError as error:
-        raise error.complete(reading.source.text if sources else str(texts), reading.write_symbols()) from None
+        raise error.complete(reading.source.text, reading.write_symbols()) from None
     return _settle_problem(reading, roots, chosen, assumptions)
 
 
@@ -172,7 +170,7 @@ def parse_rule_text(rule: Rule, text: str, shapes: tuple[Shape, ...], book: Rule
 def _parse_rule_text(rule: Rule, text: str, shapes: tuple[Shape, ...], book: RuleBook) -> Expression:
     declared = {parameter.name: shape for parameter, shape in zip(rule.variables, shapes, strict=True)}
     declared |= {"d" + name: shape for name, shape in declared.items()}
-    reading = Reading(book, declared, _bind_sizes(rule, shapes), is_rule=True)
+    reading = Reading(book, _find_stated_shape, declared, _bind_sizes(rule, shapes), is_rule=True)
     try:
         reading.source = SourceText(text)
         root = infer(reading)
@@ -190,3 +188,29 @@ def _bind_sizes(rule: Rule, shapes: tuple[Shape, ...]) -> dict[str, Size]:
         sizes = shape if len(axes) != 1 or not shape[0].is_unit else shape[::-1]
         bound |= {letter: size for letter, size in zip(axes, sizes, strict=False) if letter.isidentifier()}
     return bound
+
+
+@lru_cache(maxsize=500)
+def _find_stated_shape(book: RuleBook, rule: Rule, kinds: Kinds) -> int | None:
+    """Return which argument a rule's definition is shaped like, None for a scalar; raises RuleError for neither."""
+    shapes = tuple(tuple(UNIT if unit else Size.of(f"s{place}") for place, unit in enumerate(kind)) for kind in kinds)
+    shape = _infer_definition(book, rule, shapes)
+    if all(size.is_unit for size in shape):
+        return None
+    if shape in shapes:
+        return shapes.index(shape)
+    raise RuleError(
+        f"rule [{rule.name}] in {rule.file} does not say the shape of its result",
+        advice=f'write call = "{rule.call} -> [m,n]"',
+    )
+
+
+def _infer_definition(book: RuleBook, rule: Rule, shapes: tuple[Shape, ...]) -> Shape:
+    try:
+        return parse_rule_text(rule, rule.define, shapes, book).shape
+    except RecursionError:
+        raise RuleError(f"rule [{rule.name}] in {rule.file} is defined by itself") from None
+    except RuleError:
+        raise
+    except MatcalcError as error:
+        raise RuleError(f"rule [{rule.name}] in {rule.file} cannot be used here: {error}") from None

@@ -99,7 +99,7 @@ def _unify_products(left: list[Size | Unknown], right: list[Size | Unknown]) -> 
     if not left_open and not right_open:
         return left_size == right_size
     if len(left_open) == len(right_open) and left_size.is_unit and right_size.is_unit:
-        return all([unify(a, b) for a, b in zip(left_open, right_open, strict=True)])
+        return all(unify(a, b) for a, b in zip(left_open, right_open, strict=True))
     if len(left_open) == 1 and left_size.is_unit:
         return _bind(left_open[0], multiply_axes([right_size, *right_open] if not right_size.is_unit else right_open))
     if len(right_open) == 1 and right_size.is_unit:

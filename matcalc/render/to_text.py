@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from matcalc.language.expression import Expression, walk
@@ -100,7 +101,7 @@ def _decimal(value: Fraction) -> str | None:
     if denominator != 1:
         return None
     scaled = value * 10**digits
-    text = repr(float(value))
+    text = re.sub(r"e([-+])0", r"e\1", repr(float(value)))
     if Fraction(text) == value:
         return text
     sign, numerals = ("-", str(-scaled.numerator)) if scaled < 0 else ("", str(scaled.numerator))

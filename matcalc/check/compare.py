@@ -1,0 +1,104 @@
+"""Truth and claim at each point -> how far apart they are, and the verdict over all points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from matcalc.check.report import AGREES, DIFFERS, CheckReport, Worst, could_not_check
+from matcalc.check.sample import Point
+
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+ABSOLUTE = {torch.float64: 1e-13, torch.float32: 1e-6}
+LARGEST_FLOOR = 1e3
+SUSPICIOUS = 1e3
+NUDGE = 500
+ROUNDING_ALLOWED = 10
+
+Both = Callable[[dict[str, Tensor]], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Truth and claim at one point: the relative error and the entry where it is largest."""
+
+    error: float
+    worst: Worst
+    point: Point
+    dtype: torch.dtype
+
+
+def compare(compute: Both, point: Point, number: int) -> Comparison | None:
+    """Return how far apart the two tensors are that `compute` gives at the point, or None if not finite.
+
+    The error is relative to the largest true entry, with an absolute floor for derivatives that are exactly
+    zero.  An error slightly too large is judged again: it counts only so far as it is larger than the rounding
+    errors, which computing at two neighbouring points shows.
+    """
+    truth, got = compute(point.values)
+    difference = (truth - got).abs()
+    if not bool(difference.isfinite().all()):
+        return None
+    tolerance = TOLERANCES[truth.dtype]
+    largest, scale = float(difference.amax()), float(truth.abs().amax())
+    scale = max(scale, ABSOLUTE[truth.dtype] / tolerance * min(point.largest, LARGEST_FLOOR))
+    if tolerance < largest / scale and largest < SUSPICIOUS * tolerance * max(scale, point.largest):
+        scale = max(scale, ROUNDING_ALLOWED / tolerance * _measure_rounding(compute, point, truth, got))
+    place = _unravel(int(difference.reshape(-1).argmax()), tuple(truth.shape))
+    worst = Worst(place, float(truth[place]), float(got[place]), number)
+    return Comparison(largest / scale, worst, point, truth.dtype)
+
+
+def _measure_rounding(compute: Both, point: Point, truth: Tensor, got: Tensor) -> float:
+    """Return how much truth and claim change when every value changes in its last digits."""
+    generator = torch.Generator().manual_seed(0)
+    changes = [0.0]
+    for _ in range(2):
+        moved = {name: _nudge(value, generator) for name, value in point.values.items()}
+        for there, here in zip(compute(moved), (truth, got), strict=True):
+            changes.append(float((there - here).abs().amax()))
+    return max(changes)
+
+
+def _nudge(value: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.rand(value.shape, generator=generator, dtype=torch.float64).to(value) - 0.5
+    return value * (1 + 2 * NUDGE * torch.finfo(value.dtype).eps * noise)
+
+
+def _unravel(place: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the index of the entry at a place in the row by row order."""
+    index: list[int] = []
+    for size in reversed(shape):
+        place, rest = divmod(place, size)
+        index.append(rest)
+    return tuple(reversed(index))
+
+
+def summarize(comparisons: list[Comparison], reason: str, truth: str, *, seed: int, layout: str = "") -> CheckReport:
+    """Return the verdict over all points; without a single point it is "could not check" with the reason."""
+    if not comparisons:
+        return could_not_check(reason, seed=seed, layout=layout)
+    worst = max(comparisons, key=lambda comparison: comparison.error)
+    agrees = worst.error <= TOLERANCES[worst.dtype]
+    message = _write_agreement(worst, len(comparisons), truth) if agrees else _write_difference(worst)
+    return CheckReport(
+        AGREES if agrees else DIFFERS, () if agrees else ("value",), worst.error, len(comparisons), seed, layout,
+        worst.point.sizes, worst.point.domains, None if agrees else worst.worst, message,
+    )  # fmt: skip
+
+
+def _write_agreement(worst: Comparison, points: int, truth: str) -> str:
+    count = f"{points} point" + ("s" if points != 1 else "")
+    return f"agrees with {truth} at {count}, largest relative error {worst.error:.1e}"
+
+
+def _write_difference(comparison: Comparison) -> str:
+    worst = comparison.worst
+    entry = f"entry [{', '.join(map(str, worst.index))}]" if worst.index else "the value"
+    return (
+        f"differs: {entry} should be {worst.expected:.6g}, not {worst.got:.6g} "
+        f"(point {worst.point}, relative error {comparison.error:.1e})"
+    )

@@ -1,0 +1,285 @@
+"""Expression and values -> torch tensor: the judge's own reading of every node, sharing nothing with the engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from matcalc.check.contract import contract
+from matcalc.check.torch_functions import ALONG, ENTRYWISE, PLAIN, resolve
+from matcalc.errors import EvaluationError, LimitError
+from matcalc.language.expression import Expression, walk
+from matcalc.language.sizes import UNIT, Shape, drop_units
+from matcalc.language.text_to_expression import parse_rule_text
+from matcalc.rule_files import Rule
+
+MAX_ENTRIES = 10**7
+
+Function = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a node's value depends on besides its operands."""
+
+    values: Mapping[str, Tensor]
+    sizes: Mapping[str, int]
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    dtype: torch.dtype = torch.float64
+    device: torch.device | str = "cpu"
+
+    def measure(self, shape: Shape) -> tuple[int, ...]:
+        """Return the shape in numbers; raises EvaluationError for a size that is not known."""
+        try:
+            return tuple(size.value(self.sizes) for size in shape)
+        except KeyError as error:
+            letter = error.args[0]
+            reason = f"the size {letter} does not follow from the values"
+            raise EvaluationError(reason, advice=f"pass sizes={{{letter!r}: 3}}") from None
+
+    def fill(self, value: float) -> Tensor:
+        """Return a scalar as held, of shape (1, 1)."""
+        return torch.full((1, 1), value, dtype=self.dtype, device=self.device)
+
+
+def evaluate(
+    expression: Expression,
+    values: Mapping[str, Tensor],
+    sizes: Mapping[str, int],
+    functions: Mapping[str, Function] | None = None,
+) -> Tensor:
+    """Return the expression's value, of the shape it is held in: a column is (n, 1), a scalar (1, 1).
+
+    `values` are held tensors by name, `sizes` numbers by letter, `functions` stand for abstract functions
+    and take and give tensors without unit axes.  Raises EvaluationError, or LimitError for huge arrays.
+    """
+    return evaluate_all((expression,), values, sizes, functions)[expression]
+
+
+def evaluate_all(
+    roots: tuple[Expression, ...],
+    values: Mapping[str, Tensor],
+    sizes: Mapping[str, int],
+    functions: Mapping[str, Function] | None = None,
+) -> dict[Expression, Tensor]:
+    """Return the value of every node below the roots, each node computed once."""
+    like = next((value for value in values.values() if value.is_floating_point()), torch.empty(0, dtype=torch.float64))
+    setting = Setting(values, sizes, functions or {}, like.dtype, like.device)
+    found: dict[Expression, Tensor] = {}
+    for node in walk(*roots):
+        found[node] = _compute(node, [found[arg] for arg in node.args], setting)
+    return found
+
+
+def _compute(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    shape = setting.measure(node.shape)
+    if math.prod(shape) > MAX_ENTRIES:
+        raise LimitError(f"an array of shape {shape} has more than {MAX_ENTRIES} entries")
+    with _plain_errors(node):
+        simple = _OPERATORS.get(node.op)
+        value = simple(*args) if simple else _READERS[node.op](node, args, setting)
+        return value if value.shape == shape else value.reshape(shape)
+
+
+@contextmanager
+def _plain_errors(node: Expression) -> Iterator[None]:
+    """Turn torch's errors into an EvaluationError that names the operation."""
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, IndexError, OverflowError) as error:
+        what = node.data[0].call if node.op == "call" else node.op
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise EvaluationError(f"{what} cannot be evaluated: {reason}") from error
+
+
+def squeeze(node: Expression, value: Tensor, sizes: Mapping[str, int]) -> Tensor:
+    """Return a node's value without its unit axes: a column (n, 1) becomes (n,), a scalar ()."""
+    return value.reshape(tuple(size.value(sizes) for size in node.dropped_shape))
+
+
+# --- operators ------------------------------------------------------------------------------------
+
+
+def raise_to(base: Tensor, exponent: Tensor) -> Tensor:
+    """Return base**exponent; a constant exponent is a plain number, so that negative bases have derivatives."""
+    if exponent.numel() == 1 and not exponent.requires_grad:
+        return torch.pow(base, exponent.item())
+    return torch.pow(base, exponent)
+
+
+_OPERATORS: dict[str, Callable[..., Tensor]] = {
+    "add": torch.add,
+    "subtract": torch.sub,
+    "multiply": torch.mul,
+    "divide": torch.div,
+    "negate": torch.neg,
+    "matmul": torch.matmul,
+    "transpose": lambda operand: operand.mT,
+    "power": raise_to,
+}
+
+_COMPARISONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    ">": torch.gt,
+    "<": torch.lt,
+    ">=": torch.ge,
+    "<=": torch.le,
+}
+
+
+def _compare(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    return _COMPARISONS[node.data[0]](*args)
+
+
+def _look_up(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    if node.name not in setting.values:
+        raise EvaluationError(f"{node.name} has no value")
+    return setting.values[node.name]
+
+
+def _read_number(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    return setting.fill(float(node.data[0]))
+
+
+def _read_constant(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    return setting.fill({"pi": math.pi, "e": math.e}[node.name])
+
+
+def _read_size(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    return setting.fill(float(setting.measure(node.data)[0]))
+
+
+def _contract(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    plain = [squeeze(operand, value, setting.sizes) for operand, value in zip(node.args, args, strict=True)]
+    return contract(node.data[0], plain)
+
+
+def _fill(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    """Return eye, ones, zeros, fuse[I,i,p] = 1 where I = i*p_size + p, or commutation @ vec(X) = vec(X.T)."""
+    name, sizes = node.data
+    shape = setting.measure(sizes)
+    options: dict[str, Any] = {"dtype": setting.dtype, "device": setting.device}
+    if name in ("ones", "zeros"):
+        return torch.full(setting.measure(node.shape), float(name == "ones"), **options)
+    if name == "eye":
+        return torch.eye(shape[0], shape[-1], **options)
+    rows, columns = shape
+    if name == "fuse":
+        return torch.eye(rows * columns, **options).reshape(rows * columns, rows, columns)
+    units = torch.eye(rows * columns, **options).reshape(columns, rows, rows * columns)
+    return units.transpose(0, 1)
+
+
+# --- abstract functions ---------------------------------------------------------------------------
+
+
+def repeat_jacobian(function: Function, at: Tensor, order: int) -> Tensor:
+    """Return the derivative of that order, S_Y + order*S_X in torch's order of axes, itself differentiable."""
+    if order == 0:
+        return function(at)
+    inner = function if order == 1 else lambda x: repeat_jacobian(function, x, order - 1)
+    return torch.autograd.functional.jacobian(inner, at, create_graph=True)
+
+
+def _find_function(name: str, setting: Setting) -> Function:
+    if name not in setting.functions:
+        raise EvaluationError(f"{name} is an abstract function", advice=f"give a function of tensors as {name}")
+    return setting.functions[name]
+
+
+def _call_abstract(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    function = _find_function(node.name, setting)
+    return function(squeeze(node.args[0], args[0], setting.sizes))
+
+
+def _differentiate_abstract(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    """Return D(u, x): S_u + order*reversed(S_x)."""
+    name, order, _ = node.data
+    at = squeeze(node.args[0], args[0], setting.sizes)
+    tensor = repeat_jacobian(_find_function(name, setting), at, order)
+    first = tensor.ndim - order * at.ndim
+    axes = list(range(first))
+    for copy in range(order):
+        start = first + copy * at.ndim
+        axes += reversed(range(start, start + at.ndim))
+    return tensor.permute(axes)
+
+
+# --- calls ----------------------------------------------------------------------------------------
+
+
+def _call(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    rule, axis, _ = node.data
+    if rule.name in ALONG:
+        return ALONG[rule.name](args[0], tuple(range(args[0].ndim)) if axis is None else (axis,))
+    shapes = tuple(arg.shape for arg in node.args)
+    if axis is None:
+        return apply_rule(rule, shapes, args, setting)
+    return _apply_along(rule, axis, shapes, args, setting)
+
+
+def _apply_along(rule: Rule, axis: int, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting) -> Tensor:
+    """Apply a function to every column (axis 0) or every row (axis 1) of a matrix, each taken as a vector."""
+    column_shape = (shapes[0][axis], UNIT)
+    columns = [column.reshape(-1, 1) for column in args[0].unbind(1 - axis)]
+    results = [apply_rule(rule, (column_shape, *shapes[1:]), [column, *args[1:]], setting) for column in columns]
+    return torch.stack([result.reshape(-1) for result in results], dim=1 - axis)
+
+
+def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting) -> Tensor:
+    """Return a function's value: from the table, else the torch function its rule names, else its definition."""
+    if rule.name in ENTRYWISE:
+        return ENTRYWISE[rule.name](*args)
+    if rule.is_elementwise and rule.torch:
+        return resolve(rule.torch)(*args)
+    if rule.name in ALONG:
+        return ALONG[rule.name](args[0], tuple(range(args[0].ndim)))
+    if rule.name in PLAIN or rule.torch:
+        plain_shapes = [setting.measure(drop_units(shape)) for shape in shapes]
+        plain = [value.reshape(shape).contiguous() for shape, value in zip(plain_shapes, args, strict=True)]
+        return PLAIN[rule.name](*plain) if rule.name in PLAIN else _call_torch(rule, plain)
+    require_value(rule)
+    values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
+    return evaluate(parse_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
+
+
+def _call_torch(rule: Rule, args: list[Tensor]) -> Tensor:
+    """Call the function that the rule names, its literal parameters in their places."""
+    given = iter(args)
+    everything = [next(given) if p.literal is None else p.literal for p in rule.parameters]
+    return resolve(rule.torch)(*everything)
+
+
+def has_own_value(rule: Rule) -> bool:
+    """Return whether the function has a value without its definition: in the table, or under its torch name."""
+    return bool(rule.name in ENTRYWISE or rule.name in ALONG or rule.name in PLAIN or rule.torch)
+
+
+def require_value(rule: Rule) -> None:
+    """Raise EvaluationError unless it is known what the function is."""
+    if rule.torch:
+        resolve(rule.torch)
+    if not has_own_value(rule) and not rule.define:
+        raise EvaluationError(
+            f"what {rule.call} is, is not known: its rule has a derivative and no value",
+            advice='name the function in torch: torch = "torch.special. ..."',
+        )
+
+
+_READERS: dict[str, Callable[[Expression, list[Tensor], Setting], Tensor]] = {
+    "symbol": _look_up,
+    "number": _read_number,
+    "constant": _read_constant,
+    "size": _read_size,
+    "compare": _compare,
+    "call": _call,
+    "einsum": _contract,
+    "filled": _fill,
+    "abstract": _call_abstract,
+    "abstract_derivative": _differentiate_abstract,
+}

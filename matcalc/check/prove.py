@@ -1,0 +1,234 @@
+"""A rule -> a verdict on it: what it states, against what torch computes for its function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from matcalc.check.report import AGREES, DIFFERS, CheckReport, could_not_check, find_missing
+from matcalc.errors import EvaluationError, MatcalcError
+from matcalc.language.expression import Expression, call, compare, number, symbol, symbols
+from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
+from matcalc.language.text_to_expression import parse_rule_text
+from matcalc.rule_files import Parameter, Rule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from matcalc.check.compare import Comparison
+    from matcalc.check.sample import Point, PointSearch
+
+    Pair = tuple[Tensor, Tensor]
+    Compute = Callable[[Expression, Point, dict[str, Tensor]], Pair]
+
+_COLUMN: Shape = (Size.of("n"), UNIT)
+_MATRIX: Shape = (Size.of("m"), Size.of("n"))
+
+
+def prove_rule(rule: Rule, trials: int = 3, seed: int = 0) -> CheckReport:
+    """Return whether what a rule states is true of its function, at random points and in every shape it takes.
+
+    A derivative is compared with torch's jacobian of the function, a definition with the torch function of that
+    name; a definition alone, or a function without a derivative, only has to evaluate.
+    """
+    missing = find_missing() or (None if trials > 0 else "no points were asked for")
+    try:
+        missing = missing or _find_unknown(rule)
+        if missing:
+            return could_not_check(missing, seed=seed)
+        calls = [_build_call(rule, shapes) for shapes in _list_shapes(rule)]
+        for node in calls:
+            if misfit := _find_misfit(rule, node):
+                return CheckReport(DIFFERS, ("shape",), seed=seed, message=f"differs: {misfit}")
+        return _prove_calls(rule, calls, trials, seed)
+    except (MatcalcError, RuntimeError) as error:
+        return could_not_check(getattr(error, "reason", str(error)), seed=seed)
+
+
+def _find_unknown(rule: Rule) -> str | None:
+    """Return why it is not known what the function is, or None."""
+    from matcalc.check.evaluate_nodes import require_value
+
+    try:
+        require_value(rule)
+    except EvaluationError as error:
+        return f"{error.reason}; {error.advice}" if error.advice else error.reason
+    return None
+
+
+# --- calls to try ---------------------------------------------------------------------------------
+
+
+def _list_shapes(rule: Rule) -> list[tuple[Shape, ...]]:
+    """Return the shapes of arguments to try: those written; else scalar (entry by entry), column and matrix."""
+    if rule.is_elementwise:
+        return [tuple(shape for _ in rule.variables) for shape in (SCALAR, _COLUMN, _MATRIX)]
+    if any(parameter.axes for parameter in rule.variables):
+        return [tuple(_read_axes(parameter) for parameter in rule.variables)]
+    others = tuple(SCALAR for _ in rule.variables[1:])
+    return [(shape, *others) for shape in (_COLUMN, _MATRIX)]
+
+
+def _read_axes(parameter: Parameter) -> Shape:
+    sizes = tuple(Size.of(letter) for letter in parameter.axes or ())
+    return sizes + (UNIT,) * (2 - len(sizes))
+
+
+def _build_call(rule: Rule, shapes: tuple[Shape, ...]) -> Expression:
+    """Return the call of the rule's function on one variable for each parameter."""
+    args = tuple(_build_argument(rule, p, shape) for p, shape in zip(rule.variables, shapes, strict=True))
+    return call(rule, args, _shape_of_result(rule, shapes))
+
+
+def _build_argument(rule: Rule, parameter: Parameter, shape: Shape) -> Expression:
+    """Return a variable; where's condition is a comparison, the exponent of a matrix is 3."""
+    variable = symbol(parameter.name, shape)
+    if rule.name == "where" and parameter.name == "c":
+        return compare(">", variable, number(0))
+    return number(3) if rule.name == "matrix_power" and parameter.name == "k" else variable
+
+
+def _shape_of_result(rule: Rule, shapes: tuple[Shape, ...]) -> Shape:
+    if rule.is_elementwise:
+        return shapes[0]
+    if isinstance(rule.result, str):
+        return dict(zip((parameter.name for parameter in rule.variables), shapes, strict=True))[rule.result]
+    if rule.define and not rule.result and not any(parameter.axes for parameter in rule.variables):
+        return parse_rule_text(rule, rule.define, shapes).shape
+    sizes = tuple(Size.of(text) for text in rule.result)
+    return sizes + (UNIT,) * (2 - len(sizes))
+
+
+def _stated_texts(rule: Rule) -> tuple[str, ...]:
+    return rule.elementwise or tuple(text for text in (rule.differential, rule.define) if text)
+
+
+def _find_misfit(rule: Rule, node: Expression) -> str | None:
+    """Return how the shape of what the rule states differs from the function's, if it does."""
+    for text in _stated_texts(rule):
+        stated = parse_rule_text(rule, text, tuple(arg.shape for arg in node.args))
+        if not stated.is_scalar and stated.shape != node.shape:
+            return f"{text} has shape {write_shape(stated.shape)}, but {rule.call} has {write_shape(node.shape)}"
+    return None
+
+
+# --- points ---------------------------------------------------------------------------------------
+
+
+def _prove_calls(rule: Rule, calls: list[Expression], trials: int, seed: int) -> CheckReport:
+    """Return the verdict over all calls and trials; every call needs a point."""
+    from matcalc.check.compare import summarize
+    from matcalc.check.sample import PointSearch
+
+    comparisons: list[Comparison] = []
+    for node in calls:
+        search = PointSearch(node, seed=seed)
+        for trial in range(trials):
+            found = _compare_at_some_point(rule, node, search, trial, len(comparisons) + 1)
+            if isinstance(found, str):
+                return could_not_check(found, seed=seed)
+            comparisons.append(found)
+    if _has_nothing_to_compare(rule):
+        points = len(comparisons)
+        return CheckReport(
+            AGREES, points=points, seed=seed, message=f"evaluates at {points} points; nothing to compare it with"
+        )
+    return summarize(comparisons, "", _name_truth(rule), seed=seed)
+
+
+def _compare_at_some_point(
+    rule: Rule, node: Expression, search: PointSearch, trial: int, count: int
+) -> Comparison | str:
+    from matcalc.check.compare import compare
+    from matcalc.check.conditions import Trouble
+    from matcalc.check.sample import NoPoint
+
+    compute = _choose_computation(rule)
+    while not isinstance(point := search.find(trial), NoPoint):
+        found = compare(lambda values: compute(node, point, values), point, count)
+        if found is not None:
+            return found
+        search.reject(Trouble(f"what the rule states is not finite where {rule.call} is", tuple(search.domains)))
+    return point.reason
+
+
+def _has_nothing_to_compare(rule: Rule) -> bool:
+    from matcalc.check.evaluate_nodes import has_own_value
+
+    return not rule.elementwise and not rule.differential and not (rule.define and has_own_value(rule))
+
+
+def _name_truth(rule: Rule) -> str:
+    named = rule.torch or "the judge's own function"
+    return named if rule.define else f"the jacobian of {named}"
+
+
+def _choose_computation(rule: Rule) -> Compute:
+    if rule.elementwise:
+        return _compute_partials
+    if rule.differential:
+        return _compute_differentials
+    return _compute_values
+
+
+def _compute_values(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
+    """Return the function's own value and its definition's."""
+    import torch
+
+    from matcalc.check.evaluate_nodes import evaluate
+
+    rule = node.data[0]
+    with torch.no_grad():
+        truth = evaluate(node, values, point.sizes)
+        return truth, truth if _has_nothing_to_compare(rule) else _evaluate_text(node, rule.define, point, values)
+
+
+def _compute_partials(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
+    """Return torch's jacobian by each parameter, and the stated derivatives on the diagonals of zeros."""
+    import torch
+
+    truths, stated = [], []
+    for name, text in zip(_names(node), node.data[0].elementwise, strict=True):
+        entries = values[name].numel()
+        truths.append(_compute_jacobian(node, name, point, values).reshape(entries, entries))
+        stated.append(torch.diag(_evaluate_text(node, text, point, values).reshape(-1)))
+    return torch.stack(truths), torch.stack(stated)
+
+
+def _compute_differentials(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
+    """Return, for each parameter, torch's jacobian times a random change of it, and the stated differential."""
+    import torch
+
+    generator = torch.Generator().manual_seed(7)
+    unchanged = {f"d{name}": torch.zeros_like(values[name]) for name in _names(node)}
+    truths, stated = [], []
+    for name in _names(node):
+        change = torch.randn(values[name].shape, generator=generator, dtype=torch.float64)
+        jacobian = _compute_jacobian(node, name, point, values).reshape(-1, change.numel())
+        truths.append(jacobian @ change.reshape(-1))
+        changes = unchanged | {f"d{name}": change}
+        stated.append(_evaluate_text(node, node.data[0].differential, point, values | changes).reshape(-1))
+    return torch.stack(truths), torch.stack(stated)
+
+
+def _names(node: Expression) -> list[str]:
+    return [parameter.name for parameter in node.data[0].variables]
+
+
+def _compute_jacobian(node: Expression, name: str, point: Point, values: dict[str, Tensor]) -> Tensor:
+    from matcalc.check.jacobian import true_derivative
+
+    return true_derivative(node, symbols(node)[name], values, point.sizes)
+
+
+def _evaluate_text(node: Expression, text: str, point: Point, values: dict[str, Tensor]) -> Tensor:
+    """Return the value of a text of the node's rule, in the node's shape; values of dX are among the values."""
+    import torch
+
+    from matcalc.check.evaluate_nodes import evaluate
+
+    shape = tuple(size.value(point.sizes) for size in node.shape)
+    with torch.no_grad():
+        args = {name: evaluate(arg, values, point.sizes) for name, arg in zip(_names(node), node.args, strict=True)}
+        stated = parse_rule_text(node.data[0], text, tuple(arg.shape for arg in node.args))
+        return evaluate(stated, values | args, point.sizes).expand(shape)

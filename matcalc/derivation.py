@@ -1,0 +1,333 @@
+"""`derive` and the `Derivative` it returns: one answer with several views of one index form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matcalc.engine.derive_result import Result, derive_result
+from matcalc.engine.layout import Axis, arrange, check_layout
+from matcalc.errors import DeclarationError, MatcalcError, RuleError
+from matcalc.language.expression import Expression, symbols
+from matcalc.language.sizes import Shape, write_shape
+from matcalc.language.text_to_expression import Problem, parse
+from matcalc.render.entries import write_einsum, write_entries
+from matcalc.render.report import describe_kinks, write_header, write_report
+from matcalc.render.to_text import to_text
+from matcalc.rule_files import RuleBook, read_rules, shipped_rules
+
+if TYPE_CHECKING:
+    from matcalc.check.verdict import CheckReport
+
+MAX_ORDER = 6
+
+
+def derive(
+    expr: Any,
+    wrt: str | None = None,
+    *,
+    layout: str = "numerator",
+    shapes: Mapping[str, Any] | None = None,
+    assume: Mapping[str, Any] | None = None,
+    order: int = 1,
+    rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
+) -> Derivative:
+    """Derive an expression by one of its variables.
+
+    `expr` is a text such as "A @ x", or a SymPy expression.  Without `wrt` the variable is x, else X, else
+    the only one.  In numerator layout the result has shape S_Y + order * reversed(S_X), in denominator
+    layout all of it reversed.  `shapes` declares {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is
+    known: {"A": "symmetric"}; `rules` adds rules of your own, verified before use.  Raises MatcalcError.
+
+    >>> derive("x.T @ A @ x", layout="denominator")
+    Derivative((A + A.T) @ x, shape=(n,), layout='denominator')
+    """
+    check_layout(layout)
+    if not isinstance(order, int) or not 1 <= order <= MAX_ORDER:
+        raise DeclarationError(f"the order is a whole number from 1 to {MAX_ORDER}, not {order!r}")
+    book = rules if isinstance(rules, RuleBook) or rules is None else verified_rules(rules)
+    text, shapes, assume = _read_input(expr, shapes, assume)
+    problem = parse(text, wrt=wrt, choose_wrt=wrt is None, shapes=shapes, assume=assume, rules=book or _user_rules())
+    try:
+        return Derivative(problem, text, layout, order, book or _user_rules())
+    except MatcalcError as error:
+        named = {name: write_shape(found.dropped_shape) for name, found in problem.symbols.items()}
+        raise error.complete(text, named) from None
+
+
+def _read_input(
+    expr: Any, shapes: Mapping[str, Any] | None, assume: Mapping[str, Any] | None
+) -> tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """Return the text of an input; a SymPy expression brings its shapes and assumptions along."""
+    if isinstance(expr, str):
+        return expr, shapes, assume
+    if isinstance(expr, Derivative):
+        return str(expr), {**expr.declared, **(shapes or {})}, {**expr.assumed, **(assume or {})}
+    if isinstance(expr, Expression):
+        found = symbols(expr)
+        return to_text(expr), {**declared_shapes(found), **(shapes or {})}, assume
+    from matcalc.language.sympy_to_expression import read_sympy
+
+    text, found_shapes, found_assume = read_sympy(expr)
+    return text, {**found_shapes, **(shapes or {})}, {**found_assume, **(assume or {})}
+
+
+def declared_shapes(found: Mapping[str, Expression]) -> dict[str, tuple[str, ...]]:
+    """The shapes of variables as they would be declared."""
+    return {name: tuple(map(str, symbol.dropped_shape)) for name, symbol in found.items()}
+
+
+class Derivative:
+    """The derivative of an expression by a variable, in one layout; other layouts by `in_layout`.
+
+    `str` gives a text of the same language, which can be derived, checked and evaluated again.
+    """
+
+    def __init__(self, problem: Problem, text: str, layout: str, order: int, rules: RuleBook) -> None:
+        assert problem.wrt is not None
+        self.problem = problem
+        self.text = text
+        self.layout = layout
+        self.order = order
+        self._rules = rules
+        self._result = derive_result(problem.expressions[0], problem.wrt, order)
+        self.expression = self._result.expression(layout)
+
+    @classmethod
+    def _of(cls, other: Derivative, layout: str) -> Derivative:
+        """The same derivative in another layout; nothing is derived again."""
+        same = object.__new__(cls)
+        same.__dict__.update({k: v for k, v in vars(other).items() if k in _SHARED})
+        same.layout = layout
+        same.expression = other._result.expression(layout)
+        return same
+
+    # --- what was asked ---------------------------------------------------------------------------
+
+    @property
+    def function(self) -> Expression:
+        """The expression that was differentiated."""
+        return self.problem.expressions[0]
+
+    @property
+    def wrt(self) -> Expression:
+        """The variable, a symbol of the language."""
+        assert self.problem.wrt is not None
+        return self.problem.wrt
+
+    @property
+    def result(self) -> Result:
+        """The derivative in index form."""
+        return self._result
+
+    @cached_property
+    def declared(self) -> dict[str, tuple[str, ...]]:
+        """The shape of every variable and abstract function, as `shapes=` takes it."""
+        own = declared_shapes(self.problem.symbols)
+        return own | {name: tuple(map(str, shape)) for name, shape in self.problem.abstract.items()}
+
+    @cached_property
+    def assumed(self) -> dict[str, tuple[str, ...]]:
+        """What is known of each variable, as `assume=` takes it."""
+        found = {name: tuple(sorted(symbol.data[1])) for name, symbol in self.problem.symbols.items()}
+        return {name: words for name, words in found.items() if words}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know about how the text was understood, and where there is no derivative."""
+        return self.problem.notes + tuple(describe_kinks(self.function))
+
+    # --- views ------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        return to_text(self.expression)
+
+    def __repr__(self) -> str:
+        return f"Derivative({self}, shape={write_shape(self.shape) if self.shape else '()'}, layout={self.layout!r})"
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The shape, unit axes dropped: a tuple of sizes, each equal to its text."""
+        return self._result.shape(self.layout)
+
+    @cached_property
+    def axes(self) -> tuple[str, ...]:
+        """What each axis of the shape is: "Y axis 0", "X axis 1", ...
+
+        >>> derive("A @ x").axes
+        ('y axis 0', 'x axis 0')
+        """
+        if self.layout == "vec":
+            return tuple(f"vec({name})" for name, rank in self._vec_sides if rank)
+        return tuple(self._name_axis(axis) for axis in arrange(self._result.axes, self.layout))
+
+    @property
+    def _vec_sides(self) -> list[tuple[str, int]]:
+        left = self.result_name if self.order == 1 else f"d{self.result_name}/d{self.wrt.name}"
+        rank = self._result.function.rank + (self.order - 1) * len(self.wrt.dropped_shape)
+        return [(left, rank), (self.wrt.name, len(self.wrt.dropped_shape))]
+
+    def _name_axis(self, axis: Axis) -> str:
+        if axis.of == "result":
+            return f"{self.result_name} axis {axis.axis}"
+        again = f" (differentiation {axis.order})" if self.order > 1 else ""
+        return f"{self.wrt.name} axis {axis.axis}{again}"
+
+    @cached_property
+    def result_name(self) -> str:
+        """The name the answer gives to the function: Y, y or f, whichever is free."""
+        rank = len(self.function.dropped_shape)
+        names = ["YZWVF", "yzwvf", "fghyz"][2 - min(rank, 2)]
+        taken = set(self.problem.symbols) | set(self.problem.abstract)
+        return next((name for name in names if name not in taken), names[0] + "0")
+
+    @cached_property
+    def entries(self) -> str:
+        """The formula of one entry: dY[i,j]/dX[a,b] = A[i,a]*B[b,j]."""
+        return write_entries(self._result, self.result_name)
+
+    @cached_property
+    def einsum(self) -> str:
+        """The derivative as einsum, in this layout (in torch's order for the vec layout)."""
+        return write_einsum(self._result, "torch" if self.layout == "vec" else self.layout)
+
+    @cached_property
+    def vec(self) -> str:
+        """d vec(Y) / d vec(X).T, columns stacked: kron(B.T, A)."""
+        return to_text(self._result.expression("vec"))
+
+    @cached_property
+    def vec_shape(self) -> Shape:
+        """The shape of `vec`."""
+        return self._result.shape("vec")
+
+    @cached_property
+    def differential(self) -> str:
+        """dY in terms of dX: dY = A @ dX @ B; of the first derivative."""
+        first = self._result if self.order == 1 else derive_result(self.function, self.wrt, 1)
+        return f"d{self.result_name} = {to_text(first.differential())}"
+
+    def latex(self) -> str:
+        """The derivative as LaTeX."""
+        from matcalc.render.to_latex import to_latex
+
+        return to_latex(self.expression)
+
+    def to_sympy(self) -> Any:
+        """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""
+        from matcalc.render.to_sympy import to_sympy
+
+        return to_sympy(self.expression)
+
+    @property
+    def declaration(self) -> str:
+        """The line that echoes what each name was taken for."""
+        return write_header(self)[0]
+
+    @property
+    def header(self) -> str:
+        """The line that names the derivative, its layout and its shape."""
+        return write_header(self)[1]
+
+    def report(self) -> str:
+        """The whole answer as text, without the verdict."""
+        return write_report(self)
+
+    def in_layout(self, layout: str) -> Derivative:
+        """The same derivative in another layout.
+
+        >>> str(derive("A @ x").in_layout("denominator"))
+        'A.T'
+        """
+        check_layout(layout)
+        return Derivative._of(self, layout)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data, the same fields in every release of version 1."""
+        return {
+            "expression": self.text,
+            "wrt": self.wrt.name,
+            "order": self.order,
+            "layout": self.layout,
+            "derivative": str(self),
+            "shape": [str(size) for size in self.shape],
+            "axes": list(self.axes),
+            "variables": {name: list(shape) for name, shape in self.declared.items()},
+            "assumptions": {name: list(words) for name, words in self.assumed.items()},
+            "result_shape": [str(size) for size in self.function.dropped_shape],
+            "entries": self.entries,
+            "einsum": self.einsum,
+            "vec": self.vec,
+            "vec_shape": [str(size) for size in self.vec_shape],
+            "differential": self.differential,
+            "latex": self.latex(),
+            "notes": list(self.notes),
+        }
+
+    # --- numbers ----------------------------------------------------------------------------------
+
+    def evaluate(self, values: Mapping[str, Any]) -> Any:
+        """Return the derivative at a point: NumPy in, NumPy out; torch in, torch out; axes as in `shape`.
+
+        Vectors may be (n,) or (n, 1).  Raises EvaluationError where values do not fit.
+        """
+        from matcalc.check.evaluate import evaluate_with
+
+        return evaluate_with(self.expression, values)
+
+    def check(
+        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu"
+    ) -> CheckReport:
+        """Compare what `str` prints, read again, with torch.autograd.functional.jacobian of the expression."""
+        from matcalc.check.verdict import judge
+
+        printed = self._read_again()
+        expression, claim = printed.expressions
+        wrt = printed.symbols.get(self.wrt.name, self.wrt)
+        return judge(
+            expression, claim, wrt, layout=self.layout, order=self.order,
+            trials=trials, seed=seed, dtype=dtype, device=device, abstract=self.problem.abstract,
+        )  # fmt: skip
+
+    def _read_again(self) -> Problem:
+        """The expression and the printed derivative, both read from text with the declared shapes."""
+        return parse(
+            [self.text, str(self)], wrt=self.wrt.name, shapes=self.declared, assume=self.assumed, rules=self._rules
+        )
+
+
+_SHARED = {"problem", "text", "order", "_rules", "_result", "declared", "assumed", "result_name", "vec", "vec_shape",
+           "differential", "entries"}  # fmt: skip
+
+_loaded: list[RuleBook] = []
+
+
+def _user_rules() -> RuleBook:
+    """The shipped rules and those loaded by `load_rules`."""
+    return _loaded[-1] if _loaded else shipped_rules()
+
+
+def load_rules(path: str | Path) -> RuleBook:
+    """Add the rules of a file to all later derivations, each proven numerically first.
+
+    Raises RuleError, naming the entry where a rule differs, and adds nothing then.
+    """
+    book = verified_rules([path])
+    _loaded.append(book)
+    return book
+
+
+def verified_rules(paths: str | Path | Iterable[str | Path]) -> RuleBook:
+    """Return the rules in force and those of the files, each proven numerically first; raises RuleError."""
+    from matcalc.check.verdict import prove_rule
+
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    added = [rule for path in paths for rule in read_rules(path)]
+    book = _user_rules().extended(added)
+    for rule in added:
+        report = prove_rule(rule, book=book)
+        if report.verdict != "agrees":
+            raise RuleError(f"rule [{rule.name}] in {rule.file} is refused: {report.message}")
+    return book

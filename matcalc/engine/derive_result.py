@@ -1,0 +1,128 @@
+"""From a typed expression to its derivative in index form, and from there to any layout."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from functools import cached_property
+
+from matcalc.engine.differentiate import differentiate
+from matcalc.engine.expression_to_index import convert
+from matcalc.engine.index_form import Graph, Node
+from matcalc.engine.index_to_matrix import Reader
+from matcalc.engine.layout import Axis, arrange, torch_axes
+from matcalc.engine.simplify import simplify
+from matcalc.errors import LimitError
+from matcalc.language.expression import Expression, symbol
+from matcalc.language.sizes import Shape
+
+MAX_RANK = 12
+
+
+@dataclass(frozen=True)
+class Result:
+    """The derivative of `expression` by `wrt` of some order: a node with axes S_Y, then S_X for each order."""
+
+    graph: Graph
+    function: Node
+    node: Node
+    wrt: Expression
+    order: int
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The reader of the graph, shared by all views."""
+        return Reader(self.graph)
+
+    @cached_property
+    def axes(self) -> list[Axis]:
+        """What each axis of the node is."""
+        return torch_axes(self.function.rank, len(self.wrt.dropped_shape), self.order)
+
+    @cached_property
+    def letters(self) -> dict[Axis, str]:
+        """One letter for each axis: i, j for the function, a, b for the variable, then c, d ..."""
+        own = iter("ijkl" + "mn")
+        other = iter("abcdefgh" + string.ascii_uppercase)
+        return {axis: next(own) if axis.of == "result" else next(other) for axis in self.axes}
+
+    def arranged(self, layout: str) -> tuple[Node, list[Axis]]:
+        """Return the node with its axes in the order of a layout, and those axes."""
+        order = arrange(self.axes, layout)
+        return self.graph.permuted(self.node, [self.axes.index(axis) for axis in order]), order
+
+    def shape(self, layout: str) -> Shape:
+        """The shape of the derivative in a layout, unit axes dropped."""
+        if layout == "vec":
+            return self.vectorised().shape
+        return self.arranged(layout)[0].shape
+
+    def expression(self, layout: str) -> Expression:
+        """The derivative in a layout, in matrix notation where there is one."""
+        if layout == "vec":
+            return self.reader.read_result(self.vectorised(), row=self.function.rank == 0)
+        node, axes = self.arranged(layout)
+        row = layout == "numerator" and self.function.rank == 0
+        return self.reader.read_result(node, "".join(self.letters[axis] for axis in axes), row)
+
+    def vectorised(self) -> Node:
+        """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X."""
+        labels = self.graph.fresh(self.node.rank)
+        split = self.node.rank - len(self.wrt.dropped_shape)
+        factors = [(self.node, labels)]
+        ends = [self._fuse(group, factors) for group in (labels[:split], labels[split:])]
+        return self.graph.product(1, factors, [end for group in ends for end in group])
+
+    def _fuse(self, labels: tuple[int, ...], factors: list) -> tuple[int, ...]:  # type: ignore[type-arg]
+        """Fuse axes into one, the last axis major, as stacking columns does."""
+        sizes = dict(zip(factors[0][1], self.node.shape, strict=True))
+        while len(labels) > 1:
+            (whole,) = self.graph.fresh(1)
+            first, second = labels[0], labels[1]
+            fuse = self.graph.fuse(sizes[second], sizes[first])
+            factors.append((fuse, (whole, second, first)))
+            sizes[whole] = fuse.shape[0]
+            labels = (whole, *labels[2:])
+        return labels
+
+    def differential(self) -> Expression:
+        """dY as an expression in dX: the derivative contracted with dX (order 1)."""
+        labels = self.graph.fresh(self.node.rank)
+        moving = self.graph.variable(symbol(f"d{self.wrt.name}", self.wrt.dropped_shape))
+        terms = []
+        own = labels[: self.function.rank]
+        for coefficient, part, at in _terms(self.graph, self.node):
+            placed = tuple([labels[k] for k in at])
+            missing = [
+                (self.graph.ones(self.node.shape[k]), (labels[k],)) for k in range(self.node.rank) if k not in at
+            ]
+            factors = [(part, placed), *missing, (moving, labels[self.function.rank :])]
+            terms.append((coefficient, self.graph.product(1, factors, own), own))
+        return self.reader.read_result(self.graph.sum(terms, own, self.function.shape))
+
+
+def _terms(graph: Graph, node: Node) -> list:  # type: ignore[type-arg]
+    """The terms of a sum with their coefficients, or the node itself."""
+    coefficient, inner = graph.split(node)
+    if inner.op != "sum":
+        return [(coefficient, inner, tuple(range(node.rank)))]
+    return [(coefficient * c, part, at) for c, (part, at) in zip(inner.payload, inner.parts, strict=True)]
+
+
+def derive_result(expression: Expression, wrt: Expression, order: int = 1) -> Result:
+    """Return the derivative of an expression by a variable.
+
+    Raises MissingRuleError where a function on the way has no rule, LimitError beyond 12 axes.
+    """
+    rank = len(expression.dropped_shape) + order * len(wrt.dropped_shape)
+    if rank > MAX_RANK:
+        raise LimitError(f"the derivative would have {rank} axes, more than {MAX_RANK}", advice="lower the order")
+    free = frozenset([wrt.name])
+    graph = Graph(free)
+    function = node = convert(graph, expression).node
+    for step in range(order):
+        node = differentiate(graph, node, graph.variable(wrt))
+        if step + 1 < order:
+            graph, node = simplify(graph, node, free)
+    graph, node = simplify(graph, node)
+    return Result(graph, function, node, wrt, order)

@@ -1,0 +1,165 @@
+"""Rewrites of a product of the result: each makes it smaller, so rewriting ends.
+
+* a sum with more than two axes is multiplied out, since a reader sees it term by term;
+* a sum is multiplied out where that leaves fewer factors: y.T @ (eye - ones @ s.T) is y.T - sum(y)*s.T;
+* exp(z)/(1 + exp(z)) is sigmoid(z);
+* the Jacobian of a matrix function f comes down to f'(X) in a trace and along a direction that commutes with X;
+* the entries of a point of the simplex sum to 1.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+
+from matcalc.engine.expression_to_index import convert_body
+from matcalc.engine.index_form import Graph, Node, Part
+from matcalc.rule_files import shipped_rules
+
+MANY_TERMS = 200
+FEW_TERMS = 8
+
+
+def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
+    """Return coefficient * product of parts, with axes 0 ... rank - 1, after the rewrites."""
+    for rewrite in (_logistic, _trace_of_jacobian, _commuting_direction, _simplex_sum):
+        found = rewrite(graph, parts, rank)
+        while found is not None:
+            parts = found
+            found = rewrite(graph, parts, rank)
+    tall = next((k for k, (part, _) in enumerate(parts) if part.op == "sum" and part.rank > 2), None)
+    if tall is not None and len(parts[tall][0].parts) <= MANY_TERMS:
+        return multiplied_out(graph, coefficient, parts, rank, tall)
+    plain = graph.product(coefficient, parts, range(rank))
+    if plain.op == "product" and len(plain.parts) < len(parts):
+        parts = list(plain.parts)
+        coefficient = plain.payload
+    return _shorter_multiplied(graph, plain, coefficient, parts, rank)
+
+
+def multiplied_out(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int, k: int) -> Node:
+    """Multiply out the sum that is factor k."""
+    total, labels = parts[k]
+    rest = parts[:k] + parts[k + 1 :]
+    terms = []
+    for c, (part, at) in zip(total.payload, total.parts, strict=True):
+        missing = [(graph.ones(total.shape[a]), (labels[a],)) for a in range(total.rank) if a not in at]
+        factors = [*rest, (part, tuple([labels[a] for a in at])), *missing]
+        terms.append((1, rewritten_product(graph, coefficient * c, factors, rank), range(rank)))
+    return graph.sum(terms, range(rank), terms[0][1].shape)
+
+
+def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
+    """Multiply out a sum over one of whose axes the product sums, if that leaves fewer factors."""
+    for k, (part, labels) in enumerate(parts):
+        if part.op != "sum" or len(part.parts) > FEW_TERMS or all(label < rank for label in labels):
+            continue
+        spread = multiplied_out(graph, coefficient, parts, rank, k)
+        if weight(spread) < weight(plain):
+            return spread
+    return plain
+
+
+def weight(node: Node) -> int:
+    """How many factors are written for a node; the inside of a function counts as one."""
+    if node.op == "product" or node.op == "sum":
+        return sum(weight(part) for part, _ in node.parts)
+    if node.op == "power":
+        return weight(node.parts[0][0]) + (node.payload not in (1, -1))
+    if node.op == "number":
+        return 1 if node.payload else 0
+    return 0 if node.op == "zeros" else 1
+
+
+def distributed(graph: Graph, node: Node) -> Node:
+    """Return the node with each of its products multiplied out once, for a reader to compare."""
+    coefficient, inner = graph.split(node)
+    axes = range(node.rank)
+    if inner.op == "sum":
+        terms = [(c, distributed(graph, part), labels) for c, (part, labels) in zip(inner.payload, inner.parts, strict=True)]
+        return graph.scaled(coefficient, graph.sum(terms, axes, node.shape))
+    if inner.op != "product":
+        return node
+    for k, (part, _) in enumerate(inner.parts):
+        if part.op == "sum" and part.rank and len(part.parts) <= FEW_TERMS and len(inner.parts) > 1:
+            return multiplied_out(graph, coefficient * inner.payload, list(inner.parts), node.rank, k)
+    return node
+
+
+def _logistic(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """exp(z) / (1 + exp(z)) = sigmoid(z)."""
+    for k, (node, labels) in enumerate(parts):
+        if node.op != "power" or node.payload != -1 or node.parts[0][0].op != "sum":
+            continue
+        grown = _one_plus_exponential(graph, node.parts[0][0])
+        if grown is None or (grown, labels) not in parts:
+            continue
+        rest = [part for at, part in enumerate(parts) if at != k]
+        rest.remove((grown, labels))
+        sigmoid = graph.apply(shipped_rules()["sigmoid"], grown.parts, grown.shape)
+        return [*rest, (sigmoid, labels)]
+    return None
+
+
+def _one_plus_exponential(graph: Graph, total: Node) -> Node | None:
+    """Return exp(z) if the sum is 1 + exp(z)."""
+    if len(total.parts) != 2 or set(total.payload) != {Fraction(1)}:
+        return None
+    grown = [part for part, labels in total.parts if part.op == "apply" and part.payload == shipped_rules()["exp"]]
+    return grown[0] if grown and any(part is graph.one for part, _ in total.parts) else None
+
+
+def _trace_of_jacobian(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """The trace of df(X)[dX] is the trace of f'(X) dX: J[i,i,a,b] summed over i is f'(X)[b,a]."""
+    for k, (node, labels) in enumerate(parts):
+        if not _is_jacobian(node) or labels[0] != labels[1]:
+            continue
+        used = Counter(label for _, at in parts for label in set(at))
+        if labels[0] >= rank and used[labels[0]] == 1:
+            return [*parts[:k], *parts[k + 1 :], (_primary(graph, node), (labels[3], labels[2]))]
+    return None
+
+
+def _commuting_direction(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """df(X)[A] is A f'(X) where X is a multiple of A."""
+    for k, (node, labels) in enumerate(parts):
+        if not _is_jacobian(node):
+            continue
+        direction = _single_matrix(node.parts[0][0])
+        used = Counter(label for _, at in parts for label in set(at))
+        for at, (other, ends) in enumerate(parts):
+            summed = all(label >= rank and used[label] == 2 for label in labels[2:])
+            if other is direction and ends == labels[2:] and summed:
+                (middle,) = graph.fresh(1)
+                kept = [part for place, part in enumerate(parts) if place not in (k, at)]
+                return [*kept, (other, (labels[0], middle)), (_primary(graph, node), (middle, labels[1]))]
+    return None
+
+
+def _single_matrix(argument: Node) -> Node:
+    """A, where the argument is a number or a scalar times A."""
+    if argument.op != "product":
+        return argument
+    matrices = [(part, labels) for part, labels in argument.parts if part.rank]
+    plain = len(matrices) == 1 and matrices[0][1] == (0, 1)
+    return matrices[0][0] if plain else argument
+
+
+def _is_jacobian(node: Node) -> bool:
+    return node.op == "call" and bool(node.payload[0].primary)
+
+
+def _primary(graph: Graph, node: Node) -> Node:
+    """f'(X) of the Jacobian of f at X."""
+    rule, argument = node.payload[0], node.parts[0][0]
+    return convert_body(graph, rule, rule.primary, (argument.shape,), {"X": argument})
+
+
+def _simplex_sum(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """sum(y) = 1 for a point y of the simplex, and for softmax(x)."""
+    used = Counter(label for part, at in parts if part.op != "ones" for label in set(at))
+    for k, (node, labels) in enumerate(parts):
+        probable = graph.has(node, "simplex") or (node.op == "call" and node.payload[0].name == "softmax")
+        if probable and node.rank == 1 and labels[0] >= rank and used[labels[0]] == 1:
+            return [part for at, part in enumerate(parts) if at != k and part[1] != labels]
+    return None

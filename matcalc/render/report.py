@@ -1,0 +1,107 @@
+"""The answer as a page of text, as the command prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from matcalc.language.expression import Expression, walk
+from matcalc.language.sizes import write_shape
+from matcalc.render.to_text import to_text
+
+if TYPE_CHECKING:
+    from matcalc.derivation import Derivative
+
+
+def write_header(derivative: Derivative) -> tuple[str, str]:
+    """Return the line that echoes what was read, and the line that names layout and shape."""
+    own = derivative.result_name
+    shapes = {name: symbol.dropped_shape for name, symbol in derivative.problem.symbols.items()}
+    shapes |= {f"{name}()": shape for name, shape in derivative.problem.abstract.items()}
+    shapes[own] = derivative.function.dropped_shape
+    told = []
+    for name, shape in shapes.items():
+        known = ", ".join(derivative.assumed.get(name, ()))
+        told.append(f"{name}: {write_shape(shape)}" + (f" {known}" if known else ""))
+    first = f"{own} = {to_text(derivative.function)}"
+    return f"{first}        {'   '.join(told)}", _header(derivative)
+
+
+def _header(derivative: Derivative) -> str:
+    own, wrt = derivative.result_name, derivative.wrt.name
+    name = f"d{own}/d{wrt}"
+    if derivative.layout == "vec":
+        # Of a higher order it is the matrix of the vectorised derivative before.
+        inside = own if derivative.order == 1 else f"d{own}/d{wrt}"
+        name = f"d vec({inside})/d vec({wrt}).T"
+    elif derivative.order > 1:
+        name = f"d{derivative.order}{own}/d{wrt}{derivative.order}"
+    shape = write_shape(derivative.shape)
+    told = "a scalar" if shape == "scalar" else f"shape {shape}{_orientation(derivative)}"
+    return f"{name}   {derivative.layout} layout, {told}"
+
+
+def _orientation(derivative: Derivative) -> str:
+    """Say of one remaining axis whether it is printed as a row or as a column."""
+    if len(derivative.shape) != 1:
+        return ""
+    expression = derivative.expression
+    if expression.is_row:
+        return f", a 1×{derivative.shape[0]} row"
+    strict = derivative.layout == "denominator" and not derivative.wrt.dropped_shape
+    row = f"; strictly a 1×{derivative.shape[0]} row" if strict else ""
+    return f", a column{row}"
+
+
+def write_report(derivative: Derivative) -> str:
+    """Return the whole answer: what was read, the derivative, and the views that say more than it does."""
+    declaration, header = write_header(derivative)
+    lines = [declaration, "", header]
+    rows = [(name, text) for name, text in _views(derivative)]
+    width = max(len(name) for name, _ in rows)
+    lines += [f"  {name.ljust(width)}  {text}" for name, text in rows]
+    lines += [f"  note: {note}" for note in derivative.notes]
+    return "\n".join(lines)
+
+
+def _views(derivative: Derivative) -> Iterator[tuple[str, str]]:
+    """The formula in matrix notation, and entries, einsum, vec and differential where they add something."""
+    text = str(derivative)
+    tall = len(derivative.shape) > 2
+    if not tall or "einsum" not in text:
+        yield "formula", text
+    if tall or "einsum" in text:
+        yield "entries", derivative.entries
+        yield "einsum", text if "einsum" in text else derivative.einsum
+        if derivative.layout != "vec" and "fuse" not in derivative.vec:
+            yield "vec", f"{derivative.vec}            {write_shape(derivative.vec_shape)}"
+    if derivative.order == 1:
+        yield "differential", derivative.differential
+
+
+def describe_kinks(function: Expression) -> Iterator[str]:
+    """Say where the function has no derivative, for each function with kinks."""
+    told = set()
+    for node in walk(function):
+        if node.op != "call" or not node.data[0].kinks or node.data[0].function in _SMOOTH_WHERE_DEFINED:
+            continue
+        argument = _substitute_names(node)
+        if argument and argument not in told:
+            told.add(argument)
+            yield f"{to_text(node)} is not differentiable where {argument} = 0"
+
+
+# Their kinks are points where they have no value, or only where their rule divides by zero.
+_SMOOTH_WHERE_DEFINED = {"tan", "inv", "det", "solve", "prod", "elu"}
+
+
+def _substitute_names(node: Expression) -> str | None:
+    """The condition of a kink with the arguments in place of the rule's parameters."""
+    rule = node.data[0]
+    values = {p.name: to_text(arg) for p, arg in zip(rule.variables, node.args, strict=True)}
+    if rule.kinks in values:
+        return values[rule.kinks]
+    left, minus, right = rule.kinks.partition(" - ")
+    if minus and left in values and right in values:
+        return f"{values[left]} - {values[right]}"
+    return None
