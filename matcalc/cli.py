@@ -19,7 +19,6 @@ from matcalc.errors import DeclarationError, MatcalcError
 if TYPE_CHECKING:
     from matcalc.check.verdict import CheckReport
     from matcalc.derivation import Derivative
-    from matcalc.rule_files import RuleBook
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -189,7 +188,7 @@ def _derive_expression(options: argparse.Namespace) -> Derivative:
         shapes=read_declarations("; ".join(options.vars)) if options.vars else None,
         assume=_read_assumptions("; ".join(options.assume)),
         order=options.order,
-        rules=_extend_book(options.rules),
+        rules=options.rules or None,
     )
 
 
@@ -211,15 +210,6 @@ def _read_assumptions(text: str) -> dict[str, str] | None:
             raise DeclarationError(f"cannot read the assumption {part[:80]!r}", advice='--assume "A: symmetric"')
         read[name] = f"{read[name]}, {words}" if name in read else words
     return read or None
-
-
-def _extend_book(paths: list[str] | None) -> RuleBook | None:
-    """Return the shipped rules and those of the files, each verified; None stands for the shipped ones."""
-    if not paths:
-        return None
-    from matcalc.derivation import verified_rules
-
-    return verified_rules(paths)
 
 
 def _answer_json(derivative: Derivative, options: argparse.Namespace) -> int:

@@ -50,7 +50,7 @@ def check_rules(options: argparse.Namespace) -> int:
 
 
 def _prove(rules: list[Rule], options: argparse.Namespace) -> Iterator[tuple[str, CheckReport]]:
-    from matcalc.check.verdict import prove_rule
+    from matcalc.check.prove import prove_rule
 
     width = max((len(rule.name) for rule in rules), default=0)
     for rule in rules:

@@ -275,7 +275,7 @@ class Derivative:
         """
         from matcalc.check.evaluate import evaluate_with
 
-        return evaluate_with(self.expression, values)
+        return evaluate_with(self.expression, values, known=self.problem.symbols.values(), rules=self._rules)
 
     def check(
         self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu"
@@ -288,7 +288,7 @@ class Derivative:
         wrt = printed.symbols.get(self.wrt.name, self.wrt)
         return judge(
             expression, claim, wrt, layout=self.layout, order=self.order,
-            trials=trials, seed=seed, dtype=dtype, device=device, abstract=self.problem.abstract,
+            trials=trials, seed=seed, dtype=dtype, device=device, rules=self._rules,
         )  # fmt: skip
 
     def _read_again(self) -> Problem:

@@ -73,7 +73,10 @@ class Rule:
 
 
 _SIGNATURE = re.compile(r"^\s*(\w+)\s*\((.*)\)\s*(?:->\s*(.+?))?\s*$")
-_PARAMETER = re.compile(r"""\s*(?:'(?P<text>\w+)'|(?P<number>\d+)|(?P<name>\w+)\s*(?:\[(?P<axes>[^\]]*)\])?)\s*(?:,|$)""")
+_PARAMETER = re.compile(
+    r"""\s*(?:'(?P<text>\w+)'|(?P<number>\d+)|(?P<name>\w+)\s*(?:\[(?P<axes>[^\]]*)\])?)\s*(?:,|$)"""
+)
+_FLAGS = {"axis", "primitive", "opaque"}
 _FIELDS = {"call", "elementwise", "differential", "define", "primitive", "opaque", "axis", "domain", "kinks",
            "torch", "latex", "source", "note", "primary"}  # fmt: skip
 
@@ -129,10 +132,11 @@ def read_rule(name: str, entry: dict[str, Any], file: str) -> Rule:
     function, parameters, result = read_signature(entry.get("call", f"{name}(x)"))
     if elementwise and len(elementwise) != len(parameters):
         raise RuleError(f"rule [{name}] in {file} has {len(parameters)} parameters and {len(elementwise)} derivatives")
-    texts = {key: str(entry.get(key, "")) for key in _FIELDS - {"call", "elementwise", "primitive", "opaque", "axis"}}
+    flags: dict[str, Any] = {key: bool(entry.get(key, False)) for key in _FLAGS}
+    texts: dict[str, Any] = {key: str(entry.get(key, "")) for key in _FIELDS - _FLAGS - {"call", "elementwise"}}
     return Rule(
-        name=name, function=function, parameters=parameters, result=result, axis=bool(entry.get("axis", False)),
-        primitive=bool(entry.get("primitive", False)), opaque=bool(entry.get("opaque", False)), elementwise=tuple(elementwise), file=file, **texts,
+        name=name, function=function, parameters=parameters, result=result, elementwise=tuple(elementwise),
+        file=file, **flags, **texts,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "rules" / "README.md", ROOT / "benchmarks" / "README.md"]
 README = PAGES[0].read_text()
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-ERROR_SIZE = re.compile(r"\b(?:\d(?:\.\d+)?e-\d+|0\.0)\b")  # the last digits of a proof differ between machines
+ERROR_SIZE = re.compile(r"\b(?:\d(?:\.\d+)?e[+-]\d+|0\.0)\b")  # the last digits of a proof differ between machines
 OWN_COMMAND = f'matcalc() {{ {sys.executable} -m matcalc "$@"; }}\n'
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from matcalc.check.evaluate_nodes import Function, evaluate_all
+from matcalc.check.rule_texts import read_rule_text
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape
-from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule
 
 KINK_DISTANCE = 1e-2
@@ -141,7 +141,7 @@ class _Inspection:
         self, rule: Rule, text: str, shapes: tuple[Shape, ...], args: list[Tensor]
     ) -> dict[Expression, Tensor]:
         names = [parameter.name for parameter in rule.variables]
-        root = parse_rule_text(rule, text, shapes)
+        root = read_rule_text(rule, text, shapes)
         return evaluate_all((root,), dict(zip(names, args, strict=True)), self.sizes, self.functions)
 
 

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from matcalc.check.evaluate_nodes import evaluate, squeeze
+from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression, symbols, walk
 from matcalc.language.sizes import Shape, Size, write_shape
+from matcalc.rule_files import RuleBook
 
 __all__ = ["deduce_sizes", "evaluate", "evaluate_with"]
 
@@ -22,13 +24,14 @@ def evaluate_with(
     values: Mapping[str, Any],
     sizes: Mapping[str, int] | None = None,
     known: Iterable[Expression] = (),
+    rules: RuleBook | None = None,
 ) -> Any:
     """Return the expression's value without unit axes, a torch tensor if any value is one, else a NumPy array.
 
     Values are arrays or numbers by name, vectors of shape (n,) or (n, 1); a function of tensors stands for an
     abstract function.  Sizes follow from the arrays; `sizes` adds those that do not.  `known` lists variables
-    that may be given although the expression lacks them.  Raises EvaluationError for a name that is missing
-    or unknown, and for shapes that do not fit.
+    that may be given although the expression lacks them; `rules` is the book that it was read with.  Raises
+    EvaluationError for a name that is missing or unknown, and for shapes that do not fit.
     """
     variables = {symbol.name: symbol for symbol in known} | symbols(expression)
     functions = {name: value for name, value in values.items() if _is_function(value)}
@@ -37,10 +40,10 @@ def evaluate_with(
     tensors = _align({name: _read_array(name, value) for name, value in arrays.items()}, arrays)
     numbers = deduce_sizes({name: (variables[name], tuple(tensors[name].shape)) for name in tensors}, sizes)
     held = {name: tensor.reshape(_measure(variables[name].shape, numbers)) for name, tensor in tensors.items()}
-    if any(isinstance(value, Tensor) for value in values.values()):
-        return squeeze(expression, evaluate(expression, held, numbers, functions), numbers)
-    with torch.no_grad():
-        return squeeze(expression, evaluate(expression, held, numbers, functions), numbers).numpy()
+    is_torch = any(isinstance(value, Tensor) for value in values.values())
+    with rules_in_force(rules), torch.set_grad_enabled(is_torch and torch.is_grad_enabled()):
+        result = squeeze(expression, evaluate(expression, held, numbers, functions), numbers)
+    return result if is_torch else result.detach().numpy()
 
 
 def _is_function(value: Any) -> bool:

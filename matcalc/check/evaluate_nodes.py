@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from matcalc.check.contract import contract
+from matcalc.check.rule_texts import read_rule_text
 from matcalc.check.torch_functions import ALONG, ENTRYWISE, PLAIN, resolve
 from matcalc.errors import EvaluationError, LimitError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import UNIT, Shape, drop_units
-from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule
 
 MAX_ENTRIES = 10**7
@@ -68,7 +68,10 @@ def evaluate_all(
     sizes: Mapping[str, int],
     functions: Mapping[str, Function] | None = None,
 ) -> dict[Expression, Tensor]:
-    """Return the value of every node below the roots, each node computed once."""
+    """Return the value of every node below the roots, each node computed once.
+
+    Letters that only the value of an abstract function tells are added to `sizes`, where that is a dict.
+    """
     like = next((value for value in values.values() if value.is_floating_point()), torch.empty(0, dtype=torch.float64))
     setting = Setting(values, sizes, functions or {}, like.dtype, like.device)
     found: dict[Expression, Tensor] = {}
@@ -78,6 +81,8 @@ def evaluate_all(
 
 
 def _compute(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    if node.op in ("abstract", "abstract_derivative"):
+        _learn_sizes(node, args, setting)
     shape = setting.measure(node.shape)
     if math.prod(shape) > MAX_ENTRIES:
         raise LimitError(f"an array of shape {shape} has more than {MAX_ENTRIES} entries")
@@ -197,6 +202,16 @@ def _call_abstract(node: Expression, args: list[Tensor], setting: Setting) -> Te
     return function(squeeze(node.args[0], args[0], setting.sizes))
 
 
+def _learn_sizes(node: Expression, args: list[Tensor], setting: Setting) -> None:
+    """Add the sizes of a function's result that nothing else tells, by calling it."""
+    declared = node.dropped_shape if node.op == "abstract" else drop_units(node.data[2])
+    unknown = [letter for size in declared for letter in size.letters if letter not in setting.sizes]
+    if unknown and isinstance(setting.sizes, dict):
+        value = _call_abstract(node, args, setting)
+        known = {size.letters: number for size, number in zip(declared, value.shape, strict=False)}
+        setting.sizes.update({letter: known[(letter,)] for letter in unknown if (letter,) in known})
+
+
 def _differentiate_abstract(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
     """Return D(u, x): S_u + order*reversed(S_x)."""
     name, order, _ = node.data
@@ -245,7 +260,7 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
         return PLAIN[rule.name](*plain) if rule.name in PLAIN else _call_torch(rule, plain)
     require_value(rule)
     values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
-    return evaluate(parse_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
+    return evaluate(read_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
 
 
 def _call_torch(rule: Rule, args: list[Tensor]) -> Tensor:

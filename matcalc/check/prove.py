@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, could_not_check, find_missing
+from matcalc.check.rule_texts import read_rule_text, rules_in_force
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, call, compare, number, symbol, symbols
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
-from matcalc.language.text_to_expression import parse_rule_text
-from matcalc.rule_files import Parameter, Rule
+from matcalc.rule_files import Parameter, Rule, RuleBook
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,12 +25,18 @@ _COLUMN: Shape = (Size.of("n"), UNIT)
 _MATRIX: Shape = (Size.of("m"), Size.of("n"))
 
 
-def prove_rule(rule: Rule, trials: int = 3, seed: int = 0) -> CheckReport:
+def prove_rule(rule: Rule, trials: int = 3, seed: int = 0, book: RuleBook | None = None) -> CheckReport:
     """Return whether what a rule states is true of its function, at random points and in every shape it takes.
 
     A derivative is compared with torch's jacobian of the function, a definition with the torch function of that
-    name; a definition alone, or a function without a derivative, only has to evaluate.
+    name; a definition alone, or a function without a derivative, only has to evaluate.  `book` holds the
+    rules that its texts may call, by default the shipped ones.
     """
+    with rules_in_force(book):
+        return _prove(rule, trials, seed)
+
+
+def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
     missing = find_missing() or (None if trials > 0 else "no points were asked for")
     try:
         missing = missing or _find_unknown(rule)
@@ -94,7 +100,7 @@ def _shape_of_result(rule: Rule, shapes: tuple[Shape, ...]) -> Shape:
     if isinstance(rule.result, str):
         return dict(zip((parameter.name for parameter in rule.variables), shapes, strict=True))[rule.result]
     if rule.define and not rule.result and not any(parameter.axes for parameter in rule.variables):
-        return parse_rule_text(rule, rule.define, shapes).shape
+        return read_rule_text(rule, rule.define, shapes).shape
     sizes = tuple(Size.of(text) for text in rule.result)
     return sizes + (UNIT,) * (2 - len(sizes))
 
@@ -106,7 +112,7 @@ def _stated_texts(rule: Rule) -> tuple[str, ...]:
 def _find_misfit(rule: Rule, node: Expression) -> str | None:
     """Return how the shape of what the rule states differs from the function's, if it does."""
     for text in _stated_texts(rule):
-        stated = parse_rule_text(rule, text, tuple(arg.shape for arg in node.args))
+        stated = read_rule_text(rule, text, tuple(arg.shape for arg in node.args))
         if not stated.is_scalar and stated.shape != node.shape:
             return f"{text} has shape {write_shape(stated.shape)}, but {rule.call} has {write_shape(node.shape)}"
     return None
@@ -155,11 +161,14 @@ def _compare_at_some_point(
 def _has_nothing_to_compare(rule: Rule) -> bool:
     from matcalc.check.evaluate_nodes import has_own_value
 
-    return not rule.elementwise and not rule.differential and not (rule.define and has_own_value(rule))
+    derivative = rule.elementwise or rule.differential or rule.primary
+    return not derivative and not (rule.define and has_own_value(rule))
 
 
 def _name_truth(rule: Rule) -> str:
     named = rule.torch or "the judge's own function"
+    if rule.primary:
+        return f"{named}, in a trace and along X,"
     return named if rule.define else f"the jacobian of {named}"
 
 
@@ -168,7 +177,7 @@ def _choose_computation(rule: Rule) -> Compute:
         return _compute_partials
     if rule.differential:
         return _compute_differentials
-    return _compute_values
+    return _compute_primary if rule.primary else _compute_values
 
 
 def _compute_values(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
@@ -181,6 +190,22 @@ def _compute_values(node: Expression, point: Point, values: dict[str, Tensor]) -
     with torch.no_grad():
         truth = evaluate(node, values, point.sizes)
         return truth, truth if _has_nothing_to_compare(rule) else _evaluate_text(node, rule.define, point, values)
+
+
+def _compute_primary(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
+    """Return the trace of a Jacobian J of f and J along X, and what they are by f'(X): f'(X) and X @ f'(X)."""
+    import torch
+
+    from matcalc.check.evaluate_nodes import evaluate
+
+    (x,) = values.values()
+    with torch.no_grad():
+        jacobian = evaluate(node, values, point.sizes)
+        stated = evaluate(
+            read_rule_text(node.data[0], node.data[0].primary, (node.args[0].shape,)), values, point.sizes
+        )
+    truths = [torch.einsum("iiab->ba", jacobian), torch.einsum("ijab,ab->ij", jacobian, x)]
+    return torch.stack(truths), torch.stack([stated, x @ stated])
 
 
 def _compute_partials(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
@@ -230,5 +255,5 @@ def _evaluate_text(node: Expression, text: str, point: Point, values: dict[str, 
     shape = tuple(size.value(point.sizes) for size in node.shape)
     with torch.no_grad():
         args = {name: evaluate(arg, values, point.sizes) for name, arg in zip(_names(node), node.args, strict=True)}
-        stated = parse_rule_text(node.data[0], text, tuple(arg.shape for arg in node.args))
+        stated = read_rule_text(node.data[0], text, tuple(arg.shape for arg in node.args))
         return evaluate(stated, values | args, point.sizes).expand(shape)

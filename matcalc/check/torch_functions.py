@@ -156,6 +156,8 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "expm_jacobian": differentiate_exponential,
     "polar": polar_factor,
     "leading_outer": leading_outer,
+    "kron_of_vector_and_matrix": lambda a, b: torch.kron(a.reshape(-1, 1), b),
+    "kron_of_matrix_and_vector": lambda a, b: torch.kron(a, b.reshape(-1, 1)),
     "vec": stack_columns,
     "vec_of_vector": stack_columns,
     "cross_entropy": cross_entropy,

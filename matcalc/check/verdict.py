@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from matcalc.check.prove import prove_rule
 from matcalc.check.report import DIFFERS, CheckReport, Worst, could_not_check, find_missing
+from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import DeclarationError, MatcalcError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import UNIT, Shape, drop_units, write_shape
+from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,12 +56,13 @@ def judge(
     dtype: str = "float64",
     device: str = "cpu",
     abstract: Mapping[str, Shape] | None = None,
+    rules: RuleBook | None = None,
 ) -> CheckReport:
     """Return whether claim is the derivative of expression by wrt in that layout, tried at random points.
 
     The truth is torch.autograd.functional.jacobian of the expression.  `abstract` may give the shapes of
-    abstract functions; the nodes carry them already.  Raises DeclarationError for an unknown layout or
-    dtype; everything else that goes wrong is the verdict "could not check".
+    abstract functions; the nodes carry them already.  `rules` is the book that the expression was read with.
+    Raises DeclarationError for an unknown layout or dtype; all else that goes wrong is "could not check".
     """
     for what, given, allowed in (("layout", layout, LAYOUTS), ("dtype", dtype, DTYPES)):
         if given not in allowed:
@@ -72,7 +75,8 @@ def judge(
     reason = "no points were asked for" if trials < 1 else find_missing(device)
     if reason:
         return could_not_check(reason, **settings)
-    return _judge_at_points(question, trials, seed, dtype, device)
+    with rules_in_force(rules):
+        return _judge_at_points(question, trials, seed, dtype, device)
 
 
 def _find_misfit(question: Question) -> str | None:

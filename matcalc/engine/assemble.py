@@ -96,9 +96,9 @@ def chain(items: Sequence[Expression]) -> Expression:
 
 
 def compress(items: Sequence[Expression]) -> list[Expression]:
-    """A @ A @ A is matrix_power(A, 3), from three factors on."""
+    """A @ A @ A is matrix_power(A, 3), from three factors on; ones(m) @ ones(n).T is ones(m, n)."""
     packed: list[Expression] = []
-    for item, run in groupby(items):
+    for item, run in groupby(_join_ones(items)):
         count = len(list(run))
         if count < 3:
             packed += [item] * count
@@ -107,6 +107,22 @@ def compress(items: Sequence[Expression]) -> list[Expression]:
         power = ex.call(shipped_rules()["matrix_power"], (base, ex.number(count)), base.shape)
         packed.append(ex.transpose(power) if item.op == "transpose" else power)
     return packed
+
+
+def _join_ones(items: Sequence[Expression]) -> list[Expression]:
+    joined: list[Expression] = []
+    for item in items:
+        before = joined[-1] if joined else None
+        if before is not None and is_ones(before) and before.is_column and item.is_row and item.op == "transpose" and is_ones(item.args[0]):
+            joined[-1] = ex.filled("ones", before.shape[0], item.shape[1])
+        else:
+            joined.append(item)
+    return joined
+
+
+def is_ones(node: Expression) -> bool:
+    """Whether the node is ones(..)."""
+    return node.op == "filled" and node.name == "ones"
 
 
 def strip_sign(node: Expression) -> tuple[bool, Expression]:
@@ -149,6 +165,8 @@ def quotient(
         # Entry by entry, so one fraction bar is enough: (1/u)/2 is 1/(2*u).
         over, under = items[0].args
         items, below = ([] if over is ex.number(1) else [over]), [*below, under]
+    if len(items) == 1 and items[0].op == "multiply":
+        items, above = [items[0].args[1]], [*above, items[0].args[0]]
     decimal = _is_decimal(coefficient)
     numerator = coefficient if decimal else Fraction(coefficient.numerator)
     denominator = 1 if decimal else coefficient.denominator

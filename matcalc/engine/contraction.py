@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from matcalc.engine.index_form import Graph, Node, Part
 
 
+def _is_inverse(node: Node) -> bool:
+    return node.op == "call" and node.payload[0].name == "inv"
+
+
 class Contraction:
     """One product on its way to canonical form.
 
@@ -103,7 +107,7 @@ class Contraction:
     def _join_deltas(self) -> None:
         """delta[i,j] t[j] = t[i]; a delta between two axes of the result stays, on the earlier axis."""
         self.joined = {}
-        rest = []
+        rest: list[Part] = []
         for node, labels in self.factors:
             node, labels = self._as_diagonal(node, labels)
             if node.op == "delta":
@@ -143,9 +147,9 @@ class Contraction:
             exponents[key] = exponents.get(key, Fraction(0)) + exponent
         factors: list[Part] = []
         for (identity, labels), exponent in exponents.items():
-            node = self._settle(bases[identity], exponent, labels, factors)
-            if node is not None:
-                factors.append((node, labels))
+            settled = self._settle(bases[identity], exponent, labels, factors)
+            if settled is not None:
+                factors.append((settled, labels))
         self.factors = factors
 
     def _settle(self, base: Node, exponent: Fraction, labels: tuple[int, ...], factors: list[Part]) -> Node | None:
@@ -205,7 +209,7 @@ class Contraction:
 
     def _cancel_inverses(self) -> bool:
         """inv(X)[i,j] X[j,k] = delta[i,k] where j is summed and stands nowhere else."""
-        inverses = [k for k, (node, _) in enumerate(self.factors) if node.op == "call" and node.payload[0].name == "inv"]
+        inverses = [k for k, (node, _) in enumerate(self.factors) if _is_inverse(node)]
         if not inverses:
             return False
         uses, out = self._uses(), set(self.out)
@@ -313,7 +317,7 @@ class Contraction:
         """Return the summed indices in an order that isomorphic products share."""
         if len(bound) == 1:
             return list(bound)
-        colours = {label: (0, k) for label, k in number.items()} | {label: (1, 0) for label in bound}
+        colours = {label: (0, k) for label, k in number.items()} | dict.fromkeys(bound, (1, 0))
         places: dict[int, list[tuple[int, int]]] = {label: [] for label in bound}
         for k, (node, labels) in enumerate(self.factors):
             for position, label in enumerate(labels):

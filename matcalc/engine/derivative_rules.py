@@ -6,16 +6,16 @@ the coefficient of dX, found by differentiating the differential, which is linea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from matcalc.engine.expression_to_index import Tensor, convert
+from matcalc.engine.index_form import Graph, Node, reachable
 from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.expression import symbol
 from matcalc.language.sizes import SCALAR, UNIT, Shape
 from matcalc.language.text_to_expression import parse_rule_text
 
-if TYPE_CHECKING:
-    from matcalc.engine.index_form import Graph, Node
+Differentiate = Callable[[Graph, Node, Node], Node]
 
 
 def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
@@ -46,13 +46,11 @@ def _held(shape: Shape) -> Shape:
     return shape + (UNIT,) * (2 - len(shape))
 
 
-def call_partial(graph: Graph, node: Node, k: int) -> Node:
+def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate) -> Node:
     """Return the derivative of a call by operand k: batch axes, axes of the result, axes of the operand."""
-    from matcalc.engine.differentiate import differentiate
-
     key = ("call", node.id, k)
     if key not in graph.partials:
-        rule, batch = node.payload
+        rule = node.payload[0]
         if not rule.differential:
             raise MissingRuleError(
                 f"{rule.function} has no rule for its derivative",
@@ -100,8 +98,6 @@ def _dropped(shape: Shape) -> Shape:
 
 
 def _contains(root: Node, wanted: Node) -> bool:
-    from matcalc.engine.index_form import reachable
-
     return any(node is wanted for node in reachable(root))
 
 

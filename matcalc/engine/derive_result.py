@@ -11,6 +11,7 @@ from matcalc.engine.expression_to_index import convert
 from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import Reader
 from matcalc.engine.layout import Axis, arrange, torch_axes
+from matcalc.engine.read_result import read_result
 from matcalc.engine.simplify import simplify
 from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, symbol
@@ -60,10 +61,10 @@ class Result:
     def expression(self, layout: str) -> Expression:
         """The derivative in a layout, in matrix notation where there is one."""
         if layout == "vec":
-            return self.reader.read_result(self.vectorised(), row=self.function.rank == 0)
+            return read_result(self.reader, self.vectorised(), row=self.function.rank == 0)
         node, axes = self.arranged(layout)
         row = layout == "numerator" and self.function.rank == 0
-        return self.reader.read_result(node, "".join(self.letters[axis] for axis in axes), row)
+        return read_result(self.reader, node, "".join(self.letters[axis] for axis in axes), row)
 
     def vectorised(self) -> Node:
         """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X."""
@@ -98,7 +99,7 @@ class Result:
             ]
             factors = [(part, placed), *missing, (moving, labels[self.function.rank :])]
             terms.append((coefficient, self.graph.product(1, factors, own), own))
-        return self.reader.read_result(self.graph.sum(terms, own, self.function.shape))
+        return read_result(self.reader, self.graph.sum(terms, own, self.function.shape))
 
 
 def _terms(graph: Graph, node: Node) -> list:  # type: ignore[type-arg]

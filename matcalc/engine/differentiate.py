@@ -31,7 +31,7 @@ def differentiate(graph: Graph, root: Node, wrt: Node) -> Node:
         adjoint = _add(graph, contributions, root.shape + node.shape)
         if node is wrt:
             return adjoint
-        if adjoint.op == "zeros" or adjoint.op == "number" and not adjoint.payload:
+        if adjoint.op == "zeros" or (adjoint.op == "number" and not adjoint.payload):
             continue
         for operand, contribution in _pull_back(graph, node, adjoint, root.rank, varying):
             pending.setdefault(operand.id, []).append(contribution)
@@ -83,8 +83,8 @@ def _pull_back_product(
     graph: Graph, node: Node, adjoint: Node, out: Labels, varying: dict[int, Node]
 ) -> Iterator[tuple[Node, Node]]:
     """d(f g h) by g is f h, contracted with the adjoint."""
-    used = {label for _, labels in node.parts for label in labels}
-    labels = dict(zip(sorted(used | set(range(node.rank))), graph.fresh(len(used | set(range(node.rank)))), strict=True))
+    used = sorted({label for _, labels in node.parts for label in labels} | set(range(node.rank)))
+    labels = dict(zip(used, graph.fresh(len(used)), strict=True))
     axes = tuple([labels[k] for k in range(node.rank)])
     parts = [(part, tuple([labels[label] for label in at])) for part, at in node.parts]
     for k, (part, at) in enumerate(parts):
@@ -163,7 +163,7 @@ def _power_partial(graph: Graph, node: Node, k: int) -> Node:
 
 def _pull_back_call(graph: Graph, node: Node, k: int, carried: Part, out: Labels, axes: Labels) -> Node:
     """Contract the adjoint with the derivative of the call; batch axes are shared, not summed."""
-    partial = call_partial(graph, node, k)
+    partial = call_partial(graph, node, k, differentiate)
     batch = node.payload[1]
     part, at = node.parts[k]
     inner = graph.fresh(sum(1 for label in at if label >= batch))

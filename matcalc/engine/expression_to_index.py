@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from matcalc.engine.identities import apply_identity
 from matcalc.engine.index_form import Graph, Labels, Node, Part
@@ -16,7 +15,7 @@ from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import UNIT, Shape, Size, drop_units
 from matcalc.language.text_to_expression import parse_rule_text
-from matcalc.rule_files import Rule
+from matcalc.rule_files import Rule, shipped_rules
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class _Converter:
 
     def _power(self, node: Expression) -> Tensor:
         parts, out, shape, batch = self._operands(node)
-        (base, base_labels), (exponent, exponent_labels) = parts
+        (base, base_labels), (exponent, _) = parts
         if exponent.op == "number" and list(base_labels) == list(out):
             if base.op == "number" and not base.payload and exponent.payload < 0:
                 raise LimitError("division by zero")
@@ -230,7 +229,7 @@ class _Converter:
         return self._mapped_call(node, rule, tensors[0], axis)
 
     def _plain_call(self, node: Expression, rule: Rule, tensors: list[Tensor]) -> Tensor:
-        shapes = tuple([_column(arg.shape) for arg in node.args])
+        shapes = tuple([arg.shape for arg in node.args])
         if rule.define:
             body = parse_rule_text(rule, rule.define, shapes)
             names = [parameter.name for parameter in rule.variables]
@@ -291,8 +290,7 @@ class _Converter:
             return Tensor(self.graph.delta(matrix.shape[0]))
         if exponent < 0:
             shapes = (node.args[0].shape,)
-            rule = _inverse_rule()
-            matrix = convert_body(self.graph, rule, "inv(X)", shapes, {"X": matrix})
+            matrix = convert_body(self.graph, shipped_rules()["inv"], "inv(X)", shapes, {"X": matrix})
         labels = self.graph.fresh(count + 1)
         factors = [(matrix, (labels[k], labels[k + 1])) for k in range(count)]
         return Tensor(self.graph.product(1, factors, (labels[0], labels[-1])))
@@ -310,17 +308,6 @@ class _Converter:
         mask = (self.graph.lower(columns, rows), (j, i)) if upper else (self.graph.lower(rows, columns), (i, j))
         out = (self.beta,) * tensor.batch + (i, j)
         return Tensor(self.graph.product(1, [mask, (tensor.node, out)], out), tensor.batch)
-
-
-def _column(shape: Shape) -> Shape:
-    """A row is a column to a rule that takes a vector."""
-    return shape[::-1] if len(shape) == 2 and shape[0].is_unit else shape
-
-
-def _inverse_rule() -> Rule:
-    from matcalc.rule_files import shipped_rules
-
-    return shipped_rules()["inv"]
 
 
 def convert_body(graph: Graph, rule: Rule, text: str, shapes: tuple[Shape, ...], values: Mapping[str, Node]) -> Node:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from matcalc.engine.assemble import Lengths, chain, flatten, negated, quotient
 from matcalc.engine.index_form import Node
 from matcalc.engine.network import as_diagonal
+from matcalc.errors import ShapeError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 
@@ -86,7 +87,7 @@ class TermWriter:
     def _common_scalars(self, terms: Sequence[Term]) -> Expression | None:
         """s*a + s*b = s*(a + b), and a/s + b/s**2 = (a + b/s)/s."""
         common: dict[Node, Fraction] = {}
-        for node, exponent in terms[0].scalars.items():
+        for node in terms[0].scalars:
             others = [term.scalars.get(node, Fraction(0)) for term in terms]
             if all(other > 0 for other in others):
                 common[node] = min(others)
@@ -135,7 +136,7 @@ class TermWriter:
         items = (*parts, item) if at else (item, *parts)
         try:
             chain(items)
-        except ex.ShapeError:
+        except ShapeError:
             return None
         return self._with_group(terms, list(group), Term(Fraction(1), {}, items))
 

@@ -7,12 +7,12 @@ A node is one of
 | variable | X[a, b] | the symbol | |
 | number, size, constant | a scalar | Fraction, letter, name | |
 | zeros, ones, delta, lower, fuse | fixed arrays of 0 and 1 | | |
-| product | coefficient * product of factors, summed over the indices that are no axes | coefficient | (factor, indices) ... |
+| product | coefficient * factors, summed over the indices that are no axes | coefficient | (factor, indices) ... |
 | sum | terms added; a term without an axis is repeated along it | coefficients | (term, axes) ... |
 | power | base ** exponent, entry by entry | exponent (Fraction) | (base, axes) |
 | general_power | base ** exponent with a tensor as exponent | | base, exponent |
 | apply | an elementwise function | rule, or the text of a comparison | (argument, axes) ... |
-| call | a function with a differential, once for each index of its batch axes | rule, batch rank | (argument, axes) ... |
+| call | a function with a differential, once for each batch index | rule, batch rank | (argument, axes) ... |
 | abstract, abstract_derivative | u(x) and D(u, x) | name, order, shape of u | (argument, axes) |
 
 Nodes are interned in a `Graph` that lives as long as one derivation: equal means identical, and the
@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
+from matcalc.engine.addition import add_terms
 from matcalc.engine.contraction import Contraction
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size
@@ -37,6 +38,7 @@ Part = tuple["Node", Labels]
 IDEMPOTENT = {"ones", "delta", "lower", "fuse"}
 # Axes are numbered from 0; indices that are made up start beyond any of them.
 FIRST_FRESH = 1000
+KEEP_SYMMETRY = {"inv", "pinv", "expm", "sqrtm"}
 SYMMETRIC = {"symmetric", "posdef", "diagonal"}
 
 
@@ -78,7 +80,7 @@ class Graph:
         self.partials: dict[Any, Node] = {}
         self.labels = FIRST_FRESH
         self._interned: dict[Any, Node] = {}
-        self._sums: dict[Any, Node] = {}
+        self.sums: dict[Any, Node] = {}
         self.one = self.number(1)
 
     def fresh(self, count: int) -> Labels:
@@ -91,10 +93,11 @@ class Graph:
     ) -> Node:
         """Return the one node with these contents."""
         key = (op, shape, payload, tuple([(part.id, labels) for part, labels in parts]))
-        node = self._interned.get(key)
-        if node is None:
-            node = Node(len(self._interned), op, shape, payload, parts, symmetric)
-            self._interned[key] = node
+        found = self._interned.get(key)
+        if found is not None:
+            return found
+        node = Node(len(self._interned), op, shape, payload, parts, symmetric)
+        self._interned[key] = node
         return node
 
     def nodes(self) -> Iterator[Node]:
@@ -176,115 +179,11 @@ class Graph:
             return node.payload, node.parts[0][0]
         return node.payload, self.intern("product", node.shape, Fraction(1), node.parts, node.symmetric)
 
-    def sum(self, terms: Iterable[tuple[Fraction | int, Node, Sequence[int]]], out: Sequence[int], shape: Shape) -> Node:
-        """Add terms (coefficient, node, indices of its axes), each repeated along the indices it lacks.
-
-        Like terms are collected; a sum that is a multiple of one written before becomes that multiple,
-        so that x - y and y - x are one sum.
-        """
-        position = {label: k for k, label in enumerate(out)}
-        placed = [(Fraction(c), node, tuple([position[label] for label in labels])) for c, node, labels in terms]
-        kept = self._collect(placed, False)
-        if any(node.op == "sum" for _, node, _ in kept):
-            opened = self._collect(kept, True)
-            kept = opened if len(opened) <= len(kept) else kept
-        return self._sum_of(kept, shape)
-
-    def _collect(
-        self, terms: Iterable[tuple[Fraction, Node, Labels]], open_multiples: bool
-    ) -> list[tuple[Fraction, Node, Labels]]:
-        """Add up like terms; with `open_multiples`, 2*(a + b) counts as 2*a + 2*b."""
-        collected: dict[tuple[int, Labels], Fraction] = {}
-        nodes: dict[int, Node] = {}
-        for coefficient, node, axes in terms:
-            for amount, part, part_axes in self._flat_terms(coefficient, node, axes, open_multiples):
-                key = (part.id, part_axes)
-                nodes[part.id] = part
-                collected[key] = collected.get(key, Fraction(0)) + amount
-        return [(amount, nodes[key[0]], key[1]) for key, amount in collected.items() if amount]
-
-    def _flat_terms(
-        self, coefficient: Fraction, node: Node, axes: Labels, open_multiples: bool
-    ) -> Iterator[tuple[Fraction, Node, Labels]]:
-        """Yield the terms of a term: nested sums opened, numbers moved out, axes in ascending order."""
-        amount, node = self.split(node)
-        coefficient *= amount
-        if node.op == "zeros" or not coefficient:
-            return
-        if node.op == "product":
-            node, axes = self._without_ones(node, axes)
-        if list(axes) != sorted(set(axes)):
-            order = sorted(set(axes))
-            more, node = self.split(self.product(1, [(node, axes)], order))
-            axes, coefficient = tuple(order), coefficient * more
-            if node.op == "product":
-                node, axes = self._without_ones(node, axes)
-        inner = node
-        inner_axes = axes
-        if node.op == "product" and len(node.parts) == 1 and node.parts[0][0].op == "sum":
-            inner = node.parts[0][0]
-            inner_axes = tuple([axes[k] for k in node.parts[0][1]]) if max(node.parts[0][1], default=0) < len(axes) else ()
-        if inner.op == "sum" and (open_multiples or abs(coefficient) == 1) and len(inner_axes) == inner.rank:
-            for sub_coefficient, (part, part_axes) in zip(inner.payload, inner.parts, strict=True):
-                sub_axes = tuple([inner_axes[k] for k in part_axes])
-                yield from self._flat_terms(coefficient * sub_coefficient, part, sub_axes, open_multiples)
-            return
-        yield coefficient, node, axes
-
-    def _without_ones(self, node: Node, axes: Labels) -> tuple[Node, Labels]:
-        """Drop the axes along which a product is merely repeated: a sum repeats its terms by itself."""
-        repeated = {labels[0] for part, labels in node.parts if part.op == "ones"}
-        if not repeated:
-            return node, axes
-        parts = [part for part in node.parts if part[0].op != "ones"]
-        kept = [k for k in range(node.rank) if k not in repeated]
-        return self.product(node.payload, parts, kept), tuple([axes[k] for k in kept])
-
-    def _sum_of(self, terms: list[tuple[Fraction, Node, Labels]], shape: Shape) -> Node:
-        """Return the interned sum of collected terms."""
-        if not terms:
-            return self.zeros(shape)
-        if len(terms) == 1:
-            coefficient, node, axes = terms[0]
-            ones = [(self.ones(size), (k,)) for k, size in enumerate(shape) if k not in axes]
-            return self.product(coefficient, [(node, axes), *ones], range(len(shape)))
-        common = self._common_size(terms)
-        if common != 1:
-            terms = [(coefficient / common, node, axes) for coefficient, node, axes in terms]
-            return self.scaled(common, self._sum_of(terms, shape))
-        ordered = sorted(terms, key=lambda term: (term[1].id, term[2]))
-        lead = ordered[0][0]
-        key = (shape, tuple([(c / lead, node.id, axes) for c, node, axes in ordered]))
-        node = self._sums.get(key)
-        if node is None:
-            missing = [k for k in range(len(shape)) if all(k not in axes for _, _, axes in terms)]
-            if missing:
-                return self._repeated_sum(terms, shape, missing)
-            parts = tuple([(node, axes) for _, node, axes in terms])
-            node = self.intern("sum", shape, tuple([c for c, _, _ in terms]), parts, self._all_symmetric(parts))
-            self._sums[key] = node
-        first = min(zip(node.payload, node.parts, strict=True), key=lambda term: (term[1][0].id, term[1][1]))[0]
-        return self.scaled(lead / first, node)
-
-    def _repeated_sum(self, terms: list[tuple[Fraction, Node, Labels]], shape: Shape, missing: list[int]) -> Node:
-        """A sum none of whose terms has some axis: the smaller sum, times ones."""
-        kept = [k for k in range(len(shape)) if k not in missing]
-        rename = {k: new for new, k in enumerate(kept)}
-        smaller = self._sum_of(
-            [(c, node, tuple([rename[k] for k in axes])) for c, node, axes in terms], tuple([shape[k] for k in kept])
-        )
-        ones = [(self.ones(shape[k]), (k,)) for k in missing]
-        return self.product(1, [(smaller, tuple(kept)), *ones], range(len(shape)))
-
-    @staticmethod
-    def _common_size(terms: list[tuple[Fraction, Node, Labels]]) -> Fraction:
-        """The number that every coefficient equals up to sign, else 1."""
-        sizes = {abs(coefficient) for coefficient, _, _ in terms}
-        return sizes.pop() if len(sizes) == 1 else Fraction(1)
-
-    @staticmethod
-    def _all_symmetric(parts: tuple[Part, ...]) -> bool:
-        return all(part.symmetric if len(axes) == 2 else not axes for part, axes in parts)
+    def sum(
+        self, terms: Iterable[tuple[Fraction | int, Node, Sequence[int]]], out: Sequence[int], shape: Shape
+    ) -> Node:
+        """Add terms (coefficient, node, indices of its axes), each repeated along the indices it lacks."""
+        return add_terms(self, terms, out, shape)
 
     # --- functions --------------------------------------------------------------------------------
 
@@ -300,14 +199,14 @@ class Graph:
         axes = self.fresh(base.rank)
         if exponent == 0:
             return self.product(1, [(self.ones(size), (k,)) for size, k in zip(base.shape, axes, strict=True)], axes)
-        if base.op in IDEMPOTENT and exponent > 0 or base is self.one:
+        if (base.op in IDEMPOTENT and exponent > 0) or base is self.one:
             return base
         whole = exponent.denominator == 1
         if base.op == "number" and whole and abs(exponent) <= 64 and base.payload:
             return self.number(base.payload ** int(exponent))
         if base.op == "power" and whole:
             return self.power(base.parts[0][0], base.payload * exponent)
-        if base.op == "product" and (whole or base.payload == 1 and len(base.parts) == 1):
+        if base.op == "product" and (whole or (base.payload == 1 and len(base.parts) == 1)):
             return self._power_of_product(base, exponent)
         return self.intern("power", base.shape, exponent, ((base, tuple(range(base.rank))),), base.symmetric)
 
@@ -352,8 +251,12 @@ class Graph:
     def call(self, rule: Rule, batch: int, arguments: Sequence[Part], shape: Shape) -> Node:
         """A function with a differential; indices below `batch` are batch axes, the others its own axes."""
         parts = tuple(arguments)
-        symmetric = rule.function in {"inv", "pinv", "expm", "sqrtm"} and parts[0][0].symmetric and not batch
+        symmetric = rule.function in KEEP_SYMMETRY and not batch and self._is_symmetric(parts[0][0])
         return self.intern("call", shape, (rule, batch), parts, symmetric)
+
+    def _is_symmetric(self, node: Node) -> bool:
+        """Whether a matrix equals its transpose, as X.T @ X does."""
+        return node.symmetric or (node.shape[0] == node.shape[1] and self.permuted(node, (1, 0)) is node)
 
     def abstract(self, name: str, order: int, argument: Node, result: Shape) -> Node:
         """u(x), or its derivative of some order with axes S_u, then those of x once for each order."""

@@ -15,7 +15,7 @@ from matcalc.engine.assemble import Lengths, chain, flatten, product_of, transpo
 from matcalc.engine.fused_axes import resolve_fused_axis
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import Size
+from matcalc.language.sizes import SCALAR, UNIT, Size
 from matcalc.rule_files import shipped_rules
 
 Items = list[Expression]
@@ -115,10 +115,10 @@ class Network:
         self.edges.remove(second)
         left = chain(first.items)
         right = chain(second.items if second.start == first.start else self.reversed(second.items))
-        if first.divides and second.divides:
-            first.items = [ex.multiply(left, right)]
+        if first.divides or not second.divides:
+            first.items = [_masked(left, right) or _masked(right, left) or ex.multiply(left, right)]
             return
-        first.items = [ex.divide(left, right) if second.divides else ex.multiply(left, right)]
+        first.items = [ex.divide(left, right)]
 
     def _close_pair(self, first: Edge, second: Edge) -> bool:
         """A[i,j] B[j,i] with both points summed and otherwise bare: the trace of A @ B, if that is shorter."""
@@ -157,11 +157,12 @@ class Network:
         turns = [items[k:] + items[:k] for k in range(len(items))]
         turns += [self.reversed(turn) for turn in turns]
         best = min(turns, key=lambda turn: self.lengths(chain(turn)))
-        return ex.call(shipped_rules()["trace"], (chain(best),), ex.SCALAR)
+        return ex.call(shipped_rules()["trace"], (chain(best),), SCALAR)
 
     def _remove_end(self) -> bool:
         """Remove a summed point with no edge (a number) or one edge (matrix times vector)."""
-        for point in self.bound:
+        # Points with columns first: sum(A @ x) reads better than ones.T @ A @ x.
+        for point in sorted(self.bound, key=lambda point: point not in self.pieces):
             edges = self._edges_at(point)
             if self._is_held(point) or len(edges) > 1:
                 continue
@@ -199,6 +200,10 @@ class Network:
         """The entrywise product of columns on one point, as a chain."""
         if len(pieces) == 1 and not pieces[0].divides:
             return pieces[0].items
+        for piece in pieces:
+            matrix = None if piece.divides else diagonal_matrix(piece.items[0])
+            if matrix is not None:
+                return [matrix, *self.hadamard([other for other in pieces if other is not piece])]
         above = [chain(piece.items) for piece in pieces if not piece.divides]
         below = [chain(piece.items) for piece in pieces if piece.divides]
         whole = product_of(above) if above else ex.number(1)
@@ -218,28 +223,47 @@ class Network:
         if len(items) == 1:
             return self._sum_of(items[0])
         if items[-1].op == "filled" and items[-1].name == "ones":
-            ways = [chain(items[:-1]), chain(self.reversed(items[:-1]))]
-            return self._sum_of(min(ways, key=self.lengths))
+            matrix = items[:-1]
+            return self._sum_of(min((chain(matrix), chain(self.reversed(matrix))), key=self.lengths))
         return _call_sum(chain(items))
 
     def _sum_of(self, column: Expression) -> Expression:
         if column.op != "power" or column.args[1] is not ex.number(2):
             return _call_sum(column)
         base = column.args[0]
-        norm = ex.power(ex.call(shipped_rules()["norm"], (base,), ex.SCALAR), ex.number(2))
+        norm = ex.power(ex.call(shipped_rules()["norm"], (base,), SCALAR), ex.number(2))
         return min((ex.matmul(transposed(base), base), norm), key=self.lengths) if base.is_column else norm
 
 
 def _call_sum(argument: Expression) -> Expression:
-    return ex.call(shipped_rules()["sum"], (argument,), ex.SCALAR)
+    return ex.call(shipped_rules()["sum"], (argument,), SCALAR)
 
 
 def as_diagonal(column: Expression) -> Expression:
-    """diag(v)."""
+    """diag(v), or D where v is the diagonal of a diagonal matrix D."""
+    matrix = diagonal_matrix(column)
+    if matrix is not None:
+        return matrix
     size = column.shape[0]
     return ex.call(shipped_rules()["diag_of_vector"], (column,), (size, size))
 
 
+def diagonal_matrix(column: Expression) -> Expression | None:
+    """Return D where the column is diag(D) of a matrix declared diagonal."""
+    if column.op == "call" and column.data[0].name == "diag_of_matrix":
+        matrix = column.args[0]
+        return matrix if matrix.op == "symbol" and "diagonal" in matrix.data[1] else None
+    return None
+
+
+def _masked(mask: Expression, matrix: Expression) -> Expression | None:
+    """tril(ones)*M is tril(M), its transpose triu(M)."""
+    turned = mask.op == "transpose"
+    mask = mask.args[0] if turned else mask
+    ones = mask.op == "call" and mask.data[0].name == "tril" and mask.args[0].op == "filled"
+    return ex.call(shipped_rules()["triu" if turned else "tril"], (matrix,), matrix.shape) if ones else None
+
+
 def _diagonal(matrix: Expression) -> Expression:
-    return ex.call(shipped_rules()["diag_of_matrix"], (matrix,), (matrix.shape[0], ex.UNIT))
+    return ex.call(shipped_rules()["diag_of_matrix"], (matrix,), (matrix.shape[0], UNIT))
 

@@ -76,7 +76,8 @@ def distributed(graph: Graph, node: Node) -> Node:
     coefficient, inner = graph.split(node)
     axes = range(node.rank)
     if inner.op == "sum":
-        terms = [(c, distributed(graph, part), labels) for c, (part, labels) in zip(inner.payload, inner.parts, strict=True)]
+        pairs = zip(inner.payload, inner.parts, strict=True)
+        terms = [(c, distributed(graph, part), labels) for c, (part, labels) in pairs]
         return graph.scaled(coefficient, graph.sum(terms, axes, node.shape))
     if inner.op != "product":
         return node

@@ -9,6 +9,7 @@ from __future__ import annotations
 from matcalc.engine.index_form import Graph, Node, Part, reachable
 from matcalc.engine.rewrite_products import rewritten_product
 
+
 def simplify(old: Graph, root: Node, free: frozenset[str] = frozenset()) -> tuple[Graph, Node]:
     """Return a graph in which only the variables in `free` are unstructured, and the root in it."""
     graph = Graph(free)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matcalc.engine.derive_result import Result
+from matcalc.engine.index_to_einsum import einsum_terms, read_einsum
 from matcalc.engine.layout import Axis, arrange
 from matcalc.language.expression import Expression
 from matcalc.render.to_text import to_text
@@ -13,7 +14,7 @@ def write_einsum(result: Result, layout: str) -> str:
     if not result.node.rank:
         return to_text(result.expression(layout))
     node, axes = result.arranged(layout)
-    return to_text(result.reader.read_einsum(node, "".join(result.letters[axis] for axis in axes)))
+    return to_text(read_einsum(result.reader, node, "".join(result.letters[axis] for axis in axes)))
 
 
 def write_entries(result: Result, name: str) -> str:
@@ -43,7 +44,7 @@ def _left_side(result: Result, name: str) -> str:
 def _write_terms(result: Result, letters: str) -> str:
     """The terms of the right side, signs between them."""
     text = ""
-    for coefficient, above, below, einsum in result.reader.einsum_terms(result.node, letters):
+    for coefficient, above, below, einsum in einsum_terms(result.reader, result.node, letters):
         factors = [_bracketed(item) for item in above] + (_entry_factors(einsum, letters) if einsum else [])
         number = abs(coefficient)
         if number.numerator != 1 or not factors:
@@ -76,4 +77,4 @@ def _bracketed(operand: Expression) -> str:
     """A factor with brackets where it is more than a name or a call."""
     text = to_text(operand)
     plain = operand.op in {"symbol", "call", "abstract", "filled", "number", "size", "constant", "transpose"}
-    return text if plain or operand.op == "power" and operand.is_scalar else f"({text})"
+    return text if plain or (operand.op == "power" and operand.is_scalar) else f"({text})"

@@ -67,12 +67,11 @@ def _wrap(part: tuple[str, int], level: int) -> str:
 
 def _binary(node: Expression, parts: list[tuple[str, int]]) -> tuple[str, int]:
     symbol, level = _OPERATORS[node.op]
-    left, right = node.args
     if node.op == "power":
         # Python reads -x**2 as -(x**2) and 2**-1 as it stands.
         return _wrap(parts[0], _ATOM) + symbol + _wrap(parts[1], _ATOM), _POWER
     first = _wrap(parts[0], level)
-    if node.op in {"multiply", "divide"} and left.op == "matmul" and node.op == "multiply":
+    if node.op == "multiply" and node.args[0].op == "matmul":
         first = f"({parts[0][0]})"
     second = _wrap(parts[1], level + 1)
     if second[0] == "-":
@@ -105,7 +104,9 @@ def _decimal(value: Fraction) -> str | None:
     if Fraction(text) == value:
         return text
     sign, numerals = ("-", str(-scaled.numerator)) if scaled < 0 else ("", str(scaled.numerator))
-    return f"{sign}{numerals}e-{digits}" if digits > 18 else f"{sign}{numerals[:-digits] or '0'}.{numerals[-digits:].zfill(digits)}"
+    if digits > 18:
+        return f"{sign}{numerals}e-{digits}"
+    return f"{sign}{numerals[:-digits] or '0'}.{numerals[-digits:].zfill(digits)}"
 
 
 def _call(node: Expression, texts: list[str]) -> str:

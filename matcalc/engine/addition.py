@@ -1,0 +1,138 @@
+"""Sums of tensors in canonical form: nested sums opened, like terms collected, multiples recognised.
+
+A sum that is a multiple of one written before becomes that multiple, so that x - y and y - x are one sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from matcalc.language.sizes import Shape
+
+if TYPE_CHECKING:
+    from matcalc.engine.index_form import Graph, Node, Part
+
+Term = tuple[Fraction, "Node", tuple[int, ...]]
+
+
+def add_terms(
+    graph: Graph, terms: Iterable[tuple[Fraction | int, Node, Sequence[int]]], out: Sequence[int], shape: Shape
+) -> Node:
+    """Add terms (coefficient, node, indices of its axes), each repeated along the indices it lacks.
+
+    Like terms are collected; a sum that is a multiple of one written before becomes that multiple,
+    so that x - y and y - x are one sum.
+    """
+    position = {label: k for k, label in enumerate(out)}
+    placed = [(Fraction(c), node, tuple([position[label] for label in labels])) for c, node, labels in terms]
+    kept = _collect(graph, placed, False)
+    if any(node.op == "sum" for _, node, _ in kept):
+        opened = _collect(graph, kept, True)
+        kept = opened if len(opened) <= len(kept) else kept
+    return _sum_of(graph, kept, shape)
+
+
+def _collect(
+    graph: Graph, terms: Iterable[Term], open_multiples: bool
+) -> list[Term]:
+    """Add up like terms; with `open_multiples`, 2*(a + b) counts as 2*a + 2*b."""
+    collected: dict[tuple[int, tuple[int, ...]], Fraction] = {}
+    nodes: dict[int, Node] = {}
+    for coefficient, node, axes in terms:
+        for amount, part, part_axes in _flat_terms(graph, coefficient, node, axes, open_multiples):
+            key = (part.id, part_axes)
+            nodes[part.id] = part
+            collected[key] = collected.get(key, Fraction(0)) + amount
+    return [(amount, nodes[key[0]], key[1]) for key, amount in collected.items() if amount]
+
+
+def _flat_terms(
+    graph: Graph, coefficient: Fraction, node: Node, axes: tuple[int, ...], open_multiples: bool
+) -> Iterator[Term]:
+    """Yield the terms of a term: nested sums opened, numbers moved out, axes in ascending order."""
+    amount, node = graph.split(node)
+    coefficient *= amount
+    if node.op == "zeros" or not coefficient:
+        return
+    if node.op == "ones":
+        node, axes = graph.one, ()
+    if node.op == "product":
+        node, axes = _without_ones(graph, node, axes)
+    if list(axes) != sorted(set(axes)):
+        order = sorted(set(axes))
+        more, node = graph.split(graph.product(1, [(node, axes)], order))
+        axes, coefficient = tuple(order), coefficient * more
+        if node.op == "product":
+            node, axes = _without_ones(graph, node, axes)
+    inner = node
+    inner_axes = axes
+    if node.op == "product" and len(node.parts) == 1 and node.parts[0][0].op == "sum":
+        inner = node.parts[0][0]
+        placed = node.parts[0][1]
+        inner_axes = tuple([axes[k] for k in placed]) if max(placed, default=0) < len(axes) else ()
+    if inner.op == "sum" and (open_multiples or abs(coefficient) == 1) and len(inner_axes) == inner.rank:
+        for sub_coefficient, (part, part_axes) in zip(inner.payload, inner.parts, strict=True):
+            sub_axes = tuple([inner_axes[k] for k in part_axes])
+            yield from _flat_terms(graph, coefficient * sub_coefficient, part, sub_axes, open_multiples)
+        return
+    yield coefficient, node, axes
+
+
+def _without_ones(graph: Graph, node: Node, axes: tuple[int, ...]) -> tuple[Node, tuple[int, ...]]:
+    """Drop the axes along which a product is merely repeated: a sum repeats its terms by itgraph."""
+    repeated = {labels[0] for part, labels in node.parts if part.op == "ones"}
+    if not repeated:
+        return node, axes
+    parts = [part for part in node.parts if part[0].op != "ones"]
+    kept = [k for k in range(node.rank) if k not in repeated]
+    return graph.product(node.payload, parts, kept), tuple([axes[k] for k in kept])
+
+
+def _sum_of(graph: Graph, terms: list[Term], shape: Shape) -> Node:
+    """Return the interned sum of collected terms."""
+    if not terms:
+        return graph.zeros(shape)
+    if len(terms) == 1:
+        coefficient, node, axes = terms[0]
+        ones = [(graph.ones(size), (k,)) for k, size in enumerate(shape) if k not in axes]
+        return graph.product(coefficient, [(node, axes), *ones], range(len(shape)))
+    common = _common_size(terms)
+    if common != 1:
+        terms = [(coefficient / common, node, axes) for coefficient, node, axes in terms]
+        return graph.scaled(common, _sum_of(graph, terms, shape))
+    ordered = sorted(terms, key=lambda term: (term[1].id, term[2]))
+    lead = ordered[0][0]
+    key = (shape, tuple([(c / lead, node.id, axes) for c, node, axes in ordered]))
+    total = graph.sums.get(key)
+    if total is None:
+        missing = [k for k in range(len(shape)) if all(k not in axes for _, _, axes in terms)]
+        if missing:
+            return _repeated_sum(graph, terms, shape, missing)
+        parts = tuple([(node, axes) for _, node, axes in terms])
+        total = graph.intern("sum", shape, tuple([c for c, _, _ in terms]), parts, _all_symmetric(parts))
+        graph.sums[key] = total
+    first = min(zip(total.payload, total.parts, strict=True), key=lambda term: (term[1][0].id, term[1][1]))[0]
+    return graph.scaled(lead / first, total)
+
+
+def _repeated_sum(graph: Graph, terms: list[Term], shape: Shape, missing: list[int]) -> Node:
+    """A sum none of whose terms has some axis: the smaller sum, times ones."""
+    kept = [k for k in range(len(shape)) if k not in missing]
+    rename = {k: new for new, k in enumerate(kept)}
+    smaller = _sum_of(graph,
+        [(c, node, tuple([rename[k] for k in axes])) for c, node, axes in terms], tuple([shape[k] for k in kept])
+    )
+    ones = [(graph.ones(shape[k]), (k,)) for k in missing]
+    return graph.product(1, [(smaller, tuple(kept)), *ones], range(len(shape)))
+
+
+def _common_size(terms: list[Term]) -> Fraction:
+    """The number that every coefficient equals up to sign, else 1."""
+    sizes = {abs(coefficient) for coefficient, _, _ in terms}
+    return sizes.pop() if len(sizes) == 1 else Fraction(1)
+
+
+def _all_symmetric(parts: tuple[Part, ...]) -> bool:
+    return all(part.symmetric if len(axes) == 2 else not axes for part, axes in parts)
