@@ -92,7 +92,7 @@ class Derivative:
         self.layout = layout
         self.order = order
         self._rules = rules
-        self._result = derive_result(problem.expressions[0], problem.wrt, order)
+        self._result = derive_result(problem.expressions[0], problem.wrt, order, rules)
         self.expression = self._result.expression(layout)
 
     @classmethod
@@ -206,7 +206,7 @@ class Derivative:
     @cached_property
     def differential(self) -> str:
         """dY in terms of dX: dY = A @ dX @ B; of the first derivative."""
-        first = self._result if self.order == 1 else derive_result(self.function, self.wrt, 1)
+        first = self._result if self.order == 1 else derive_result(self.function, self.wrt, 1, self._rules)
         return f"d{self.result_name} = {to_text(first.differential())}"
 
     def latex(self) -> str:

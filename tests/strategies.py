@@ -132,7 +132,8 @@ class Writer:
         """Return something small of that shape that depends on the variable."""
         (rows, columns), wrt = self.wrt_shape, self.wrt
         if self.wrt_shape == SCALAR:
-            return wrt if shape == SCALAR else f"{wrt}*{self.name(shape)}"
+            other = f"{self.name(shape[::-1])}.T" if shape[0] == "1" else self.name(shape)
+            return wrt if shape == SCALAR else f"{wrt}*{other}"
         if shape == SCALAR:
             return f"{self.name((rows, '1'))}.T @ {wrt}" if columns == "1" else f"{self.pick(('sum', 'norm'))}({wrt})"
         left = "" if rows == shape[0] else f"{self.name((shape[0], rows))} @ "

@@ -82,7 +82,30 @@ def transposed(node: Expression) -> Expression:
             return ex.filled(name, sizes[1], sizes[0])
     if node.op == "call" and node.data[0].name == "diag_of_vector":
         return node
+    if node.op == "call" and node.data[0].function == "kron":
+        return kron(*[transposed(arg) for arg in node.args])
     return ex.transpose(node)
+
+
+def kron(left: Expression, right: Expression) -> Expression:
+    """kron(left, right) of matrices, columns or rows; the identity of the joined axis where both are identities."""
+    rows, columns = left.shape[0] * right.shape[0], left.shape[1] * right.shape[1]
+    if left.op == right.op == "filled" and left.name == right.name == "eye":
+        return ex.filled("eye", rows)
+    name = _KRON_RULES[_kind(left), _kind(right)]
+    return ex.call(shipped_rules()[name], (left, right), (rows, columns))
+
+
+def _kind(node: Expression) -> str:
+    return "column" if node.is_column else "row" if node.is_row else "matrix"
+
+
+_KRON_RULES = {
+    ("matrix", "matrix"): "kron", ("column", "column"): "kron_of_vectors", ("row", "row"): "kron_of_rows",
+    ("column", "matrix"): "kron_of_vector_and_matrix", ("matrix", "column"): "kron_of_matrix_and_vector",
+    ("row", "matrix"): "kron_of_row_and_matrix", ("matrix", "row"): "kron_of_matrix_and_row",
+    ("column", "row"): "kron_of_column_and_row", ("row", "column"): "kron_of_row_and_column",
+}  # fmt: skip
 
 
 def product_of(factors: Sequence[Expression]) -> Expression:
@@ -113,7 +136,8 @@ def _join_ones(items: Sequence[Expression]) -> list[Expression]:
     joined: list[Expression] = []
     for item in items:
         before = joined[-1] if joined else None
-        if before is not None and is_ones(before) and before.is_column and item.is_row and item.op == "transpose" and is_ones(item.args[0]):
+        row_of_ones = item.is_row and item.op == "transpose" and is_ones(item.args[0])
+        if before is not None and row_of_ones and is_ones(before) and before.is_column:
             joined[-1] = ex.filled("ones", before.shape[0], item.shape[1])
         else:
             joined.append(item)

@@ -203,6 +203,9 @@ class Contraction:
                 kept = labels[1:] if alone[0] else labels[:1]
                 shape = node.shape[1:] if alone[0] else node.shape[:1]
                 del self.factors[k]
+                # Ones on an index that is gone would count its size.
+                gone = set(labels) - set(kept)
+                self.factors = [factor for factor in self.factors if gone.isdisjoint(factor[1])]
                 self.factors += [(self.graph.ones(s), (label,)) for label, s in zip(kept, shape, strict=True)]
                 return True
         return False

@@ -25,7 +25,7 @@ def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
         return graph.zeros(node.shape)
     bindings = {parameter.name: Tensor(part) for parameter, (part, _) in zip(rule.variables, node.parts, strict=True)}
     shapes = tuple([_placed_shape(labels, node.shape) for _, labels in node.parts])
-    body = parse_rule_text(rule, rule.elementwise[k], shapes)
+    body = parse_rule_text(rule, rule.elementwise[k], shapes, graph.rules)
     partial = convert(graph, body, bindings).node
     carried = [at for at, size in enumerate(body.shape) if not size.is_unit] if not body.is_scalar else []
     return _spread(graph, partial, tuple(carried), node.shape)
@@ -76,7 +76,7 @@ def _differential(graph: Graph, node: Node, k: int) -> tuple[Node, Node]:
         bindings[f"d{parameter.name}"] = Tensor(moving if at == k else graph.zeros(moving.shape))
         if at == k:
             wrt = moving
-    body = convert(graph, parse_rule_text(rule, rule.differential, shapes), bindings)
+    body = convert(graph, parse_rule_text(rule, rule.differential, shapes, graph.rules), bindings)
     return _with_batch(graph, body, node, batch), wrt
 
 

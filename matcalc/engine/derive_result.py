@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import mul
 
 from matcalc.engine.differentiate import differentiate
 from matcalc.engine.expression_to_index import convert
@@ -14,8 +15,9 @@ from matcalc.engine.layout import Axis, arrange, torch_axes
 from matcalc.engine.read_result import read_result
 from matcalc.engine.simplify import simplify
 from matcalc.errors import LimitError
-from matcalc.language.expression import Expression, symbol
-from matcalc.language.sizes import Shape
+from matcalc.language.expression import Expression, matmul, multiply, symbol
+from matcalc.language.sizes import UNIT, Shape
+from matcalc.rule_files import RuleBook
 
 MAX_RANK = 12
 
@@ -55,7 +57,7 @@ class Result:
     def shape(self, layout: str) -> Shape:
         """The shape of the derivative in a layout, unit axes dropped."""
         if layout == "vec":
-            return self.vectorised().shape
+            return self._vec_shape()
         return self.arranged(layout)[0].shape
 
     def expression(self, layout: str) -> Expression:
@@ -65,6 +67,12 @@ class Result:
         node, axes = self.arranged(layout)
         row = layout == "numerator" and self.function.rank == 0
         return read_result(self.reader, node, "".join(self.letters[axis] for axis in axes), row)
+
+    def _vec_shape(self) -> Shape:
+        """Rows and columns of d vec(Y) / d vec(X).T, written in the order of the axes: (m*l, n*k)."""
+        split = self.node.rank - len(self.wrt.dropped_shape)
+        sides = [self.node.shape[:split], self.node.shape[split:]]
+        return tuple([reduce(mul, side, UNIT) for side in sides if side])
 
     def vectorised(self) -> Node:
         """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X."""
@@ -87,7 +95,18 @@ class Result:
         return labels
 
     def differential(self) -> Expression:
-        """dY as an expression in dX: the derivative contracted with dX (order 1)."""
+        """dY as an expression in dX (order 1): term by term, or the derivative times dX where that is shorter."""
+        by_terms = self._differential_by_terms()
+        moving = symbol(f"d{self.wrt.name}", self.wrt.dropped_shape)
+        if len(moving.dropped_shape) > 1 or self.node.op == "zeros":
+            return by_terms
+        matrix = self.expression("numerator")
+        if len(matrix.shape) > 2 or self.function.rank > 1:
+            return by_terms
+        whole = multiply(matrix, moving) if moving.is_scalar else matmul(matrix, moving)
+        return min((by_terms, whole), key=self.reader.lengths)
+
+    def _differential_by_terms(self) -> Expression:
         labels = self.graph.fresh(self.node.rank)
         moving = self.graph.variable(symbol(f"d{self.wrt.name}", self.wrt.dropped_shape))
         terms = []
@@ -110,7 +129,9 @@ def _terms(graph: Graph, node: Node) -> list:  # type: ignore[type-arg]
     return [(coefficient * c, part, at) for c, (part, at) in zip(inner.payload, inner.parts, strict=True)]
 
 
-def derive_result(expression: Expression, wrt: Expression, order: int = 1) -> Result:
+def derive_result(
+    expression: Expression, wrt: Expression, order: int = 1, rules: RuleBook | None = None
+) -> Result:
     """Return the derivative of an expression by a variable.
 
     Raises MissingRuleError where a function on the way has no rule, LimitError beyond 12 axes.
@@ -119,7 +140,7 @@ def derive_result(expression: Expression, wrt: Expression, order: int = 1) -> Re
     if rank > MAX_RANK:
         raise LimitError(f"the derivative would have {rank} axes, more than {MAX_RANK}", advice="lower the order")
     free = frozenset([wrt.name])
-    graph = Graph(free)
+    graph = Graph(free, rules)
     function = node = convert(graph, expression).node
     for step in range(order):
         node = differentiate(graph, node, graph.variable(wrt))

@@ -231,7 +231,7 @@ class _Converter:
     def _plain_call(self, node: Expression, rule: Rule, tensors: list[Tensor]) -> Tensor:
         shapes = tuple([arg.shape for arg in node.args])
         if rule.define:
-            body = parse_rule_text(rule, rule.define, shapes)
+            body = parse_rule_text(rule, rule.define, shapes, self.graph.rules)
             names = [parameter.name for parameter in rule.variables]
             return convert(self.graph, body, dict(zip(names, tensors, strict=True)))
         batches = [tensor for tensor in tensors if tensor.batch]
@@ -259,7 +259,7 @@ class _Converter:
         operand = tensor.node if axis == 1 else self.graph.permuted(tensor.node, [1, 0])
         core = (operand.shape[1], UNIT)
         if rule.define:
-            body = parse_rule_text(rule, rule.define, (core,))
+            body = parse_rule_text(rule, rule.define, (core,), self.graph.rules)
             mapped = convert(self.graph, body, {rule.variables[0].name: Tensor(operand, 1)})
         else:
             like = isinstance(rule.result, str)
@@ -312,7 +312,7 @@ class _Converter:
 
 def convert_body(graph: Graph, rule: Rule, text: str, shapes: tuple[Shape, ...], values: Mapping[str, Node]) -> Node:
     """Return the index form of a text of a rule, with nodes for its parameters."""
-    body = parse_rule_text(rule, text, shapes)
+    body = parse_rule_text(rule, text, shapes, graph.rules)
     return convert(graph, body, {name: Tensor(node) for name, node in values.items()}).node
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matcalc.engine.assemble import chain
+from matcalc.engine.assemble import chain, kron
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import UNIT
@@ -49,13 +49,13 @@ def _resolve(network: Network, fuse: Fuse, fused: list[Fuse]) -> bool:
         return True
     if first.end is None and second.end is None:
         _finish(network, fuse, [])
-        _add_vector(network, whole, _kron(chain(first.items), chain(second.items)))
+        _add_vector(network, whole, kron(chain(first.items), chain(second.items)))
         return True
     if first.end is None or second.end is None:
         end = second.end if first.end is None else first.end
         assert end is not None
         _finish(network, fuse, [link.edge for link in (first, second) if link.edge])
-        _add_matrix(network, whole, end, [_kron(chain(first.items), chain(second.items))])
+        _add_matrix(network, whole, end, [kron(chain(first.items), chain(second.items))])
         return True
     return _resolve_pair(network, fuse, fused, first, second)
 
@@ -69,7 +69,7 @@ def _resolve_pair(network: Network, fuse: Fuse, fused: list[Fuse], first: Link, 
         if any(_is_needed(network, label, (fuse, other), (first.edge, second.edge)) for label in (major, minor)):
             continue
         crossed = first.end == minor
-        items = [_kron(_scaled(network, first), _scaled(network, second))]
+        items = [kron(_scaled(network, first), _scaled(network, second))]
         if crossed:
             commutation = ex.filled("commutation", network.sizes[minor], network.sizes[major])
             items = [commutation] if _is_identity(items[0]) else [*items, commutation]
@@ -154,13 +154,3 @@ def _call(name: str, argument: Expression) -> Expression:
     """vec(M)."""
     rows, columns = argument.shape
     return ex.call(shipped_rules()[name], (argument,), (rows * columns, UNIT))
-
-
-def _kron(left: Expression, right: Expression) -> Expression:
-    """kron of matrices or columns; the identity of the joined axis where both are identities."""
-    rows, columns = left.shape[0] * right.shape[0], left.shape[1] * right.shape[1]
-    if _is_identity(left) and _is_identity(right):
-        return ex.filled("eye", rows)
-    kinds = {(False, False): "kron", (True, True): "kron_of_vectors", (True, False): "kron_of_vector_and_matrix"}
-    name = kinds.get((left.is_column, right.is_column), "kron_of_matrix_and_vector")
-    return ex.call(shipped_rules()[name], (left, right), (rows, columns))

@@ -30,7 +30,7 @@ from matcalc.engine.addition import add_terms
 from matcalc.engine.contraction import Contraction
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size
-from matcalc.rule_files import Rule
+from matcalc.rule_files import Rule, RuleBook
 
 Labels = tuple[int, ...]
 Part = tuple["Node", Labels]
@@ -71,11 +71,12 @@ class Graph:
     """The nodes of one derivation, and the constructors that keep them in canonical form.
 
     `free` names the variables whose declared structure must not be used, because every entry of
-    them is differentiated by on its own.
+    them is differentiated by on its own; `rules` are those that the texts of rules may call.
     """
 
-    def __init__(self, free: frozenset[str] = frozenset()) -> None:
+    def __init__(self, free: frozenset[str] = frozenset(), rules: RuleBook | None = None) -> None:
         self.free = free
+        self.rules = rules
         self.origins: dict[int, Expression] = {}
         self.partials: dict[Any, Node] = {}
         self.labels = FIRST_FRESH

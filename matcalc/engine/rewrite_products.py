@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from fractions import Fraction
 
 from matcalc.engine.expression_to_index import convert_body
@@ -39,14 +40,17 @@ def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], ra
 
 def multiplied_out(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int, k: int) -> Node:
     """Multiply out the sum that is factor k."""
+    found = [(1, rewritten_product(graph, c, factors, rank), range(rank)) for c, factors in _spread(graph, parts, k)]
+    return graph.scaled(coefficient, graph.sum(found, range(rank), found[0][1].shape))
+
+
+def _spread(graph: Graph, parts: list[Part], k: int) -> Iterator[tuple[Fraction, list[Part]]]:
+    """The terms that multiplying out factor k gives: coefficient and factors."""
     total, labels = parts[k]
     rest = parts[:k] + parts[k + 1 :]
-    terms = []
     for c, (part, at) in zip(total.payload, total.parts, strict=True):
         missing = [(graph.ones(total.shape[a]), (labels[a],)) for a in range(total.rank) if a not in at]
-        factors = [*rest, (part, tuple([labels[a] for a in at])), *missing]
-        terms.append((1, rewritten_product(graph, coefficient * c, factors, rank), range(rank)))
-    return graph.sum(terms, range(rank), terms[0][1].shape)
+        yield c, [*rest, (part, tuple([labels[a] for a in at])), *missing]
 
 
 def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
@@ -54,9 +58,10 @@ def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts:
     for k, (part, labels) in enumerate(parts):
         if part.op != "sum" or len(part.parts) > FEW_TERMS or all(label < rank for label in labels):
             continue
-        spread = multiplied_out(graph, coefficient, parts, rank, k)
-        if weight(spread) < weight(plain):
-            return spread
+        # Tried without rewriting the terms, so that many sums in one product do not multiply the work.
+        spread = [(c, graph.product(1, factors, range(rank)), range(rank)) for c, factors in _spread(graph, parts, k)]
+        if weight(graph.sum(spread, range(rank), plain.shape)) < weight(plain):
+            return multiplied_out(graph, coefficient, parts, rank, k)
     return plain
 
 

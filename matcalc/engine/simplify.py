@@ -12,7 +12,7 @@ from matcalc.engine.rewrite_products import rewritten_product
 
 def simplify(old: Graph, root: Node, free: frozenset[str] = frozenset()) -> tuple[Graph, Node]:
     """Return a graph in which only the variables in `free` are unstructured, and the root in it."""
-    graph = Graph(free)
+    graph = Graph(free, old.rules)
     known: dict[int, Node] = {}
     tops = [root, *(node for node in old.nodes() if node.id in old.origins)]
     for node in reachable(*tops):

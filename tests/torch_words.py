@@ -1,0 +1,193 @@
+"""The words of the language as plain torch functions, written without matcalc: what a case's text means.
+
+Everything is held with two axes: a vector is (n, 1), a row (1, n), a scalar (1, 1).  The texts are our own,
+so Python may read them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+DOUBLE = torch.float64
+
+
+def hold(value: Any) -> Tensor:
+    """Return a tensor with two axes or more; a list of n numbers stands as a column."""
+    tensor = torch.as_tensor(value, dtype=DOUBLE) if not isinstance(value, Tensor) else value
+    return tensor.reshape(-1, 1) if tensor.ndim < 2 else tensor
+
+
+def drop(value: Tensor) -> Tensor:
+    """Return the tensor without its unit axes."""
+    return value.reshape([size for size in value.shape if size != 1])
+
+
+def read(text: str, values: Mapping[str, Any], sizes: Mapping[str, int]) -> Tensor:
+    """Return the value of a text of the language."""
+    return hold(eval(text, {"__builtins__": {}}, {**WORDS, **sizes, **values}))
+
+
+# --- functions of one array, whole or along an axis ---------------------------------------------------------
+
+
+def is_matrix(x: Tensor) -> bool:
+    return 1 not in x.shape
+
+
+def reduction(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    """sum(x), sum(X, axis=0) as a column, sum(X, axis=0, keepdims=True) as a row."""
+
+    def reduce(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        x = hold(x)
+        if axis is None or not is_matrix(x):
+            return hold(function(x.reshape(-1)))
+        column = torch.stack([function(part) for part in x.unbind(1 - axis % 2)]).reshape(-1, 1)
+        return column.mT if keepdims and axis % 2 == 0 else column
+
+    return reduce
+
+
+def mapping(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    """softmax(x) of all entries together, softmax(X, axis=1) of each row."""
+
+    def apply(x: Any, axis: int | None = None) -> Tensor:
+        x = hold(x)
+        if axis is None or not is_matrix(x):
+            return function(x.reshape(-1)).reshape(x.shape)
+        return torch.stack([function(part) for part in x.unbind(1 - axis % 2)], dim=1 - axis % 2)
+
+    return apply
+
+
+def normalize(x: Tensor) -> Tensor:
+    return (x - x.mean()) / torch.sqrt(((x - x.mean()) ** 2).mean() + 1e-5)
+
+
+def entrywise(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda *args: function(*[hold(arg) for arg in args])
+
+
+def select(condition: Any, chosen: Any, otherwise: Any) -> Tensor:
+    return torch.where(hold(condition), hold(chosen).to(DOUBLE), hold(otherwise).to(DOUBLE))
+
+
+def clip(x: Any, low: Any, high: Any) -> Tensor:
+    return torch.minimum(hold(high).to(DOUBLE), torch.maximum(hold(x), hold(low).to(DOUBLE)))
+
+
+# --- vectors and matrices ----------------------------------------------------------------------------------
+
+
+def norm(x: Tensor, kind: Any = None) -> Tensor:
+    if is_matrix(x) and kind in ("nuc", 2):
+        singular = torch.linalg.svdvals(x)
+        return hold(singular.sum() if kind == "nuc" else singular.max())
+    if kind in (None, "fro", 2):
+        return hold((x**2).sum() ** 0.5)
+    power = hold(kind).to(DOUBLE)
+    return (x.abs() ** power).sum() ** (1 / power)
+
+
+def diag(x: Tensor) -> Tensor:
+    return hold(torch.diagonal(x)) if is_matrix(x) else torch.diag(x.reshape(-1))
+
+
+def einsum(subscripts: str, *operands: Any) -> Tensor:
+    letters = subscripts.replace(" ", "").split("->")[0].split(",")
+    plain = [drop(hold(x)) if drop(hold(x)).ndim == len(at) else x for at, x in zip(letters, operands, strict=True)]
+    return hold(torch.einsum(subscripts.replace(" ", ""), *plain))
+
+
+def square_root(x: Tensor) -> Tensor:
+    """The principal square root by way of the eigenvectors, which is enough for values without derivatives."""
+    values, vectors = torch.linalg.eig(x)
+    return (vectors @ torch.diag(values.sqrt()) @ torch.linalg.inv(vectors)).real
+
+
+class SquareRoot(torch.autograd.Function):
+    """sqrtm, whose derivative solves S @ dS + dS @ S = dX."""
+
+    generate_vmap_rule = False
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        root = square_root(x)
+        context.save_for_backward(root)
+        return root
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        (root,) = context.saved_tensors
+        size = root.shape[0]
+        eye = torch.eye(size, dtype=DOUBLE)
+        system = torch.kron(eye, root) + torch.kron(root.mT.contiguous(), eye)
+        return torch.linalg.solve(system.mT, gradient.mT.reshape(-1)).reshape(size, size).mT
+
+
+def jacobian_of(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda x: torch.autograd.functional.jacobian(function, x)
+
+
+def polar(x: Tensor) -> Tensor:
+    left, _, right = torch.linalg.svd(x, full_matrices=False)
+    return left @ right
+
+
+def leading_outer(x: Tensor) -> Tensor:
+    left, _, right = torch.linalg.svd(x, full_matrices=False)
+    return torch.outer(left[:, 0], right[0])
+
+
+def fuse(first: int, second: int) -> Tensor:
+    return torch.eye(first * second, dtype=DOUBLE).reshape(first * second, first, second)
+
+
+def commutation(rows: int, columns: int) -> Tensor:
+    """The matrix K with K @ vec(X) = vec(X.T) for X (rows, columns)."""
+    matrix = torch.zeros(rows * columns, rows * columns, dtype=DOUBLE)
+    for i in range(rows):
+        for j in range(columns):
+            matrix[i * columns + j, j * rows + i] = 1
+    return matrix
+
+
+def filled(value: float) -> Callable[..., Tensor]:
+    return lambda *sizes: hold(torch.full(sizes, value, dtype=DOUBLE))
+
+
+ENTRYWISE: dict[str, Callable[..., Tensor]] = {
+    "exp": torch.exp, "log": torch.log, "log1p": torch.log1p, "expm1": torch.expm1, "sqrt": torch.sqrt,
+    "square": lambda x: x * x, "sin": torch.sin, "cos": torch.cos, "tan": torch.tan, "sinh": torch.sinh,
+    "cosh": torch.cosh, "tanh": torch.tanh, "arcsin": torch.arcsin, "arccos": torch.arccos, "arctan": torch.arctan,
+    "abs": torch.abs, "sign": torch.sign, "sigmoid": torch.sigmoid, "relu": torch.relu,
+    "leaky_relu": lambda x, slope=0.01: torch.where(x > 0, x, slope * x), "elu": functional.elu,
+    "silu": functional.silu, "gelu": functional.gelu, "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)),
+    "erf": torch.erf, "maximum": torch.maximum, "minimum": torch.minimum,
+}  # fmt: skip
+
+WORDS: dict[str, Any] = {
+    **{name: entrywise(function) for name, function in ENTRYWISE.items()},
+    "where": select, "clip": clip, "pi": math.pi, "e": math.e,
+    "sum": reduction(torch.sum), "mean": reduction(torch.mean), "prod": reduction(torch.prod),
+    "max": reduction(torch.amax), "min": reduction(torch.amin),
+    "var": reduction(lambda x: ((x - x.mean()) ** 2).mean()),
+    "logsumexp": reduction(lambda x: torch.logsumexp(x, 0)),
+    "softmax": mapping(lambda x: torch.softmax(x, 0)), "log_softmax": mapping(lambda x: torch.log_softmax(x, 0)),
+    "layer_norm": mapping(normalize), "cumsum": mapping(lambda x: torch.cumsum(x, 0)),
+    "cross_entropy": lambda z, y: -(y * torch.log_softmax(z, 0)).sum().reshape(1, 1),
+    "size": lambda x: hold(float(hold(x).numel())), "norm": norm, "diag": diag, "einsum": einsum,
+    "dot": lambda x, y: x.mT @ y, "outer": lambda x, y: x @ y.mT, "vec": lambda x: x.mT.reshape(-1, 1),
+    "kron": lambda a, b: torch.kron(a.contiguous(), b.contiguous()), "trace": lambda x: hold(torch.trace(x)),
+    "det": lambda x: hold(torch.linalg.det(x)), "logdet": lambda x: hold(torch.logdet(x)), "inv": torch.linalg.inv,
+    "pinv": torch.linalg.pinv, "solve": torch.linalg.solve, "matrix_power": torch.linalg.matrix_power,
+    "expm": torch.linalg.matrix_exp, "sqrtm": SquareRoot.apply, "tril": torch.tril, "triu": torch.triu,
+    "expm_jacobian": jacobian_of(torch.linalg.matrix_exp), "sqrtm_jacobian": jacobian_of(SquareRoot.apply),
+    "polar": polar, "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,
+    "eye": lambda size: torch.eye(size, dtype=DOUBLE), "ones": filled(1.0), "zeros": filled(0.0),
+}  # fmt: skip
