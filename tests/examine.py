@@ -198,6 +198,7 @@ def _require_close(truth: torch.Tensor, got: torch.Tensor, point: Point, what: s
         raise WrongAnswerError(f"{what}: shape", f"{tuple(got.shape)} instead of {tuple(truth.shape)}: {text}")
     if not bool(truth.isfinite().all()):
         return
+    truth = truth.detach()
     scale = max(float(truth.abs().max()), 1e-6 * point.largest, 1e-3)
     error = float((truth - got).abs().max()) / scale
     if not error < TOLERANCE:

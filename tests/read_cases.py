@@ -85,11 +85,20 @@ def read_text(case: Case, text: str, seed: int, **moved: Tensor) -> Tensor:
     """The value of a text at the case's point, read by Python with the words written in torch."""
     point = find_point(case, seed)
     functions = {name: _held(function) for name, function in point.functions.items()}
-    return read(text, {**functions, **point.values, **moved}, point.sizes)
+    return read(text, {**functions, "D": _differentiate_abstract, **point.values, **moved}, point.sizes)
 
 
 def _held(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     return lambda x: hold(function(drop(hold(x))))
+
+
+def _differentiate_abstract(function: Callable[[Tensor], Tensor], x: Tensor, order: int = 1) -> Tensor:
+    """D(u, x) in numerator layout; a row where u is a scalar and x a vector."""
+    at = drop(hold(x))
+    torch_order = differentiate(lambda moved: drop(function(moved)), at, order)
+    rank_y = torch_order.ndim - order * at.ndim
+    value = hold(arrange(torch_order, rank_y, at.ndim, "numerator"))
+    return value.mT if not rank_y and order * at.ndim == 1 else value
 
 
 @lru_cache

@@ -27,7 +27,8 @@ every_known_case = pytest.mark.parametrize("case", KNOWN, ids=lambda case: case.
 def test_value_is_that_of_torch(case: Case) -> None:
     for seed in SEEDS:
         for layout in BOTH:
-            value = derive_case(case, layout).evaluate(find_point(case, seed).values)
+            point = find_point(case, seed)
+            value = derive_case(case, layout).evaluate({**point.values, **point.functions})
             assert error_of(value, true_derivative(case, layout, seed)) < 1e-9, str(derive_case(case, layout))
 
 
@@ -37,7 +38,7 @@ def test_value_and_shape_hold_in_the_other_layouts(case: Case, layout: str) -> N
     derivative, point = derive_case(case, layout), find_point(case, 0)
     truth = true_derivative(case, layout, 0)
     assert tuple(size.value(point.sizes) for size in derivative.shape) == truth.shape
-    assert error_of(derivative.evaluate(point.values), truth) < 1e-9, str(derivative)
+    assert error_of(derivative.evaluate({**point.values, **point.functions}), truth) < 1e-9, str(derivative)
 
 
 @every_case
@@ -45,7 +46,7 @@ def test_shape_is_written_with_the_declared_sizes(case: Case) -> None:
     for layout in BOTH:
         derivative = derive_case(case, layout)
         stated = case.shape(layout)
-        assert stated is None or tuple(map(str, derivative.shape)) == stated
+        assert stated is None or derivative.shape == stated
         assert derivative.expression.dropped_shape == derivative.shape
 
 
@@ -64,8 +65,7 @@ def test_printed_text_read_again_means_the_same(case: Case) -> None:
 def test_printed_text_read_by_python_is_the_derivative(case: Case) -> None:
     for layout in BOTH:
         text = str(derive_case(case, layout))
-        if "D(" not in text:
-            assert error_of(read_text(case, text, 0), true_derivative(case, layout, 0)) < 1e-9, text
+        assert error_of(read_text(case, text, 0), true_derivative(case, layout, 0)) < 1e-9, text
 
 
 @every_case

@@ -18,7 +18,9 @@ from matcalc.engine.index_form import Graph, Node, Part
 from matcalc.rule_files import shipped_rules
 
 MANY_TERMS = 200
+# Brackets are multiplied out on trial only in products and sums that a reader could still take in.
 FEW_TERMS = 8
+FEW_FACTORS = 12
 
 
 def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
@@ -55,6 +57,8 @@ def _spread(graph: Graph, parts: list[Part], k: int) -> Iterator[tuple[Fraction,
 
 def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
     """Multiply out a sum over one of whose axes the product sums, if that leaves fewer factors."""
+    if len(parts) > FEW_FACTORS:
+        return plain
     for k, (part, labels) in enumerate(parts):
         if part.op != "sum" or len(part.parts) > FEW_TERMS or all(label < rank for label in labels):
             continue
@@ -84,7 +88,7 @@ def distributed(graph: Graph, node: Node) -> Node:
         pairs = zip(inner.payload, inner.parts, strict=True)
         terms = [(c, distributed(graph, part), labels) for c, (part, labels) in pairs]
         return graph.scaled(coefficient, graph.sum(terms, axes, node.shape))
-    if inner.op != "product":
+    if inner.op != "product" or len(inner.parts) > FEW_FACTORS:
         return node
     for k, (part, _) in enumerate(inner.parts):
         if part.op == "sum" and part.rank and len(part.parts) <= FEW_TERMS and len(inner.parts) > 1:

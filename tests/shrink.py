@@ -1,0 +1,78 @@
+"""Make a failing problem small: replace parts of its text by smaller ones while it fails in the same way."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from matcalc import MatcalcError
+from matcalc.language.text_to_expression import parse
+from tests.strategies import Case
+
+
+def shrink(case: Case, fails: Callable[[Case], bool], patience: int = 300) -> Case:
+    """Return a smaller case for which `fails` still holds; tries at most `patience` candidates."""
+    improved = True
+    while improved and patience > 0:
+        improved = False
+        for candidate in _list_smaller(case):
+            patience -= 1
+            if patience <= 0:
+                break
+            if _is_valid(candidate) and fails(candidate):
+                case, improved = candidate, True
+                break
+    return case
+
+
+def _is_valid(case: Case) -> bool:
+    try:
+        parse(case.expr, wrt=case.wrt, shapes=case.shapes, assume=case.assume)
+    except MatcalcError:
+        return False
+    return True
+
+
+def _list_smaller(case: Case) -> Iterator[Case]:
+    if case.order > 1:
+        yield replace(case, order=1)
+    if case.layout != "numerator":
+        yield replace(case, layout="numerator")
+    for name in case.assume:
+        yield replace(case, assume={other: word for other, word in case.assume.items() if other != name})
+    texts = {_tidy(text) for text in _list_smaller_texts(case.expr, list(case.shapes))}
+    for text in sorted(texts, key=len):
+        if len(text) < len(case.expr):
+            used = {name: shape for name, shape in case.shapes.items()
+                    if name == case.wrt or re.search(rf"\b{name}\b", text)}  # fmt: skip
+            yield replace(case, expr=text, shapes=used, assume={n: w for n, w in case.assume.items() if n in used})
+
+
+def _list_smaller_texts(text: str, names: list[str]) -> Iterator[str]:
+    """Every text in which one part is replaced by a part of itself, by a variable or by 1."""
+    tree = ast.parse(text, mode="eval")
+    parts = [node for node in ast.walk(tree) if isinstance(node, ast.expr) and not isinstance(node, ast.Constant)]
+    for place, part in enumerate(parts):
+        below = [node for node in ast.walk(part) if isinstance(node, ast.expr) and node is not part]
+        for other in [*below, *(ast.Name(name, ast.Load()) for name in names), ast.Constant(1)]:
+            changed = copy.deepcopy(tree)
+            target = [n for n in ast.walk(changed) if isinstance(n, ast.expr) and not isinstance(n, ast.Constant)][place]
+            try:
+                yield ast.unparse(_Replace(target, other).visit(changed))
+            except (ValueError, AttributeError):
+                continue
+
+
+class _Replace(ast.NodeTransformer):
+    def __init__(self, target: ast.expr, other: ast.expr) -> None:
+        self.target, self.other = target, other
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        return self.other if node is self.target else super().visit(node)
+
+
+def _tidy(text: str) -> str:
+    return text.replace(" ** ", "**").replace(" * ", "*").replace(" / ", "/")
