@@ -52,9 +52,10 @@ def check_rules(options: argparse.Namespace) -> int:
 def _prove(rules: list[Rule], options: argparse.Namespace) -> Iterator[tuple[str, CheckReport]]:
     from matcalc.check.prove import prove_rule
 
+    book = _known_rules(options.rules)
     width = max((len(rule.name) for rule in rules), default=0)
     for rule in rules:
-        report = prove_rule(rule, trials=options.trials, seed=options.seed)
+        report = prove_rule(rule, trials=options.trials, seed=options.seed, book=book)
         if not options.json:
             print(f"{rule.name:{width}}  {paint(report.message, report.verdict, sys.stdout)}", flush=True)
         yield rule.name, report

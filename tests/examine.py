@@ -23,7 +23,7 @@ from tests.torch_reading import drop, hold, read_with_torch
 
 PATIENCE = 20
 TOLERANCE = 1e-6
-GOOD = ("agrees",)
+CHEAP = 2000  # entries of a second derivative that torch's nested jacobian finds in a moment
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,16 @@ def _judge(case: Case, answer: Derivative, seed: int) -> tuple[str, str]:
         raise WrongAnswerError("differs", f"{report.message}; str(d) = {answer}")
     point = PointSearch(answer.function, (answer.wrt, answer.expression), seed=seed, shape=answer.shape).find(0)
     if isinstance(point, Point):
-        _compare_independently(case, answer, point)
+        if case.order == 1 or _count_entries(answer, point) <= CHEAP:
+            _compare_independently(case, answer, point)
         _compare_views(answer, point)
     if report.verdict != "agrees":
         return report.verdict, "; ".join(report.reasons)
     return ("could not check", point.reason) if isinstance(point, NoPoint) else ("agrees", "")
+
+
+def _count_entries(answer: Derivative, point: Point) -> int:
+    return prod(size.value(point.sizes) for size in answer.shape)
 
 
 def _require_shape(case: Case, answer: Derivative) -> None:

@@ -93,12 +93,10 @@ def _held(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 
 def _differentiate_abstract(function: Callable[[Tensor], Tensor], x: Tensor, order: int = 1) -> Tensor:
-    """D(u, x) in numerator layout; a row where u is a scalar and x a vector."""
+    """D(u, x) and D(u, x, 2): in numerator layout, held as every array is."""
     at = drop(hold(x))
     torch_order = differentiate(lambda moved: drop(function(moved)), at, order)
-    rank_y = torch_order.ndim - order * at.ndim
-    value = hold(arrange(torch_order, rank_y, at.ndim, "numerator"))
-    return value.mT if not rank_y and order * at.ndim == 1 else value
+    return hold(arrange(torch_order, torch_order.ndim - order * at.ndim, at.ndim, "numerator"))
 
 
 @lru_cache

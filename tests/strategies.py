@@ -494,8 +494,8 @@ def write_case(pick: Pick, max_depth: int = 5) -> Case:
     sizes = pick(SIZES)
     declared = pick(range(5)) > 0 or any(size.isdigit() for size in sizes)
     writer = Writer(pick, *_choose_wrt(pick, sizes, declared), sizes, bare=declared)
-    order = pick((1, 1, 1, 2))
     shape = _choose_result(writer, declared)
+    order = pick((1, 1, 1, 2)) if len(shape) == 2 else 1
     text = writer.write(shape, pick(range(1, max_depth + 2 - order)))
     if not _occurs(writer.wrt, text) and len(shape) == 2 and writer.happens(95):
         text = f"{bracket(text)}{pick('+-*')}{bracket(writer.bridge(shape))}"

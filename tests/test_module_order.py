@@ -63,7 +63,7 @@ def read_imports(tree: ast.AST, module: str, modules: dict[str, Path]) -> set[st
 
 
 def drop_type_imports(tree: ast.Module) -> ast.Module:
-    """Return the source without what stands under TYPE_CHECKING: it never runs; a page of text may name the type it shows."""
+    """Return the source without what stands under TYPE_CHECKING, which never runs: a page may name what it shows."""
 
     class Dropper(ast.NodeTransformer):
         def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:

@@ -209,6 +209,8 @@ def _has_square_root(x: Tensor, axis: int | None) -> bool:
 _BY_NAME: dict[str, Callable[[Tensor, int | None], bool]] = {
     "max": _has_unique_largest,
     "min": lambda x, axis: _has_unique_largest(-x, axis),
+    "largest": _has_unique_largest,
+    "smallest": lambda x, axis: _has_unique_largest(-x, axis),
     "pinv": _has_full_rank,
     "norm_nuc": _has_distinct_singular_values,
     "polar": _has_distinct_singular_values,

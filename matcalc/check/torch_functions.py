@@ -38,6 +38,12 @@ def normalize_layer(x: Tensor, axes: Axes) -> Tensor:
     return (x - mean) / torch.sqrt(variance + 1e-5)
 
 
+def largest(x: Tensor, axes: Axes) -> Tensor:
+    """Return 1 at the largest entry along the axes and 0 elsewhere; equal largest entries share the 1."""
+    chosen = (x >= torch.amax(x, dim=axes, keepdim=True)).to(x.dtype)
+    return chosen / torch.sum(chosen, dim=axes, keepdim=True)
+
+
 def softmax(x: Tensor, axes: Axes) -> Tensor:
     """Return exp(x)/sum(exp(x)), of all entries along the axes together."""
     return torch.exp(log_softmax(x, axes))
@@ -136,6 +142,8 @@ ALONG: dict[str, Callable[[Tensor, Axes], Tensor]] = {
     "min": lambda x, axes: torch.amin(x, dim=axes, keepdim=True),
     "logsumexp": lambda x, axes: torch.logsumexp(x, dim=axes, keepdim=True),
     "cumsum": accumulate,
+    "largest": largest,
+    "smallest": lambda x, axes: largest(-x, axes),
     "softmax": softmax,
     "log_softmax": log_softmax,
     "layer_norm": normalize_layer,

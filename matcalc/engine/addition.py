@@ -102,6 +102,9 @@ def _sum_of(graph: Graph, terms: list[Term], shape: Shape) -> Node:
     if common != 1:
         terms = [(coefficient / common, node, axes) for coefficient, node, axes in terms]
         return graph.scaled(common, _sum_of(graph, terms, shape))
+    shared = _shared_delta(terms)
+    if shared is not None:
+        return _sum_on_diagonal(graph, terms, shape, shared)
     ordered = sorted(terms, key=lambda term: (term[1].id, term[2]))
     lead = ordered[0][0]
     key = (shape, tuple([(c / lead, node.id, axes) for c, node, axes in ordered]))
@@ -128,11 +131,46 @@ def _repeated_sum(graph: Graph, terms: list[Term], shape: Shape, missing: list[i
     return graph.product(1, [(smaller, tuple(kept)), *ones], range(len(shape)))
 
 
+def _shared_delta(terms: list[Term]) -> tuple[int, int] | None:
+    """The two axes that a delta joins in every term, if there are such."""
+    common: set[tuple[int, int]] | None = None
+    for _, node, axes in terms:
+        parts = node.parts if node.op == "product" else [(node, tuple(range(node.rank)))]
+        pairs = {(axes[a], axes[b]) for part, (a, b) in _deltas(parts) if max(a, b) < node.rank}
+        common = pairs if common is None else common & pairs
+        if not common:
+            return None
+    first = min(common) if common else None
+    return (first[0], first[1]) if first else None
+
+
+def _deltas(parts: Sequence[Part]) -> list[tuple[Node, tuple[int, int]]]:
+    return [(part, (labels[0], labels[1])) for part, labels in parts if part.op == "delta"]
+
+
+def _sum_on_diagonal(graph: Graph, terms: list[Term], shape: Shape, shared: tuple[int, int]) -> Node:
+    """delta[i,j] u[i] + delta[i,j] v[i] = delta[i,j] (u + v)[i]."""
+    first, second = shared
+    kept = [k for k in range(len(shape)) if k != second]
+    inner = []
+    for coefficient, node, axes in terms:
+        parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
+        pair = (axes.index(first), axes.index(second))
+        rest = [part for part in parts if not (part[0].op == "delta" and set(part[1]) == set(pair))]
+        ends = [k for k in range(node.rank) if k != pair[1]]
+        ones = [(graph.ones(node.shape[k]), (k,)) for k in ends]
+        inner.append((coefficient, graph.product(node.payload if node.op == "product" else 1, [*rest, *ones], ends),
+                      [axes[k] for k in ends]))  # fmt: skip
+    smaller = graph.sum(inner, kept, tuple([shape[k] for k in kept]))
+    return graph.product(1, [(graph.delta(shape[second]), shared), (smaller, tuple(kept))], range(len(shape)))
+
+
 def _common_size(terms: list[Term]) -> Fraction:
-    """The number that every coefficient equals up to sign, else 1."""
+    """The number in front of all: what every coefficient equals up to sign, with a minus where all have one."""
     sizes = {abs(coefficient) for coefficient, _, _ in terms}
-    return sizes.pop() if len(sizes) == 1 else Fraction(1)
+    size = sizes.pop() if len(sizes) == 1 else Fraction(1)
+    return -size if all(coefficient < 0 for coefficient, _, _ in terms) else size
 
 
 def _all_symmetric(parts: tuple[Part, ...]) -> bool:
-    return all(part.symmetric if len(axes) == 2 else not axes for part, axes in parts)
+    return all(bool(part.symmetric) if len(axes) == 2 else not axes for part, axes in parts)

@@ -188,7 +188,7 @@ def quotient(
     if len(items) == 1 and items[0].op == "divide":
         # Entry by entry, so one fraction bar is enough: (1/u)/2 is 1/(2*u).
         over, under = items[0].args
-        items, below = ([] if over is ex.number(1) else [over]), [*below, under]
+        items, below = ([] if over is ex.number(1) else flatten(over)), [*below, under]
     if len(items) == 1 and items[0].op == "multiply":
         items, above = [items[0].args[1]], [*above, items[0].args[0]]
     decimal = _is_decimal(coefficient)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from matcalc.engine.index_numbering import number_indices
 from matcalc.language.sizes import Size
 
 if TYPE_CHECKING:
@@ -71,11 +72,24 @@ class Contraction:
             return graph.zeros(shape)
         if not self.factors:
             return graph.number(self.coefficient)
-        factors = self._numbered()
+        sign, factors = number_indices(graph, self.factors, self.out)
+        self.coefficient *= sign
         if self.coefficient == 1 and len(factors) == 1 and factors[0][1] == tuple(range(len(shape))):
             return factors[0][0]
-        symmetric = len(factors) == 1 and len(shape) == 2 and factors[0][0].symmetric
-        return graph.intern("product", shape, self.coefficient, tuple(factors), symmetric)
+        node = graph.intern("product", shape, self.coefficient, tuple(factors))
+        if node.symmetric is None:
+            node.symmetric = self._is_symmetric(node, factors)
+        return node
+
+    def _is_symmetric(self, node: Node, factors: list[Part]) -> bool:
+        """Whether the product of two axes equals its transpose, as X.T @ X does."""
+        if len(node.shape) != 2 or node.shape[0] != node.shape[1]:
+            return False
+        ends = [sorted([part.id for part, labels in factors if end in labels]) for end in (0, 1)]
+        if ends[0] != ends[1]:
+            return False
+        node.symmetric = False
+        return self.graph.permuted(node, (1, 0)) is node
 
     # --- reduction --------------------------------------------------------------------------------
 
@@ -145,12 +159,31 @@ class Contraction:
             bases[base.id] = base
             key = (base.id, labels)
             exponents[key] = exponents.get(key, Fraction(0)) + exponent
+        self._raise_general_powers(exponents, bases)
         factors: list[Part] = []
         for (identity, labels), exponent in exponents.items():
             settled = self._settle(bases[identity], exponent, labels, factors)
             if settled is not None:
                 factors.append((settled, labels))
         self.factors = factors
+
+    def _raise_general_powers(
+        self, exponents: dict[tuple[int, tuple[int, ...]], Fraction], bases: dict[int, Node]
+    ) -> None:
+        """x * x**(a - 1) = x**a."""
+        raised = [key for key in exponents if bases[key[0]].op == "general_power" and exponents[key] == 1]
+        for identity, labels in raised:
+            (base, at), (exponent, exponent_at) = bases[identity].parts
+            key = (base.id, tuple([labels[k] for k in at]))
+            if key not in exponents or not exponents[key]:
+                continue
+            own = tuple(range(exponent.rank))
+            more = self.graph.sum([(1, exponent, own), (exponents.pop(key), self.graph.one, ())], own, exponent.shape)
+            node = self.graph.general_power((base, at), (more, exponent_at), bases[identity].shape)
+            del exponents[identity, labels]
+            plain, amount = (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
+            bases[plain.id] = plain
+            exponents[plain.id, labels] = exponents.get((plain.id, labels), Fraction(0)) + amount
 
     def _settle(self, base: Node, exponent: Fraction, labels: tuple[int, ...], factors: list[Part]) -> Node | None:
         """Return the factor base**exponent, or None where it became a number or ones."""
@@ -294,63 +327,3 @@ class Contraction:
             self.factors += [(self.graph.intern("size", (), letter), ()) for letter in size.letters]
         if any(size.letters for size in counted):
             self._collect_powers()
-
-    # --- canonical numbering ----------------------------------------------------------------------
-
-    def _numbered(self) -> list[Part]:
-        """Number the summed indices by refining colours until the index graph tells them apart."""
-        number = {label: k for k, label in enumerate(self.out)}
-        bound = {label for _, labels in self.factors for label in labels if label not in number}
-        if bound:
-            for k, label in enumerate(self._ordered(bound, number)):
-                number[label] = len(self.out) + k
-        factors = []
-        for node, labels in self.factors:
-            numbered = tuple([number[label] for label in labels])
-            if len(numbered) == 2 and numbered[0] > numbered[1]:
-                if node.symmetric:
-                    numbered = numbered[::-1]
-                elif self.graph.has(node, "skew"):
-                    numbered = numbered[::-1]
-                    self.coefficient = -self.coefficient
-            factors.append((node, numbered))
-        return sorted(factors, key=lambda factor: (factor[0].id, factor[1]))
-
-    def _ordered(self, bound: set[int], number: dict[int, int]) -> list[int]:
-        """Return the summed indices in an order that isomorphic products share."""
-        if len(bound) == 1:
-            return list(bound)
-        colours = {label: (0, k) for label, k in number.items()} | dict.fromkeys(bound, (1, 0))
-        places: dict[int, list[tuple[int, int]]] = {label: [] for label in bound}
-        for k, (node, labels) in enumerate(self.factors):
-            for position, label in enumerate(labels):
-                if label in places:
-                    places[label].append((k, 0 if node.symmetric else position))
-        while True:
-            self._refine(colours, places)
-            classes: dict[Any, list[int]] = {}
-            for label in bound:
-                classes.setdefault(colours[label], []).append(label)
-            tied = sorted(colour for colour, members in classes.items() if len(members) > 1)
-            if not tied:
-                return sorted(bound, key=lambda label: colours[label])
-            colours[min(classes[tied[0]])] = (1, tied[0][1] - Fraction(1, 2))
-
-    def _refine(self, colours: dict[int, Any], places: dict[int, list[tuple[int, int]]]) -> None:
-        """Split the colours of summed indices by the factors around them, until no class splits."""
-        count = len({colours[label] for label in places})
-        while True:
-            around = []
-            for node, labels in self.factors:
-                seen = [colours[label] for label in labels]
-                around.append((node.id, tuple(sorted(seen)) if node.symmetric else tuple(seen)))
-            signature = {
-                label: (colours[label], tuple(sorted([(around[k], position) for k, position in spots])))
-                for label, spots in places.items()
-            }
-            ranks = {value: k for k, value in enumerate(sorted(set(signature.values())))}
-            for label, value in signature.items():
-                colours[label] = (1, ranks[value])
-            if len(ranks) == count or len(ranks) == len(places):
-                return
-            count = len(ranks)

@@ -151,6 +151,8 @@ class _Converter:
     def _power(self, node: Expression) -> Tensor:
         parts, out, shape, batch = self._operands(node)
         (base, base_labels), (exponent, _) = parts
+        if base.op == "constant" and base.payload == "e":
+            return Tensor(self.graph.apply(shipped_rules()["exp"], [(exponent, range_of(exponent))], shape), batch)
         if exponent.op == "number" and list(base_labels) == list(out):
             if base.op == "number" and not base.payload and exponent.payload < 0:
                 raise LimitError("division by zero")
@@ -308,6 +310,11 @@ class _Converter:
         mask = (self.graph.lower(columns, rows), (j, i)) if upper else (self.graph.lower(rows, columns), (i, j))
         out = (self.beta,) * tensor.batch + (i, j)
         return Tensor(self.graph.product(1, [mask, (tensor.node, out)], out), tensor.batch)
+
+
+def range_of(node: Node) -> Labels:
+    """The axes of a node, in order."""
+    return tuple(range(node.rank))
 
 
 def convert_body(graph: Graph, rule: Rule, text: str, shapes: tuple[Shape, ...], values: Mapping[str, Node]) -> Node:

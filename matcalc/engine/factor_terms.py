@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from matcalc.engine.assemble import Lengths, chain, flatten, negated, quotient
+from matcalc.engine.assemble import Lengths, chain, flatten, negated, quotient, transposed
 from matcalc.engine.index_form import Node
 from matcalc.engine.network import as_diagonal
 from matcalc.errors import ShapeError
@@ -131,7 +131,7 @@ class TermWriter:
         if len(group) < 2:
             return None
         rest = slice(None, -1) if at else slice(1, None)
-        inner = self.write_sum([replace(way, items=way.items[rest]) for way in group.values()])
+        inner = self._write_inside([replace(way, items=way.items[rest]) for way in group.values()])
         parts = flatten(inner) if inner.op == "matmul" else [inner]
         items = (*parts, item) if at else (item, *parts)
         try:
@@ -139,6 +139,14 @@ class TermWriter:
         except ShapeError:
             return None
         return self._with_group(terms, list(group), Term(Fraction(1), {}, items))
+
+    def _write_inside(self, terms: Sequence[Term]) -> Expression:
+        """A sum in brackets; one of rows as the transpose of a sum of columns, if that is shorter."""
+        plain = self.write_sum(terms)
+        if not plain.is_row:
+            return plain
+        turned = [replace(term, items=tuple([self.turn(item) for item in reversed(term.items)])) for term in terms]
+        return min((plain, transposed(self.write_sum(turned))), key=self.lengths)
 
     def _ways(self, term: Term) -> Iterable[Term]:
         """The term, and for a vector the ways to draw a dot product into the chain: (p.T @ q)*a = a @ p.T @ q."""
@@ -148,7 +156,7 @@ class TermWriter:
             return
         for node, exponent in term.scalars.items():
             dot = self.power_of(node, Fraction(1)) if exponent == 1 else None
-            if dot is not None and dot.op == "matmul":
+            if dot is not None and len(flatten(dot)) == 2:
                 rest = {other: e for other, e in term.scalars.items() if other is not node}
                 items = tuple(flatten(dot))
                 for drawn in (items, tuple([self.turn(item) for item in reversed(items)])):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Fuse = tuple[Expression, tuple[int, ...]]
 
 
-@dataclass
+@dataclass(eq=False)
 class Link:
     """Where a joined index leads: the index at the far end (None for nowhere) through a chain of matrices."""
 
@@ -44,8 +44,9 @@ def _resolve(network: Network, fuse: Fuse, fused: list[Fuse]) -> bool:
         return False
     first, second = _link(network, fuse, major), _link(network, fuse, minor)
     if first.edge is not None and first.edge is second.edge:
+        stacked = _call("vec", _stack(network, first.edge, minor, major))
         _finish(network, fuse, [first.edge])
-        _add_vector(network, whole, _call("vec", _stack(network, first.edge, minor, major)))
+        _add_vector(network, whole, stacked)
         return True
     if first.end is None and second.end is None:
         _finish(network, fuse, [])

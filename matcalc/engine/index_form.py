@@ -48,7 +48,7 @@ class Node:
     __slots__ = ("id", "op", "shape", "payload", "parts", "symmetric")
 
     def __init__(
-        self, identity: int, op: str, shape: Shape, payload: Any, parts: tuple[Part, ...], symmetric: bool
+        self, identity: int, op: str, shape: Shape, payload: Any, parts: tuple[Part, ...], symmetric: bool | None
     ) -> None:
         self.id = identity
         self.op = op
@@ -90,9 +90,9 @@ class Graph:
         return tuple(range(self.labels - count, self.labels))
 
     def intern(
-        self, op: str, shape: Shape, payload: Any = None, parts: tuple[Part, ...] = (), symmetric: bool = False
+        self, op: str, shape: Shape, payload: Any = None, parts: tuple[Part, ...] = (), symmetric: bool | None = None
     ) -> Node:
-        """Return the one node with these contents."""
+        """Return the one node with these contents; `symmetric` says whether its two axes may be exchanged."""
         key = (op, shape, payload, tuple([(part.id, labels) for part, labels in parts]))
         found = self._interned.get(key)
         if found is not None:
@@ -207,6 +207,8 @@ class Graph:
             return self.number(base.payload ** int(exponent))
         if base.op == "power" and whole:
             return self.power(base.parts[0][0], base.payload * exponent)
+        if base.op == "apply" and whole and exponent % 2 == 0 and getattr(base.payload, "name", "") == "abs":
+            return self.power(base.parts[0][0], exponent)
         if base.op == "product" and (whole or (base.payload == 1 and len(base.parts) == 1)):
             return self._power_of_product(base, exponent)
         return self.intern("power", base.shape, exponent, ((base, tuple(range(base.rank))),), base.symmetric)
@@ -252,12 +254,8 @@ class Graph:
     def call(self, rule: Rule, batch: int, arguments: Sequence[Part], shape: Shape) -> Node:
         """A function with a differential; indices below `batch` are batch axes, the others its own axes."""
         parts = tuple(arguments)
-        symmetric = rule.function in KEEP_SYMMETRY and not batch and self._is_symmetric(parts[0][0])
+        symmetric = rule.function in KEEP_SYMMETRY and not batch and parts[0][0].symmetric
         return self.intern("call", shape, (rule, batch), parts, symmetric)
-
-    def _is_symmetric(self, node: Node) -> bool:
-        """Whether a matrix equals its transpose, as X.T @ X does."""
-        return node.symmetric or (node.shape[0] == node.shape[1] and self.permuted(node, (1, 0)) is node)
 
     def abstract(self, name: str, order: int, argument: Node, result: Shape) -> Node:
         """u(x), or its derivative of some order with axes S_u, then those of x once for each order."""

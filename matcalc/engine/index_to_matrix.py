@@ -171,10 +171,13 @@ class Reader:
         # The batch axis of the index form stands first; in the matrix it is the axis that is not summed over.
         (matrix,), labels = arguments, node.parts[0][1]
         axis = 0 if labels[0] else 1
+        turned = self.turn(matrix)
+        if self.lengths(turned) < self.lengths(matrix):
+            matrix, axis = turned, 1 - axis
         if node.rank == 1:
             return ex.call(rule, (matrix,), _held(node.shape), axis)
         mapped = ex.call(rule, (matrix,), matrix.shape, axis)
-        return self.turn(mapped) if axis == 0 else mapped
+        return transposed(mapped) if axis == 0 else mapped
 
     def _abstract(self, node: Node) -> Expression:
         name, order, result = node.payload

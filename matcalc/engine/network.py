@@ -21,7 +21,7 @@ from matcalc.rule_files import shipped_rules
 Items = list[Expression]
 
 
-@dataclass
+@dataclass(eq=False)
 class Piece:
     """A column on a point, as a chain of matrix products; `divides` if it stands below the fraction bar."""
 
@@ -29,7 +29,7 @@ class Piece:
     divides: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class Edge:
     """A matrix between two points, as a chain; `identity` marks a delta between two axes of the result."""
 
@@ -116,7 +116,7 @@ class Network:
         left = chain(first.items)
         right = chain(second.items if second.start == first.start else self.reversed(second.items))
         if first.divides or not second.divides:
-            first.items = [_masked(left, right) or _masked(right, left) or ex.multiply(left, right)]
+            first.items = [mask(left, right) or mask(right, left) or _entrywise(left, right)]
             return
         first.items = [ex.divide(left, right)]
 
@@ -256,12 +256,21 @@ def diagonal_matrix(column: Expression) -> Expression | None:
     return None
 
 
-def _masked(mask: Expression, matrix: Expression) -> Expression | None:
-    """tril(ones)*M is tril(M), its transpose triu(M)."""
-    turned = mask.op == "transpose"
-    mask = mask.args[0] if turned else mask
-    ones = mask.op == "call" and mask.data[0].name == "tril" and mask.args[0].op == "filled"
-    return ex.call(shipped_rules()["triu" if turned else "tril"], (matrix,), matrix.shape) if ones else None
+def _entrywise(left: Expression, right: Expression) -> Expression:
+    """left*right, a square or a higher power where they are the same."""
+    if left is right:
+        return ex.power(left, ex.number(2))
+    if left.op == "power" and left.args[0] is right and left.args[1].op == "number":
+        return ex.power(right, ex.number(left.args[1].data[0] + 1))
+    return ex.multiply(left, right)
+
+
+def mask(ones: Expression, matrix: Expression) -> Expression | None:
+    """tril(ones)*M is tril(M), its transpose triu(M); None where the first is no such mask."""
+    turned = ones.op == "transpose"
+    inner = ones.args[0] if turned else ones
+    found = inner.op == "call" and inner.data[0].name == "tril" and inner.args[0].op == "filled"
+    return ex.call(shipped_rules()["triu" if turned else "tril"], (matrix,), matrix.shape) if found else None
 
 
 def _diagonal(matrix: Expression) -> Expression:

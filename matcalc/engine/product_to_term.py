@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matcalc.engine.assemble import chain, product_of
 from matcalc.engine.factor_terms import Term
 from matcalc.engine.index_form import Node, Part
-from matcalc.engine.network import Network, as_diagonal
+from matcalc.engine.network import Network, as_diagonal, mask
 from matcalc.engine.network_to_einsum import LETTERS, write_einsum
 from matcalc.engine.tidy_terms import pull_scalars, write_axis_sums, write_means
 from matcalc.language import expression as ex
@@ -104,6 +104,10 @@ def _matrix(network: Network, columns: list[list[Expression]], sizes: dict[int, 
         return [*left, *network.reversed(right)]
     edge = matrices[0]
     items = edge.items if edge.start == 0 else network.reversed(edge.items)
+    if columns[0] and columns[1] and len(items) == 1:
+        masked = mask(items[0], chain([*columns[0], *network.reversed(columns[1])]))
+        if masked is not None:
+            return [masked]
     left = [as_diagonal(chain(columns[0]))] if columns[0] else []
     right = [as_diagonal(chain(columns[1]))] if columns[1] else []
     return [*left, *items, *right]

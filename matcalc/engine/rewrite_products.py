@@ -69,6 +69,16 @@ def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts:
     return plain
 
 
+def shorter_sum(graph: Graph, total: Node) -> Node:
+    """Multiply out the terms of a sum, if that leaves fewer factors, as where terms cancel."""
+    if total.op != "sum" or len(total.parts) > FEW_TERMS:
+        return total
+    if not any(part.op == "product" and any(inner.op == "sum" for inner, _ in part.parts) for part, _ in total.parts):
+        return total
+    spread = distributed(graph, total)
+    return spread if weight(spread) < weight(total) else total
+
+
 def weight(node: Node) -> int:
     """How many factors are written for a node; the inside of a function counts as one."""
     if node.op == "product" or node.op == "sum":

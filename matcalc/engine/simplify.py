@@ -7,7 +7,7 @@ holds again (A.T is A).  One pass over the nodes, operands first, so it ends.
 from __future__ import annotations
 
 from matcalc.engine.index_form import Graph, Node, Part, reachable
-from matcalc.engine.rewrite_products import rewritten_product
+from matcalc.engine.rewrite_products import rewritten_product, shorter_sum
 
 
 def simplify(old: Graph, root: Node, free: frozenset[str] = frozenset()) -> tuple[Graph, Node]:
@@ -33,7 +33,7 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
             return rewritten_product(graph, node.payload, _shifted(graph, parts, node.rank), node.rank)
         case "sum":
             terms = [(c, part, labels) for c, (part, labels) in zip(node.payload, parts, strict=True)]
-            return graph.sum(terms, axes, node.shape)
+            return shorter_sum(graph, graph.sum(terms, axes, node.shape))
         case "power":
             return graph.power(parts[0][0], node.payload)
         case "general_power":

@@ -1,8 +1,8 @@
 r"""The `latex` of a rule, with arguments in the places of its parameters.
 
-In a template `{x}` stands for the argument x, in brackets where it would be misread: after `\log(1 + {x})`
-a sum needs none, in `{x}^\top` it does.  All else is LaTeX as it is, so `{{x}}` is the argument in braces,
-and a parameter that follows a command or another brace, as in `\frac{x}{y}`, keeps its own.
+In a template `{x}` stands for the argument x, in brackets where it would be misread: in `\log({x})` a sum
+needs none, in `{x}^\top` it does.  All else is LaTeX as it is.  So `{{x}}` is the argument in braces; where
+a command asks for braces, as in `\sqrt{x}` and `\frac{x}{y}`, those of the parameter are kept.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-# How tightly a text binds, low to high; a text with a superscript cannot get another one.
-SUM, ENTRYWISE, PRODUCT, SUPERSCRIPT, ATOM = range(5)
+# How tightly a text binds, low to high: sums, a sign before a product, products entry by entry, products,
+# products of scalars (to which a factor can be added), texts with a superscript (which cannot get another one).
+SUM, SIGN, ENTRYWISE, PRODUCT, SCALED, SUPERSCRIPT, ATOM = range(7)
 Part = tuple[str, int]
 
 _OPENERS = ("(", "[", "{", ",", "|", ";")
@@ -24,7 +25,7 @@ def fill_template(template: str, arguments: Mapping[str, Part]) -> Part:
     r"""Return a template with its parameters replaced by arguments.
 
     >>> fill_template("{X}^{-1}", {"X": ("A + B", SUM)})
-    ('(A + B)^{-1}', 3)
+    ('(A + B)^{-1}', 5)
     """
     if any(is_tall(text) for text, _ in arguments.values()):
         template = re.sub(r"(?<!\\left)(?<!\\right)([()])", _stretch, template)
@@ -40,7 +41,7 @@ def _stretch(bracket: re.Match[str]) -> str:
 def _fill_place(place: re.Match[str], arguments: Mapping[str, Part]) -> str:
     before, after = place.string[: place.start()], place.string[place.end() :].lstrip()
     part = arguments[place[1]]
-    if re.search(_MACRO + r"(\{[^{}]*\})?$|[\^_]$", before):
+    if re.search(_MACRO + r"$|(frac|binom|set)\{[^{}]*\}$|[\^_]$", before):
         return "{" + part[0] + "}"
     space = " " if re.search(r"\\[A-Za-z]+$", before) else ""
     return space + _bracket(part, before.rstrip(), after)
@@ -61,7 +62,7 @@ def find_level(template: str) -> int:
     r"""Return how tightly a filled template binds.
 
     >>> [find_level(text) for text in (r"\exp({x})", r"{X}^{-1}", r"{A} \otimes {B}", r"{A}^{-1} {b}")]
-    [4, 3, 1, 2]
+    [6, 5, 2, 3]
     """
     flat, before = re.sub(r"\\(left|right)(?![A-Za-z])", "", template), ""
     flat = re.sub(r"\\(\||[lr]?[vV]ert(?![A-Za-z]))", "|", flat)
@@ -86,7 +87,7 @@ def wrap(part: Part, level: int) -> str:
 
 
 def enclose(text: str) -> str:
-    r"""Return the text in brackets, which grow with it where it is tall."""
+    """Return the text in brackets, which grow with it where it is tall."""
     return f"\\left({text}\\right)" if is_tall(text) else f"({text})"
 
 

@@ -82,13 +82,13 @@ def _binary(node: Expression, parts: list[tuple[str, int]]) -> tuple[str, int]:
 def _number(value: Fraction) -> tuple[str, int]:
     if value.denominator == 1:
         return str(value.numerator), _ATOM if value >= 0 else _SIGN
-    text = _decimal(value)
+    text = write_decimal(value)
     if text is not None:
         return text, _ATOM if value >= 0 else _SIGN
     return f"{value.numerator}/{value.denominator}", _PRODUCT
 
 
-def _decimal(value: Fraction) -> str | None:
+def write_decimal(value: Fraction) -> str | None:
     """Write the number exactly with a decimal point or an exponent, or None where it has no end."""
     denominator, digits = value.denominator, 0
     while denominator % 10 == 0:

@@ -1,0 +1,85 @@
+"""The language's functions in SymPy's words; what SymPy has no word for is missing here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy
+from sympy.matrices.expressions import DiagMatrix, DiagonalOf, FunctionMatrix, HadamardProduct, MatPow
+from sympy.matrices.expressions.kronecker import KroneckerProduct
+
+# Of numbers; an array gets them entry by entry.
+ENTRYWISE: dict[str, Callable[..., Any]] = {
+    "exp": sympy.exp, "log": sympy.log, "log1p": lambda t: sympy.log(1 + t), "expm1": lambda t: sympy.exp(t) - 1,
+    "sqrt": sympy.sqrt, "square": lambda t: t**2, "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan,
+    "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "arcsin": sympy.asin, "arccos": sympy.acos,
+    "arctan": sympy.atan, "abs": sympy.Abs, "sign": sympy.sign, "erf": sympy.erf,
+    "sigmoid": lambda t: 1 / (1 + sympy.exp(-t)), "softplus": lambda t: sympy.log(1 + sympy.exp(t)),
+    "silu": lambda t: t / (1 + sympy.exp(-t)), "gelu": lambda t: t * (1 + sympy.erf(t / sympy.sqrt(2))) / 2,
+    "relu": lambda t: sympy.Max(0, t), "leaky_relu": lambda t: choose(t > 0, t, t / 100),
+    "leaky_relu_slope": lambda t, a: choose(t > 0, t, a * t), "elu": lambda t: choose(t > 0, t, sympy.exp(t) - 1),
+    "maximum": sympy.Max, "minimum": sympy.Min, "where": lambda c, x, y: choose(c, x, y),
+    "clip": lambda t, a, b: sympy.Min(b, sympy.Max(t, a)),
+}  # fmt: skip
+
+
+def choose(condition: Any, chosen: Any, otherwise: Any) -> Any:
+    """Return `chosen` where the condition holds, else `otherwise`."""
+    return sympy.Piecewise((chosen, condition), (otherwise, True))
+
+
+def total(x: Any) -> Any:
+    """Return the sum of all entries as the trace of a product with ones."""
+    rows, columns = x.shape
+    product = x if rows == 1 else sympy.OneMatrix(1, rows) * x
+    return sympy.Trace(product if columns == 1 else product * sympy.OneMatrix(columns, 1))
+
+
+def total_along(x: Any, axis: int) -> Any:
+    """Return the sums of the columns (axis 0, a row) or of the rows (axis 1, a column)."""
+    rows, columns = x.shape
+    return sympy.OneMatrix(1, rows) * x if axis == 0 else x * sympy.OneMatrix(columns, 1)
+
+
+def _norm(x: Any) -> Any:
+    return sympy.sqrt(sympy.Trace(x.T * x))
+
+
+def _product(x: Any) -> Any:
+    rows, columns = x.shape
+    i, j = sympy.symbols("i j", integer=True)
+    return sympy.Product(x[i, j], (i, 0, rows - 1), (j, 0, columns - 1))
+
+
+def _triangle(x: Any, relation: Any) -> Any:
+    i, j = sympy.symbols("i j", integer=True)
+    mask = sympy.Lambda((i, j), choose(relation(i, j), sympy.Integer(1), sympy.Integer(0)))
+    return HadamardProduct(FunctionMatrix(*x.shape, mask), x)
+
+
+# Of arrays, by the name of the rule; a vector comes as a column, a scalar argument as a number.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sum": total, "size": lambda x: x.shape[0] * x.shape[1], "trace": sympy.Trace, "det": sympy.Determinant,
+    "logdet": lambda x: sympy.log(sympy.Determinant(x)), "inv": sympy.Inverse, "norm": _norm, "norm_2": _norm,
+    "norm_fro": _norm, "matrix_power": MatPow, "sqrtm": lambda x: MatPow(x, sympy.Rational(1, 2)),
+    "kron": KroneckerProduct, "kron_of_vectors": KroneckerProduct, "kron_of_vector_and_matrix": KroneckerProduct,
+    "kron_of_matrix_and_vector": KroneckerProduct, "diag_of_vector": DiagMatrix, "diag_of_matrix": DiagonalOf,
+    "prod": _product, "tril": lambda x: _triangle(x, sympy.Ge), "triu": lambda x: _triangle(x, sympy.Le),
+}  # fmt: skip
+
+# Definitions of functions whose rules state a differential, in the language.
+DEFINITIONS = {
+    "var": "sum((x - mean(x))**2)/size(x)",
+    "softmax": "exp(x)/sum(exp(x))",
+    "log_softmax": "x - log(sum(exp(x)))",
+    "logsumexp": "log(sum(exp(x)))",
+}
+
+
+def commute(rows: Any, columns: Any) -> Any:
+    """Return the commutation matrix K of K @ vec(X) = vec(X.T), X of this shape."""
+    i, j = sympy.symbols("i j", integer=True)
+    place = sympy.Mod(i, columns) * rows + sympy.floor(i / columns)
+    one = choose(sympy.Eq(place, j), sympy.Integer(1), sympy.Integer(0))
+    return FunctionMatrix(rows * columns, rows * columns, sympy.Lambda((i, j), one))

@@ -1,0 +1,310 @@
+"""Typed expression -> SymPy: matrix expressions, and array expressions where there is no matrix form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sympy
+from sympy.matrices.expressions import HadamardPower, HadamardProduct
+from sympy.tensor.array.expressions import ArraySymbol, OneArray, ZeroArray
+
+from matcalc.errors import MatcalcError
+from matcalc.language.expression import Expression, walk
+from matcalc.language.sizes import Size
+from matcalc.language.text_to_expression import parse_rule_text
+from matcalc.render.sympy_arrays import add_arrays, is_array, scale_array, write_einsum
+from matcalc.render.sympy_functions import DEFINITIONS, ENTRYWISE, FUNCTIONS, commute, total_along
+
+# One placeholder for all functions of entries, so that equal results are equal to SymPy as well.
+_ENTRY = sympy.Dummy("d")
+
+
+def to_sympy(expression: Expression, names: Mapping[str, Any] | None = None) -> Any:
+    """Return the SymPy form of an expression: vectors are columns (n, 1), scalars are numbers.
+
+    `names` gives the SymPy objects to use for variables and sizes, others are made.  A scalar product of
+    vectors is the Trace of a 1x1 product.  Raises MatcalcError where SymPy has no word for a function.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> to_sympy(parse("(A + A.T) @ x").expressions[0])
+    (A + A.T)*x
+    """
+    return _Writer(dict(names or {})).write(expression)
+
+
+class _Writer:
+    """One reading of an expression, with the SymPy objects of its names."""
+
+    def __init__(self, names: dict[str, Any], arguments: Mapping[str, Any] | None = None) -> None:
+        self.names = names
+        self.arguments = arguments or {}
+        self.values: dict[int, Any] = {}
+
+    def write(self, expression: Expression) -> Any:
+        for node in walk(expression):
+            args = [self.values[id(arg)] for arg in node.args]
+            self.values[id(node)] = _WRITERS[node.op](self, node, args)
+        return self.values[id(expression)]
+
+    def size(self, size: Size) -> Any:
+        made = sympy.sympify(size)
+        return made.xreplace({letter: self.names.get(letter.name, letter) for letter in made.free_symbols})
+
+    def shape(self, node: Expression) -> list[Any]:
+        return [self.size(size) for size in node.shape]
+
+    def stretch(self, node: Expression, value: Any, like: Expression) -> Any:
+        """Return a value broadcast to the shape of another node."""
+        if node.shape == like.shape:
+            return value
+        rows, columns = self.shape(like)
+        if node.is_scalar:
+            return value * sympy.OneMatrix(rows, columns)
+        return value * sympy.OneMatrix(1, columns) if node.is_column else sympy.OneMatrix(rows, 1) * value
+
+
+def _refuse(what: str) -> MatcalcError:
+    return MatcalcError(f"SymPy has no word for {what}", advice="use str(d), d.einsum or d.latex()")
+
+
+# --- leaves ---------------------------------------------------------------------------------------
+
+
+def _symbol(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    if node.name in writer.arguments:
+        return writer.arguments[node.name]
+    if node.name not in writer.names:
+        writer.names[node.name] = _make_symbol(writer, node)
+    return writer.names[node.name]
+
+
+def _make_symbol(writer: _Writer, node: Expression) -> Any:
+    if node.is_scalar:
+        return sympy.Symbol(node.name, **({"positive": True} if "positive" in node.data[1] else {}))
+    if len(node.shape) > 2:
+        return ArraySymbol(node.name, tuple(writer.shape(node)))
+    return sympy.MatrixSymbol(node.name, *writer.shape(node))
+
+
+def _number(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    return sympy.Rational(node.data[0].numerator, node.data[0].denominator)
+
+
+def _constant(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    return sympy.pi if node.name == "pi" else sympy.E
+
+
+def _size(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    return writer.size(node.data[0])
+
+
+def _filled(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    name, sizes = node.data[0], [writer.size(size) for size in node.data[1]]
+    if node.is_scalar:
+        return sympy.Integer(0 if name == "zeros" else 1)
+    if name == "commutation":
+        return commute(*sizes)
+    if name == "eye" and sizes[0] == sizes[-1]:
+        return sympy.Identity(sizes[0])
+    if name in ("ones", "zeros") and len(node.shape) > 2:
+        return (OneArray if name == "ones" else ZeroArray)(*sizes)
+    if name in ("ones", "zeros"):
+        return (sympy.OneMatrix if name == "ones" else sympy.ZeroMatrix)(*writer.shape(node))
+    raise _refuse(f"{name}({', '.join(map(str, sizes))})")
+
+
+# --- operators ------------------------------------------------------------------------------------
+
+
+def _add(writer: _Writer, node: Expression, args: list[Any], sign: int = 1) -> Any:
+    left, right = args
+    if any(map(is_array, node.args, args)):
+        return add_arrays(node, args, sign)
+    first, second = writer.stretch(node.args[0], left, node), writer.stretch(node.args[1], right, node)
+    return first + second if sign == 1 else first - second
+
+
+def _subtract(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    return _add(writer, node, args, -1)
+
+
+def _negate(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    return scale_array(-1, args[0]) if is_array(node, args[0]) else -args[0]
+
+
+def _multiply(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    (first, left), (second, right) = zip(node.args, args, strict=True)
+    if first.is_scalar or second.is_scalar:
+        scalar, other, value = (left, second, right) if first.is_scalar else (right, first, left)
+        return scale_array(scalar, value) if is_array(other, value) else scalar * value
+    _refuse_arrays(node, args)
+    return HadamardProduct(writer.stretch(first, left, node), writer.stretch(second, right, node))
+
+
+def _divide(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    left, right = args
+    divisor = node.args[1]
+    if divisor.is_scalar:
+        return scale_array(1 / right, left) if is_array(node.args[0], left) else left / right
+    _refuse_arrays(node, args)
+    return _multiply(writer, node, [left, HadamardPower(right, -1)])
+
+
+def _power(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    base, exponent = args
+    _refuse_arrays(node, args)
+    if node.is_scalar:
+        return base**exponent
+    if node.args[1].is_scalar:
+        return HadamardPower(base, exponent)
+    return _entrywise(writer, node, args)
+
+
+def _matmul(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    left, right = args
+    _refuse_arrays(node, args)
+    if node.is_scalar and not node.args[0].is_scalar:
+        return sympy.Trace(left * right)
+    return left * right
+
+
+def _transpose(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    _refuse_arrays(node, args)
+    return args[0] if node.is_scalar else sympy.Transpose(args[0]).doit(deep=False)
+
+
+def _compare(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    """A comparison of arrays has no value of its own; `where` looks through it."""
+    return _apply(node, args) if node.is_scalar else None
+
+
+def _refuse_arrays(node: Expression, args: list[Any]) -> None:
+    if any(map(is_array, node.args, args)):
+        raise _refuse(f"this use of an array without matrix form ({node.op})")
+
+
+# --- entry by entry -------------------------------------------------------------------------------
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
+    "divide": lambda a, b: a / b, "power": lambda a, b: a**b, "negate": lambda a: -a,
+}  # fmt: skip
+_RELATIONS = {">": sympy.Gt, "<": sympy.Lt, ">=": sympy.Ge, "<=": sympy.Le}
+
+
+def _works_entrywise(node: Expression) -> bool:
+    is_function = node.op == "call" and node.data[0].name in ENTRYWISE
+    return not node.is_scalar and (node.op in _OPERATIONS or node.op == "compare" or is_function)
+
+
+def _apply(node: Expression, args: list[Any]) -> Any:
+    """Return one entry of a node, of the entries of its operands."""
+    if node.op == "compare":
+        return _RELATIONS[node.data[0]](*args)
+    return _OPERATIONS[node.op](*args) if node.op in _OPERATIONS else ENTRYWISE[node.data[0].name](*args)
+
+
+def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    """Return a function of numbers or, of one array, an applyfunc; SymPy has none of two arrays."""
+    if node.is_scalar:
+        return _apply(node, args)
+    leaves = {id(leaf): leaf for leaf in _list_leaves(node)}
+    if len(leaves) != 1:
+        leaves = {id(arg): arg for arg in node.args if not arg.is_scalar}
+    if len(leaves) != 1 or any(leaf.shape != node.shape for leaf in leaves.values()):
+        raise _refuse(f"{node.data[0].function if node.op == 'call' else node.op} of several arrays entry by entry")
+    (leaf,) = leaves.values()
+    if is_array(leaf, writer.values[id(leaf)]):
+        raise _refuse("a function of an array without matrix form")
+    return writer.values[id(leaf)].applyfunc(sympy.Lambda(_ENTRY, _entry_of(writer, node, leaf)))
+
+
+def _list_leaves(node: Expression) -> list[Expression]:
+    """Return the arrays that an entrywise node is made of, looking through where and comparisons."""
+    if len([arg for arg in node.args if not arg.is_scalar]) == 1 and node.args[0].op != "compare":
+        return [arg for arg in node.args if not arg.is_scalar]
+    found, stack = [], list(node.args)
+    while stack:
+        arg = stack.pop()
+        if _works_entrywise(arg):
+            stack += arg.args
+        elif not arg.is_scalar:
+            found.append(arg)
+    return found
+
+
+def _entry_of(writer: _Writer, node: Expression, leaf: Expression) -> Any:
+    """Return the formula of one entry of a node in terms of an entry of the leaf."""
+    entries: dict[int, Any] = {id(leaf): _ENTRY}
+    for part in walk(node):
+        if part.is_scalar:
+            entries[id(part)] = writer.values[id(part)]
+        elif id(part) not in entries and all(id(arg) in entries for arg in part.args) and _works_entrywise(part):
+            entries[id(part)] = _apply(part, [entries[id(arg)] for arg in part.args])
+    return entries[id(node)]
+
+
+# --- calls ----------------------------------------------------------------------------------------
+
+
+def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    rule, axis, _ = node.data
+    if axis is not None:
+        return _along_axis(writer, node, args)
+    if rule.name in ENTRYWISE:
+        return _entrywise(writer, node, args)
+    _refuse_arrays(node, args)
+    if rule.name in FUNCTIONS:
+        matrices = [sympy.ImmutableMatrix([[arg]]) if _needs_matrix(n) else arg for n, arg in zip(node.args, args, strict=True)]
+        return FUNCTIONS[rule.name](*(matrices if rule.name != "matrix_power" else args))
+    definition = DEFINITIONS.get(rule.name) or rule.define
+    if not definition:
+        raise _refuse(f"the function {rule.function}")
+    text = parse_rule_text(rule, definition, tuple(arg.shape for arg in node.args))
+    values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
+    return _Writer(writer.names, values).write(text)
+
+
+def _needs_matrix(node: Expression) -> bool:
+    return node.is_scalar
+
+
+def _along_axis(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    """Return the sums or means of rows or columns; without keepdims those of the columns are a column too."""
+    rule, axis, _ = node.data
+    if rule.function not in ("sum", "mean"):
+        raise _refuse(f"the function {rule.function} along an axis")
+    _refuse_arrays(node, args)
+    found = total_along(args[0], axis)
+    if rule.function == "mean":
+        found = found / args[0].shape[axis]
+    return found if tuple(found.shape) == tuple(writer.shape(node)) else found.T
+
+
+def _einsum(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    return write_einsum(node, args)
+
+
+def _abstract(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    if not (node.is_scalar and node.args[0].is_scalar):
+        raise _refuse(f"the abstract function {node.name} of arrays")
+    return sympy.Function(node.name)(args[0])
+
+
+def _abstract_derivative(writer: _Writer, node: Expression, args: list[Any]) -> Any:
+    name, order, _ = node.data
+    if not (node.is_scalar and node.args[0].is_scalar):
+        raise _refuse(f"the derivative of the abstract function {name} of arrays")
+    derivative = sympy.Derivative(sympy.Function(name)(_ENTRY), (_ENTRY, order))
+    if isinstance(args[0], sympy.Symbol):
+        return derivative.xreplace({_ENTRY: args[0]})
+    return sympy.Subs(derivative, _ENTRY, args[0])
+
+
+_WRITERS: dict[str, Callable[[_Writer, Expression, list[Any]], Any]] = {
+    "symbol": _symbol, "number": _number, "constant": _constant, "size": _size, "filled": _filled, "add": _add,
+    "subtract": _subtract, "negate": _negate, "multiply": _multiply, "divide": _divide, "power": _power,
+    "matmul": _matmul, "transpose": _transpose, "compare": _compare, "call": _call, "einsum": _einsum,
+    "abstract": _abstract, "abstract_derivative": _abstract_derivative,
+}  # fmt: skip
