@@ -6,7 +6,10 @@
 A (m, n)
 """
 
-from matcalc.derivation import Derivative, derive, load_rules
+# The package of the judge is bound first: the name `check` then stays with the function of that name.
+import matcalc.check
+from matcalc.derivation import Derivative, check, derive
 from matcalc.errors import MatcalcError
+from matcalc.user_rules import load_rules
 
-__all__ = ["Derivative", "MatcalcError", "derive", "load_rules"]
+__all__ = ["Derivative", "MatcalcError", "check", "derive", "load_rules"]

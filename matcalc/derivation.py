@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from matcalc.engine.derive_result import Result, derive_result
 from matcalc.engine.layout import Axis, arrange, check_layout
-from matcalc.errors import DeclarationError, MatcalcError, RuleError
+from matcalc.errors import DeclarationError, LimitError, MatcalcError
 from matcalc.language.expression import Expression, symbols
+from matcalc.language.names import name_wrt
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.render.entries import write_einsum, write_entries
-from matcalc.render.report import describe_kinks, write_header, write_report
+from matcalc.render.report import describe_kinks, describe_words, write_header, write_report
 from matcalc.render.to_text import to_text
-from matcalc.rule_files import RuleBook, read_rules, shipped_rules
+from matcalc.rule_files import RuleBook
+from matcalc.user_rules import rules_in_force, verified_rules
 
 if TYPE_CHECKING:
     from matcalc.check.verdict import CheckReport
@@ -26,7 +28,7 @@ MAX_ORDER = 6
 
 def derive(
     expr: Any,
-    wrt: str | None = None,
+    wrt: Any = None,
     *,
     layout: str = "numerator",
     shapes: Mapping[str, Any] | None = None,
@@ -36,10 +38,11 @@ def derive(
 ) -> Derivative:
     """Derive an expression by one of its variables.
 
-    `expr` is a text such as "A @ x", or a SymPy expression.  Without `wrt` the variable is x, else X, else
-    the only one.  In numerator layout the result has shape S_Y + order * reversed(S_X), in denominator
-    layout all of it reversed.  `shapes` declares {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is
-    known: {"A": "symmetric"}; `rules` adds rules of your own, verified before use.  Raises MatcalcError.
+    `expr` is a text such as "A @ x", or a SymPy expression, `wrt` a name or a SymPy symbol; without it the
+    variable is x, else X, else the only one.  In numerator layout the result has shape
+    S_Y + order * reversed(S_X), in denominator layout all of it reversed.  `shapes` declares
+    {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is known: {"A": "symmetric"}; `rules` adds rules of
+    your own, verified before use.  Raises MatcalcError.
 
     >>> derive("x.T @ A @ x", layout="denominator")
     Derivative((A + A.T) @ x, shape=(n,), layout='denominator')
@@ -47,11 +50,12 @@ def derive(
     check_layout(layout)
     if not isinstance(order, int) or not 1 <= order <= MAX_ORDER:
         raise DeclarationError(f"the order is a whole number from 1 to {MAX_ORDER}, not {order!r}")
-    book = rules if isinstance(rules, RuleBook) or rules is None else verified_rules(rules)
-    text, shapes, assume = _read_input(expr, shapes, assume)
-    problem = parse(text, wrt=wrt, choose_wrt=wrt is None, shapes=shapes, assume=assume, rules=book or _user_rules())
+    book = rules if isinstance(rules, RuleBook) else rules_in_force() if rules is None else verified_rules(rules)
+    text, shapes, assume, names = _read_input(expr, shapes, assume)
+    name = name_wrt(wrt)
+    problem = parse(text, wrt=name, choose_wrt=name is None, shapes=shapes, assume=assume, rules=book)
     try:
-        return Derivative(problem, text, layout, order, book or _user_rules())
+        return Derivative(problem, text, layout, order, book, names)
     except MatcalcError as error:
         named = {name: write_shape(found.dropped_shape) for name, found in problem.symbols.items()}
         raise error.complete(text, named) from None
@@ -59,19 +63,19 @@ def derive(
 
 def _read_input(
     expr: Any, shapes: Mapping[str, Any] | None, assume: Mapping[str, Any] | None
-) -> tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """Return the text of an input; a SymPy expression brings its shapes and assumptions along."""
+) -> tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None, Mapping[str, Any]]:
+    """Return the text of an input; a SymPy expression brings its shapes, assumptions and symbols along."""
     if isinstance(expr, str):
-        return expr, shapes, assume
+        return expr, shapes, assume, {}
     if isinstance(expr, Derivative):
-        return str(expr), {**expr.declared, **(shapes or {})}, {**expr.assumed, **(assume or {})}
+        return str(expr), {**expr.declared, **(shapes or {})}, {**expr.assumed, **(assume or {})}, expr.names
     if isinstance(expr, Expression):
         found = symbols(expr)
-        return to_text(expr), {**declared_shapes(found), **(shapes or {})}, assume
-    from matcalc.language.sympy_to_expression import read_sympy
+        return to_text(expr), {**declared_shapes(found), **(shapes or {})}, assume, {}
+    from matcalc.language.sympy_to_expression import list_names, read_sympy
 
     text, found_shapes, found_assume = read_sympy(expr)
-    return text, {**found_shapes, **(shapes or {})}, {**found_assume, **(assume or {})}
+    return text, {**found_shapes, **(shapes or {})}, {**found_assume, **(assume or {})}, list_names(expr)
 
 
 def declared_shapes(found: Mapping[str, Expression]) -> dict[str, tuple[str, ...]]:
@@ -85,12 +89,15 @@ class Derivative:
     `str` gives a text of the same language, which can be derived, checked and evaluated again.
     """
 
-    def __init__(self, problem: Problem, text: str, layout: str, order: int, rules: RuleBook) -> None:
+    def __init__(
+        self, problem: Problem, text: str, layout: str, order: int, rules: RuleBook, names: Mapping[str, Any]
+    ) -> None:
         assert problem.wrt is not None
         self.problem = problem
         self.text = text
         self.layout = layout
         self.order = order
+        self.names = names
         self._rules = rules
         self._result = derive_result(problem.expressions[0], problem.wrt, order, rules)
         self.expression = self._result.expression(layout)
@@ -136,8 +143,9 @@ class Derivative:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know about how the text was understood, and where there is no derivative."""
-        return self.problem.notes + tuple(describe_kinks(self.function))
+        """How the text was understood, where there is no derivative, and what the answer's rarer words mean."""
+        words = describe_words(self.function, self.expression)
+        return (*self.problem.notes, *describe_kinks(self.function), *words)
 
     # --- views ------------------------------------------------------------------------------------
 
@@ -219,7 +227,7 @@ class Derivative:
         """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""
         from matcalc.render.to_sympy import to_sympy
 
-        return to_sympy(self.expression)
+        return to_sympy(self.expression, self.names)
 
     @property
     def declaration(self) -> str:
@@ -281,9 +289,14 @@ class Derivative:
         self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu"
     ) -> CheckReport:
         """Compare what `str` prints, read again, with torch.autograd.functional.jacobian of the expression."""
+        from matcalc.check.report import could_not_check
         from matcalc.check.verdict import judge
 
-        printed = self._read_again()
+        try:
+            printed = self._read_again()
+        except LimitError as error:
+            reason = f"the derivative is too long to be read again: {error.reason}"
+            return could_not_check(reason, seed=seed, layout=self.layout)
         expression, claim = printed.expressions
         wrt = printed.symbols.get(self.wrt.name, self.wrt)
         return judge(
@@ -298,36 +311,39 @@ class Derivative:
         )
 
 
-_SHARED = {"problem", "text", "order", "_rules", "_result", "declared", "assumed", "result_name", "vec", "vec_shape",
-           "differential", "entries"}  # fmt: skip
+def check(
+    expr: Any,
+    claim: Any,
+    wrt: Any = None,
+    *,
+    layout: str = "numerator",
+    shapes: Mapping[str, Any] | None = None,
+    assume: Mapping[str, Any] | None = None,
+    trials: int = 3,
+    seed: int = 0,
+    dtype: str = "float64",
+    device: str = "cpu",
+) -> CheckReport:
+    """Compare a formula that somebody claims with torch.autograd.functional.jacobian of the expression.
 
-_loaded: list[RuleBook] = []
-
-
-def _user_rules() -> RuleBook:
-    """The shipped rules and those loaded by `load_rules`."""
-    return _loaded[-1] if _loaded else shipped_rules()
-
-
-def load_rules(path: str | Path) -> RuleBook:
-    """Add the rules of a file to all later derivations, each proven numerically first.
-
-    Raises RuleError, naming the entry where a rule differs, and adds nothing then.
+    >>> check("A @ x", "A", layout="denominator").verdict
+    'differs'
     """
-    book = verified_rules([path])
-    _loaded.append(book)
-    return book
+    from matcalc.check.verdict import judge
+
+    text, shapes, assume, _ = _read_input(expr, shapes, assume)
+    claimed, shapes, assume, _ = _read_input(claim, shapes, assume)
+    name = name_wrt(wrt)
+    problem = parse(
+        [text, claimed], wrt=name, choose_wrt=name is None, shapes=shapes, assume=assume, rules=rules_in_force()
+    )
+    assert problem.wrt is not None
+    expression, formula = problem.expressions
+    return judge(
+        expression, formula, problem.wrt, layout=layout,
+        trials=trials, seed=seed, dtype=dtype, device=device, abstract=problem.abstract, rules=rules_in_force(),
+    )  # fmt: skip
 
 
-def verified_rules(paths: str | Path | Iterable[str | Path]) -> RuleBook:
-    """Return the rules in force and those of the files, each proven numerically first; raises RuleError."""
-    from matcalc.check.verdict import prove_rule
-
-    paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    added = [rule for path in paths for rule in read_rules(path)]
-    book = _user_rules().extended(added)
-    for rule in added:
-        report = prove_rule(rule, book=book)
-        if report.verdict != "agrees":
-            raise RuleError(f"rule [{rule.name}] in {rule.file} is refused: {report.message}")
-    return book
+_SHARED = {"problem", "text", "order", "names", "_rules", "_result", "declared", "assumed", "result_name", "vec",
+           "vec_shape", "differential", "entries"}  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Case:
         return {"numerator": self.shape_numerator, "denominator": self.shape_denominator}.get(layout)
 
 
-@lru_cache
+@cache
 def read_cases() -> tuple[Case, ...]:
     """Every case of every file; an id that stands twice is a mistake."""
     cases = []
@@ -60,7 +60,7 @@ def read_cases() -> tuple[Case, ...]:
     return tuple(cases)
 
 
-@lru_cache
+@cache
 def derive_case(case: Case, layout: str = "numerator") -> Derivative:
     """The derivative of a case; the numerator layout is derived, the others are its arrangements."""
     if layout != "numerator":
@@ -71,7 +71,7 @@ def derive_case(case: Case, layout: str = "numerator") -> Derivative:
 # --- points and truth ----------------------------------------------------------------------------------------
 
 
-@lru_cache
+@cache
 def find_point(case: Case, seed: int) -> Point:
     """A random point where the case's expression is defined."""
     derivative = derive_case(case)
@@ -99,7 +99,7 @@ def _differentiate_abstract(function: Callable[[Tensor], Tensor], x: Tensor, ord
     return hold(arrange(torch_order, torch_order.ndim - order * at.ndim, at.ndim, "numerator"))
 
 
-@lru_cache
+@cache
 def true_jacobian(case: Case, seed: int) -> Tensor:
     """The derivative of the text in torch's order of axes: S_Y + order * S_X."""
     at = find_point(case, seed).values[case.wrt]

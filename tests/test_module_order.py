@@ -14,6 +14,7 @@ LAYERS = [
     ("matcalc.language",),
     ("matcalc.engine", "matcalc.check"),
     ("matcalc.render",),
+    ("matcalc.user_rules",),
     ("matcalc.derivation",),
     ("matcalc",),  # the package itself: the names that people import
     ("matcalc.cli_output",),

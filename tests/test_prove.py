@@ -33,7 +33,7 @@ def scaled(rule: Rule) -> Iterator[Rule]:
                 texts = (*rule.elementwise[:place], form.format(text), *rule.elementwise[place + 1 :])
                 yield replace(rule, elementwise=texts)
         for field in ("differential", "define", "primary"):
-            if getattr(rule, field):
+            if getattr(rule, field) and not getattr(rule, field).startswith("0*"):
                 yield replace(rule, **{field: form.format(getattr(rule, field))})
 
 

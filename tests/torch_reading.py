@@ -101,6 +101,11 @@ def _vec(x: Any) -> Tensor:
     return hold(x).mT.reshape(-1, 1)
 
 
+def _kron(a: Tensor, b: Tensor) -> Tensor:
+    blocks = a[:, None, :, None] * b[None, :, None, :]
+    return blocks.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1])
+
+
 def _sqrtm(x: Tensor) -> Tensor:
     """The principal square root by scaling and Newton's iteration for the inverse root."""
     scale = torch.linalg.matrix_norm(x).detach()
@@ -150,7 +155,7 @@ FUNCTIONS: dict[str, Function] = {
     "norm": _norm, "size": lambda x: hold(float(hold(x).numel())),
     "dot": lambda x, y: hold((hold(x).reshape(-1) * hold(y).reshape(-1)).sum()),
     "outer": lambda x, y: hold(x).reshape(-1, 1) * hold(y).reshape(1, -1),
-    "kron": lambda a, b: torch.kron(hold(a).contiguous(), hold(b).contiguous()),
+    "kron": lambda a, b: _kron(hold(a), hold(b)),
     "trace": lambda x: hold(torch.diagonal(hold(x)).sum()), "det": lambda x: hold(torch.linalg.det(hold(x))),
     "logdet": lambda x: hold(torch.logdet(hold(x))), "inv": lambda x: torch.linalg.inv(hold(x)),
     "pinv": lambda x: torch.linalg.pinv(hold(x)), "solve": lambda a, b: torch.linalg.solve(a, hold(b)),

@@ -81,6 +81,12 @@ def clip(x: Any, low: Any, high: Any) -> Tensor:
     return torch.minimum(hold(high).to(DOUBLE), torch.maximum(hold(x), hold(low).to(DOUBLE)))
 
 
+def share(x: Tensor, extreme: Tensor) -> Tensor:
+    """Return 1 at the extreme entry, shared by equal ones, 0 elsewhere."""
+    places = (x == extreme).to(DOUBLE)
+    return places / places.sum()
+
+
 # --- vectors and matrices ----------------------------------------------------------------------------------
 
 
@@ -176,6 +182,7 @@ WORDS: dict[str, Any] = {
     "where": select, "clip": clip, "pi": math.pi, "e": math.e,
     "sum": reduction(torch.sum), "mean": reduction(torch.mean), "prod": reduction(torch.prod),
     "max": reduction(torch.amax), "min": reduction(torch.amin),
+    "largest": mapping(lambda x: share(x, x.amax())), "smallest": mapping(lambda x: share(x, x.amin())),
     "var": reduction(lambda x: ((x - x.mean()) ** 2).mean()),
     "logsumexp": reduction(lambda x: torch.logsumexp(x, 0)),
     "softmax": mapping(lambda x: torch.softmax(x, 0)), "log_softmax": mapping(lambda x: torch.log_softmax(x, 0)),

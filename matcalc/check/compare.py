@@ -92,7 +92,7 @@ def summarize(comparisons: list[Comparison], reason: str, truth: str, *, seed: i
 
 def _write_agreement(worst: Comparison, points: int, truth: str) -> str:
     count = f"{points} point" + ("s" if points != 1 else "")
-    return f"agrees with {truth} at {count}, largest relative error {worst.error:.1e}"
+    return f"agrees with {truth} at {count}, largest relative error {write_error(worst.error)}"
 
 
 def _write_difference(comparison: Comparison) -> str:
@@ -102,3 +102,12 @@ def _write_difference(comparison: Comparison) -> str:
         f"differs: {entry} should be {worst.expected:.6g}, not {worst.got:.6g} "
         f"(point {worst.point}, relative error {comparison.error:.1e})"
     )
+
+
+def write_error(error: float) -> str:
+    """Return a relative error with two digits, 0 as it stands.
+
+    >>> write_error(2.22e-16), write_error(0.0)
+    ('2.2e-16', '0')
+    """
+    return f"{error:.1e}" if error else "0"

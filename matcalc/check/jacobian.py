@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import reduce
+import math
+from collections.abc import Callable, Mapping
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
@@ -34,7 +35,25 @@ def true_derivative(
 
     held = values[wrt.name].shape
     at = squeeze(wrt, values[wrt.name], sizes)
-    return torch.autograd.functional.jacobian(lambda x: repeat_jacobian(function, x, order - 1), at)
+    if order == 1:
+        return torch.autograd.functional.jacobian(function, at)
+    return _repeat_entry_by_entry(function, at, order)
+
+
+def _repeat_entry_by_entry(function: Callable[[Tensor], Tensor], at: Tensor, order: int) -> Tensor:
+    """Return a higher derivative, each entry of the function on its own.
+
+    Taken together, every pass of the outer jacobian runs through the graphs of all entries.
+    """
+
+    def take_entry(x: Tensor, place: int) -> Tensor:
+        return repeat_jacobian(lambda point: function(point).reshape(-1)[place], x, order - 1)
+
+    shape = function(at).shape
+    entries = [
+        torch.autograd.functional.jacobian(partial(take_entry, place=place), at) for place in range(math.prod(shape))
+    ]
+    return torch.stack(entries).reshape(tuple(shape) + order * tuple(at.shape))
 
 
 def arrange(tensor: Tensor, rank_y: int, rank_x: int, order: int, layout: str) -> Tensor:

@@ -102,7 +102,8 @@ def _sum_of(graph: Graph, terms: list[Term], shape: Shape) -> Node:
     if common != 1:
         terms = [(coefficient / common, node, axes) for coefficient, node, axes in terms]
         return graph.scaled(common, _sum_of(graph, terms, shape))
-    shared = _shared_delta(terms)
+    # Beyond a matrix every term is read on its own, with its deltas.
+    shared = _shared_delta(terms) if len(shape) == 2 else None
     if shared is not None:
         return _sum_on_diagonal(graph, terms, shape, shared)
     ordered = sorted(terms, key=lambda term: (term[1].id, term[2]))

@@ -12,7 +12,7 @@ from matcalc.engine.expression_to_index import Tensor, convert
 from matcalc.engine.index_form import Graph, Node, reachable
 from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.expression import symbol
-from matcalc.language.sizes import SCALAR, UNIT, Shape
+from matcalc.language.sizes import SCALAR, UNIT, Shape, write_shape
 from matcalc.language.text_to_expression import parse_rule_text
 
 Differentiate = Callable[[Graph, Node, Node], Node]
@@ -57,6 +57,9 @@ def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate)
                 advice=f'add differential = "..." to [{rule.name}] in {rule.file}',
             )
         body, wrt = _differential(graph, node, k)
+        if body.shape != node.shape:
+            given, needed = write_shape(body.shape), write_shape(node.shape)
+            raise RuleError(f"the differential of [{rule.name}] has shape {given}, but {rule.function} has {needed}")
         partial = differentiate(graph, body, wrt)
         if _contains(partial, wrt):
             raise RuleError(f"the differential of [{rule.name}] is not linear in d{rule.variables[k].name}")

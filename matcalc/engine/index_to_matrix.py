@@ -32,6 +32,8 @@ class Reader:
         self.nodes: dict[Expression, Node] = {}
         self.own_transpose: set[Expression] = set()
         self.turned: dict[Expression, Expression] = {}
+        variables = [node for node in graph.nodes() if node.op == "variable"]
+        self.letters = {letter for node in variables for size in node.shape for letter in size.letters}
         self.writer = TermWriter(self.power_of, self.turn, self.lengths)
 
     def read(self, root: Node) -> Expression:
@@ -121,7 +123,7 @@ class Reader:
             case "constant":
                 return ex.constant(node.payload)
             case "size":
-                return ex.size_value(Size((node.payload,)))
+                return self._size(Size((node.payload,)))
             case "zeros" | "ones":
                 return ex.filled(node.op, *node.shape)
             case "delta":
@@ -148,6 +150,12 @@ class Reader:
             case "call":
                 return self._call(node)
         return self._abstract(node)
+
+    def _size(self, size: Size) -> Expression:
+        """A size as a number; one that no variable has is told by sum(ones(m)), which can be read on its own."""
+        if size.letters[0] in self.letters:
+            return ex.size_value(size)
+        return ex.call(shipped_rules()["sum"], (ex.filled("ones", size),), SCALAR)
 
     def _placed(self, part: Part, shape: Shape) -> Expression:
         """An operand of an elementwise node, turned so that it broadcasts along the axes it lacks."""

@@ -62,7 +62,7 @@ class Network:
         elif len(labels) == 2:
             self.edges.append(Edge(labels[0], labels[1], flatten(factor), divides, identity))
         else:
-            self.others.append((factor, labels))
+            self.others.append((ex.divide(ex.number(1), factor) if divides else factor, labels))
 
     # --- reduction --------------------------------------------------------------------------------
 

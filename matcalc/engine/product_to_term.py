@@ -121,7 +121,7 @@ def read_sum(reader: Reader, node: Node, explicit: bool, letters: str) -> list[T
     """
     terms = []
     for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True):
-        if len(labels) < node.rank and (node.rank > 2 or explicit or labels):
+        if len(labels) < node.rank and (explicit or labels):
             missing = [(reader.graph.ones(size), (k,)) for k, size in enumerate(node.shape) if k not in labels]
             part = reader.graph.product(1, [(part, labels), *missing], range(node.rank))
         terms.append(read_term(reader, coefficient, part, letters))

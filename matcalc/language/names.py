@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import keyword
 import re
 from collections.abc import Iterable
+
+from matcalc.errors import DeclarationError
 
 _GREEK_TEXT = """
     alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon
@@ -42,3 +45,18 @@ def find_closest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that a misspelt one most likely means, or None."""
     found = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
     return found[0] if found else None
+
+
+def read_name(symbol: object) -> str:
+    """Return the name of a text or of a SymPy symbol; raises DeclarationError for one that cannot be spelled."""
+    name = str(getattr(symbol, "name", symbol))
+    if name in CONSTANTS:
+        raise DeclarationError(f"{name} is a number in the language", advice=f"rename the SymPy symbol {name}")
+    if not name.isidentifier() or (keyword.iskeyword(name) and name != "lambda"):
+        raise DeclarationError(f"the SymPy symbol {name!r} is no name", advice="use letters, digits and _, as in x_1")
+    return name
+
+
+def name_wrt(wrt: object) -> str | None:
+    """Return the name of the variable to differentiate by, given as a text, as a SymPy symbol or not at all."""
+    return wrt if wrt is None or isinstance(wrt, str) else read_name(wrt)

@@ -18,7 +18,7 @@ Part = tuple[str, int]
 _OPENERS = ("(", "[", "{", ",", "|", ";")
 _CLOSERS = (")", "]", "}", ",", "|", ";", "\\right")
 # The commands whose argument is in braces; other commands are operators before their argument.
-_MACRO = r"\\(?:[dt]?frac|sqrt|binom|over(?:line|set)|under(?:line|set)|bar|hat|tilde|dot|wide(?:hat|tilde)|text|math\w+)"
+_MACRO = r"\\(?:[dt]?frac|sqrt|binom|(?:over|under)(?:line|set)|bar|hat|tilde|dot|wide(?:hat|tilde)|text|math\w+)"
 
 
 def fill_template(template: str, arguments: Mapping[str, Part]) -> Part:

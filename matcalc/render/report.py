@@ -91,6 +91,27 @@ def describe_kinks(function: Expression) -> Iterator[str]:
             yield f"{to_text(node)} is not differentiable where {argument} = 0"
 
 
+def describe_words(function: Expression, answer: Expression) -> Iterator[str]:
+    """Say what the rarer words of the answer mean, those that the reader did not use."""
+    used = {_word(node) for node in walk(function)}
+    told: set[str] = set()
+    for node in walk(answer):
+        word = _word(node)
+        note = node.data[0].note if node.op == "call" else _FILLED_NOTES.get(word, "")
+        if note and word not in used | told:
+            told.add(word)
+            yield note
+
+
+def _word(node: Expression) -> str:
+    return str(node.data[0].function) if node.op == "call" else node.name if node.op == "filled" else ""
+
+
+_FILLED_NOTES = {
+    "fuse": "fuse(m, p)[I, i, j] is 1 where I = i*p + j, and 0 elsewhere: the axis I joins the axes i and j",
+    "commutation": "commutation(m, n) @ vec(X) is vec(X.T) for X of shape (m, n)",
+}
+
 # Their kinks are points where they have no value, or only where their rule divides by zero.
 _SMOOTH_WHERE_DEFINED = {"tan", "inv", "det", "solve", "prod", "elu"}
 

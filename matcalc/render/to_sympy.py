@@ -256,8 +256,7 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
         return _entrywise(writer, node, args)
     _refuse_arrays(node, args)
     if rule.name in FUNCTIONS:
-        matrices = [sympy.ImmutableMatrix([[arg]]) if _needs_matrix(n) else arg for n, arg in zip(node.args, args, strict=True)]
-        return FUNCTIONS[rule.name](*(matrices if rule.name != "matrix_power" else args))
+        return _call_of_arrays(rule.name, node, args)
     definition = DEFINITIONS.get(rule.name) or rule.define
     if not definition:
         raise _refuse(f"the function {rule.function}")
@@ -266,8 +265,13 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     return _Writer(writer.names, values).write(text)
 
 
-def _needs_matrix(node: Expression) -> bool:
-    return node.is_scalar
+def _call_of_arrays(name: str, node: Expression, args: list[Any]) -> Any:
+    """Call a function of arrays; a number in the place of an array goes in and comes out as a 1x1 matrix."""
+    if name == "matrix_power" and not node.is_scalar:
+        return FUNCTIONS[name](*args)
+    pairs = zip(node.args, args, strict=True)
+    found = FUNCTIONS[name](*(sympy.ImmutableMatrix([[value]]) if arg.is_scalar else value for arg, value in pairs))
+    return found.as_explicit()[0, 0] if node.is_scalar and getattr(found, "is_Matrix", False) else found
 
 
 def _along_axis(writer: _Writer, node: Expression, args: list[Any]) -> Any:
