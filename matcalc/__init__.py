@@ -7,7 +7,7 @@ A (m, n)
 """
 
 # The package of the judge is bound first: the name `check` then stays with the function of that name.
-import matcalc.check
+import matcalc.check  # noqa: F401
 from matcalc.derivation import Derivative, check, derive
 from matcalc.errors import MatcalcError
 from matcalc.user_rules import load_rules

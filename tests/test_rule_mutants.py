@@ -41,7 +41,8 @@ def mutate_elementwise(rule: Rule) -> Iterator[Mutant]:
         at = f"{rule.name} {rule.parameters[k].name}" if len(rule.elementwise) > 1 else rule.name
         wrong = turn_over(text) if text != "0" else {"not zero": "1"}
         for how, changed in wrong.items():
-            yield Mutant(f"{at} {how}", replace(rule, elementwise=(*rule.elementwise[:k], changed, *rule.elementwise[k + 1 :])))
+            texts = (*rule.elementwise[:k], changed, *rule.elementwise[k + 1 :])
+            yield Mutant(f"{at} {how}", replace(rule, elementwise=texts))
 
 
 def mutate_differential(rule: Rule) -> Iterator[Mutant]:
@@ -72,6 +73,9 @@ def list_mutants() -> Iterator[Mutant]:
             yield from mutate_differential(rule)
         if rule.define:
             yield from mutate_definition(rule)
+        if rule.primary:
+            for how, changed in (turn_over(rule.primary) | {"transposed": f"({rule.primary}).T"}).items():
+                yield Mutant(f"{rule.name} {how}", replace(rule, primary=changed))
 
 
 def list_identity_mutants() -> Iterator[Mutant]:
@@ -107,8 +111,9 @@ def uses_of(case: Case) -> frozenset[tuple[str, str]]:
 
 
 def cases_of(rule: Rule) -> list[Case]:
-    """The cases that differentiate through the rule, the shortest first."""
-    found = [case for case in read_cases() if any(name == rule.name and at for name, at in uses_of(case))]
+    """The cases that differentiate through the rule, the shortest first; of expm for [expm_jacobian]."""
+    called = rule.name.removesuffix("_jacobian")
+    found = [case for case in read_cases() if any(name == called and at for name, at in uses_of(case))]
     return sorted(found, key=lambda case: (case.order, len(case.expr)))
 
 
@@ -131,9 +136,9 @@ def test_every_file_of_rules_has_a_file_of_cases() -> None:
 
 def notices(case: Case, rules: RuleBook | None) -> bool:
     """Whether the answer derived by wrong rules is seen to differ from torch's; the true rules say what it means."""
-    true = derive_case(case)
+    true, known = derive_case(case), {"shapes": case.shapes, "assume": case.domain, "order": case.order}
     try:
-        wrong = matcalc.derive(case.expr, case.wrt, shapes=case.shapes, assume=case.domain, order=case.order, rules=rules)
+        wrong = matcalc.derive(case.expr, case.wrt, rules=rules, **known)
         read = parse([case.expr, str(wrong)], wrt=case.wrt, shapes=true.declared, assume=true.assumed)
     except MatcalcError:
         return True

@@ -57,9 +57,40 @@ def _identity(graph: Graph, root: Node) -> Node:
 def _add(graph: Graph, contributions: list[Node], shape: Shape) -> Node:
     if len(contributions) == 1:
         return contributions[0]
-    axes = graph.fresh(len(shape))
     # The last visited was written first.
-    return graph.sum([(1, node, axes) for node in reversed(contributions)], axes, shape)
+    contributions = contributions[::-1]
+    shared = _shared_matrices(contributions)
+    if shared:
+        return _add_around(graph, contributions, shared, shape)
+    axes = graph.fresh(len(shape))
+    return graph.sum([(1, node, axes) for node in contributions], axes, shape)
+
+
+def _shared_matrices(contributions: list[Node]) -> list[Part]:
+    """The matrices that stand on the same axes in every contribution: those that the adjoint came through."""
+    common: list[Part] = []
+    for at, node in enumerate(contributions):
+        parts = node.parts if node.op == "product" else ((node, tuple(range(node.rank))),)
+        found = [part for part in parts if len(part[1]) == 2 and max(part[1]) < node.rank and part[0].op != "delta"]
+        common = found if not at else [part for part in common if part in found]
+    return common
+
+
+def _add_around(graph: Graph, contributions: list[Node], shared: list[Part], shape: Shape) -> Node:
+    """A[i,j] u[i] + A[i,j] v[i] = A[i,j] (u + v)[i]: the sum is taken of what is smaller."""
+    used: set[int] = set()
+    rests = []
+    for node in contributions:
+        parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
+        for part in shared:
+            parts.remove(part)
+        ends = sorted({label for _, labels in parts for label in labels if label < node.rank})
+        coefficient = node.payload if node.op == "product" else 1
+        rests.append((1, graph.product(coefficient, parts, ends), ends))
+        used.update(ends)
+    kept = sorted(used)
+    inner = graph.sum(rests, kept, tuple([shape[k] for k in kept]))
+    return graph.product(1, [*shared, (inner, tuple(kept))], range(len(shape)))
 
 
 def _pull_back(

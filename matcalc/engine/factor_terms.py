@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from matcalc.engine.assemble import Lengths, chain, flatten, negated, quotient, transposed
+from matcalc.engine.assemble import Lengths, chain, flatten, negated, product_of, quotient, transposed
 from matcalc.engine.index_form import Node
 from matcalc.engine.network import as_diagonal
 from matcalc.errors import ShapeError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
+from matcalc.rule_files import shipped_rules
 
 MANY_TERMS = 24
+_CONSTANTS = {"number", "constant", "size"}
 # A scalar is taken out of a sum only where that saves more nodes than this: 2*x*sin(x) + x**2*cos(x) stays.
 SCALAR_GAIN = 2
 
@@ -53,9 +55,19 @@ class TermWriter:
 
     def write_positive(self, term: Term) -> Expression:
         """One term without its sign."""
-        above = [self.power_of(node, exponent) for node, exponent in term.scalars.items() if exponent > 0]
-        below = [self.power_of(node, -exponent) for node, exponent in term.scalars.items() if exponent < 0]
+        above = self._factors({node: exponent for node, exponent in term.scalars.items() if exponent > 0})
+        below = self._factors({node: -exponent for node, exponent in term.scalars.items() if exponent < 0})
         return quotient(abs(term.coefficient), above, term.items, below)
+
+    def _factors(self, scalars: dict[Node, Fraction]) -> list[Expression]:
+        """Scalars to positive powers; roots of numbers go under one root, sqrt(2*pi)."""
+        roots = [node for node, exponent in scalars.items() if exponent == Fraction(1, 2) and node.op in _CONSTANTS]
+        joined = roots if len(roots) > 1 else []
+        factors = [self.power_of(node, exponent) for node, exponent in scalars.items() if node not in joined]
+        if joined:
+            under = product_of([self.power_of(node, Fraction(1)) for node in joined])
+            factors.append(ex.call(shipped_rules()["sqrt"], (under,), under.shape))
+        return factors
 
     # --- sums -------------------------------------------------------------------------------------
 
@@ -86,13 +98,7 @@ class TermWriter:
 
     def _common_scalars(self, terms: Sequence[Term]) -> Expression | None:
         """s*a + s*b = s*(a + b), and a/s + b/s**2 = (a + b/s)/s."""
-        common: dict[Node, Fraction] = {}
-        for node in terms[0].scalars:
-            others = [term.scalars.get(node, Fraction(0)) for term in terms]
-            if all(other > 0 for other in others):
-                common[node] = min(others)
-            elif all(other < 0 for other in others):
-                common[node] = max(others)
+        common = _shared_scalars(terms)
         if not common:
             return None
         inner = self.write_sum([replace(term, scalars=_without(term.scalars, common)) for term in terms])
@@ -107,8 +113,12 @@ class TermWriter:
         members = [k for k, term in enumerate(terms) if _diagonal_of(term) is not None]
         if len(members) < 2:
             return None
-        columns = [replace(terms[k], items=(terms[k].items[0].args[0],)) for k in members]
-        merged = Term(Fraction(1), {}, (as_diagonal(self.write_sum(columns)),))
+        number = common_number([terms[k] for k in members])
+        columns = [
+            replace(terms[k], coefficient=terms[k].coefficient / number, items=(terms[k].items[0].args[0],))
+            for k in members
+        ]
+        merged = Term(number, {}, (as_diagonal(self.write_sum(columns)),))
         return self._with_group(terms, members, merged)
 
     def _common_end(self, terms: Sequence[Term]) -> Expression | None:
@@ -131,14 +141,17 @@ class TermWriter:
         if len(group) < 2:
             return None
         rest = slice(None, -1) if at else slice(1, None)
-        inner = self._write_inside([replace(way, items=way.items[rest]) for way in group.values()])
+        number = common_number(list(group.values()))
+        scalars = _shared_scalars(list(group.values()))
+        inside = [replace(way, coefficient=way.coefficient / number, items=way.items[rest]) for way in group.values()]
+        inner = self._write_inside([replace(way, scalars=_without(way.scalars, scalars)) for way in inside])
         parts = flatten(inner) if inner.op == "matmul" else [inner]
         items = (*parts, item) if at else (item, *parts)
         try:
             chain(items)
         except ShapeError:
             return None
-        return self._with_group(terms, list(group), Term(Fraction(1), {}, items))
+        return self._with_group(terms, list(group), Term(number, scalars, items))
 
     def _write_inside(self, terms: Sequence[Term]) -> Expression:
         """A sum in brackets; one of rows as the transpose of a sum of columns, if that is shorter."""
@@ -185,6 +198,25 @@ def _is_transpose(first: Term, second: Term) -> bool:
         and first.items[0].op == "transpose"
         and first.items[0].args[0] is second.items[0]
     )
+
+
+def common_number(terms: Sequence[Term]) -> Fraction:
+    """The number that every coefficient equals up to sign, else 1, with a minus where all have one."""
+    sizes = {abs(term.coefficient) for term in terms}
+    size = sizes.pop() if len(sizes) == 1 else Fraction(1)
+    return -size if all(term.coefficient < 0 for term in terms) else size
+
+
+def _shared_scalars(terms: Sequence[Term]) -> dict[Node, Fraction]:
+    """The scalars that all terms have above, or all below, the fraction bar, each with its smallest power."""
+    common: dict[Node, Fraction] = {}
+    for node in terms[0].scalars:
+        others = [term.scalars.get(node, Fraction(0)) for term in terms]
+        if all(other > 0 for other in others):
+            common[node] = min(others)
+        elif all(other < 0 for other in others):
+            common[node] = max(others)
+    return common
 
 
 def _without(scalars: dict[Node, Fraction], common: dict[Node, Fraction]) -> dict[Node, Fraction]:

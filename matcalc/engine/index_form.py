@@ -209,9 +209,16 @@ class Graph:
             return self.power(base.parts[0][0], base.payload * exponent)
         if base.op == "apply" and whole and exponent % 2 == 0 and getattr(base.payload, "name", "") == "abs":
             return self.power(base.parts[0][0], exponent)
+        if base.op == "product" and not whole and self._is_positive_constant(base):
+            roots = [(self.power(part, exponent), ()) for part, _ in base.parts]
+            return self.product(1, [(self.power(self.number(base.payload), exponent), ()), *roots], ())
         if base.op == "product" and (whole or (base.payload == 1 and len(base.parts) == 1)):
             return self._power_of_product(base, exponent)
         return self.intern("power", base.shape, exponent, ((base, tuple(range(base.rank))),), base.symmetric)
+
+    @staticmethod
+    def _is_positive_constant(base: Node) -> bool:
+        return base.payload > 0 and all(part.op in {"constant", "size"} for part, _ in base.parts)
 
     def _power_of_product(self, base: Node, exponent: Fraction) -> Node:
         """Raise the factors that are not summed over; what is summed over stays together."""

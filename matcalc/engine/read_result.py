@@ -17,7 +17,7 @@ from matcalc.language.expression import Expression
 # A whole formula is put under one .T only where that saves at least so many nodes.
 OUTER_TRANSPOSE = 4
 # Brackets are multiplied out only where that makes the text shorter than this share of it.
-SPREAD_GAIN = 0.92
+SPREAD_GAIN = 0.96
 
 
 def read_result(reader: Reader, node: Node, letters: str = LETTERS, row: bool = False) -> Expression:
@@ -44,7 +44,10 @@ def _read_turned(reader: Reader, node: Node, letters: str, row: bool) -> Express
         turned = reader.graph.permuted(node, (1, 0))
         reader.read(turned)
         other = _written(reader, turned, letters[1::-1], False)
-        ways = [_written(reader, node, letters, False), transposed_whole(other)]
+        here = _written(reader, node, letters, False)
+        if _open_turned_sum(reader, node) == _open_turned_sum(reader, turned):
+            return min((here, other), key=reader.lengths)
+        ways = [here, transposed_whole(other)]
     else:
         ways = [_written(reader, node, letters, False)] * 2
     return ways[1] if reader.lengths(ways[1]) <= reader.lengths(ways[0]) - OUTER_TRANSPOSE else ways[0]

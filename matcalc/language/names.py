@@ -50,8 +50,6 @@ def find_closest(name: str, known: Iterable[str]) -> str | None:
 def read_name(symbol: object) -> str:
     """Return the name of a text or of a SymPy symbol; raises DeclarationError for one that cannot be spelled."""
     name = str(getattr(symbol, "name", symbol))
-    if name in CONSTANTS:
-        raise DeclarationError(f"{name} is a number in the language", advice=f"rename the SymPy symbol {name}")
     if not name.isidentifier() or (keyword.iskeyword(name) and name != "lambda"):
         raise DeclarationError(f"the SymPy symbol {name!r} is no name", advice="use letters, digits and _, as in x_1")
     return name

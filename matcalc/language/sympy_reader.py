@@ -50,7 +50,7 @@ class Reader:
 
     def remember(self, symbol: Any) -> str:
         """Return a name and keep the object; raises where two objects have it."""
-        name = read_name(symbol)
+        name = read_name(symbol) if symbol != sympy.pi else "pi"
         if self.objects.setdefault(name, symbol) != symbol:
             raise DeclarationError(f"two SymPy symbols are called {name}", advice="rename one of them")
         return name

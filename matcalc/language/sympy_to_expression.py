@@ -37,7 +37,8 @@ def read_sympy(expr: Any) -> tuple[str, dict[str, tuple[Any, ...]], dict[str, st
 
 def list_names(expr: Any) -> dict[str, Any]:
     """Return the symbols of a SymPy expression by name, sizes too, so that an answer can be given in them."""
-    found: set[Any] = getattr(expr, "free_symbols", set()) if isinstance(expr, sympy.Basic) else set()
+    found: set[Any] = set(getattr(expr, "free_symbols", ()))
+    found |= {size for matrix in found if getattr(matrix, "is_Matrix", False) for size in matrix.shape if size.is_Symbol}
     return {symbol.name: symbol for symbol in found if not (getattr(symbol, "is_Matrix", False) and is_scalar(symbol))}
 
 
@@ -161,7 +162,7 @@ def _matrix_power(reader: Reader, expr: Any) -> Part:
 
 _READERS: dict[str, Callable[[Reader, Any], Part]] = {
     "Symbol": _symbol, "MatrixSymbol": _matrix_symbol, "Integer": _integer, "Rational": _rational, "Float": _float,
-    "Pi": lambda reader, expr: ("pi", ATOM), "Exp1": lambda reader, expr: ("e", ATOM),
+    "Pi": lambda reader, expr: (reader.remember(expr), ATOM), "Exp1": lambda reader, expr: ("exp(1)", ATOM),
     "Add": _sum, "MatAdd": _sum, "Mul": _product, "MatMul": _matrix_product, "Pow": _power, "MatPow": _matrix_power,
     "HadamardProduct": _entrywise_product, "HadamardPower": _power,
     **CALLS,

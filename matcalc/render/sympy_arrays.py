@@ -1,9 +1,11 @@
-"""einsum in SymPy's array expressions: tensor product, contraction, diagonal, permutation."""
+"""einsum in SymPy: a Sum over entries where it is a number, else an array expression."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
+import sympy
 from sympy.tensor.array.expressions import (
     ArrayAdd,
     ArrayContraction,
@@ -35,6 +37,24 @@ def add_arrays(node: Expression, values: list[Any], sign: int = 1) -> Any:
 def scale_array(factor: Any, value: Any) -> Any:
     """Return an array times a number."""
     return ArrayTensorProduct(factor, value)
+
+
+@cache
+def name_index(letter: str) -> Any:
+    """Return the index of that letter, one and the same each time, so that equal results are equal to SymPy too."""
+    return sympy.Dummy(letter, integer=True)
+
+
+def write_number(node: Expression, values: list[Any]) -> Any:
+    """Return an einsum without free indices as a Sum over entries of matrices."""
+    words = node.data[0].split("->")[0].split(",")
+    term, ranges = sympy.Integer(1), {}
+    for arg, value, word in zip(node.args, values, words, strict=True):
+        letters = iter(word)
+        places = [0 if size.is_unit else name_index(next(letters)) for size in arg.shape]
+        ranges |= {place: size for place, size in zip(places, getattr(value, "shape", ()), strict=False) if place != 0}
+        term = term * (value if arg.is_scalar else value[tuple(places)])
+    return sympy.Sum(term, *((index, 0, size - 1) for index, size in ranges.items())) if ranges else term
 
 
 def write_einsum(node: Expression, values: list[Any]) -> Any:

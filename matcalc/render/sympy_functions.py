@@ -9,6 +9,8 @@ import sympy
 from sympy.matrices.expressions import DiagMatrix, DiagonalOf, FunctionMatrix, HadamardProduct, MatPow
 from sympy.matrices.expressions.kronecker import KroneckerProduct
 
+from matcalc.render.sympy_arrays import name_index
+
 # Of numbers; an array gets them entry by entry.
 ENTRYWISE: dict[str, Callable[..., Any]] = {
     "exp": sympy.exp, "log": sympy.log, "log1p": lambda t: sympy.log(1 + t), "expm1": lambda t: sympy.exp(t) - 1,
@@ -48,12 +50,12 @@ def _norm(x: Any) -> Any:
 
 def _product(x: Any) -> Any:
     rows, columns = x.shape
-    i, j = sympy.symbols("i j", integer=True)
+    i, j = name_index("i"), name_index("j")
     return sympy.Product(x[i, j], (i, 0, rows - 1), (j, 0, columns - 1))
 
 
 def _triangle(x: Any, relation: Any) -> Any:
-    i, j = sympy.symbols("i j", integer=True)
+    i, j = name_index("i"), name_index("j")
     mask = sympy.Lambda((i, j), choose(relation(i, j), sympy.Integer(1), sympy.Integer(0)))
     return HadamardProduct(FunctionMatrix(*x.shape, mask), x)
 
@@ -79,7 +81,7 @@ DEFINITIONS = {
 
 def commute(rows: Any, columns: Any) -> Any:
     """Return the commutation matrix K of K @ vec(X) = vec(X.T), X of this shape."""
-    i, j = sympy.symbols("i j", integer=True)
+    i, j = name_index("i"), name_index("j")
     place = sympy.Mod(i, columns) * rows + sympy.floor(i / columns)
     one = choose(sympy.Eq(place, j), sympy.Integer(1), sympy.Integer(0))
     return FunctionMatrix(rows * columns, rows * columns, sympy.Lambda((i, j), one))

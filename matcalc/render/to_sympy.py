@@ -13,7 +13,7 @@ from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse_rule_text
-from matcalc.render.sympy_arrays import add_arrays, is_array, scale_array, write_einsum
+from matcalc.render.sympy_arrays import add_arrays, is_array, scale_array, write_einsum, write_number
 from matcalc.render.sympy_functions import DEFINITIONS, ENTRYWISE, FUNCTIONS, commute, total_along
 
 # One placeholder for all functions of entries, so that equal results are equal to SymPy as well.
@@ -287,7 +287,10 @@ def _along_axis(writer: _Writer, node: Expression, args: list[Any]) -> Any:
 
 
 def _einsum(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    return write_einsum(node, args)
+    if not node.is_scalar:
+        return write_einsum(node, args)
+    _refuse_arrays(node, args)
+    return write_number(node, args)
 
 
 def _abstract(writer: _Writer, node: Expression, args: list[Any]) -> Any:

@@ -71,7 +71,7 @@ def _binary(node: Expression, parts: list[tuple[str, int]]) -> tuple[str, int]:
         # Python reads -x**2 as -(x**2) and 2**-1 as it stands.
         return _wrap(parts[0], _ATOM) + symbol + _wrap(parts[1], _ATOM), _POWER
     first = _wrap(parts[0], level)
-    if node.op == "multiply" and node.args[0].op == "matmul":
+    if (node.op, node.args[0].op) in {("multiply", "matmul"), ("matmul", "divide")}:
         first = f"({parts[0][0]})"
     second = _wrap(parts[1], level + 1)
     if second[0] == "-":
