@@ -179,6 +179,7 @@ def _evaluate(expression: Expression, point: Point) -> Tensor:
 def _require_close(truth: Tensor, got: Tensor, point: Point, what: str, text: str) -> None:
     if truth.shape != got.shape:
         raise WrongAnswerError(f"{what}: shape", f"{tuple(got.shape)} instead of {tuple(truth.shape)}: {text}")
+    truth, got = truth.detach(), got.detach()
     if not bool((truth + got).isfinite().all()):
         raise NotFiniteError(what)
     scale = max(float(truth.abs().max()), 1e-6 * point.largest, 1e-3)

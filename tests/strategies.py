@@ -102,13 +102,13 @@ class Writer:
 
     def write(self, shape: Shape, depth: int) -> str:
         """Return an expression of that shape, at most that deep."""
-        if depth <= 0 or self.happens(8):
+        if depth <= 0 or self.happens(4):
             return self.leaf(shape)
         return str(self.pick(_list_productions(shape))(self, shape, depth - 1))
 
     def other(self, shape: Shape, depth: int) -> str:
         """Return a second operand, often a flat one, to keep expressions readable."""
-        return self.write(shape, self.pick((0, 0, 0, min(1, depth), depth)))
+        return self.write(shape, self.pick((0, 0, min(1, depth), min(2, depth), depth)))
 
     def inner(self, shape: Shape, depth: int) -> str:
         return bracket(self.write(shape, depth))
@@ -163,7 +163,7 @@ class Writer:
         if not free:
             return str(self.pick(known)) if known else self.filled(shape)
         self.variables[free[0]] = shape
-        if not assumption and self.happens(20):
+        if not assumption and self.happens(30):
             assumption = self.assumption(shape)
         if assumption:
             self.assume[free[0]] = assumption
@@ -495,11 +495,11 @@ def write_case(pick: Pick, max_depth: int = 5) -> Case:
     declared = pick(range(5)) > 0 or any(size.isdigit() for size in sizes)
     writer = Writer(pick, *_choose_wrt(pick, sizes, declared), sizes, bare=declared)
     shape = _choose_result(writer, declared)
-    order = pick((1, 1, 1, 2)) if len(shape) == 2 else 1
+    order = pick((1, 1, 2)) if len(shape) == 2 else 1
     text = writer.write(shape, pick(range(1, max_depth + 2 - order)))
     if not _occurs(writer.wrt, text) and len(shape) == 2 and writer.happens(95):
         text = f"{bracket(text)}{pick('+-*')}{bracket(writer.bridge(shape))}"
-    if writer.wrt_shape[0] == writer.wrt_shape[1] != "1" and writer.happens(15):
+    if writer.wrt_shape[0] == writer.wrt_shape[1] != "1" and writer.happens(30):
         writer.assume.setdefault(writer.wrt, writer.assumption(writer.wrt_shape))
     said = writer.variables | writer.functions if declared else {writer.wrt: writer.wrt_shape} | writer.functions
     return Case(

@@ -99,6 +99,7 @@ class Contraction:
         while changed:
             self._join_deltas()
             self._collect_powers()
+            self._drop_covered_ones()
             changed = self._join_fused() or self._cancel_inverses() or self._contract_orthogonal()
         self._drop_ones()
 
@@ -305,6 +306,11 @@ class Contraction:
         self.factors = [factor for at, factor in enumerate(self.factors) if at not in (k, other)]
         self.factors.append((self.graph.delta(node.shape[0]), (labels[1 - position], labels2[1 - position])))
         return True
+
+    def _drop_covered_ones(self) -> None:
+        """Ones beside another factor are nothing; left there they would count an index that a later step sums away."""
+        uses = self._uses()
+        self.factors = [part for part in self.factors if part[0].op != "ones" or part[1][0] not in uses]
 
     def _drop_ones(self) -> None:
         """Ones beside another factor are nothing; ones summed over count the size of the index."""

@@ -57,15 +57,24 @@ class Reader:
 
     def size(self, size: Any) -> str:
         """Return a dimension as text: a letter, a number, or a product of them."""
-        factors = sympy.Mul.make_args(size)
-        if not all(factor.is_Symbol or (factor.is_Integer and factor > 0) for factor in factors):
-            raise MatcalcError(f"the dimension {size} cannot be a size", advice="sizes are names, numbers and products")
+        factors = _list_factors(size)
         for factor in factors:
             if factor.is_Symbol:
                 self.sizes.add(factor)
                 self.shapes.pop(self.remember(factor), None)
                 self.assume.pop(factor.name, None)
         return "*".join(map(str, factors))
+
+
+def _list_factors(size: Any) -> list[Any]:
+    """Return the letters and the number that a dimension is the product of: n**2 is n, n."""
+    factors: list[Any] = []
+    for factor in sympy.Mul.make_args(size):
+        base, exponent = factor.as_base_exp()
+        if not (exponent.is_Integer and 0 < exponent < 9 and (base.is_Symbol or (base.is_Integer and base > 0))):
+            raise MatcalcError(f"the dimension {size} cannot be a size", advice="sizes are names, numbers and products")
+        factors += [base] * int(exponent)
+    return factors
 
 
 def refuse(expr: Any) -> MatcalcError:

@@ -44,6 +44,12 @@ def total_along(x: Any, axis: int) -> Any:
     return sympy.OneMatrix(1, rows) * x if axis == 0 else x * sympy.OneMatrix(columns, 1)
 
 
+def _kronecker(x: Any, y: Any) -> Any:
+    """Return the Kronecker product, numbers in front: SymPy 1.14 cannot take them out of a product itself."""
+    (one, x), (other, y) = x.as_coeff_mmul(), y.as_coeff_mmul()
+    return one * other * KroneckerProduct(x, y)
+
+
 def _norm(x: Any) -> Any:
     return sympy.sqrt(sympy.Trace(x.T * x))
 
@@ -65,9 +71,17 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sum": total, "size": lambda x: x.shape[0] * x.shape[1], "trace": sympy.Trace, "det": sympy.Determinant,
     "logdet": lambda x: sympy.log(sympy.Determinant(x)), "inv": sympy.Inverse, "norm": _norm, "norm_2": _norm,
     "norm_fro": _norm, "matrix_power": MatPow, "sqrtm": lambda x: MatPow(x, sympy.Rational(1, 2)),
-    "kron": KroneckerProduct, "kron_of_vectors": KroneckerProduct, "kron_of_vector_and_matrix": KroneckerProduct,
-    "kron_of_matrix_and_vector": KroneckerProduct, "diag_of_vector": DiagMatrix, "diag_of_matrix": DiagonalOf,
+    "kron": _kronecker, "kron_of_vectors": _kronecker, "kron_of_vector_and_matrix": _kronecker,
+    "kron_of_matrix_and_vector": _kronecker, "diag_of_vector": DiagMatrix, "diag_of_matrix": DiagonalOf,
     "prod": _product, "tril": lambda x: _triangle(x, sympy.Ge), "triu": lambda x: _triangle(x, sympy.Le),
+}  # fmt: skip
+
+# The same functions where a number stands in the place of an array.
+OF_NUMBERS: dict[str, Callable[..., Any]] = {
+    "size": lambda x: sympy.Integer(1), "logdet": sympy.log, "inv": lambda x: 1 / x, "norm": sympy.Abs,
+    "norm_2": sympy.Abs, "norm_fro": sympy.Abs, "sqrtm": sympy.sqrt, "matrix_power": lambda x, k: x**k,
+    "kron": lambda x, y: x * y, "kron_of_vectors": lambda x, y: x * y,
+    "kron_of_vector_and_matrix": lambda x, y: x * y, "kron_of_matrix_and_vector": lambda x, y: x * y,
 }  # fmt: skip
 
 # Definitions of functions whose rules state a differential, in the language.

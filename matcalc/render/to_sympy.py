@@ -14,7 +14,7 @@ from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.render.sympy_arrays import add_arrays, is_array, scale_array, write_einsum, write_number
-from matcalc.render.sympy_functions import DEFINITIONS, ENTRYWISE, FUNCTIONS, commute, total_along
+from matcalc.render.sympy_functions import DEFINITIONS, ENTRYWISE, FUNCTIONS, OF_NUMBERS, commute, total_along
 
 # One placeholder for all functions of entries, so that equal results are equal to SymPy as well.
 _ENTRY = sympy.Dummy("d")
@@ -30,7 +30,13 @@ def to_sympy(expression: Expression, names: Mapping[str, Any] | None = None) -> 
     >>> to_sympy(parse("(A + A.T) @ x").expressions[0])
     (A + A.T)*x
     """
-    return _Writer(dict(names or {})).write(expression)
+    try:
+        return _Writer(dict(names or {})).write(expression)
+    except (AttributeError, TypeError, ValueError, NotImplementedError) as error:
+        raise MatcalcError(f"SymPy cannot build this expression: {error}", advice=_INSTEAD) from error
+
+
+_INSTEAD = "use str(d), d.einsum or d.latex()"
 
 
 class _Writer:
@@ -65,7 +71,7 @@ class _Writer:
 
 
 def _refuse(what: str) -> MatcalcError:
-    return MatcalcError(f"SymPy has no word for {what}", advice="use str(d), d.einsum or d.latex()")
+    return MatcalcError(f"SymPy has no word for {what}", advice=_INSTEAD)
 
 
 # --- leaves ---------------------------------------------------------------------------------------
@@ -266,12 +272,11 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
 
 
 def _call_of_arrays(name: str, node: Expression, args: list[Any]) -> Any:
-    """Call a function of arrays; a number in the place of an array goes in and comes out as a 1x1 matrix."""
-    if name == "matrix_power" and not node.is_scalar:
-        return FUNCTIONS[name](*args)
-    pairs = zip(node.args, args, strict=True)
-    found = FUNCTIONS[name](*(sympy.ImmutableMatrix([[value]]) if arg.is_scalar else value for arg, value in pairs))
-    return found.as_explicit()[0, 0] if node.is_scalar and getattr(found, "is_Matrix", False) else found
+    """Call a function of arrays; where a number stands for one, most functions are the number itself."""
+    operands = node.args[:1] if name == "matrix_power" else node.args
+    if any(arg.is_scalar for arg in operands):
+        return OF_NUMBERS[name](*args) if name in OF_NUMBERS else args[0]
+    return FUNCTIONS[name](*args)
 
 
 def _along_axis(writer: _Writer, node: Expression, args: list[Any]) -> Any:

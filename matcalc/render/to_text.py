@@ -71,12 +71,20 @@ def _binary(node: Expression, parts: list[tuple[str, int]]) -> tuple[str, int]:
         # Python reads -x**2 as -(x**2) and 2**-1 as it stands.
         return _wrap(parts[0], _ATOM) + symbol + _wrap(parts[1], _ATOM), _POWER
     first = _wrap(parts[0], level)
-    if (node.op, node.args[0].op) in {("multiply", "matmul"), ("matmul", "divide")}:
+    if _reads_better_bracketed(node):
         first = f"({parts[0][0]})"
     second = _wrap(parts[1], level + 1)
     if second[0] == "-":
         second = f"({parts[1][0]})"
     return first + symbol + second, level
+
+
+def _reads_better_bracketed(node: Expression) -> bool:
+    """Whether the left operand gets brackets that Python does not need: (x.T @ y)*a, (1/x) @ y.T, (A*B) @ C."""
+    left = node.args[0]
+    if (node.op, left.op) in {("multiply", "matmul"), ("matmul", "divide")}:
+        return True
+    return node.op == "matmul" and left.op == "multiply" and not any(arg.is_scalar for arg in left.args)
 
 
 def _number(value: Fraction) -> tuple[str, int]:
