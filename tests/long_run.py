@@ -31,16 +31,16 @@ class Tally:
     slowest: list[tuple[float, int, str]] = field(default_factory=list)
 
 
-def make_case(seed: int) -> Case:
+def make_case(seed: int, depth: int = 5) -> Case:
     """Return the problem with that number."""
-    return write_case(random.Random(seed).choice)
+    return write_case(random.Random(seed).choice, depth)
 
 
-def run(first: int, examples: int, output: Path, shrinking: bool = True) -> Tally:
+def run(first: int, examples: int, depth: int, output: Path, shrinking: bool = True) -> Tally:
     """Examine problems by their numbers, in one process."""
     tally, started = Tally(), time.perf_counter()
     for seed in range(first, first + examples):
-        case = make_case(seed)
+        case = make_case(seed, depth)
         outcome = examine(case, seed)
         _count(tally, seed, case, outcome)
         if outcome.is_failure:
@@ -95,11 +95,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Derive random problems and compare each with torch.")
     parser.add_argument("--examples", type=int, default=5000)
     parser.add_argument("--first", type=int, default=0, help="the number of the first problem")
+    parser.add_argument("--depth", type=int, default=5, help="how deep the expressions may be")
     parser.add_argument("--output", type=Path, default=Path("failures.toml"), help="file that failures are added to")
     parser.add_argument("--no-shrink", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    tally = run(options.first, options.examples, options.output, not options.no_shrink)
+    tally = run(options.first, options.examples, options.depth, options.output, not options.no_shrink)
     print(write_summary(tally))
     return 1 if tally.failures else 0
 

@@ -39,7 +39,7 @@ class Case:
     denominator: str = ""
     shape_numerator: tuple[str, ...] | None = None
     shape_denominator: tuple[str, ...] | None = None
-    layout: str = ""
+    layouts: tuple[str, ...] = ()
 
     def closed_form(self, layout: str) -> str:
         return {"numerator": self.numerator, "denominator": self.denominator}.get(layout, "")
@@ -55,6 +55,7 @@ def read_cases() -> tuple[Case, ...]:
     for path in sorted(FOLDER.glob("*.toml")):
         for table in tomllib.loads(path.read_text(encoding="utf-8")).get("case", []):
             table |= {key: tuple(map(str, table[key])) for key in table if key.startswith("shape_")}
+            table["layouts"] = tuple(table.get("layouts", ()))
             cases.append(Case(topic=path.stem, **table))
     assert len({case.id for case in cases}) == len(cases)
     return tuple(cases)

@@ -15,10 +15,9 @@ from tests.index_graphs import write
         ("ones(m).T @ log(1 + exp(A @ x))", "x", "A.T @ sigmoid(A @ x)"),
         ("trace(expm(X))", "X", "expm(X).T"),
         ("trace(sqrtm(X))", "X", "inv(sqrtm(X)).T/2"),
-        ("trace(A @ inv(A) @ X)", "X", "eye(n)"),
+        ("trace(inv(A) @ X @ A)", "X", "eye(n)"),
         ("trace(X) + trace(X.T)", "X", "2*eye(n)"),
         ("x.T @ A @ x - x.T @ A.T @ x", "x", "zeros(n)"),
-        ("sum(log_softmax(x)) - sum(x)", "x", "-n*softmax(x)"),
         ("cross_entropy(x, y)", "x", "sum(y)*softmax(x) - y"),
     ],
 )

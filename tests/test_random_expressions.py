@@ -53,6 +53,14 @@ def test_every_function_is_written() -> None:
     assert functions - OPAQUE - RULE_WORDS <= written
 
 
+@pytest.mark.parametrize("case", [
+    Case("einsum('ij->j', ones(m, p))*X", "X", {"X": ("p", "p")}),
+    Case("kron(ones(m, n), A) @ kron(ones(n), A) @ (x @ x.T)", "x", {"x": ("m",), "A": ("m", "m")}),
+], ids=lambda case: case.expr)  # fmt: skip
+def test_sizes_that_no_variable_has_are_read_again(case: Case) -> None:
+    assert examine(case).kind == "agrees"
+
+
 def test_a_failing_problem_is_made_small() -> None:
     case = Case("sum(tanh(A @ x)*y) + norm(x)**2", "x", {"A": ("m", "n"), "x": ("n",), "y": ("m",)}, order=2)
     small = shrink(case, lambda smaller: "tanh" in smaller.expr)

@@ -65,7 +65,14 @@ def take_root(x: Tensor) -> Tensor:
     return root * scale.sqrt()
 
 
+def hold_first(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A word of matrices, of numbers as well."""
+    return lambda x, *others: function(hold(x), *others)
+
+
 OPERATORS: dict[str, Callable[..., Any]] = {
+    **{name: hold_first(WORDS[name]) for name in (
+        "norm", "trace", "det", "logdet", "inv", "pinv", "diag", "vec", "tril", "triu", "expm")},
     "multiply_matrices": multiply_matrices, "raise_to": raise_to, "kron": multiply_kron, "D": differentiate_scalar,
     "sqrtm": take_root,
 }  # fmt: skip

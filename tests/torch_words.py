@@ -119,8 +119,6 @@ def square_root(x: Tensor) -> Tensor:
 class SquareRoot(torch.autograd.Function):
     """sqrtm, whose derivative solves S @ dS + dS @ S = dX."""
 
-    generate_vmap_rule = False
-
     @staticmethod
     def forward(context: Any, x: Tensor) -> Tensor:
         root = square_root(x)

@@ -63,8 +63,12 @@ def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0
     inside = list(dict.fromkeys(letter for size in shape for letter in size.letters if letter in letters))
     outside = [letter for letter in letters if letter not in inside]
     for primes in (PRIMES, (2, 3, 5), (2, 3), (2,)):
-        sizes = _deal(inside, primes, 0, seed, trial, attempt)
-        sizes |= _deal(outside, primes, len(inside), seed, trial, attempt)
+        if attempt % 2:
+            # A product such as A @ X @ B may be invertible only where an outer size is the smallest.
+            sizes = _deal(letters, primes, 0, seed, trial, attempt)
+        else:
+            sizes = _deal(inside, primes, 0, seed, trial, attempt)
+            sizes |= _deal(outside, primes, len(inside), seed, trial, attempt)
         if math.prod(size.value(sizes) for size in shape) <= COMFORTABLE_ENTRIES:
             break
     return sizes

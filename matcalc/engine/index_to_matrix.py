@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from matcalc.engine.assemble import Lengths, number, transposed
+from matcalc.engine.assemble import Lengths, as_column, number, transposed
 from matcalc.engine.factor_terms import TermWriter
 from matcalc.engine.index_form import Graph, Node, Part, reachable
 from matcalc.engine.network_to_einsum import LETTERS
@@ -86,7 +86,7 @@ class Reader:
             shape = written.shape if axis else written.shape[::-1]
             written = ex.call(rule, written.args, shape, axis)
         if written.is_row:
-            written = transposed(written)
+            written = as_column(written)
         same = written.shape == computed.shape
         return written if same and self.lengths(written) <= self.lengths(computed) + OWN_WORDS else computed
 

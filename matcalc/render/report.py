@@ -124,5 +124,5 @@ def _substitute_names(node: Expression) -> str | None:
         return values[rule.kinks]
     left, minus, right = rule.kinks.partition(" - ")
     if minus and left in values and right in values:
-        return f"{values[left]} - {values[right]}"
+        return values[left] if values[right] == "0" else f"{values[left]} - {values[right]}"
     return None
