@@ -276,14 +276,15 @@ class Derivative:
 
     # --- numbers ----------------------------------------------------------------------------------
 
-    def evaluate(self, values: Mapping[str, Any]) -> Any:
+    def evaluate(self, values: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> Any:
         """Return the derivative at a point: NumPy in, NumPy out; torch in, torch out; axes as in `shape`.
 
-        Vectors may be (n,) or (n, 1).  Raises EvaluationError where values do not fit.
+        Vectors may be (n,) or (n, 1); `sizes` gives the sizes that no value tells, as m in ones(m) @ x.T.
+        Raises EvaluationError where values do not fit.
         """
         from matcalc.check.evaluate import evaluate_with
 
-        return evaluate_with(self.expression, values, known=self.problem.symbols.values(), rules=self._rules)
+        return evaluate_with(self.expression, values, sizes, self.problem.symbols.values(), self._rules)
 
     def check(
         self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu"

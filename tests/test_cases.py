@@ -28,7 +28,7 @@ def test_value_is_that_of_torch(case: Case) -> None:
     for seed in SEEDS:
         for layout in BOTH:
             point = find_point(case, seed)
-            value = derive_case(case, layout).evaluate({**point.values, **point.functions})
+            value = derive_case(case, layout).evaluate({**point.values, **point.functions}, point.sizes)
             assert error_of(value, true_derivative(case, layout, seed)) < 1e-9, str(derive_case(case, layout))
 
 
@@ -38,7 +38,7 @@ def test_value_and_shape_hold_in_the_other_layouts(case: Case, layout: str) -> N
     derivative, point = derive_case(case, layout), find_point(case, 0)
     truth = true_derivative(case, layout, 0)
     assert tuple(size.value(point.sizes) for size in derivative.shape) == truth.shape
-    assert error_of(derivative.evaluate({**point.values, **point.functions}), truth) < 1e-9, str(derivative)
+    assert error_of(derivative.evaluate({**point.values, **point.functions}, point.sizes), truth) < 1e-9, str(derivative)
 
 
 @every_case
@@ -56,7 +56,7 @@ def test_printed_text_read_again_means_the_same(case: Case) -> None:
         derivative, point = derive_case(case, layout), find_point(case, 0)
         again = parse(str(derivative), shapes=derivative.declared, assume=derivative.assumed).expressions[0]
         known = derivative.problem.symbols.values()
-        value = evaluate_with(again, {**point.values, **point.functions}, known=known)
+        value = evaluate_with(again, {**point.values, **point.functions}, point.sizes, known)
         assert error_of(value, true_derivative(case, layout, 0)) < 1e-9
         assert to_text(again) == str(derivative)
 

@@ -179,6 +179,13 @@ def test_sizes_follow_from_variables_that_the_derivative_lacks() -> None:
     np.testing.assert_array_equal(derive("sum(X)").evaluate({"X": np.zeros((2, 3))}), np.ones((3, 2)))
 
 
+def test_sizes_that_no_value_tells_are_given() -> None:
+    derivative = derive("ones(m) @ x.T", "x")
+    assert derivative.evaluate({"x": np.ones(2)}, sizes={"m": 3}).shape == (3, 2, 2)
+    with pytest.raises(EvaluationError, match="the size m"):
+        derivative.evaluate({"x": np.ones(2)})
+
+
 def test_unit_axes_are_dropped() -> None:
     assert derive("x.T @ A @ x").evaluate({"A": np.eye(3), "x": np.ones((3, 1))}).shape == (3,)
     assert derive("t**2", shapes={"t": ()}).evaluate({"t": 3.0}) == 6

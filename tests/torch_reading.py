@@ -74,5 +74,5 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     **{name: hold_first(WORDS[name]) for name in (
         "norm", "trace", "det", "logdet", "inv", "pinv", "diag", "vec", "tril", "triu", "expm")},
     "multiply_matrices": multiply_matrices, "raise_to": raise_to, "kron": multiply_kron, "D": differentiate_scalar,
-    "sqrtm": take_root,
+    "sqrtm": take_root, "where": lambda condition, x, y: WORDS["where"](hold(condition).bool(), x, y),
 }  # fmt: skip

@@ -20,6 +20,23 @@ def _is_inverse(node: Node) -> bool:
     return node.op == "call" and node.payload[0].name == "inv"
 
 
+def is_closed(node: Node) -> bool:
+    """Whether a scalar is one connected sum of products, a factor that is not opened."""
+    return node.rank == 0 and any(labels for _, labels in node.parts)
+
+
+def connected(factors: Sequence[Part], out: set[int]) -> list[list[Part]]:
+    """The factors in groups that share indices which are summed over."""
+    groups: list[tuple[set[int], list[Part]]] = []
+    for part, labels in factors:
+        bound = {label for label in labels if label not in out}
+        joined = [group for group in groups if group[0] & bound]
+        parts = [factor for group in joined for factor in group[1]] + [(part, labels)]
+        groups = [group for group in groups if group not in joined]
+        groups.append((bound.union(*[group[0] for group in joined]), parts))
+    return [parts for _, parts in groups]
+
+
 class Contraction:
     """One product on its way to canonical form.
 
@@ -46,7 +63,7 @@ class Contraction:
             self.zero = not self.coefficient
         elif node.op == "zeros":
             self.zero = True
-        elif node.op == "product":
+        elif node.op == "product" and not is_closed(node):
             self._open(node, labels)
         else:
             self.factors.append((node, labels))
@@ -68,6 +85,7 @@ class Contraction:
         if self.zero:
             return graph.zeros(shape)
         self.reduce()
+        self._close_scalars()
         if self.zero:
             return graph.zeros(shape)
         if not self.factors:
@@ -81,10 +99,29 @@ class Contraction:
             node.symmetric = self._is_symmetric(node, factors)
         return node
 
+    def _close_scalars(self) -> None:
+        """Make each connected part without an axis, such as x.T @ y, one scalar factor.
+
+        So it stays whole where it is raised to a power or divided by, and is differentiated once.
+        """
+        groups = connected(self.factors, set(self.out))
+        closed = [group for group in groups if group[0][1] and self._is_inner(group)]
+        if not closed or (len(groups) == 1 and self.coefficient == 1):
+            return
+        self.factors = [factor for group in groups if group not in closed for factor in group]
+        for group in closed:
+            self._add(self.graph.product(1, group, ()), ())
+        self._collect_powers()
+
+    def _is_inner(self, group: list[Part]) -> bool:
+        return not any(label in self.out for _, labels in group for label in labels)
+
     def _is_symmetric(self, node: Node, factors: list[Part]) -> bool:
         """Whether the product of two axes equals its transpose, as X.T @ X does."""
         if len(node.shape) != 2 or node.shape[0] != node.shape[1]:
             return False
+        if any(part.op == "delta" for part, _ in factors):
+            return True
         ends = [sorted([part.id for part, labels in factors if end in labels]) for end in (0, 1)]
         if ends[0] != ends[1]:
             return False

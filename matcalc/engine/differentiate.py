@@ -55,10 +55,10 @@ def _identity(graph: Graph, root: Node) -> Node:
 
 
 def _add(graph: Graph, contributions: list[Node], shape: Shape) -> Node:
-    if len(contributions) == 1:
-        return contributions[0]
-    # The last visited was written first.
-    contributions = contributions[::-1]
+    # The last visited was written first; zeros would count as a matrix that all contributions share.
+    contributions = [node for node in reversed(contributions) if node.op != "zeros"]
+    if len(contributions) < 2:
+        return contributions[0] if contributions else graph.zeros(shape)
     shared = _shared_matrices(contributions)
     if shared:
         return _add_around(graph, contributions, shared, shape)

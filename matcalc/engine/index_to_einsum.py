@@ -6,9 +6,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from matcalc.engine.assemble import negated, quotient
+from matcalc.engine.contraction import connected
 from matcalc.engine.index_form import Node, Part
 from matcalc.engine.network_to_einsum import write_einsum
-from matcalc.engine.product_to_term import base_and_exponent, build_network, components
+from matcalc.engine.product_to_term import base_and_exponent, build_network
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 
@@ -44,7 +45,7 @@ def _einsum_term(reader: Reader, coefficient: Fraction, node: Node, letters: str
     above: list[Expression] = []
     below: list[Expression] = []
     rest: list[Part] = []
-    for component in components(parts, node.rank):
+    for component in connected(parts, set(range(node.rank))):
         if any(label < node.rank for _, labels in component for label in labels):
             rest += component
             continue

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from matcalc.engine.assemble import chain, product_of
+from matcalc.engine.contraction import connected
 from matcalc.engine.factor_terms import Term
 from matcalc.engine.index_form import Node, Part
 from matcalc.engine.network import Network, as_diagonal, mask
@@ -28,7 +29,7 @@ def read_term(reader: Reader, coefficient: Fraction, node: Node, letters: str) -
         return Term(coefficient, {}, (reader.read_once(node),))
     scalars: dict[Node, Fraction] = {}
     rest: list[Part] = []
-    groups = components(node.parts, node.rank)
+    groups = connected(node.parts, set(range(node.rank)))
     for component in groups:
         open_axes = any(label < node.rank for _, labels in component for label in labels)
         if open_axes:
@@ -138,15 +139,3 @@ def _scalar_term(coefficient: Fraction, node: Node) -> Term:
         return Term(coefficient * node.payload)
     base, exponent = base_and_exponent(node)
     return Term(coefficient, {base: exponent})
-
-
-def components(factors: Sequence[Part], rank: int) -> list[list[Part]]:
-    """The factors of a product in groups that share indices which are summed over."""
-    groups: list[tuple[set[int], list[Part]]] = []
-    for part, labels in factors:
-        bound = {label for label in labels if label >= rank}
-        joined = [group for group in groups if group[0] & bound]
-        parts = [factor for group in joined for factor in group[1]] + [(part, labels)]
-        groups = [group for group in groups if group not in joined]
-        groups.append((bound.union(*[group[0] for group in joined]) if joined else bound, parts))
-    return [parts for _, parts in groups]
