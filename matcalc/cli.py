@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from matcalc.cli_output import EXIT_CODES, JSON_VERSION, paint, print_json
 from matcalc.cli_rules import check_rules, list_rules, show_rules
-from matcalc.errors import DeclarationError, MatcalcError
+from matcalc.errors import MatcalcError
 
 if TYPE_CHECKING:
     from matcalc.check.verdict import CheckReport
@@ -102,7 +102,7 @@ def _add_derive(commands: Any) -> None:
     add("expression", metavar="EXPR", type=str.strip, help='such as "A@x"; - reads it from standard input')
     add("--wrt", metavar="NAME", type=str.strip, help="the variable: x, else X, else the only one")
     add("--layout", default="numerator", metavar="LAYOUT", help="numerator (default), denominator, mixed, torch or vec")
-    add("--order", type=_whole_number, default=1, metavar="N", help="how often to derive (default 1)")
+    add("--order", type=_order, default=1, metavar="N", help="how often to derive (default 1)")
     add("--vars", action="append", default=[], metavar="DECL", help='shapes: "A: m,n; x: n; c: scalar"')
     add("--assume", action="append", default=[], metavar="DECL", help='what is known: "A: symmetric; x: positive"')
     add("--rules", action="append", default=[], metavar="FILE", help="your own rules, verified first; may be repeated")
@@ -149,6 +149,11 @@ def _whole_number(text: str) -> int:
     return int(text)
 
 
+def _order(text: str) -> int | str:
+    """Return the number, or the text itself for `derive` to refuse: the limits have one place and one sentence."""
+    return int(text) if re.fullmatch(r"\s*-?[0-9]{1,6}\s*", text) else text.strip()[:40]
+
+
 def _seed(text: str) -> int:
     if not re.fullmatch(r"\s*[0-9]{1,18}\s*", text):
         raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a whole number from 0 on")
@@ -186,7 +191,7 @@ def _derive_expression(options: argparse.Namespace) -> Derivative:
         options.wrt,
         layout=options.layout,
         shapes=read_declarations("; ".join(options.vars)) if options.vars else None,
-        assume=_read_assumptions("; ".join(options.assume)),
+        assume="; ".join(options.assume),
         order=options.order,
         rules=options.rules or None,
     )
@@ -199,17 +204,6 @@ def _read_expression(text: str) -> str:
         return sys.stdin.read(LONGEST_INPUT).strip()
     except UnicodeDecodeError:
         raise UsageError("standard input is not text in UTF-8") from None
-
-
-def _read_assumptions(text: str) -> dict[str, str] | None:
-    """Return {"A": "symmetric", "x": "positive"} of "A: symmetric; x: positive"."""
-    read: dict[str, str] = {}
-    for part in filter(None, map(str.strip, text.split(";"))):
-        name, colon, words = map(str.strip, part.partition(":"))
-        if not (name and colon and words):
-            raise DeclarationError(f"cannot read the assumption {part[:80]!r}", advice='--assume "A: symmetric"')
-        read[name] = f"{read[name]}, {words}" if name in read else words
-    return read or None
 
 
 def _answer_json(derivative: Derivative, options: argparse.Namespace) -> int:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from matcalc.engine.derive_result import Result, derive_result
 from matcalc.engine.layout import Axis, arrange, check_layout
 from matcalc.errors import DeclarationError, LimitError, MatcalcError
+from matcalc.language.declarations import Declared, split_assumptions, split_shapes
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.names import name_wrt
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.render.entries import write_einsum, write_entries
-from matcalc.render.report import describe_kinks, describe_words, write_header, write_report
+from matcalc.render.notes import describe_notes
+from matcalc.render.report import write_header, write_report
 from matcalc.render.to_text import to_text
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import rules_in_force, verified_rules
@@ -31,8 +33,8 @@ def derive(
     wrt: Any = None,
     *,
     layout: str = "numerator",
-    shapes: Mapping[str, Any] | None = None,
-    assume: Mapping[str, Any] | None = None,
+    shapes: Declared = None,
+    assume: Declared = None,
     order: int = 1,
     rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
 ) -> Derivative:
@@ -61,21 +63,20 @@ def derive(
         raise error.complete(text, named) from None
 
 
-def _read_input(
-    expr: Any, shapes: Mapping[str, Any] | None, assume: Mapping[str, Any] | None
-) -> tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None, Mapping[str, Any]]:
+def _read_input(expr: Any, shapes: Declared, assume: Declared) -> tuple[str, Declared, Declared, Mapping[str, Any]]:
     """Return the text of an input; a SymPy expression brings its shapes, assumptions and symbols along."""
+    shapes, assume = split_shapes(shapes), split_assumptions(assume)
     if isinstance(expr, str):
         return expr, shapes, assume, {}
     if isinstance(expr, Derivative):
-        return str(expr), {**expr.declared, **(shapes or {})}, {**expr.assumed, **(assume or {})}, expr.names
+        return str(expr), {**expr.declared, **shapes}, {**expr.assumed, **assume}, expr.names
     if isinstance(expr, Expression):
         found = symbols(expr)
-        return to_text(expr), {**declared_shapes(found), **(shapes or {})}, assume, {}
+        return to_text(expr), {**declared_shapes(found), **shapes}, assume, {}
     from matcalc.language.sympy_to_expression import list_names, read_sympy
 
     text, found_shapes, found_assume = read_sympy(expr)
-    return text, {**found_shapes, **(shapes or {})}, {**found_assume, **(assume or {})}, list_names(expr)
+    return text, {**found_shapes, **shapes}, {**found_assume, **assume}, list_names(expr)
 
 
 def declared_shapes(found: Mapping[str, Expression]) -> dict[str, tuple[str, ...]]:
@@ -144,8 +145,7 @@ class Derivative:
     @property
     def notes(self) -> tuple[str, ...]:
         """How the text was understood, where there is no derivative, and what the answer's rarer words mean."""
-        words = describe_words(self.function, self.expression)
-        return (*self.problem.notes, *describe_kinks(self.function), *words)
+        return (*self.problem.notes, *describe_notes(self.function, self.wrt, self.expression))
 
     # --- views ------------------------------------------------------------------------------------
 
@@ -318,8 +318,8 @@ def check(
     wrt: Any = None,
     *,
     layout: str = "numerator",
-    shapes: Mapping[str, Any] | None = None,
-    assume: Mapping[str, Any] | None = None,
+    shapes: Declared = None,
+    assume: Declared = None,
     trials: int = 3,
     seed: int = 0,
     dtype: str = "float64",

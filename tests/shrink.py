@@ -54,16 +54,20 @@ def _list_smaller(case: Case) -> Iterator[Case]:
 def _list_smaller_texts(text: str, names: list[str]) -> Iterator[str]:
     """Every text in which one part is replaced by a part of itself, by a variable or by 1."""
     tree = ast.parse(text, mode="eval")
-    parts = [node for node in ast.walk(tree) if isinstance(node, ast.expr) and not isinstance(node, ast.Constant)]
+    parts = _list_parts(tree)
     for place, part in enumerate(parts):
         below = [node for node in ast.walk(part) if isinstance(node, ast.expr) and node is not part]
         for other in [*below, *(ast.Name(name, ast.Load()) for name in names), ast.Constant(1)]:
             changed = copy.deepcopy(tree)
-            target = [n for n in ast.walk(changed) if isinstance(n, ast.expr) and not isinstance(n, ast.Constant)][place]
+            target = _list_parts(changed)[place]
             try:
                 yield ast.unparse(_Replace(target, other).visit(changed))
             except (ValueError, AttributeError):
                 continue
+
+
+def _list_parts(tree: ast.AST) -> list[ast.expr]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.expr) and not isinstance(node, ast.Constant)]
 
 
 class _Replace(ast.NodeTransformer):

@@ -38,7 +38,8 @@ def test_value_and_shape_hold_in_the_other_layouts(case: Case, layout: str) -> N
     derivative, point = derive_case(case, layout), find_point(case, 0)
     truth = true_derivative(case, layout, 0)
     assert tuple(size.value(point.sizes) for size in derivative.shape) == truth.shape
-    assert error_of(derivative.evaluate({**point.values, **point.functions}, point.sizes), truth) < 1e-9, str(derivative)
+    value = derivative.evaluate({**point.values, **point.functions}, point.sizes)
+    assert error_of(value, truth) < 1e-9, str(derivative)
 
 
 @every_case

@@ -1,4 +1,4 @@
-"""Builders of expressions: the length they minimise is that of the printed text, and the transpose of a leaf is a leaf."""
+"""Builders of expressions: the length they minimise is that of the printed text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from matcalc.language.text_to_expression import parse
 from matcalc.render.to_text import to_text
 
 TEXTS = [
-    "A @ x", "(A + A.T) @ x", "2*X.T @ (X @ w - y)", "-x/2", "x**2 - 0.01*x", "diag(softmax(x)) - softmax(x) @ softmax(x).T",
+    "A @ x", "(A + A.T) @ x", "2*X.T @ (X @ w - y)", "-x/2", "x**2 - 0.01*x",
+    "diag(softmax(x)) - softmax(x) @ softmax(x).T",
     "einsum('ij,jk->ik', A, B)", "sum(X, axis=0)", "sum(X, axis=1, keepdims=True)", "ones(m, n) @ x", "kron(A, B)",
     "norm(X, 'nuc')", "exp(-x**2/2)/sqrt(2*pi)", "where(x > 0, 1, 0.01)", "matrix_power(A, 3)", "-3*x", "u(x)",
 ]  # fmt: skip

@@ -64,4 +64,4 @@ def test_sizes_that_no_variable_has_are_read_again(case: Case) -> None:
 def test_a_failing_problem_is_made_small() -> None:
     case = Case("sum(tanh(A @ x)*y) + norm(x)**2", "x", {"A": ("m", "n"), "x": ("n",), "y": ("m",)}, order=2)
     small = shrink(case, lambda smaller: "tanh" in smaller.expr)
-    assert (small.expr, small.order) == ("tanh(1)", 1)
+    assert (small.expr, small.order) == ("tanh(A)", 1)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from math import gcd
+from typing import TYPE_CHECKING, Any
 
 from matcalc.language.sizes import Shape
 
@@ -31,7 +32,43 @@ def add_terms(
     if any(node.op == "sum" for _, node, _ in kept):
         opened = _collect(graph, kept, True)
         kept = opened if len(opened) <= len(kept) else kept
-    return _sum_of(graph, kept, shape)
+    return _sum_of(graph, _scalars_collected(graph, kept), shape)
+
+
+def _scalars_collected(graph: Graph, terms: list[Term]) -> list[Term]:
+    """a*t + b*t = (a + b)*t for scalars a and b and a tensor t."""
+    groups: dict[Any, list[Term]] = {}
+    for term in terms:
+        groups.setdefault(_without_scalars(term), []).append(term)
+    if len(groups) == len(terms) or (None in groups and len(groups) - 1 + len(groups[None]) == len(terms)):
+        return terms
+    collected: list[Term] = []
+    for key, members in groups.items():
+        collected += [_joined(graph, members)] if key is not None and len(members) > 1 else members
+    return collected
+
+
+def _without_scalars(term: Term) -> Any:
+    """What a term is apart from its scalar factors; None for a scalar."""
+    _, node, axes = term
+    if not node.rank:
+        return None
+    parts = node.parts if node.op == "product" else ((node, tuple(range(node.rank))),)
+    return axes, tuple([(part.id, labels) for part, labels in parts if part.rank])
+
+
+def _joined(graph: Graph, members: list[Term]) -> Term:
+    """One term of several that differ in their scalar factors only."""
+    _, node, axes = members[0]
+    parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
+    scalars = []
+    for coefficient, member, _ in members:
+        factors = [part for part in member.parts if not part[0].rank] if member.op == "product" else []
+        scalars.append((1, graph.product(coefficient, factors, ()), ()))
+    total = graph.sum(scalars, (), ())
+    whole = graph.product(1, [(total, ()), *[part for part in parts if part[0].rank]], range(node.rank))
+    coefficient, rest = graph.split(whole)
+    return coefficient, rest, axes
 
 
 def _collect(
@@ -167,9 +204,14 @@ def _sum_on_diagonal(graph: Graph, terms: list[Term], shape: Shape, shared: tupl
 
 
 def _common_size(terms: list[Term]) -> Fraction:
-    """The number in front of all: what every coefficient equals up to sign, with a minus where all have one."""
+    """What stands in front of all: a whole number that divides every coefficient, or the one that all equal.
+
+    With a minus where all have one.
+    """
     sizes = {abs(coefficient) for coefficient, _, _ in terms}
-    size = sizes.pop() if len(sizes) == 1 else Fraction(1)
+    whole = all(size.denominator == 1 for size in sizes)
+    size = Fraction(gcd(*[size.numerator for size in sizes])) if whole else Fraction(1)
+    size = next(iter(sizes)) if len(sizes) == 1 else size
     return -size if all(coefficient < 0 for coefficient, _, _ in terms) else size
 
 

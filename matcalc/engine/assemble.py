@@ -9,6 +9,7 @@ from itertools import groupby
 
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
+from matcalc.language.sizes import SCALAR
 from matcalc.rule_files import shipped_rules
 
 _LENGTHS: dict[str, int] = {"symbol": 2, "constant": 2, "transpose": 2, "compare": 2, "einsum": 4}
@@ -135,6 +136,14 @@ def product_of(factors: Sequence[Expression]) -> Expression:
 def chain(items: Sequence[Expression]) -> Expression:
     """items[0] @ items[1] @ ..."""
     return reduce(ex.matmul, items)
+
+
+def trace_of(items: Sequence[Expression]) -> Expression:
+    """The trace of a chain; of an outer product u @ v.T @ dX it is v.T @ dX @ u, a scalar factor stands in front."""
+    for k, item in enumerate(items):
+        if item.is_row:
+            return chain([*items[k:], *items[:k]])
+    return ex.call(shipped_rules()["trace"], (chain(items),), SCALAR)
 
 
 def compress(items: Sequence[Expression]) -> list[Expression]:

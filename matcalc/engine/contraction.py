@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from matcalc.engine.cancellation import cancel_inverse, cancel_signs
 from matcalc.engine.index_numbering import number_indices
 from matcalc.language.sizes import Size
 
@@ -16,13 +17,9 @@ if TYPE_CHECKING:
     from matcalc.engine.index_form import Graph, Node, Part
 
 
-def _is_inverse(node: Node) -> bool:
-    return node.op == "call" and node.payload[0].name == "inv"
-
-
 def is_closed(node: Node) -> bool:
     """Whether a scalar is one connected sum of products, a factor that is not opened."""
-    return node.rank == 0 and any(labels for _, labels in node.parts)
+    return node.op == "product" and node.rank == 0 and any(labels for _, labels in node.parts)
 
 
 def connected(factors: Sequence[Part], out: set[int]) -> list[list[Part]]:
@@ -198,6 +195,7 @@ class Contraction:
             key = (base.id, labels)
             exponents[key] = exponents.get(key, Fraction(0)) + exponent
         self._raise_general_powers(exponents, bases)
+        cancel_signs(self.graph, exponents, bases)
         factors: list[Part] = []
         for (identity, labels), exponent in exponents.items():
             settled = self._settle(bases[identity], exponent, labels, factors)
@@ -282,34 +280,10 @@ class Contraction:
         return False
 
     def _cancel_inverses(self) -> bool:
-        """inv(X)[i,j] X[j,k] = delta[i,k] where j is summed and stands nowhere else."""
-        inverses = [k for k, (node, _) in enumerate(self.factors) if _is_inverse(node)]
-        if not inverses:
-            return False
-        uses, out = self._uses(), set(self.out)
-        for k in inverses:
-            node, labels = self.factors[k]
-            if labels[0] == labels[1]:
-                continue
-            argument = node.parts[0][0]
-            for position in (0, 1):
-                if self._cancel_at(k, position, argument, uses, out):
-                    return True
-        return False
-
-    def _cancel_at(self, k: int, position: int, argument: Node, uses: Any, out: set[int]) -> bool:
-        labels = self.factors[k][1]
-        joint = labels[position]
-        if joint in out or len(uses[joint]) != 2:
-            return False
-        other, place = next(use for use in uses[joint] if use[0] != k)
-        node, other_labels = self.factors[other]
-        if node is not argument or (place == position and not argument.symmetric):
-            return False
-        ends = (labels[1 - position], other_labels[1 - place])
-        self.factors = [factor for at, factor in enumerate(self.factors) if at not in (k, other)]
-        self.factors.append((self.graph.delta(node.shape[0]), ends))
-        return True
+        """inv(M)[i,j] M[j,k] = delta[i,k]."""
+        found = cancel_inverse(self.graph, self.factors, set(self.out))
+        self.factors = self.factors if found is None else found
+        return found is not None
 
     def _contract_orthogonal(self) -> bool:
         """Q[i,j] Q[i,k] = delta[j,k] where i is summed, for an orthogonal Q."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import mul
 
+from matcalc.engine.assemble import flatten, trace_of
 from matcalc.engine.differentiate import differentiate
 from matcalc.engine.expression_to_index import convert
 from matcalc.engine.index_form import Graph, Node
@@ -15,7 +16,7 @@ from matcalc.engine.layout import Axis, arrange, torch_axes
 from matcalc.engine.read_result import read_result
 from matcalc.engine.simplify import simplify
 from matcalc.errors import LimitError
-from matcalc.language.expression import Expression, matmul, multiply, symbol
+from matcalc.language.expression import Expression, matmul, symbol
 from matcalc.language.sizes import UNIT, Shape
 from matcalc.rule_files import RuleBook
 
@@ -95,16 +96,24 @@ class Result:
         return labels
 
     def differential(self) -> Expression:
-        """dY as an expression in dX (order 1): term by term, or the derivative times dX where that is shorter."""
+        """dY as an expression in dX (order 1): the printed derivative times dX, or term by term where that is shorter."""
         by_terms = self._differential_by_terms()
+        whole = None if self.node.op == "zeros" or not self.node.rank else self._differential_of_matrix()
+        if whole is None or self.reader.lengths(by_terms) < self.reader.lengths(whole):
+            return by_terms
+        return whole
+
+    def _differential_of_matrix(self) -> Expression | None:
+        """J @ dx, or trace(G @ dX) of a scalar function; None where there is no such form."""
         moving = symbol(f"d{self.wrt.name}", self.wrt.dropped_shape)
-        if len(moving.dropped_shape) > 1 or self.node.op == "zeros":
-            return by_terms
+        rank = len(moving.dropped_shape)
+        if self.function.rank + rank > 2 or (self.function.rank and rank != 1):
+            return None
         matrix = self.expression("numerator")
-        if len(matrix.shape) > 2 or self.function.rank > 1:
-            return by_terms
-        whole = multiply(matrix, moving) if moving.is_scalar else matmul(matrix, moving)
-        return min((by_terms, whole), key=self.reader.lengths)
+        if rank == 2:
+            rows = flatten(matrix)
+            return trace_of([*rows, moving]) if matrix.op != "einsum" else None
+        return matmul(matrix, moving)
 
     def _differential_by_terms(self) -> Expression:
         labels = self.graph.fresh(self.node.rank)

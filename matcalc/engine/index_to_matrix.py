@@ -19,7 +19,7 @@ from matcalc.language.sizes import SCALAR, UNIT, Shape, Size
 from matcalc.rule_files import shipped_rules
 
 # The user's own words are kept even where they are this many nodes longer than what would be printed.
-OWN_WORDS = 4
+OWN_WORDS = 3
 
 
 class Reader:
@@ -45,7 +45,7 @@ class Reader:
 
     def read_once(self, node: Node) -> Expression:
         if node.id not in self.known:
-            found = self._shorter(self._compute(node), self.graph.origins.get(node.id))
+            found = self._shorter(node, self._compute(node), self.graph.origins.get(node.id))
             self.known[node.id] = found
             self.nodes.setdefault(found, node)
             if node.rank == 2 and (node.symmetric or self._turns_into_itself(node)):
@@ -77,7 +77,7 @@ class Reader:
         ]
         return self.graph.sum(terms, (0, 1), node.shape[::-1])
 
-    def _shorter(self, computed: Expression, written: Expression | None) -> Expression:
+    def _shorter(self, node: Node, computed: Expression, written: Expression | None) -> Expression:
         """The user's own words, if they are not longer."""
         if written is None:
             return computed
@@ -88,7 +88,8 @@ class Reader:
         if written.is_row:
             written = as_column(written)
         same = written.shape == computed.shape
-        return written if same and self.lengths(written) <= self.lengths(computed) + OWN_WORDS else computed
+        spare = OWN_WORDS if node.parts else 0
+        return written if same and self.lengths(written) <= self.lengths(computed) + spare else computed
 
     def turn(self, item: Expression) -> Expression:
         """The transpose of an item of a chain, nothing for a symmetric matrix."""
@@ -98,9 +99,19 @@ class Reader:
             return item.args[0]
         if item in self.turned:
             return self.turned[item]
-        if item.op in {"add", "subtract"} and len(item.shape) == 2 and not (item.is_row or item.is_column):
+        if item.is_row or item.is_column or len(item.shape) != 2:
+            return transposed(item)
+        if item.op in {"add", "subtract"}:
             return self._turn_sum(item)
+        if item.op in {"multiply", "divide", "power", "negate"}:
+            return self._turn_entrywise(item)
         return transposed(item)
+
+    def _turn_entrywise(self, item: Expression) -> Expression:
+        """(A*B.T).T is A.T*B, where that is not longer."""
+        args = [arg if arg.is_scalar else self.turn(arg) for arg in item.args]
+        pushed = ex.negate(*args) if item.op == "negate" else ex.elementwise(item.op, args[0], args[1])
+        return min((pushed, transposed(item)), key=self.lengths)
 
     def _turn_sum(self, item: Expression) -> Expression:
         """The transpose of a written sum, term by term where that is shorter; A + A.T is its own."""

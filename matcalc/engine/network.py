@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from matcalc.engine.assemble import Lengths, chain, flatten, product_of, transposed
+from matcalc.engine.assemble import Lengths, chain, flatten, is_ones, product_of, transposed
 from matcalc.engine.fused_axes import resolve_fused_axis
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
@@ -131,7 +131,7 @@ class Network:
                 loop = self.reversed(self._leaving(first, point)) + self._leaving(second, point)
                 flat = ex.multiply(chain(self._leaving(first, far)), chain(self._leaving(second, far)))
                 shortest = min(self.lengths(chain(loop)), self.lengths(chain(self.reversed(loop))))
-                if shortest > self.lengths(flat) and far not in self.out:
+                if shortest > self.lengths(flat) and (far not in self.out or len(loop) == 2):
                     return False
                 self.edges = [edge for edge in self.edges if edge not in (first, second)]
                 self.edges.append(Edge(far, far, loop))
@@ -156,7 +156,7 @@ class Network:
         """The trace of a closed chain, turned to start where it reads shortest."""
         turns = [items[k:] + items[:k] for k in range(len(items))]
         turns += [self.reversed(turn) for turn in turns]
-        best = min(turns, key=lambda turn: self.lengths(chain(turn)))
+        best = min(turns, key=lambda turn: (self.lengths(chain(turn)), not ends_in_differential(turn)))
         return ex.call(shipped_rules()["trace"], (chain(best),), SCALAR)
 
     def _remove_end(self) -> bool:
@@ -204,21 +204,21 @@ class Network:
             matrix = None if piece.divides else diagonal_matrix(piece.items[0])
             if matrix is not None:
                 return [matrix, *self.hadamard([other for other in pieces if other is not piece])]
-        above = [chain(piece.items) for piece in pieces if not piece.divides]
-        below = [chain(piece.items) for piece in pieces if piece.divides]
+        above = [closed_chain(piece.items) for piece in pieces if not piece.divides]
+        below = [closed_chain(piece.items) for piece in pieces if piece.divides]
         whole = product_of(above) if above else ex.number(1)
         return [ex.divide(whole, product_of(below)) if below else whole]
 
     def diagonal(self, pieces: Sequence[Piece]) -> Expression:
         """diag of the entrywise product of columns."""
-        return as_diagonal(chain(self.hadamard(pieces)))
+        return as_diagonal(closed_chain(self.hadamard(pieces)))
 
     def inner(self, pieces: Sequence[Piece]) -> Expression:
         """The sum over a point: u.T @ v, x.T @ x, or sum(u)."""
         plain = [piece.items for piece in pieces if not piece.divides]
         if len(pieces) == len(plain) == 2:
             ways = [self.reversed(plain[0]) + plain[1], self.reversed(plain[1]) + plain[0]]
-            return chain(min(ways, key=lambda way: self.lengths(chain(way))))
+            return chain(min(ways, key=lambda way: (self.lengths(chain(way)), not ends_in_differential(way))))
         items = self.hadamard(pieces)
         if len(items) == 1:
             return self._sum_of(items[0])
@@ -233,6 +233,19 @@ class Network:
         base = column.args[0]
         norm = ex.power(ex.call(shipped_rules()["norm"], (base,), SCALAR), ex.number(2))
         return min((ex.matmul(transposed(base), base), norm), key=self.lengths) if base.is_column else norm
+
+
+def closed_chain(items: Sequence[Expression]) -> Expression:
+    """A chain as one expression; M @ ones(n) becomes sum(M, axis=1)."""
+    if len(items) == 2 and is_ones(items[1]) and not (items[0].is_row or items[0].is_column):
+        matrix, axis = (items[0].args[0], 0) if items[0].op == "transpose" else (items[0], 1)
+        return ex.call(shipped_rules()["sum"], (matrix,), (items[0].shape[0], UNIT), axis)
+    return chain(items)
+
+
+def ends_in_differential(items: Sequence[Expression]) -> bool:
+    """Whether a chain ends in dX, as a reader of differentials expects."""
+    return items[-1].op == "symbol" and items[-1].name.startswith("d") and len(items[-1].name) > 1
 
 
 def _call_sum(argument: Expression) -> Expression:

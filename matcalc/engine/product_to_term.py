@@ -10,7 +10,7 @@ from matcalc.engine.assemble import chain, product_of
 from matcalc.engine.contraction import connected
 from matcalc.engine.factor_terms import Term
 from matcalc.engine.index_form import Node, Part
-from matcalc.engine.network import Network, as_diagonal, mask
+from matcalc.engine.network import Network, as_diagonal, closed_chain, mask
 from matcalc.engine.network_to_einsum import LETTERS, write_einsum
 from matcalc.engine.tidy_terms import pull_scalars, write_axis_sums, write_means
 from matcalc.language import expression as ex
@@ -97,7 +97,7 @@ def _matrix(network: Network, columns: list[list[Expression]], sizes: dict[int, 
     """diag(u) @ M @ diag(v), diag(u), eye(n), u @ v.T, or ones(m, n)."""
     matrices = [edge for edge in network.edges if not edge.identity]
     if network.edges and not matrices:
-        return [as_diagonal(chain(columns[0]))] if columns[0] else [ex.filled("eye", sizes[0])]
+        return [as_diagonal(closed_chain(columns[0]))] if columns[0] else [ex.filled("eye", sizes[0])]
     if not network.edges:
         if not columns[0] and not columns[1]:
             return [ex.filled("ones", sizes[0], sizes[1])]
@@ -109,24 +109,44 @@ def _matrix(network: Network, columns: list[list[Expression]], sizes: dict[int, 
         masked = mask(items[0], chain([*columns[0], *network.reversed(columns[1])]))
         if masked is not None:
             return [masked]
-    left = [as_diagonal(chain(columns[0]))] if columns[0] else []
-    right = [as_diagonal(chain(columns[1]))] if columns[1] else []
+    left = [as_diagonal(closed_chain(columns[0]))] if columns[0] else []
+    right = [as_diagonal(closed_chain(columns[1]))] if columns[1] else []
     return [*left, *items, *right]
 
 
 def read_sum(reader: Reader, node: Node, explicit: bool, letters: str) -> list[Term]:
     """The terms of a sum, each turned to its shape.
 
-    A scalar beside a vector or a matrix broadcasts, unless `explicit`; everything else that lacks an axis is
-    written out with ones.
+    A scalar beside a vector or a matrix broadcasts, unless `explicit`, which still lets it beside a vector that is
+    a function entry by entry; everything else that lacks an axis is written out with ones.
     """
     terms = []
+    spelled = explicit and not (node.rank == 1 and _is_entrywise(node))
     for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True):
-        if len(labels) < node.rank and (explicit or labels):
+        if len(labels) < node.rank and (spelled or labels):
             missing = [(reader.graph.ones(size), (k,)) for k, size in enumerate(node.shape) if k not in labels]
             part = reader.graph.product(1, [(part, labels), *missing], range(node.rank))
         terms.append(read_term(reader, coefficient, part, letters))
     return terms
+
+
+def _is_entrywise(node: Node) -> bool:
+    """Whether a sum reads entry by entry, as 1 + log(p) does and ones(n) + 2*x does not."""
+    mean = any(part.op == "product" and not labels and _is_mean(part) for part, labels in node.parts)
+    return mean or any(inner.op in {"apply", "power"} for part, _ in node.parts for inner in (part, *_factors(part)) if inner.rank)
+
+
+def _factors(part: Node) -> list[Node]:
+    return [factor for factor, _ in part.parts] if part.op == "product" else []
+
+
+def _is_mean(part: Node) -> bool:
+    """Whether a scalar is a sum divided by a size."""
+    return any(_divides_by_size(factor) for factor in _factors(part))
+
+
+def _divides_by_size(factor: Node) -> bool:
+    return factor.op == "power" and factor.payload == -1 and factor.parts[0][0].op == "size"
 
 
 def base_and_exponent(node: Node) -> tuple[Node, Fraction]:

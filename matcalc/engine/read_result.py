@@ -27,7 +27,7 @@ def read_result(reader: Reader, node: Node, letters: str = LETTERS, row: bool = 
     its transpose, a product as it stands and multiplied out, and the shorter one is taken.
     """
     found = _read_turned(reader, node, letters, row)
-    spread = distributed(reader.graph, node)
+    spread = distributed(reader.graph, node, least_rank=2)
     if spread is node:
         return found
     other = _read_turned(reader, spread, letters, row)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 
+from matcalc.engine.contraction import is_closed
 from matcalc.engine.expression_to_index import convert_body
 from matcalc.engine.index_form import Graph, Node, Part
 from matcalc.rule_files import shipped_rules
@@ -25,6 +26,8 @@ FEW_FACTORS = 12
 
 def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
     """Return coefficient * product of parts, with axes 0 ... rank - 1, after the rewrites."""
+    if rank or len(parts) > 1:
+        parts = [(rewritten_scalar(graph, part), labels) for part, labels in parts]
     for rewrite in (_logistic, _trace_of_jacobian, _commuting_direction, _simplex_sum):
         found = rewrite(graph, parts, rank)
         while found is not None:
@@ -34,10 +37,31 @@ def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], ra
     if tall is not None and len(parts[tall][0].parts) <= MANY_TERMS:
         return multiplied_out(graph, coefficient, parts, rank, tall)
     plain = graph.product(coefficient, parts, range(rank))
+    scalars = [part for part, _ in plain.parts if is_closed(part)] if plain.op == "product" else []
+    if any(rewritten_scalar(graph, part) is not part for part in scalars):
+        return rewritten_product(graph, plain.payload, fresh_parts(graph, list(plain.parts), rank), rank)
     if plain.op == "product" and len(plain.parts) < len(parts):
         parts = list(plain.parts)
         coefficient = plain.payload
     return _shorter_multiplied(graph, plain, coefficient, parts, rank)
+
+
+def rewritten_scalar(graph: Graph, node: Node) -> Node:
+    """A scalar that is one connected sum, after the rewrites, once for each; anything else as it stands."""
+    if not is_closed(node):
+        return node
+    key = ("rewritten", node.id)
+    if key not in graph.partials:
+        graph.partials[key] = node
+        graph.partials[key] = rewritten_product(graph, node.payload, fresh_parts(graph, list(node.parts), 0), 0)
+    return graph.partials[key]
+
+
+def fresh_parts(graph: Graph, parts: list[Part], rank: int) -> list[Part]:
+    """The same factors with indices of this graph: axes 0, 1, ... stay, summed ones are fresh."""
+    bound = sorted({label for _, labels in parts for label in labels if label >= rank})
+    rename = dict(zip(bound, graph.fresh(len(bound)), strict=True)) | {k: k for k in range(rank)}
+    return [(part, tuple([rename[label] for label in labels])) for part, labels in parts]
 
 
 def multiplied_out(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int, k: int) -> Node:
@@ -56,15 +80,17 @@ def _spread(graph: Graph, parts: list[Part], k: int) -> Iterator[tuple[Fraction,
 
 
 def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
-    """Multiply out a sum over one of whose axes the product sums, if that leaves fewer factors."""
+    """Multiply out a sum, if that leaves fewer factors: terms cancel, deltas and ones go."""
     if len(parts) > FEW_FACTORS:
         return plain
-    for k, (part, labels) in enumerate(parts):
-        if part.op != "sum" or len(part.parts) > FEW_TERMS or all(label < rank for label in labels):
+    for k, (part, _) in enumerate(parts):
+        if part.op != "sum" or len(part.parts) > FEW_TERMS:
             continue
         # Tried without rewriting the terms, so that many sums in one product do not multiply the work.
         spread = [(c, graph.product(1, factors, range(rank)), range(rank)) for c, factors in _spread(graph, parts, k)]
-        if weight(graph.sum(spread, range(rank), plain.shape)) < weight(plain):
+        total, whole = weight(graph.sum(spread, range(rank), plain.shape)), weight(plain)
+        cancelled = total < sum(weight(part) for _, factors in _spread(graph, parts, k) for part, _ in factors)
+        if total < whole or (total == whole and cancelled and not part.rank):
             return multiplied_out(graph, coefficient, parts, rank, k)
     return plain
 
@@ -90,18 +116,18 @@ def weight(node: Node) -> int:
     return 0 if node.op == "zeros" else 1
 
 
-def distributed(graph: Graph, node: Node) -> Node:
-    """Return the node with each of its products multiplied out once, for a reader to compare."""
+def distributed(graph: Graph, node: Node, least_rank: int = 0) -> Node:
+    """Return the node with each of its products multiplied out once, at a sum of at least so many axes."""
     coefficient, inner = graph.split(node)
     axes = range(node.rank)
     if inner.op == "sum":
         pairs = zip(inner.payload, inner.parts, strict=True)
-        terms = [(c, distributed(graph, part), labels) for c, (part, labels) in pairs]
+        terms = [(c, distributed(graph, part, least_rank), labels) for c, (part, labels) in pairs]
         return graph.scaled(coefficient, graph.sum(terms, axes, node.shape))
     if inner.op != "product" or len(inner.parts) > FEW_FACTORS:
         return node
     for k, (part, _) in enumerate(inner.parts):
-        if part.op == "sum" and part.rank and len(part.parts) <= FEW_TERMS and len(inner.parts) > 1:
+        if part.op == "sum" and part.rank >= least_rank and len(part.parts) <= FEW_TERMS and len(inner.parts) > 1:
             return multiplied_out(graph, coefficient * inner.payload, list(inner.parts), node.rank, k)
     return node
 
@@ -176,10 +202,21 @@ def _primary(graph: Graph, node: Node) -> Node:
 
 
 def _simplex_sum(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
-    """sum(y) = 1 for a point y of the simplex, and for softmax(x)."""
+    """sum(y) = 1 for a point y of the simplex, and for softmax(x), along its axis."""
     used = Counter(label for part, at in parts if part.op != "ones" for label in set(at))
     for k, (node, labels) in enumerate(parts):
-        probable = graph.has(node, "simplex") or (node.op == "call" and node.payload[0].name == "softmax")
-        if probable and node.rank == 1 and labels[0] >= rank and used[labels[0]] == 1:
-            return [part for at, part in enumerate(parts) if at != k and part[1] != labels]
+        summed = _simplex_axis(graph, node)
+        if summed is None or labels[summed] < rank or used[labels[summed]] != 1:
+            continue
+        rest = [part for at, part in enumerate(parts) if at != k and labels[summed] not in part[1]]
+        return rest + [(graph.ones(node.shape[a]), (labels[a],)) for a in range(node.rank) if a != summed]
+    return None
+
+
+def _simplex_axis(graph: Graph, node: Node) -> int | None:
+    """The axis along which the entries of a node sum to 1, if there is one."""
+    if node.rank == 1 and graph.has(node, "simplex"):
+        return 0
+    if node.op == "call" and node.payload[0].name == "softmax":
+        return node.payload[1] if node.rank == node.payload[1] + 1 else None
     return None

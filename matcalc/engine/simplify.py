@@ -6,20 +6,28 @@ holds again (A.T is A).  One pass over the nodes, operands first, so it ends.
 
 from __future__ import annotations
 
-from matcalc.engine.index_form import Graph, Node, Part, reachable
-from matcalc.engine.rewrite_products import rewritten_product, shorter_sum
+from matcalc.engine.index_form import Graph, Node, reachable
+from matcalc.engine.rewrite_products import fresh_parts, rewritten_product, shorter_sum
 
 
 def simplify(old: Graph, root: Node, free: frozenset[str] = frozenset()) -> tuple[Graph, Node]:
     """Return a graph in which only the variables in `free` are unstructured, and the root in it."""
     graph = Graph(free, old.rules)
     known: dict[int, Node] = {}
+    kept: set[int] = set()
     tops = [root, *(node for node in old.nodes() if node.id in old.origins)]
     for node in reachable(*tops):
         known[node.id] = _rebuild(graph, node, known)
-        if node.id in old.origins:
+        if all(part.id in kept for part, _ in node.parts) and _is_same(node, known[node.id]):
+            kept.add(node.id)
+        # What became simpler is no longer what the reader wrote.
+        if node.id in old.origins and node.id in kept:
             graph.origins.setdefault(known[node.id].id, old.origins[node.id])
     return graph, known[root.id]
+
+
+def _is_same(node: Node, rebuilt: Node) -> bool:
+    return node.op == rebuilt.op and node.payload == rebuilt.payload and len(node.parts) == len(rebuilt.parts)
 
 
 def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
@@ -30,7 +38,7 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
         case "variable":
             return graph.variable(node.payload)
         case "product":
-            return rewritten_product(graph, node.payload, _shifted(graph, parts, node.rank), node.rank)
+            return rewritten_product(graph, node.payload, fresh_parts(graph, parts, node.rank), node.rank)
         case "sum":
             terms = [(c, part, labels) for c, (part, labels) in zip(node.payload, parts, strict=True)]
             return shorter_sum(graph, graph.sum(terms, axes, node.shape))
@@ -43,10 +51,3 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
         case "call":
             return graph.call(node.payload[0], node.payload[1], parts, node.shape)
     return graph.intern(node.op, node.shape, node.payload, tuple(parts), node.symmetric)
-
-
-def _shifted(graph: Graph, parts: list[Part], rank: int) -> list[Part]:
-    """The same factors with indices of this graph: axes 0, 1, ... stay, summed ones are fresh."""
-    bound = sorted({label for _, labels in parts for label in labels if label >= rank})
-    rename = dict(zip(bound, graph.fresh(len(bound)), strict=True)) | {k: k for k in range(rank)}
-    return [(part, tuple([rename[label] for label in labels])) for part, labels in parts]

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from matcalc.errors import DeclarationError, LimitError
+from matcalc.language.foreign_characters import is_plain_name, normalize_name
+from matcalc.language.names import find_closest
 from matcalc.language.sizes import Shape, Size
 
 ASSUMPTIONS = (
@@ -15,6 +17,8 @@ ASSUMPTIONS = (
 )  # fmt: skip
 SQUARE_ASSUMPTIONS = frozenset({"symmetric", "skew", "diagonal", "orthogonal", "posdef", "invertible"})
 LARGEST_SIZE = 10**6
+
+Declared = Mapping[str, Any] | str | None
 
 _HOW = 'write names and sizes as in "A: m,n; x: n; c: scalar"'
 
@@ -30,7 +34,8 @@ def read_declarations(text: str) -> dict[str, tuple[str, ...]]:
         if not part.strip():
             continue
         name, colon, sizes = (piece.strip() for piece in part.partition(":"))
-        if not colon or not name.isidentifier():
+        name = normalize_name(name) if is_plain_name(name) else ""
+        if not colon or not name:
             raise DeclarationError(f"cannot read the declaration {part.strip()!r}", advice=_HOW)
         if name in declared:
             raise DeclarationError(f"{name} is declared twice", advice="declare each name once")
@@ -69,9 +74,9 @@ def _read_size(name: str, declared: Any) -> Size:
         raise DeclarationError(f"the shape of {name} has the size {declared!r}", advice="sizes are 1 or more")
     if isinstance(declared, Size):
         return declared
-    parts = [part.strip() for part in str(declared).split("*")]
+    parts = [normalize_name(part.strip()) for part in str(declared).split("*")]
     for part in parts:
-        if not (part.isidentifier() or re.fullmatch(r"0*[1-9][0-9]{0,12}", part)):
+        if not (is_plain_name(part) or re.fullmatch(r"0*[1-9][0-9]{0,12}", part)):
             raise DeclarationError(f"the shape of {name} has the size {str(declared)[:40]!r}", advice=_HOW)
     size = Size.of("*".join(parts))
     if size.number > LARGEST_SIZE:
@@ -79,31 +84,68 @@ def _read_size(name: str, declared: Any) -> Size:
     return size
 
 
-def read_shapes(declared: Mapping[str, Any] | str | None) -> dict[str, Shape]:
+def read_shapes(declared: Declared) -> dict[str, Shape]:
     """Return every declared shape by name; a text is read as "A: m,n; x: n"."""
-    if isinstance(declared, str):
-        declared = read_declarations(declared)
-    shapes = {name: read_shape(name, shape) for name, shape in (declared or {}).items()}
-    for name in shapes:
-        if not isinstance(name, str) or not name.isidentifier():
+    declared = split_shapes(declared)
+    for name in declared:
+        if not isinstance(name, str) or not is_plain_name(name):
             raise DeclarationError(f"{name!r} cannot be a name", advice=_HOW)
-    return shapes
+    return {normalize_name(name): read_shape(name, shape) for name, shape in declared.items()}
 
 
-def read_assumptions(declared: Mapping[str, Any] | None) -> dict[str, frozenset[str]]:
+def split_shapes(declared: Declared) -> Mapping[str, Any]:
+    """Return the declarations by name, of a text as well; what is no text is returned as it is."""
+    return read_declarations(declared) if isinstance(declared, str) else declared or {}
+
+
+def read_assumptions(declared: Declared) -> dict[str, frozenset[str]]:
     """Return the assumptions by name; raises DeclarationError for one that is not known.
 
     >>> sorted(read_assumptions({"A": "symmetric, positive"})["A"])
     ['positive', 'symmetric']
+    >>> read_assumptions("A: symmetric; x: positive")["x"]
+    frozenset({'positive'})
     """
     found: dict[str, frozenset[str]] = {}
-    for name, given in (declared or {}).items():
+    for name, given in split_assumptions(declared).items():
         words = re.split(r"[,\s]+", given.strip()) if isinstance(given, str) else list(given)
         unknown = [word for word in words if word not in ASSUMPTIONS]
         if unknown:
-            raise DeclarationError(
-                f"{unknown[0]!r} is not an assumption that can be made about {name}",
-                advice="one of " + ", ".join(ASSUMPTIONS),
-            )
-        found[name] = frozenset(words) - {"real"}
+            raise _explain_assumption(name, str(unknown[0]))
+        found[normalize_name(name)] = frozenset(words) - {"real"}
     return found
+
+
+def split_assumptions(declared: Declared) -> Mapping[str, Any]:
+    """Return {"A": "symmetric", "x": "positive"} of "A: symmetric; x: positive"; raises DeclarationError.
+
+    What is no text is returned as it is.
+    """
+    if not isinstance(declared, str):
+        return declared or {}
+    read: dict[str, str] = {}
+    for part in filter(None, map(str.strip, re.split(r"[;\n]", declared))):
+        name, colon, words = map(str.strip, part.partition(":"))
+        if not (is_plain_name(name) and colon and words):
+            raise DeclarationError(f"cannot read the assumption {part[:80]!r}", advice=_HOW_ASSUMED)
+        read[name] = f"{read[name]}, {words}" if name in read else words
+    return read
+
+
+_HOW_ASSUMED = 'write names and words as in "A: symmetric; x: positive"'
+_OTHER_WORDS = {
+    "psd": "posdef", "pd": "posdef", "spd": "posdef", "definite": "posdef", "semidefinite": "posdef", "sym": "symmetric",
+    "hermitian": "symmetric", "antisymmetric": "skew", "diag": "diagonal", "orthonormal": "orthogonal",
+    "unitary": "orthogonal", "rotation": "orthogonal", "nonsingular": "invertible", "regular": "invertible",
+    "probability": "simplex", "probabilities": "simplex", "distribution": "simplex", "pos": "positive",
+    "nonnegative": "positive", "unit": "unit-interval",
+}  # fmt: skip
+
+
+def _explain_assumption(name: str, word: str) -> DeclarationError:
+    reason = f"{word[:40]!r} is not an assumption that can be made about {name}"
+    if ":" in word:
+        return DeclarationError(reason, advice=f"separate the names with ; as in {_HOW_ASSUMED.partition(' as in ')[2]}")
+    meant = _OTHER_WORDS.get(word.lower()) or find_closest(word, ASSUMPTIONS)
+    listed = "one of " + ", ".join(ASSUMPTIONS)
+    return DeclarationError(reason, advice=f"did you mean {meant}? It is {listed}" if meant else listed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -91,7 +92,10 @@ class Reading:
     def write(self, draft: Draft) -> str:
         """Return a draft as the reader wrote it, shortened where it is long."""
         text = self.source.text[slice(*draft.span)]
-        return text if len(text) <= 40 else text[:18] + " ... " + text[-18:]
+        if len(text) <= 40:
+            return text
+        left, right = re.sub(r"\w+$", "", text[:19]), re.sub(r"^\w+", "", text[-19:])
+        return f"{left.rstrip() or text[:18]} ... {right.lstrip() or text[-18:]}"
 
     def write_shapes(self, *shapes: Axes) -> list[str]:
         """Return shapes as an error shows them; open sizes have the letters of `write_symbols`."""

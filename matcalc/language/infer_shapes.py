@@ -11,6 +11,7 @@ from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, 
 from matcalc.language.infer_built_in import refuse_comparison
 from matcalc.language.infer_calls import infer_call, list_operands
 from matcalc.language.limit_numbers import compute_value, read_number
+from matcalc.language.note_names import note_constant, note_name
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES, restore_name
 from matcalc.language.unknown_sizes import is_unit, unify
 
@@ -19,7 +20,7 @@ _OPERATORS: dict[type[ast.operator], str] = {
 }  # fmt: skip
 _COMPARISONS: dict[type[ast.cmpop], str] = {ast.Gt: ">", ast.Lt: "<", ast.GtE: ">=", ast.LtE: "<="}
 _INSTEAD: dict[type[ast.AST], str] = {
-    ast.BitXor: "use ** for powers", ast.BitOr: "use + for sums", ast.BitAnd: "use * for products",
+    ast.BitAnd: "use * for products",
     ast.FloorDiv: "use / for quotients", ast.Mod: "there are no remainders",
     ast.LShift: "use * for products", ast.RShift: "use / for quotients",
     ast.Invert: "use - for the negative", ast.Not: "conditions go into where(x > 0, x, y)",
@@ -104,9 +105,11 @@ def _infer_name(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Dr
     elif name in reading.sizes:
         return reading.add("size", (), SCALAR_AXES, span, (reading.sizes[name],))
     elif name in names.CONSTANTS:
+        note_constant(reading, name)
         return reading.add("constant", (), SCALAR_AXES, span, (name,))
     elif name not in reading.symbols:
         _refuse_name(reading, name, span)
+        note_name(reading, name)
         reading.symbols[name] = open_shape(names.count_axes(name))
     return reading.add("symbol", (), reading.symbols[name], span, (name,))
 
@@ -149,7 +152,16 @@ def _infer_operator(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -
     if axes is None:
         raise _explain_elementwise(reading, op, left, right, span)
     _note_broadcast(reading, op, left, right)
+    if op == "power":
+        _note_turning_power(reading, left, right)
     return reading.add(op, (left, right), axes, span, (), value)
+
+
+def _note_turning_power(reading: Reading, left: Draft, right: Draft) -> None:
+    """Remark that x**T is no transpose."""
+    if right.op == "symbol" and right.data[0] == "T" and "T" not in reading.declared:
+        text = reading.write(left)
+        reading.note(f"{text}**T is a power with the exponents T; write {_transpose_text(text)} for the transpose")
 
 
 _DOING = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "compare": "a comparison"}
@@ -188,8 +200,8 @@ def _note_broadcast(reading: Reading, op: str, left: Draft, right: Draft) -> Non
         reading.note(f"{reading.write(left)} and {reading.write(right)} are a column and a row: every pair is combined")
     if not matrix.is_matrix:
         return
-    if vector.op == "call" and vector.data[2]:
-        return
+    if "keepdims" in reading.source.text[slice(*vector.span)]:
+        return  # a row that the reader asked for
     text = reading.write(vector)
     verb = _VERBS.get(op, "is used for") if vector is right or op in ("add", "multiply") else "is used for"
     if vector.is_row:
@@ -220,7 +232,7 @@ def _explain_product(reading: Reading, span: tuple[int, int], left: Draft, right
     shape_left, shape_right = reading.write_shapes(left.axes, right.axes)
     advice = "transpose one of them, or declare their shapes"
     if left.is_scalar or right.is_scalar:
-        advice = f"write {one} * {other}, since a scalar scales"
+        advice = f"write {one} * {other}, since a scalar scales{_suggest_declaring(reading, left, right)}"
     elif not right.is_column and left.is_column:
         advice = f"write {_transpose_text(one)} @ {other}"
     elif right.is_row:
@@ -228,6 +240,17 @@ def _explain_product(reading: Reading, span: tuple[int, int], left: Draft, right
     return ShapeError(
         f"{one} @ {other} needs equal inner sizes, not {shape_left} @ {shape_right}", span=span, advice=advice
     )
+
+
+def _suggest_declaring(reading: Reading, left: Draft, right: Draft) -> str:
+    """Say how a Greek letter, or e, becomes the vector that the reader may have meant."""
+    scalar, inner = (left, right.axes[0]) if left.is_scalar else (right, left.axes[1])
+    leaf = scalar.args[0] if scalar.op == "transpose" else scalar
+    if leaf.op not in ("symbol", "constant") or leaf.data[0] in reading.declared or is_unit(inner):
+        return ""
+    name = leaf.data[0]
+    what = "2.718..., unless declared" if name == "e" else "a scalar by convention" if leaf.op == "symbol" else "a number"
+    return f"; {name} is {what}: for a vector declare it, --vars '{name}: {reading.write_size(inner)}'"
 
 
 def _transpose_text(text: str) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from matcalc.errors import DeclarationError
+from matcalc.language.foreign_characters import is_plain_name, normalize_name
 
 _GREEK_TEXT = """
     alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon
@@ -50,11 +51,30 @@ def find_closest(name: str, known: Iterable[str]) -> str | None:
 def read_name(symbol: object) -> str:
     """Return the name of a text or of a SymPy symbol; raises DeclarationError for one that cannot be spelled."""
     name = str(getattr(symbol, "name", symbol))
-    if not name.isidentifier() or (keyword.iskeyword(name) and name != "lambda"):
+    if not is_plain_name(name) or (keyword.iskeyword(name) and name != "lambda"):
         raise DeclarationError(f"the SymPy symbol {name!r} is no name", advice="use letters, digits and _, as in x_1")
-    return name
+    return normalize_name(name)
 
 
 def name_wrt(wrt: object) -> str | None:
-    """Return the name of the variable to differentiate by, given as a text, as a SymPy symbol or not at all."""
-    return wrt if wrt is None or isinstance(wrt, str) else read_name(wrt)
+    """Return the name of the variable to differentiate by, given as a text, as a SymPy symbol or not at all.
+
+    Raises DeclarationError for several names and for what is no name.
+    """
+    if wrt is None:
+        return None
+    if not isinstance(wrt, str):
+        return read_name(wrt) if hasattr(wrt, "name") else _refuse_wrt(wrt)
+    return normalize_name(wrt.strip()) if is_plain_name(wrt.strip()) else _refuse_wrt(wrt)
+
+
+def _refuse_wrt(wrt: object) -> str:
+    if isinstance(wrt, str) and not wrt.strip():
+        raise DeclarationError("the name of the variable is empty", advice="leave --wrt out, or give a name")
+    if isinstance(wrt, list | tuple) or (isinstance(wrt, str) and re.fullmatch(r"\s*\w+(\s*[,;\s]\s*\w+)+\s*", wrt)):
+        raise DeclarationError(
+            f"{str(wrt)[:40]} are several variables", advice="derive by one variable at a time, such as --wrt x"
+        )
+    raise DeclarationError(
+        f"the variable to derive by is a name, not {str(wrt)[:40]}", advice="give one of the names, such as --wrt x"
+    )

@@ -6,6 +6,8 @@ import ast
 import re
 
 from matcalc.errors import LimitError, ParseError
+from matcalc.language.foreign_characters import refuse_foreign
+from matcalc.rule_files import shipped_rules
 
 LONGEST_TEXT = 20_000
 DEEPEST_BRACKETS = 180
@@ -55,7 +57,8 @@ class SourceText:
 
     def _explain(self, error: SyntaxError) -> ParseError:
         """Return the reader's view of a syntax error, with what they may have meant."""
-        place = min(max((error.offset or 1) - 1, 0), len(self._line))
+        # Python has no offset where the text ends too early.
+        place = min(error.offset - 1 if error.offset else len(self._line), len(self._line))
         start = self._left + place
         wording = str(error.msg).partition(". ")[0].partition(" (")[0]
         if "nested parentheses" in wording or "limit" in wording:
@@ -79,11 +82,8 @@ class SourceText:
 
 
 def _check_characters(text: str) -> None:
-    """Raise where brackets do not match, or for characters that would hide a part of the text."""
-    for character, advice in (("#", "leave comments out"), ("\\", "write the expression in one line")):
-        if character in text:
-            place = text.index(character)
-            raise ParseError(f"{character!r} is not in the language", span=(place, place + 1), advice=advice)
+    """Raise for characters that are not in the language, and where brackets do not match."""
+    refuse_foreign(text)
     stack: list[tuple[str, int]] = []
     for place, character in enumerate(text):
         if character in "([{":
@@ -101,6 +101,11 @@ def _check_characters(text: str) -> None:
 def _advise(text: str, wording: str) -> str:
     if "'" in text and "string" in wording:
         return "write the transpose of X as X.T"
+    called = re.search(r"\b(\w+)\s+(det\s+)?(\w+)", text)
+    if called and called[1] in shipped_rules().functions:
+        return f"write {'logdet' if called[2] and called[1] == 'log' else called[1]}({called[3]})"
+    if text.rstrip().endswith(tuple("+-*/@,<>")):
+        return "write what follows " + text.rstrip()[-1]
     if re.search(r"[^=<>!]=[^=]", text):
         return "write only what stands on the right of ="
     if re.search(r"\d\s*[^\W\d_]|\)\s*\w|\w\s+\w", text):

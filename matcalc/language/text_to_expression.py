@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from matcalc.errors import DeclarationError, MatcalcError, RuleError, ShapeError
 from matcalc.language import names
-from matcalc.language.declarations import SQUARE_ASSUMPTIONS, read_assumptions, read_declarations, read_shapes
+from matcalc.language.declarations import (
+    SQUARE_ASSUMPTIONS,
+    Declared,
+    read_assumptions,
+    read_declarations,
+    read_shapes,
+)
 from matcalc.language.draft import Draft, Kinds, Reading, drop_unit_axes, hold
 from matcalc.language.draft_to_expression import build_expressions
 from matcalc.language.expression import Expression, symbol
@@ -18,7 +23,7 @@ from matcalc.language.infer_shapes import infer
 from matcalc.language.name_sizes import name_sizes, settle
 from matcalc.language.read_text import SourceText
 from matcalc.language.sizes import UNIT, Shape, Size, write_shape
-from matcalc.language.unknown_sizes import is_unit, unify
+from matcalc.language.unknown_sizes import is_unit, resolve, unify
 from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
 __all__ = ["Problem", "parse", "parse_rule_text", "read_declarations"]
@@ -44,8 +49,8 @@ def parse(
     *,
     wrt: str | None = None,
     choose_wrt: bool = False,
-    shapes: Mapping[str, Any] | None = None,
-    assume: Mapping[str, Any] | None = None,
+    shapes: Declared = None,
+    assume: Declared = None,
     rules: RuleBook | None = None,
 ) -> Problem:
     """Return the typed expressions of texts that share their names; sizes are lettered as a textbook would.
@@ -87,9 +92,8 @@ def _collect_sizes(reading: Reading, sources: list[SourceText]) -> dict[str, Siz
     if "pi" in letters:
         raise DeclarationError("pi is a number and cannot be a size", advice="use another letter for the size")
     for letter in sorted(letters & set(reading.declared)):
-        raise DeclarationError(
-            f"{letter} is declared as a variable and used as a size", advice="use another letter for one of them"
-        )
+        advice = f"use another letter for one of them; a size is also a number, as in sum(x)/{letter}, undeclared"
+        raise DeclarationError(f"{letter} is declared as a variable and used as a size", advice=advice)
     return {letter: Size.of(letter) for letter in letters}
 
 
@@ -131,6 +135,8 @@ def _apply_assumptions(reading: Reading, assumptions: dict[str, frozenset[str]])
                 listed = ", ".join(reading.symbols) or "none"
                 raise DeclarationError(f"{name} is no variable, so nothing can be assumed about it; there are {listed}")
             continue
+        if "orthogonal" in words and name not in reading.declared and resolve(axes[0]) is not resolve(axes[-1]):
+            reading.note(f"{name} is square, since it is orthogonal; orthonormal columns alone cannot be assumed")
         square = sorted(words & SQUARE_ASSUMPTIONS)
         if square and not (len(axes) == 2 and is_unit(axes[0]) == is_unit(axes[1]) and unify(*axes)):
             raise ShapeError(f"{name} is {reading.describe(axes)}, and only a square matrix can be {square[0]}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import write_shape
 from matcalc.render.to_text import to_text
 
@@ -77,52 +76,3 @@ def _views(derivative: Derivative) -> Iterator[tuple[str, str]]:
             yield "vec", f"{derivative.vec}            {write_shape(derivative.vec_shape)}"
     if derivative.order == 1:
         yield "differential", derivative.differential
-
-
-def describe_kinks(function: Expression) -> Iterator[str]:
-    """Say where the function has no derivative, for each function with kinks."""
-    told = set()
-    for node in walk(function):
-        if node.op != "call" or not node.data[0].kinks or node.data[0].function in _SMOOTH_WHERE_DEFINED:
-            continue
-        argument = _substitute_names(node)
-        if argument and argument not in told:
-            told.add(argument)
-            yield f"{to_text(node)} is not differentiable where {argument} = 0"
-
-
-def describe_words(function: Expression, answer: Expression) -> Iterator[str]:
-    """Say what the rarer words of the answer mean, those that the reader did not use."""
-    used = {_word(node) for node in walk(function)}
-    told: set[str] = set()
-    for node in walk(answer):
-        word = _word(node)
-        note = node.data[0].note if node.op == "call" else _FILLED_NOTES.get(word, "")
-        if note and word not in used | told:
-            told.add(word)
-            yield note
-
-
-def _word(node: Expression) -> str:
-    return str(node.data[0].function) if node.op == "call" else node.name if node.op == "filled" else ""
-
-
-_FILLED_NOTES = {
-    "fuse": "fuse(m, p)[I, i, j] is 1 where I = i*p + j, and 0 elsewhere: the axis I joins the axes i and j",
-    "commutation": "commutation(m, n) @ vec(X) is vec(X.T) for X of shape (m, n)",
-}
-
-# Their kinks are points where they have no value, or only where their rule divides by zero.
-_SMOOTH_WHERE_DEFINED = {"tan", "inv", "det", "solve", "prod", "elu"}
-
-
-def _substitute_names(node: Expression) -> str | None:
-    """The condition of a kink with the arguments in place of the rule's parameters."""
-    rule = node.data[0]
-    values = {p.name: to_text(arg) for p, arg in zip(rule.variables, node.args, strict=True)}
-    if rule.kinks in values:
-        return values[rule.kinks]
-    left, minus, right = rule.kinks.partition(" - ")
-    if minus and left in values and right in values:
-        return values[left] if values[right] == "0" else f"{values[left]} - {values[right]}"
-    return None

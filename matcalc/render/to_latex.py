@@ -146,7 +146,9 @@ def _power(node: Expression, parts: list[Part]) -> Part:
     base, exponent = node.args
     is_half = exponent.op == "number" and exponent.data[0] == Fraction(1, 2)
     is_half = is_half or (exponent.op == "divide" and parts[1][0] == "\\frac{1}{2}")
-    return _write_power(base, parts[0], "1/2" if is_half else parts[1][0], node.is_scalar)
+    # The circle would bind to the first term of a sum alone.
+    written = parts[1][0] if node.is_scalar or parts[1][1] != SUM else enclose(parts[1][0])
+    return _write_power(base, parts[0], "1/2" if is_half else written, node.is_scalar)
 
 
 def _write_power(base: Expression, part: Part, exponent: str, is_scalar: bool) -> Part:

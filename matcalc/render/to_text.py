@@ -69,7 +69,8 @@ def _binary(node: Expression, parts: list[tuple[str, int]]) -> tuple[str, int]:
     symbol, level = _OPERATORS[node.op]
     if node.op == "power":
         # Python reads -x**2 as -(x**2) and 2**-1 as it stands.
-        return _wrap(parts[0], _ATOM) + symbol + _wrap(parts[1], _ATOM), _POWER
+        is_number = node.args[1].op == "number"
+        return _wrap(parts[0], _ATOM) + symbol + _wrap(parts[1], _SIGN if is_number else _ATOM), _POWER
     first = _wrap(parts[0], level)
     if _reads_better_bracketed(node):
         first = f"({parts[0][0]})"

@@ -1,0 +1,211 @@
+"""What the reader should know beside the formula: kinks, structure, entry-by-entry functions, rarer words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from matcalc.language.expression import Expression, walk
+from matcalc.language.sizes import write_shape
+from matcalc.render.to_text import to_text
+
+
+def describe_notes(function: Expression, wrt: Expression, answer: Expression) -> Iterator[str]:
+    """Yield the notes on a derivative, each a short sentence."""
+    yield from _describe_structure(wrt)
+    yield from _describe_matrix_functions(function)
+    yield from describe_kinks(function, wrt)
+    yield from _describe_words(function, answer)
+
+
+_STRUCTURES = ("symmetric", "posdef", "skew", "diagonal", "orthogonal")
+
+
+def _describe_structure(wrt: Expression) -> Iterator[str]:
+    """Say what the derivative by a structured matrix means."""
+    found = [word for word in _STRUCTURES if word in wrt.data[1]]
+    if found and not wrt.is_scalar:
+        yield f"every entry of {wrt.name} is free in this derivative, though {wrt.name} is {found[0]}"
+
+
+# --- functions that exist of entries and of matrices ----------------------------------------------
+
+_OF_MATRICES = {
+    "exp": "expm({0}) is the matrix exponential", "sqrt": "sqrtm({0}) is the matrix square root",
+    "log": "", "sin": "", "cos": "",
+}  # fmt: skip
+
+
+def _describe_matrix_functions(function: Expression) -> Iterator[str]:
+    """Say once of each function that it takes a square matrix entry by entry."""
+    summed = {id(arg) for node in walk(function) if _word(node) in ("sum", "mean") for arg in node.args}
+    told: set[str] = set()
+    for node in walk(function):
+        word = "**" if node.op == "power" else _word(node)
+        if word in told or not node.args or id(node) in summed:
+            continue
+        if (word == "**" or word in _OF_MATRICES) and (_is_square(node.args[0]) or _looks_inverse(node)):
+            told.add(word)
+            other = _name_matrix_power(node) if word == "**" else _OF_MATRICES[word].format(to_text(node.args[0]))
+            yield f"{to_text(node)} works entry by entry" + (f"; {other}" if other else "")
+
+
+def _name_matrix_power(node: Expression) -> str:
+    base, exponent = node.args
+    text = to_text(base)
+    if exponent.op != "number" or exponent.data[0].denominator != 1:
+        return ""
+    power = exponent.data[0].numerator
+    return f"inv({text}) is the inverse" if power == -1 else f"matrix_power({text}, {power}) is the matrix power"
+
+
+def _looks_inverse(node: Expression) -> bool:
+    return len(node.dropped_shape) == 2 and node.op == "power" and _name_matrix_power(node).startswith("inv(")
+
+
+def _is_square(node: Expression) -> bool:
+    shape = node.dropped_shape
+    return len(shape) == 2 and shape[0] == shape[1]
+
+
+# --- kinks ----------------------------------------------------------------------------------------
+
+# Their kinks are points where they have no value, or only where their rule divides by zero.
+_SMOOTH_WHERE_DEFINED = {"tan", "inv", "det", "solve", "prod", "elu"}
+
+
+def describe_kinks(function: Expression, wrt: Expression) -> Iterator[str]:
+    """Say where the function has no derivative by the variable, for each function with kinks."""
+    moving = _list_moving(function, wrt)
+    told = set()
+    for node in walk(function):
+        condition = _find_kink(node) if node.op == "call" and id(node) in moving else None
+        if condition and condition not in told and _is_exposed(function, node):
+            told.add(condition)
+            yield f"{to_text(node)} {condition}"
+
+
+def _list_moving(function: Expression, wrt: Expression) -> set[int]:
+    """The nodes that depend on the variable."""
+    moving = {id(wrt)}
+    for node in walk(function):
+        if any(id(arg) in moving for arg in node.args):
+            moving.add(id(node))
+    return moving
+
+
+def _find_kink(node: Expression) -> str | None:
+    """Where a call has no derivative, as the end of a sentence about it."""
+    rule, texts = node.data[0], [to_text(arg) for arg in node.args]
+    if rule.function == "norm" and rule.name in ("norm", "norm_2", "norm_fro"):
+        return f"is not differentiable where {texts[0]} = 0"
+    if rule.name == "norm_1":
+        return f"is not differentiable where an entry of {texts[0]} is 0"
+    if rule.function in ("max", "min"):
+        extreme = "largest" if rule.function == "max" else "smallest"
+        return f"is not differentiable where two entries of {texts[0]} are the {extreme}"
+    if rule.function == "where" and node.args[0].op == "compare":
+        return f"may have no derivative where {_write_equation(*map(to_text, node.args[0].args))}"
+    if not rule.kinks or rule.function in _SMOOTH_WHERE_DEFINED:
+        return None
+    return _substitute_names(node, texts)
+
+
+def _substitute_names(node: Expression, texts: list[str]) -> str | None:
+    """The condition of a kink with the arguments in place of the rule's parameters."""
+    rule = node.data[0]
+    values = {p.name: text for p, text in zip(rule.variables, texts, strict=True)}
+    conditions = []
+    for factor in rule.kinks.replace("(", "").replace(")", "").split("*"):
+        left, _, right = factor.partition(" - ")
+        if left not in values or right not in {*values, ""}:
+            return None
+        if rule.variables[0].name == left:  # a border that moves, not two borders that meet
+            conditions.append(_write_equation(values[left], values.get(right, "0")))
+    return "is not differentiable where " + " or ".join(dict.fromkeys(conditions)) if conditions else None
+
+
+def _write_equation(left: str, right: str) -> str:
+    """left = right, a plain 0 last."""
+    return f"{right} = {left}" if left == "0" else f"{left} = {right}"
+
+
+def _is_exposed(function: Expression, kink: Expression) -> bool:
+    """Whether the kink shows in the function: not in the condition of where, nor in a branch away from it."""
+    seen, stack = {id(function)}, [function]
+    while stack:
+        node = stack.pop()
+        if node is kink:
+            return True
+        for place, arg in enumerate(node.args):
+            if id(arg) not in seen and not _hides(node, place, kink):
+                seen.add(id(arg))
+                stack.append(arg)
+    return False
+
+
+def _hides(node: Expression, place: int, kink: Expression) -> bool:
+    """Whether a kink cannot be seen through this argument of a node."""
+    if node.op == "compare":
+        return True
+    if kink is node.args[place] and _word(kink) == "norm":
+        return _is_even_power(node) or (node.op == "divide" and place == 1)
+    return _word(node) == "where" and place == _find_far_branch(node.args[0], kink)
+
+
+def _is_even_power(node: Expression) -> bool:
+    """Whether a node is its first argument to the power of 2, 4, ..."""
+    if _word(node) == "square":
+        return True
+    exponent = node.args[1] if node.op == "power" else None
+    return exponent is not None and exponent.op == "number" and exponent.data[0] > 0 and exponent.data[0] % 2 == 0
+
+
+def _find_far_branch(condition: Expression, kink: Expression) -> int | None:
+    """Which branch of where(abs(x) <= c, ...) is taken for large abs(x) only: 1, 2 or none."""
+    if condition.op != "compare" or kink not in condition.args:
+        return None
+    larger_first = condition.data[0] in (">", ">=")
+    return 1 if larger_first == (condition.args[0] is kink) else 2
+
+
+# --- words of the answer --------------------------------------------------------------------------
+
+
+def _describe_words(function: Expression, answer: Expression) -> Iterator[str]:
+    """Say what the rarer words of the answer mean, those that the reader did not use."""
+    used = {_word(node) for node in walk(function)}
+    told: set[str] = set()
+    for node in walk(answer):
+        word, note = _word(node), _explain_word(node)
+        if note and word not in used | told:
+            told.add(word)
+            yield note
+
+
+def _word(node: Expression) -> str:
+    if node.op == "call":
+        return str(node.data[0].function)
+    if node.op == "abstract_derivative":
+        return f"D({node.name})"
+    return node.name if node.op == "filled" else ""
+
+
+def _explain_word(node: Expression) -> str:
+    if node.op == "abstract_derivative":
+        return _explain_derivative(node)
+    return str(node.data[0].note) if node.op == "call" else _FILLED_NOTES.get(_word(node), "")
+
+
+def _explain_derivative(node: Expression) -> str:
+    """Say what D(u, x) is and how its axes lie, whatever the layout of the answer."""
+    shape = node.dropped_shape
+    column = ", a column" if len(shape) == 1 else ""
+    order = "" if node.data[1] == 1 else f"{('second', 'third')[node.data[1] - 2]} " if node.data[1] < 4 else "higher "
+    told = f" has the shape {write_shape(shape)}{column}, axes in numerator layout" if shape else " is a scalar"
+    return f"{to_text(node)}, the {order}derivative of {node.name},{told}"
+
+
+_FILLED_NOTES = {
+    "fuse": "fuse(m, p)[I, i, j] is 1 where I = i*p + j, and 0 elsewhere: the axis I joins the axes i and j",
+    "commutation": "commutation(m, n) @ vec(X) is vec(X.T) for X of shape (m, n)",
+}
