@@ -8,7 +8,8 @@ A (m, n)
 
 # The package of the judge is bound first: the name `check` then stays with the function of that name.
 import matcalc.check  # noqa: F401
-from matcalc.derivation import Derivative, check, derive
+from matcalc.claim import check
+from matcalc.derivation import Derivative, derive
 from matcalc.errors import MatcalcError
 from matcalc.user_rules import load_rules
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from matcalc.engine.derive_result import Result, derive_result
 from matcalc.engine.layout import Axis, arrange, check_layout
 from matcalc.errors import DeclarationError, LimitError, MatcalcError
-from matcalc.language.declarations import Declared, split_assumptions, split_shapes
+from matcalc.language.declarations import Declared, read_shapes, split_assumptions, split_shapes
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.names import name_wrt
-from matcalc.language.sizes import Shape, write_shape
+from matcalc.language.sizes import Shape, drop_units, write_shape
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.render.entries import write_einsum, write_entries
 from matcalc.render.notes import describe_notes
@@ -53,23 +53,23 @@ def derive(
     if not isinstance(order, int) or not 1 <= order <= MAX_ORDER:
         raise DeclarationError(f"the order is a whole number from 1 to {MAX_ORDER}, not {order!r}")
     book = rules if isinstance(rules, RuleBook) else rules_in_force() if rules is None else verified_rules(rules)
-    text, shapes, assume, names = _read_input(expr, shapes, assume)
+    text, shapes, assume, names = read_input(expr, shapes, assume)
     name = name_wrt(wrt)
     problem = parse(text, wrt=name, choose_wrt=name is None, shapes=shapes, assume=assume, rules=book)
     try:
-        return Derivative(problem, text, layout, order, book, names)
+        return Derivative(problem, text, layout, order, book, names, read_shapes(shapes))
     except MatcalcError as error:
         named = {name: write_shape(found.dropped_shape) for name, found in problem.symbols.items()}
         raise error.complete(text, named) from None
 
 
-def _read_input(expr: Any, shapes: Declared, assume: Declared) -> tuple[str, Declared, Declared, Mapping[str, Any]]:
+def read_input(expr: Any, shapes: Declared, assume: Declared) -> tuple[str, Declared, Declared, Mapping[str, Any]]:
     """Return the text of an input; a SymPy expression brings its shapes, assumptions and symbols along."""
     shapes, assume = split_shapes(shapes), split_assumptions(assume)
     if isinstance(expr, str):
         return expr, shapes, assume, {}
     if isinstance(expr, Derivative):
-        return str(expr), {**expr.declared, **shapes}, {**expr.assumed, **assume}, expr.names
+        return str(expr), {**expr.given, **expr.declared, **shapes}, {**expr.assumed, **assume}, expr.names
     if isinstance(expr, Expression):
         found = symbols(expr)
         return to_text(expr), {**declared_shapes(found), **shapes}, assume, {}
@@ -91,14 +91,16 @@ class Derivative:
     """
 
     def __init__(
-        self, problem: Problem, text: str, layout: str, order: int, rules: RuleBook, names: Mapping[str, Any]
-    ) -> None:
+        self, problem: Problem, text: str, layout: str, order: int, rules: RuleBook,
+        names: Mapping[str, Any], given: Mapping[str, Shape],
+    ) -> None:  # fmt: skip
         assert problem.wrt is not None
         self.problem = problem
         self.text = text
         self.layout = layout
         self.order = order
         self.names = names
+        self.given = {name: tuple(map(str, drop_units(shape))) for name, shape in given.items()}
         self._rules = rules
         self._result = derive_result(problem.expressions[0], problem.wrt, order, rules)
         self.expression = self._result.expression(layout)
@@ -307,44 +309,9 @@ class Derivative:
 
     def _read_again(self) -> Problem:
         """The expression and the printed derivative, both read from text with the declared shapes."""
-        return parse(
-            [self.text, str(self)], wrt=self.wrt.name, shapes=self.declared, assume=self.assumed, rules=self._rules
-        )
+        shapes = {**self.given, **self.declared}
+        return parse([self.text, str(self)], wrt=self.wrt.name, shapes=shapes, assume=self.assumed, rules=self._rules)
 
 
-def check(
-    expr: Any,
-    claim: Any,
-    wrt: Any = None,
-    *,
-    layout: str = "numerator",
-    shapes: Declared = None,
-    assume: Declared = None,
-    trials: int = 3,
-    seed: int = 0,
-    dtype: str = "float64",
-    device: str = "cpu",
-) -> CheckReport:
-    """Compare a formula that somebody claims with torch.autograd.functional.jacobian of the expression.
-
-    >>> check("A @ x", "A", layout="denominator").verdict
-    'differs'
-    """
-    from matcalc.check.verdict import judge
-
-    text, shapes, assume, _ = _read_input(expr, shapes, assume)
-    claimed, shapes, assume, _ = _read_input(claim, shapes, assume)
-    name = name_wrt(wrt)
-    problem = parse(
-        [text, claimed], wrt=name, choose_wrt=name is None, shapes=shapes, assume=assume, rules=rules_in_force()
-    )
-    assert problem.wrt is not None
-    expression, formula = problem.expressions
-    return judge(
-        expression, formula, problem.wrt, layout=layout,
-        trials=trials, seed=seed, dtype=dtype, device=device, abstract=problem.abstract, rules=rules_in_force(),
-    )  # fmt: skip
-
-
-_SHARED = {"problem", "text", "order", "names", "_rules", "_result", "declared", "assumed", "result_name", "vec",
-           "vec_shape", "differential", "entries"}  # fmt: skip
+_SHARED = {"problem", "text", "order", "names", "given", "_rules", "_result", "declared", "assumed", "result_name",
+           "vec", "vec_shape", "differential", "entries"}  # fmt: skip

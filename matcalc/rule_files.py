@@ -225,7 +225,7 @@ def shipped_rules() -> RuleBook:
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """f(form) = right, where form is one of: transpose, multiple, product, identity, f (a function), bare."""
+    """f(form) = right, where form is one of: transpose, multiple, product, identity, diagonal, f (a function), bare."""
 
     name: str
     function: str
@@ -237,7 +237,7 @@ class Identity:
 
 _IDENTITY = re.compile(r"^\s*(\w+)\((.*)\)\s*=\s*(.+?)\s*$")
 _FORMS = (("transpose", r"\w+\.T"), ("multiple", r"\w+\*\w+"), ("product", r"\w+ @ \w+"), ("identity", r"eye\(n\)"),
-          ("bare", r"\w+"))  # fmt: skip
+          ("diagonal", r"diag\(v\)"), ("bare", r"\w+"))  # fmt: skip
 
 
 def read_identity(name: str, entry: dict[str, Any]) -> Identity:

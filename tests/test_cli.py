@@ -433,3 +433,11 @@ def test_colour_on_a_terminal_unless_asked_otherwise():
 
 def test_no_colour_in_a_pipe():
     assert "\x1b[" not in run_process("derive", "A @@ x").stderr
+
+
+@pytest.mark.parametrize("order", ["0", "7", "-1", "two", "9999999"])
+def test_the_order_has_one_sentence(run, order):
+    code, _, err = run("derive", "A@x", "--order", order)
+    assert code == 2
+    assert "the order is a whole number from 1 to 6, not " in err
+    assert order in err

@@ -140,6 +140,88 @@ def test_notes_say_how_the_text_was_understood_and_where_there_is_no_derivative(
     assert derive("A @ x").notes == ()
 
 
+NOTES: list[tuple[str, str, str]] = [
+    # text, wrt, note
+    ("maximum(0, 1 - y*(X @ w))", "w", "maximum(0, 1 - y*(X @ w)) is not differentiable where 1 - y*(X @ w) = 0"),
+    ("maximum(a - b, c - x)", "x", "maximum(a - b, c - x) is not differentiable where a - b = c - x"),
+    ("minimum(x, y)", "x", "minimum(x, y) is not differentiable where x = y"),
+    ("clip(x, 0, 1)", "x", "clip(x, 0, 1) is not differentiable where x = 0 or x = 1"),
+    ("norm(x - y)", "x", "norm(x - y) is not differentiable where x - y = 0"),
+    ("norm(x, 1)", "x", "norm(x, 1) is not differentiable where an entry of x is 0"),
+    ("max(x)", "x", "max(x) is not differentiable where two entries of x are the largest"),
+    ("sum(min(X, axis=1))", "X", "min(X, axis=1) is not differentiable where two entries of a row of X are the smallest"),
+    ("where(x > y, x**2, 0)", "x", "where(x > y, x**2, 0) may have no derivative where x = y"),
+    ("logdet(X)", "X", "every entry of X is free in this derivative, though X is posdef"),
+    ("A**-1 @ x", "x", "A**-1 works entry by entry; inv(A) is the inverse"),
+    ("trace(exp(X))", "X", "exp(X) works entry by entry; expm(X) is the matrix exponential"),
+    ("trace(X**2)", "X", "X**2 works entry by entry; matrix_power(X, 2) is the matrix power"),
+    ("u(x)", "x", "D(u, x), the derivative of u, has the shape (m, n), axes in numerator layout"),
+    ("e*x", "x", "e is the number 2.718...; declare e to use it as a variable"),
+    ("xTAx", "xTAx", "xTAx is one name; the product is x.T @ A @ x"),
+    ("xT @ x", "x", "xT is one name; the transpose is x.T"),
+    ("I @ x", "x", "I is a variable; the identity is eye(n)"),
+    ("sum(x_i)", "x_i", "x_i is a name of its own, not an entry; write sum(x)"),
+    ("x**T @ A", "A", "x**T is a power with the exponents T; write x.T for the transpose"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "wrt", "note"), NOTES)
+def test_notes_name_the_likely_misreadings(text: str, wrt: str, note: str) -> None:
+    assume, shapes = ({"X": "posdef"} if text == "logdet(X)" else None), ({"u": ("m",)} if "u(" in text else None)
+    assert note in derive(text, wrt, assume=assume, shapes=shapes).notes
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt"),
+    [
+        ("norm(X @ w - y)**2", "w"), ("x/norm(x)", "x"), ("exp(x)", "x"), ("x**2", "x"), ("sum((X @ X.T)**2)", "X"),
+        ("exp(X @ y)", "y"), ("relu(b)*x", "x"), ("Wq @ x", "x"), ("x_i*y", "y"),
+        ("(X - mean(X, axis=0, keepdims=True))/sqrt(var(X, axis=0, keepdims=True) + epsilon)", "X"),
+    ],
+)  # fmt: skip
+def test_notes_are_rare(text: str, wrt: str) -> None:
+    assert derive(text, wrt).notes == ()
+
+
+def test_kinks_that_a_branch_avoids_are_not_named() -> None:
+    notes = derive("where(abs(x) <= delta, x**2/2, delta*(abs(x) - delta/2))", "x").notes
+    assert not any(note.startswith("abs(x)") for note in notes)
+    assert any(note.startswith("abs(x) ") for note in derive("where(x > y, abs(x), 0)", "x").notes)
+
+
+def test_an_orthogonal_matrix_is_said_to_be_square() -> None:
+    notes = derive("norm(X - W @ W.T @ X)**2", "X", assume="W: orthogonal").notes
+    assert notes == ("W is square, since it is orthogonal; orthonormal columns alone cannot be assumed",)
+
+
+def test_shapes_and_assumptions_may_be_one_text_each() -> None:
+    derivative = derive("x.T @ A @ x", "x", layout="denominator", shapes="x: p", assume="A: symmetric; x: positive")
+    assert (str(derivative), derivative.shape) == ("2*A @ x", ("p",))
+    assert str(derive(derivative, "x", shapes="b: n", assume="A: symmetric")) == "2*A"
+    assert matcalc.check("x.T @ A @ x", "2*A @ x", "x", layout="denominator", assume="A: symmetric").verdict == "agrees"
+
+
+@pytest.mark.parametrize(
+    ("wrt", "reason"),
+    [("x,y", "several variables"), (["x", "y"], "several variables"), ("A@y", "is a name, not A@y"),
+     (3, "is a name, not 3"), ("", "is empty")],
+)  # fmt: skip
+def test_the_variable_is_one_name(wrt: Any, reason: str) -> None:
+    with pytest.raises(DeclarationError, match=reason):
+        derive("A @ x * y", wrt)
+
+
+def test_indices_do_not_take_the_letters_of_sizes() -> None:
+    derivative = derive("kron(A, X) @ b", "X")
+    assert derivative.entries == "dy[i]/dX[a,b] = sum_rst(fuse(p, n)[i,s,a]*b[r]*A[s,t]*fuse(q, k)[r,t,b])"
+    assert "\\sum_{s r t}" in derivative.latex()
+
+
+def test_powers_read_as_they_were_meant() -> None:
+    assert derive("sum(x**p)", "x", shapes="p: scalar", layout="denominator").latex() == "p x^{\\circ (p - 1)}"
+    assert str(derive("A**-1 @ x", "x")) == "A**-1"
+
+
 def test_plain_data_has_the_fields_of_version_1() -> None:
     plain = derive("A @ x").to_dict()
     assert json.loads(json.dumps(plain)) == plain

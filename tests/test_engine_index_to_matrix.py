@@ -21,7 +21,7 @@ from tests.index_graphs import M, N, add, multiply, variable, write
         ("i,ij->ij", "aA", "diag(a) @ A"),
         ("ij,j->ij", "Ax", "A @ diag(x)"),
         ("ij,ij->ij", "AC", "A*C"),
-        ("ij,ij->", "AC", "trace(A.T @ C)"),
+        ("ij,ij->", "AC", "sum(A*C)"),
         ("ij,jk,ki->", "ABD", "trace(D @ A @ B)"),
         ("ij,j,jk->ik", "AxB", "A @ diag(x) @ B"),
         ("i,i->", "xz", "x.T @ z"),

@@ -112,8 +112,8 @@ BAD: list[tuple[str, type[MatcalcError], str, str, str]] = [
     ("not x", ParseError, "operator", "not x", ""),
     ("u + u(x)", DeclarationError, "as a function and as a variable", "", "rename"),
     ("foo(x)", MissingRuleError, "the function foo has no rule", "foo(x)", '[foo]\n    elementwise = "..."'),
-    ("sofmax(x)", MissingRuleError, "sofmax", "sofmax(x)", "write softmax(...)"),
-    ("ln(x)", MissingRuleError, "ln", "ln(x)", "write log(...)"),
+    ("sofmax(x)", MissingRuleError, "sofmax", "sofmax(x)", "if softmax is meant, write softmax(x)"),
+    ("ln(x)", MissingRuleError, "ln", "ln(x)", "write log(x)"),
     ("9**9**9", LimitError, "exponent", "9**9**9", ""),
     ("x**100000", LimitError, "exponent", "x**100000", ""),
     ("10**400", LimitError, "300 digits", "10**400", ""),
@@ -162,6 +162,99 @@ def test_a_declared_size_conflict_names_both_sizes() -> None:
 
 def test_texts_that_are_no_texts() -> None:
     assert isinstance(error_of([3]), ParseError)
+
+
+# --- what people paste --------------------------------------------------------------------------------
+
+PASTED = {
+    "x·y": "write @ for a product, * entry by entry, or dot(x, y)", "A⋅x": "@ for a product", "A×B": "@ for a product",
+    "xᵀ@x": "write x.T", "(A@B)ᵀ@x": "write (A@B).T", "x⊤@y": ".T for the transpose", "𝐱.T@y": "write x",
+    "A^T@x": "write A.T", "A^{T}@x": "write A.T", "A^-1@x": "write inv(A)", "(A@B)^{-1}": "write inv(A@B)",
+    "A⁻¹@x": "write inv(A)", "x²": "write x**2", "xⁿ": "write x**n", "x₁₂": "write x_12", "½*x": "write 1/2",
+    "||x||": "write norm(x)", "‖x‖": "write norm(x)", "|x|": "write abs(x)", "|X|": "write det(X)",
+    "log|X|": "write logdet(X)", "∑x": "write sum(x)", "√x": "write sqrt(x)", "x⊙y": "write * entry",
+    "A⊗B": "kron(A, B)",
+    "x − y": "write -", "x – y": "write -", "where(x ≥ 0, x, 0)": "write >=", "∂x": "only the function",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "advice"), PASTED.items(), ids=PASTED)
+def test_characters_of_the_page_say_what_to_write_instead(text: str, advice: str) -> None:
+    error = error_of(text)
+    assert type(error) is ParseError
+    assert advice in (error.advice or "")
+    assert error.reason.endswith("is not in the language")
+    assert error.span is not None
+    assert repr(text[slice(*error.span)]) in error.reason
+
+
+@pytest.mark.parametrize(("written", "meant"), [("µ", "μ"), ("ϵ", "ε"), ("ϕ", "φ"), ("𝛼", "α")])
+def test_variants_of_a_greek_letter_are_the_letter(written: str, meant: str) -> None:
+    problem = parse(f"{written}*x", wrt="x", shapes=f"{written}: scalar")
+    assert set(problem.symbols) == {meant, "x"}
+
+
+@pytest.mark.parametrize("name", ["x·y", "xᵀ", "x²"])
+def test_a_declared_name_is_refused_like_one_in_the_text(name: str) -> None:
+    for options in ({"shapes": f"{name}: n"}, {"shapes": {name: "n"}}, {"assume": f"{name}: positive"}):
+        assert isinstance(error_of("x", **options), DeclarationError)
+
+
+# --- what people mean ---------------------------------------------------------------------------------
+
+ADVICE = {
+    "X@beta": "since a scalar scales; beta is a scalar by convention: for a vector declare it, --vars 'beta: k'",
+    "mu.T@x": "for a vector declare it, --vars 'mu: n'",
+    "e.T@x": "e is 2.718...: for a vector declare it, --vars 'e: n'",
+    "det X": "write det(X)", "log det X": "write logdet(X)", "A @ x +": "write what follows +",
+    "transpose(A)@x": "write A.T", "tr(A @ B)": "write trace(A @ B)", "ReLU(x)": "write relu(x)",
+    "mse(x, y)": "write mean((x - y)**2)", "huber(x)": "write where(abs(x) <= delta,",
+    "cross(x, y)": "no cross product",
+    "logm(X)": "no matrix logarithm", "vstack(x, y)": "cannot be stacked", "foo(x, y)": 'call = "foo(x, y)"',
+    "max(x, 0)": "write maximum(x, 0) entry by entry", "min(X, 0)": "minimum(X, 0) entry by entry, or min(X, axis=0)",
+    "norm(X, ord=2)": "write norm(X, 2)", "norm(x, 0)": "norm(x, 1), the sum of their absolute values",
+    "norm(x, inf)": "write max(abs(x))", "norm(X, 1)": "write sum(abs(X))", "softmax(x, dim=0)": "write axis=0",
+    "exp(x, dim=0)": "leave it out", "dot(A, x)": "write A @ x",
+    "solve(x, A)": "write solve(A, x), which is inv(A) @ b",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "advice"), ADVICE.items(), ids=ADVICE)
+def test_advice_is_what_the_reader_most_likely_means(text: str, advice: str) -> None:
+    assert advice in (error_of(text).advice or "")
+
+
+def test_advice_to_declare_a_vector_can_be_followed() -> None:
+    assert parse("X@beta", wrt="X", shapes="beta: k").symbols["beta"].dropped_shape == ("k",)
+    assert parse("e.T@x", wrt="x", shapes="e: n").symbols["e"].dropped_shape == ("n",)
+
+
+def test_a_known_name_is_not_buried_under_the_entry_to_add() -> None:
+    for text in ("ln(x)", "tr(A)", "sofmax(x)", "cross(x, y)"):
+        assert "elementwise" not in (error_of(text).advice or "")
+
+
+def test_the_forms_of_a_function_are_those_a_reader_writes() -> None:
+    assert "[" not in error_of("norm(X, 3)").reason
+
+
+def test_the_caret_of_a_text_that_ends_too_early_stands_at_its_end() -> None:
+    assert error_of("A @ x +").span == (7, 8)
+
+
+DECLARED: list[tuple[dict[str, Any], str]] = [
+    ({"assume": "A: symmetric, x: positive"}, 'separate the names with ; as in "A: symmetric; x: positive"'),
+    ({"assume": "A: PSD"}, "did you mean posdef?"), ({"assume": {"A": "symetric"}}, "did you mean symmetric?"),
+    ({"assume": "symmetric"}, 'as in "A: symmetric; x: positive"'),
+    ({"shapes": "x: n; n: scalar"}, "a size is also a number, as in sum(x)/n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "advice"), DECLARED)
+def test_declarations_say_what_was_meant(options: dict[str, Any], advice: str) -> None:
+    error = error_of("A @ x", **options)
+    assert isinstance(error, DeclarationError)
+    assert advice in (error.advice or "")
 
 
 # --- hostile input --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ LAYERS = [
     ("matcalc.render",),
     ("matcalc.user_rules",),
     ("matcalc.derivation",),
+    ("matcalc.claim",),
     ("matcalc",),  # the package itself: the names that people import
     ("matcalc.cli_output",),
     ("matcalc.cli_rules",),

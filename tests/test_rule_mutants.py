@@ -18,7 +18,7 @@ from matcalc.rule_files import Identity, Rule, RuleBook, shipped_identities, shi
 from tests.read_cases import Case, derive_case, read_cases
 
 # Wrong only in name: the transpose of the argument, or of the result, is the same thing.
-EQUIVALENT = {"diag_of_vector transposed", "inv_of_identity transposed"}
+EQUIVALENT = {"diag_of_vector transposed", "inv_of_identity transposed", "inv_of_diagonal transposed"}
 
 
 @dataclass(frozen=True)

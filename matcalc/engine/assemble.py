@@ -138,12 +138,35 @@ def chain(items: Sequence[Expression]) -> Expression:
     return reduce(ex.matmul, items)
 
 
-def trace_of(items: Sequence[Expression]) -> Expression:
-    """The trace of a chain; of an outer product u @ v.T @ dX it is v.T @ dX @ u, a scalar factor stands in front."""
-    for k, item in enumerate(items):
-        if item.is_row:
-            return chain([*items[k:], *items[:k]])
-    return ex.call(shipped_rules()["trace"], (chain(items),), SCALAR)
+def trace_of(matrix: Expression, moving: Expression) -> Expression:
+    """trace(matrix @ moving) with sign and scalars in front; v.T @ moving @ u where the matrix is u @ v.T."""
+    negative, matrix = strip_sign(matrix)
+    above, rest, below = _pull_scalars(matrix)
+    items = [*flatten(rest), moving]
+    row = next((k for k, item in enumerate(items) if item.is_row), None)
+    inner = ex.call(shipped_rules()["trace"], (chain(items),), SCALAR)
+    if row is not None:
+        inner = chain([*items[row:], *items[:row]])
+    whole = quotient(Fraction(1), [*above, inner], (), below)
+    return negated(whole) if negative else whole
+
+
+def _pull_scalars(node: Expression) -> tuple[list[Expression], Expression, list[Expression]]:
+    """The scalar factors of a product of matrices, what is left, and the scalar divisors."""
+    if node.op == "divide" and node.args[1].is_scalar:
+        above, rest, below = _pull_scalars(node.args[0])
+        return above, rest, [*below, node.args[1]]
+    if node.op == "multiply" and node.args[0].is_scalar:
+        above, rest, below = _pull_scalars(node.args[1])
+        return [*_scalar_factors(node.args[0]), *above], rest, below
+    if node.op == "matmul":
+        above, rest, below = _pull_scalars(node.args[0])
+        return above, ex.matmul(rest, node.args[1]), below
+    return [], node, []
+
+
+def _scalar_factors(node: Expression) -> list[Expression]:
+    return [*_scalar_factors(node.args[0]), node.args[1]] if node.op == "multiply" else [node]
 
 
 def compress(items: Sequence[Expression]) -> list[Expression]:

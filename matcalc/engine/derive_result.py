@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import mul
 
-from matcalc.engine.assemble import flatten, trace_of
+from matcalc.engine.assemble import trace_of
 from matcalc.engine.differentiate import differentiate
 from matcalc.engine.expression_to_index import convert
 from matcalc.engine.index_form import Graph, Node
@@ -16,7 +16,7 @@ from matcalc.engine.layout import Axis, arrange, torch_axes
 from matcalc.engine.read_result import read_result
 from matcalc.engine.simplify import simplify
 from matcalc.errors import LimitError
-from matcalc.language.expression import Expression, matmul, symbol
+from matcalc.language.expression import Expression, matmul, symbol, walk
 from matcalc.language.sizes import UNIT, Shape
 from matcalc.rule_files import RuleBook
 
@@ -96,12 +96,12 @@ class Result:
         return labels
 
     def differential(self) -> Expression:
-        """dY as an expression in dX (order 1): the printed derivative times dX, or term by term where that is shorter."""
-        by_terms = self._differential_by_terms()
+        """dY as an expression in dX, of order 1: the printed derivative times dX where it is a matrix."""
         whole = None if self.node.op == "zeros" or not self.node.rank else self._differential_of_matrix()
-        if whole is None or self.reader.lengths(by_terms) < self.reader.lengths(whole):
-            return by_terms
-        return whole
+        if whole is not None and not self.function.rank:
+            return whole
+        by_terms = self._differential_by_terms()
+        return by_terms if whole is None else min((by_terms, whole), key=self.reader.lengths)
 
     def _differential_of_matrix(self) -> Expression | None:
         """J @ dx, or trace(G @ dX) of a scalar function; None where there is no such form."""
@@ -111,8 +111,7 @@ class Result:
             return None
         matrix = self.expression("numerator")
         if rank == 2:
-            rows = flatten(matrix)
-            return trace_of([*rows, moving]) if matrix.op != "einsum" else None
+            return trace_of(matrix, moving) if all(node.op != "einsum" for node in walk(matrix)) else None
         return matmul(matrix, moving)
 
     def _differential_by_terms(self) -> Expression:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from matcalc.language.sizes import SCALAR, Shape
+from matcalc.language.sizes import SCALAR, UNIT, Shape
 from matcalc.rule_files import Identity, Rule, shipped_identities
 
 if TYPE_CHECKING:
@@ -29,9 +29,13 @@ def apply_identity(
     for form, values in _forms(graph, arguments[0]):
         identity = table.get((rule.name, form))
         if identity is not None and _holds(graph, identity, values):
-            held = {name: value.shape if value.rank == 2 else SCALAR for name, value in values.items()}
+            held = {name: _held(value) for name, value in values.items()}
             return _instantiate(graph, rule, identity, shapes, held, values, convert_body)
     return None
+
+
+def _held(value: Node) -> Shape:
+    return SCALAR if not value.rank else value.shape + (UNIT,) * (2 - value.rank)
 
 
 def _holds(graph: Graph, identity: Identity, values: dict[str, Node]) -> bool:
@@ -57,13 +61,16 @@ def _as_rule(rule: Rule, identity: Identity, names: tuple[str, ...]) -> Rule:
 
     key = (identity.name, names)
     if key not in _rules:
-        parameters = tuple([Parameter(name, None if name == "c" else _axes(rule)) for name in names])
+        parameters = tuple([Parameter(name, _AXES.get(name, _axes(rule))) for name in names])
         parameters = parameters or rule.parameters
         _rules[key] = Rule(name=identity.name, function=identity.name, parameters=parameters, define=identity.right)
     return _rules[key]
 
 
 _rules: dict[tuple[str, tuple[str, ...]], Rule] = {}
+
+
+_AXES: dict[str, tuple[str, ...] | None] = {"c": None, "v": None}
 
 
 def _axes(rule: Rule) -> tuple[str, ...] | None:
@@ -82,6 +89,9 @@ def _forms(graph: Graph, node: Node) -> Iterator[Form]:
 
 
 def _product_forms(graph: Graph, node: Node) -> Iterator[Form]:
+    column = _diagonal(graph, node)
+    if column is not None:
+        yield "diagonal", {"v": column}
     scalars = [part for part in node.parts if part[0].rank == 0]
     matrices = [part for part in node.parts if part[0].rank != 0]
     if scalars or node.payload != 1:
@@ -98,6 +108,15 @@ def _product_forms(graph: Graph, node: Node) -> Iterator[Form]:
         joint = next(label for label in first[1] if label != 0)
         left = graph.product(1, [first], (0, joint))
         yield "product", {"A": left, "B": graph.product(1, rest_labels, (joint, 1))}
+
+
+def _diagonal(graph: Graph, node: Node) -> Node | None:
+    """v, where the node is delta[i,j] v[i]."""
+    rest = [part for part in node.parts if part[0].op != "delta"]
+    if len(rest) == len(node.parts) or not rest or any(1 in labels for _, labels in rest):
+        return None
+    carried = any(0 in labels for _, labels in rest)
+    return graph.product(node.payload, rest, (0,)) if carried else None
 
 
 def _chain(parts: list[Part]) -> list[Part] | None:

@@ -129,7 +129,10 @@ class Network:
             if len(self._edges_at(point)) == 2 and not self.pieces.get(point) and not self._is_held(point):
                 (far,) = ends - {point}
                 loop = self.reversed(self._leaving(first, point)) + self._leaving(second, point)
-                flat = ex.multiply(chain(self._leaving(first, far)), chain(self._leaving(second, far)))
+                flat = min(
+                    [ex.multiply(chain(self._leaving(first, end)), chain(self._leaving(second, end))) for end in ends],
+                    key=self.lengths,
+                )
                 shortest = min(self.lengths(chain(loop)), self.lengths(chain(self.reversed(loop))))
                 if shortest > self.lengths(flat) and (far not in self.out or len(loop) == 2):
                     return False

@@ -132,8 +132,10 @@ def read_sum(reader: Reader, node: Node, explicit: bool, letters: str) -> list[T
 
 def _is_entrywise(node: Node) -> bool:
     """Whether a sum reads entry by entry, as 1 + log(p) does and ones(n) + 2*x does not."""
-    mean = any(part.op == "product" and not labels and _is_mean(part) for part, labels in node.parts)
-    return mean or any(inner.op in {"apply", "power"} for part, _ in node.parts for inner in (part, *_factors(part)) if inner.rank)
+    if any(part.op == "product" and not labels and _is_mean(part) for part, labels in node.parts):
+        return True
+    factors = [factor for part, _ in node.parts for factor in (part, *_factors(part))]
+    return any(factor.rank and factor.op in {"apply", "power"} for factor in factors)
 
 
 def _factors(part: Node) -> list[Node]:

@@ -26,8 +26,7 @@ FEW_FACTORS = 12
 
 def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
     """Return coefficient * product of parts, with axes 0 ... rank - 1, after the rewrites."""
-    if rank or len(parts) > 1:
-        parts = [(rewritten_scalar(graph, part), labels) for part, labels in parts]
+    parts = [(rewritten_scalar(graph, part), labels) for part, labels in parts]
     for rewrite in (_logistic, _trace_of_jacobian, _commuting_direction, _simplex_sum):
         found = rewrite(graph, parts, rank)
         while found is not None:

@@ -127,17 +127,19 @@ def split_assumptions(declared: Declared) -> Mapping[str, Any]:
     for part in filter(None, map(str.strip, re.split(r"[;\n]", declared))):
         name, colon, words = map(str.strip, part.partition(":"))
         if not (is_plain_name(name) and colon and words):
-            raise DeclarationError(f"cannot read the assumption {part[:80]!r}", advice=_HOW_ASSUMED)
+            reason = f"cannot read the assumption {part[:80]!r}"
+            raise DeclarationError(reason, advice=f"write names and words as in {_ASSUMED}")
         read[name] = f"{read[name]}, {words}" if name in read else words
     return read
 
 
-_HOW_ASSUMED = 'write names and words as in "A: symmetric; x: positive"'
+_ASSUMED = '"A: symmetric; x: positive"'
 _OTHER_WORDS = {
-    "psd": "posdef", "pd": "posdef", "spd": "posdef", "definite": "posdef", "semidefinite": "posdef", "sym": "symmetric",
-    "hermitian": "symmetric", "antisymmetric": "skew", "diag": "diagonal", "orthonormal": "orthogonal",
-    "unitary": "orthogonal", "rotation": "orthogonal", "nonsingular": "invertible", "regular": "invertible",
-    "probability": "simplex", "probabilities": "simplex", "distribution": "simplex", "pos": "positive",
+    "psd": "posdef", "pd": "posdef", "spd": "posdef", "definite": "posdef", "semidefinite": "posdef",
+    "sym": "symmetric", "hermitian": "symmetric", "antisymmetric": "skew", "diag": "diagonal",
+    "orthonormal": "orthogonal", "unitary": "orthogonal", "rotation": "orthogonal", "nonsingular": "invertible",
+    "regular": "invertible", "probability": "simplex", "probabilities": "simplex", "distribution": "simplex",
+    "pos": "positive",
     "nonnegative": "positive", "unit": "unit-interval",
 }  # fmt: skip
 
@@ -145,7 +147,7 @@ _OTHER_WORDS = {
 def _explain_assumption(name: str, word: str) -> DeclarationError:
     reason = f"{word[:40]!r} is not an assumption that can be made about {name}"
     if ":" in word:
-        return DeclarationError(reason, advice=f"separate the names with ; as in {_HOW_ASSUMED.partition(' as in ')[2]}")
+        return DeclarationError(reason, advice=f"separate the names with ; as in {_ASSUMED}")
     meant = _OTHER_WORDS.get(word.lower()) or find_closest(word, ASSUMPTIONS)
     listed = "one of " + ", ".join(ASSUMPTIONS)
     return DeclarationError(reason, advice=f"did you mean {meant}? It is {listed}" if meant else listed)

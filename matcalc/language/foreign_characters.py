@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 
@@ -91,22 +92,25 @@ def _advise_variant(text: str, place: int) -> str | None:
     if kind == "<super>":
         return _advise_superscript(text, place)
     if kind == "<sub>":
-        return f"write {_base(text, place)}_{plain}"
+        return f"write {_base(text, place).rstrip('_')}_{_read_run(text, place, '<sub>')}"
     if kind == "<fraction>":
         return "write " + plain.replace("\u2044", "/")
     return f"write {plain}"
 
 
 def _advise_superscript(text: str, place: int) -> str:
-    run = text[place:]
-    length = next((k for k, c in enumerate(run) if "<super>" not in unicodedata.decomposition(c)), len(run))
-    plain = unicodedata.normalize("NFKC", run[:length]).replace("\u2212", "-")
-    base = _base(text, place)
+    plain, base = _read_run(text, place, "<super>"), _base(text, place)
     if plain in ("T", "t", "H", "⊤"):
         return f"write {base}.T"
     if plain == "-1":
         return f"write inv({_unwrap(base)}) of a matrix, 1/{base} entry by entry"
     return f"write {base}**{plain}"
+
+
+def _read_run(text: str, place: int, kind: str) -> str:
+    """Return superscripts or subscripts that follow each other in plain characters: -1 of ⁻¹."""
+    run = itertools.takewhile(lambda character: kind in unicodedata.decomposition(character), text[place:])
+    return unicodedata.normalize("NFKC", "".join(run)).replace("\u2212", "-")
 
 
 def _unwrap(base: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 
-from matcalc.errors import DeclarationError, MissingRuleError, ParseError
+from matcalc.errors import DeclarationError, ParseError
 from matcalc.language import names
 from matcalc.language.draft import Draft, Reading, drop_unit_axes, hold, open_shape
+from matcalc.language.explain_calls import explain_missing
 from matcalc.language.infer_built_in import infer_einsum, infer_filled, infer_where, read_power, refuse_comparison
 from matcalc.language.match_rules import call_rule
+from matcalc.language.note_names import note_index
 from matcalc.language.read_text import restore_name
 from matcalc.language.unknown_sizes import Axes
 
@@ -71,6 +73,7 @@ def infer_call(reading: Reading, node: ast.Call, args: tuple[Draft, ...]) -> Dra
     if is_derivative:
         return _infer_derivative(reading, node, args[0])
     if reading.book.overloads(name):
+        note_index(reading, name, args)
         return call_rule(reading, name, node, read_power(reading, args, span) if name == "matrix_power" else args)
     return _infer_abstract(reading, name, node, args)
 
@@ -91,13 +94,13 @@ def _infer_abstract(reading: Reading, name: str, node: ast.Call, args: tuple[Dra
     span = reading.source.span(node)
     if name.startswith("__"):
         raise ParseError(f"{name[:50]} is not in the language", span=span)
-    axes = _shape_abstract(reading, name, span)
+    axes = _shape_abstract(reading, name, span, [reading.write(arg) for arg in args])
     if node.keywords or len(args) != 1 or args[0].op == "text":
         raise ParseError(f"the abstract function {name} takes one argument", span=span, advice=f"write {name}(x)")
     return reading.add("abstract", args, hold(axes), span, (name,))
 
 
-def _shape_abstract(reading: Reading, name: str, span: tuple[int, int]) -> Axes:
+def _shape_abstract(reading: Reading, name: str, span: tuple[int, int], written: list[str] | None = None) -> Axes:
     """Return the output shape of an abstract function, without unit axes."""
     if name not in reading.abstract:
         if name in reading.sizes:
@@ -105,32 +108,10 @@ def _shape_abstract(reading: Reading, name: str, span: tuple[int, int]) -> Axes:
         if name in reading.declared:
             reading.abstract[name] = drop_unit_axes(reading.declared[name])
         elif reading.is_rule or not names.is_single_letter(name):
-            raise explain_missing(reading, name, span)
+            raise explain_missing(reading, name, span, written)
         else:
             reading.abstract[name] = drop_unit_axes(open_shape(names.count_axes(name)))
     return reading.abstract[name]
-
-
-def explain_missing(reading: Reading, name: str, span: tuple[int, int]) -> MissingRuleError:
-    """Return the error for a function without a rule: the closest name, or the entry to add and where."""
-    known = [*reading.book.functions, *names.SPECIAL]
-    closest = _OTHER_NAMES.get(name) or names.find_closest(name, known)
-    advice = f"write {closest}(...), or " if closest else ""
-    advice += (
-        f"add a rule to rules/elementwise.toml, or to a file of your own given with --rules:\n\n"
-        f'    [{name}]\n    elementwise = "..."   # the derivative of {name}(x) by x\n\n'
-        f"  or declare its shape to use it as an abstract function"
-    )
-    return MissingRuleError(f"the function {name} has no rule", span=span, advice=advice)
-
-
-_OTHER_NAMES = {
-    "ln": "log", "log2": "log", "log10": "log", "tr": "trace", "Tr": "trace", "inverse": "inv", "transpose": "x.T",
-    "sgn": "sign", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "power": "x**k", "matmul": "A @ B",
-    "multiply": "A * B", "hadamard": "A * B", "slogdet": "logdet", "determinant": "det", "identity": "eye",
-    "I": "eye", "fabs": "abs", "absolute": "abs", "swish": "silu", "logistic": "sigmoid", "clamp": "clip",
-    "amax": "max", "amin": "min", "std": "sqrt", "average": "mean", "matrix_exp": "expm",
-}  # fmt: skip
 
 
 def _infer_derivative(reading: Reading, node: ast.Call, argument: Draft) -> Draft:

@@ -249,7 +249,7 @@ def _suggest_declaring(reading: Reading, left: Draft, right: Draft) -> str:
     if leaf.op not in ("symbol", "constant") or leaf.data[0] in reading.declared or is_unit(inner):
         return ""
     name = leaf.data[0]
-    what = "2.718..., unless declared" if name == "e" else "a scalar by convention" if leaf.op == "symbol" else "a number"
+    what = "a scalar by convention" if leaf.op == "symbol" else "2.718..." if name == "e" else "3.141..."
     return f"; {name} is {what}: for a vector declare it, --vars '{name}: {reading.write_size(inner)}'"
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from matcalc.errors import MatcalcError, ParseError, RuleError, ShapeError
 from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold
+from matcalc.language.explain_calls import advise_arguments, advise_keyword, write_forms
 from matcalc.language.sizes import UNIT, Size
 from matcalc.language.unknown_sizes import Axes, Axis, is_unit, multiply_axes, unify
 from matcalc.rule_files import Parameter, Rule
@@ -20,6 +21,8 @@ def call_rule(reading: Reading, name: str, node: ast.Call, args: tuple[Draft, ..
     """Return the draft of a call by the first overload that fits; raises ShapeError where none does."""
     span = reading.source.span(node)
     axis, keepdims = _read_keywords(reading, name, node)
+    if name == "norm":
+        _refuse_counting(args, span)
     rules = reading.book.overloads(name)
     if axis is not None or keepdims:
         return _call_along_axis(reading, rules, node, args, axis, keepdims)
@@ -31,6 +34,12 @@ def call_rule(reading: Reading, name: str, node: ast.Call, args: tuple[Draft, ..
     if scalar is not None:
         return scalar
     raise _explain_no_match(reading, name, rules, args, span)
+
+
+def _refuse_counting(args: tuple[Draft, ...], span: tuple[int, int]) -> None:
+    if len(args) == 2 and args[1].op != "text" and args[1].value == 0:
+        raise ParseError("norm(x, 0) counts the entries that are not 0 and has no derivative", span=span,
+                         advice="write norm(x, 1), the sum of their absolute values")  # fmt: skip
 
 
 # --- which overload fits --------------------------------------------------------------------------------
@@ -180,7 +189,7 @@ def _read_keywords(reading: Reading, name: str, node: ast.Call) -> tuple[int | N
         else:
             raise ParseError(
                 f"{name} cannot take {reading.source.write(keyword)[:40]}",
-                span=span, advice="the only options are axis=0, axis=1 and keepdims=True",
+                span=span, advice=advise_keyword(reading, name, keyword, node),
             )  # fmt: skip
     return axis, keepdims
 
@@ -262,18 +271,19 @@ def _explain_no_match(
 ) -> MatcalcError:
     """Say what the function takes, and what it was given."""
     if all(len(rule.parameters) != len(args) for rule in rules):
-        advice = "write " + " or ".join(dict.fromkeys(rule.call for rule in rules))
-        if any(rule.axis for rule in rules) and len(args) == 2:
+        advice = advise_arguments(reading, name, args)
+        if advice is None and any(rule.axis for rule in rules) and len(args) == 2:
             advice = f"write {name}({reading.write(args[0])}, axis={reading.write(args[1])})"
+        advice = advice or "write " + write_forms(rules)
         return ParseError(f"{name} cannot take {len(args)} arguments", span=span, advice=advice)
     fitting = [rule for rule in rules if len(rule.parameters) == len(args)]
     nearest = min(fitting, key=lambda rule: _rank_misfits(rule, args))
     parameter, arg = _list_misfits(nearest, args)[0]
     if arg.op == "text" and not any(isinstance(p.literal, str) for rule in fitting for p in rule.parameters):
         return ParseError("a text in quotes has no meaning here", span=arg.span, advice="write names without quotes")
-    forms = " or ".join(dict.fromkeys(rule.call for rule in fitting))
     given = f"{reading.write(arg)} is {reading.describe(arg.axes)}" if arg.op != "text" else f"not {reading.write(arg)}"
-    return ShapeError(f"{name} takes {forms}; {given}", span=span, advice=_advise(reading, nearest, parameter, arg))
+    advice = advise_arguments(reading, name, args) or _advise(reading, nearest, parameter, arg)
+    return ShapeError(f"{name} takes {write_forms(fitting)}; {given}", span=span, advice=advice)
 
 
 def _rank_misfits(rule: Rule, args: tuple[Draft, ...]) -> tuple[int, bool]:
@@ -291,11 +301,12 @@ def _list_misfits(rule: Rule, args: tuple[Draft, ...]) -> list[tuple[Parameter, 
 def _advise(reading: Reading, rule: Rule, parameter: Parameter, arg: Draft) -> str | None:
     """Return how the argument can be made to fit the parameter."""
     if parameter.literal is not None:
-        return f"write {rule.call}"
+        return f"write {write_forms([rule])}"
     if parameter.axes is None:
         return f"declare {reading.write(arg)} as a scalar"
     if len(parameter.axes) == 1 and arg.is_matrix:
-        return "write axis=0 for each column or axis=1 for each row" if rule.axis else f"{rule.function} takes a vector"
+        along = "write axis=0 for each column or axis=1 for each row"
+        return along if rule.axis else f"write {rule.function} of a vector"
     if len(parameter.axes) == 1 and arg.is_row:
         return f"write {reading.write(arg).removesuffix('.T')}, a column"
     if len(parameter.axes) == 2 and not arg.is_matrix:

@@ -11,10 +11,8 @@ def note_name(reading: Reading, name: str) -> None:
     """Remark, once, that a name which the reader did not declare may be a product or a transpose in their mind."""
     if reading.is_rule or name in reading.declared:
         return
-    product = re.fullmatch(r"([A-Z]{1,2}|[xyzwv]T[A-Z]?)([xyzwv])", name)
-    if product:
-        factors = " @ ".join(re.sub(r"([a-z])T", r"\1.T @ ", product[1]).rstrip(" @").split(" @ ") + [product[2]])
-        reading.note(f"{name} is one name; the product is {_space_factors(factors)}")
+    if re.fullmatch(r"([A-Z]{1,2}|[xyzwv]T[A-Z]?)[xyzwv]", name):
+        reading.note(f"{name} is one name; the product is {_space_factors(name)}")
     elif re.fullmatch(r"[xyzwv]T", name):
         reading.note(f"{name} is one name; the transpose is {name[0]}.T")
     elif name == "I":
@@ -22,8 +20,9 @@ def note_name(reading: Reading, name: str) -> None:
 
 
 def _space_factors(text: str) -> str:
-    """Write AB @ x as A @ B @ x."""
-    return re.sub(r"\b([A-Z])([A-Z])\b", r"\1 @ \2", text)
+    """Write ABx as A @ B @ x, and xTAx as x.T @ A @ x."""
+    return " @ ".join(factor.replace("T", ".T") if factor[0].islower() else factor
+                      for factor in re.findall(r"[a-z]T|\w", text))  # fmt: skip
 
 
 def note_constant(reading: Reading, name: str) -> None:

@@ -38,11 +38,9 @@ def read_sympy(expr: Any) -> tuple[str, dict[str, tuple[Any, ...]], dict[str, st
 def list_names(expr: Any) -> dict[str, Any]:
     """Return the symbols of a SymPy expression by name, sizes too, so that an answer can be given in them."""
     found: set[Any] = set(getattr(expr, "free_symbols", ()))
-    found |= {size for matrix in found if getattr(matrix, "is_Matrix", False) for size in matrix.shape if size.is_Symbol}
-    return {symbol.name: symbol for symbol in found if not (getattr(symbol, "is_Matrix", False) and is_scalar(symbol))}
-
-
-# --- leaves -----------------------------------------------------------------------------------------
+    matrices = {symbol for symbol in found if getattr(symbol, "is_Matrix", False)}
+    found |= {size for matrix in matrices for size in matrix.shape if size.is_Symbol}
+    return {symbol.name: symbol for symbol in found if symbol not in matrices or not is_scalar(symbol)}
 
 
 def _symbol(reader: Reader, expr: Any) -> Part:

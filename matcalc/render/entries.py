@@ -6,6 +6,7 @@ from matcalc.engine.derive_result import Result
 from matcalc.engine.index_to_einsum import einsum_terms, read_einsum
 from matcalc.engine.layout import Axis, arrange
 from matcalc.language.expression import Expression
+from matcalc.render.index_letters import avoid_sizes
 from matcalc.render.to_text import to_text
 
 
@@ -60,7 +61,7 @@ def _write_terms(result: Result, letters: str) -> str:
 
 def _entry_factors(einsum: Expression, letters: str) -> list[str]:
     """The factors of one einsum term as entries: A[i,a], delta(j,b); summed letters are named in front."""
-    inputs, output = einsum.data[0].split("->")
+    inputs, output = avoid_sizes(einsum, letters).split("->")
     words = inputs.split(",")
     factors = []
     for word, operand in zip(words, einsum.args, strict=True):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from matcalc.language.expression import Expression
+from matcalc.render.index_letters import avoid_sizes
 from matcalc.render.latex_templates import PRODUCT, SUM, SUPERSCRIPT, Part, enclose, wrap
 
 
 def write_einsum(node: Expression, parts: list[Part]) -> Part:
     """Return the entries of an einsum, in square brackets with their indices where there are any."""
-    inputs, output = node.data[0].split("->")
+    inputs, output = avoid_sizes(node).split("->")
     words = inputs.split(",")
     factors = [_write_factor(*item) for item in zip(node.args, parts, words, strict=True)]
     # Ones only stretch the result along an index, unless they alone carry an index that is summed.

@@ -51,10 +51,12 @@ def _describe_matrix_functions(function: Expression) -> Iterator[str]:
 
 def _name_matrix_power(node: Expression) -> str:
     base, exponent = node.args
-    text = to_text(base)
+    text, sign = to_text(base), 1
+    if exponent.op == "negate":
+        sign, exponent = -1, exponent.args[0]
     if exponent.op != "number" or exponent.data[0].denominator != 1:
         return ""
-    power = exponent.data[0].numerator
+    power = sign * exponent.data[0].numerator
     return f"inv({text}) is the inverse" if power == -1 else f"matrix_power({text}, {power}) is the matrix power"
 
 
@@ -102,7 +104,8 @@ def _find_kink(node: Expression) -> str | None:
         return f"is not differentiable where an entry of {texts[0]} is 0"
     if rule.function in ("max", "min"):
         extreme = "largest" if rule.function == "max" else "smallest"
-        return f"is not differentiable where two entries of {texts[0]} are the {extreme}"
+        line = {0: "a column of ", 1: "a row of "}.get(node.data[1], "")
+        return f"is not differentiable where two entries of {line}{texts[0]} are the {extreme}"
     if rule.function == "where" and node.args[0].op == "compare":
         return f"may have no derivative where {_write_equation(*map(to_text, node.args[0].args))}"
     if not rule.kinks or rule.function in _SMOOTH_WHERE_DEFINED:

@@ -44,8 +44,8 @@ def _orientation(derivative: Derivative) -> str:
     """Say of one remaining axis whether it is printed as a row or as a column."""
     if len(derivative.shape) != 1:
         return ""
-    expression = derivative.expression
-    if expression.is_row:
+    scalar = not derivative.function.dropped_shape
+    if derivative.expression.is_row or (scalar and derivative.layout in {"numerator", "vec"}):
         return f", a 1×{derivative.shape[0]} row"
     strict = derivative.layout == "denominator" and not derivative.wrt.dropped_shape
     row = f"; strictly a 1×{derivative.shape[0]} row" if strict else ""

@@ -40,18 +40,19 @@ def scale_array(factor: Any, value: Any) -> Any:
 
 
 @cache
-def name_index(letter: str) -> Any:
-    """Return the index of that letter, one and the same each time, so that equal results are equal to SymPy too."""
-    return sympy.Dummy(letter, integer=True)
+def make_dummy(letter: str) -> Any:
+    """Return a bound variable, the same one each time, so that equal results are equal to SymPy too."""
+    return sympy.Dummy(letter)
 
 
 def write_number(node: Expression, values: list[Any]) -> Any:
     """Return an einsum without free indices as a Sum over entries of matrices."""
     words = node.data[0].split("->")[0].split(",")
-    term, ranges = sympy.Integer(1), {}
+    term: Any = sympy.Integer(1)
+    ranges: dict[Any, Any] = {}
     for arg, value, word in zip(node.args, values, words, strict=True):
         letters = iter(word)
-        places = [0 if size.is_unit else name_index(next(letters)) for size in arg.shape]
+        places = [0 if size.is_unit else make_dummy(next(letters)) for size in arg.shape]
         ranges |= {place: size for place, size in zip(places, getattr(value, "shape", ()), strict=False) if place != 0}
         term = term * (value if arg.is_scalar else value[tuple(places)])
     return sympy.Sum(term, *((index, 0, size - 1) for index, size in ranges.items())) if ranges else term

@@ -9,7 +9,7 @@ import sympy
 from sympy.matrices.expressions import DiagMatrix, DiagonalOf, FunctionMatrix, HadamardProduct, MatPow
 from sympy.matrices.expressions.kronecker import KroneckerProduct
 
-from matcalc.render.sympy_arrays import name_index
+from matcalc.render.sympy_arrays import make_dummy
 
 # Of numbers; an array gets them entry by entry.
 ENTRYWISE: dict[str, Callable[..., Any]] = {
@@ -31,11 +31,18 @@ def choose(condition: Any, chosen: Any, otherwise: Any) -> Any:
     return sympy.Piecewise((chosen, condition), (otherwise, True))
 
 
+def take_entry(product: Any) -> Any:
+    """Return a 1x1 product as a number: the trace of its matrices times its scalars."""
+    scalar, matrices = product.as_coeff_matrices() if product.is_MatMul else (sympy.Integer(1), [product])
+    matrices = [matrix for matrix in matrices if matrix != sympy.OneMatrix(1, 1)]
+    return scalar * sympy.Trace(sympy.MatMul(*matrices)) if matrices else scalar
+
+
 def total(x: Any) -> Any:
     """Return the sum of all entries as the trace of a product with ones."""
     rows, columns = x.shape
     product = x if rows == 1 else sympy.OneMatrix(1, rows) * x
-    return sympy.Trace(product if columns == 1 else product * sympy.OneMatrix(columns, 1))
+    return take_entry(product if columns == 1 else product * sympy.OneMatrix(columns, 1))
 
 
 def total_along(x: Any, axis: int) -> Any:
@@ -51,17 +58,17 @@ def _kronecker(x: Any, y: Any) -> Any:
 
 
 def _norm(x: Any) -> Any:
-    return sympy.sqrt(sympy.Trace(x.T * x))
+    return sympy.sqrt(sympy.Trace(x.T * x) if x.shape[1] != 1 else take_entry(x.T * x))
 
 
 def _product(x: Any) -> Any:
     rows, columns = x.shape
-    i, j = name_index("i"), name_index("j")
+    i, j = make_dummy("i"), make_dummy("j")
     return sympy.Product(x[i, j], (i, 0, rows - 1), (j, 0, columns - 1))
 
 
 def _triangle(x: Any, relation: Any) -> Any:
-    i, j = name_index("i"), name_index("j")
+    i, j = make_dummy("i"), make_dummy("j")
     mask = sympy.Lambda((i, j), choose(relation(i, j), sympy.Integer(1), sympy.Integer(0)))
     return HadamardProduct(FunctionMatrix(*x.shape, mask), x)
 
@@ -95,7 +102,7 @@ DEFINITIONS = {
 
 def commute(rows: Any, columns: Any) -> Any:
     """Return the commutation matrix K of K @ vec(X) = vec(X.T), X of this shape."""
-    i, j = name_index("i"), name_index("j")
+    i, j = make_dummy("i"), make_dummy("j")
     place = sympy.Mod(i, columns) * rows + sympy.floor(i / columns)
     one = choose(sympy.Eq(place, j), sympy.Integer(1), sympy.Integer(0))
     return FunctionMatrix(rows * columns, rows * columns, sympy.Lambda((i, j), one))

@@ -13,11 +13,16 @@ from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse_rule_text
-from matcalc.render.sympy_arrays import add_arrays, is_array, scale_array, write_einsum, write_number
-from matcalc.render.sympy_functions import DEFINITIONS, ENTRYWISE, FUNCTIONS, OF_NUMBERS, commute, total_along
-
-# One placeholder for all functions of entries, so that equal results are equal to SymPy as well.
-_ENTRY = sympy.Dummy("d")
+from matcalc.render.sympy_arrays import add_arrays, is_array, make_dummy, scale_array, write_einsum, write_number
+from matcalc.render.sympy_functions import (
+    DEFINITIONS,
+    ENTRYWISE,
+    FUNCTIONS,
+    OF_NUMBERS,
+    commute,
+    take_entry,
+    total_along,
+)
 
 
 def to_sympy(expression: Expression, names: Mapping[str, Any] | None = None) -> Any:
@@ -171,7 +176,7 @@ def _matmul(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     left, right = args
     _refuse_arrays(node, args)
     if node.is_scalar and not node.args[0].is_scalar:
-        return sympy.Trace(left * right)
+        return take_entry(left * right)
     return left * right
 
 
@@ -196,6 +201,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
     "divide": lambda a, b: a / b, "power": lambda a, b: a**b, "negate": lambda a: -a,
 }  # fmt: skip
+_ENTRIES = ("d", *(f"d{number}" for number in range(100)))
 _RELATIONS = {">": sympy.Gt, "<": sympy.Lt, ">=": sympy.Ge, "<=": sympy.Le}
 
 
@@ -223,7 +229,14 @@ def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     (leaf,) = leaves.values()
     if is_array(leaf, writer.values[id(leaf)]):
         raise _refuse("a function of an array without matrix form")
-    return writer.values[id(leaf)].applyfunc(sympy.Lambda(_ENTRY, _entry_of(writer, node, leaf)))
+    entry = _choose_entry(writer, node)
+    return writer.values[id(leaf)].applyfunc(sympy.Lambda(entry, _entry_of(writer, node, leaf, entry)))
+
+
+def _choose_entry(writer: _Writer, node: Expression) -> Any:
+    """Return a variable for a Lambda that no Lambda inside its body has: SymPy would take them for one."""
+    inside = [writer.values[id(part)] for part in walk(node) if part.is_scalar]
+    return next(entry for entry in map(make_dummy, _ENTRIES) if not any(value.has(entry) for value in inside))
 
 
 def _list_leaves(node: Expression) -> list[Expression]:
@@ -240,9 +253,9 @@ def _list_leaves(node: Expression) -> list[Expression]:
     return found
 
 
-def _entry_of(writer: _Writer, node: Expression, leaf: Expression) -> Any:
+def _entry_of(writer: _Writer, node: Expression, leaf: Expression, entry: Any) -> Any:
     """Return the formula of one entry of a node in terms of an entry of the leaf."""
-    entries: dict[int, Any] = {id(leaf): _ENTRY}
+    entries: dict[int, Any] = {id(leaf): entry}
     for part in walk(node):
         if part.is_scalar:
             entries[id(part)] = writer.values[id(part)]
@@ -308,10 +321,9 @@ def _abstract_derivative(writer: _Writer, node: Expression, args: list[Any]) -> 
     name, order, _ = node.data
     if not (node.is_scalar and node.args[0].is_scalar):
         raise _refuse(f"the derivative of the abstract function {name} of arrays")
-    derivative = sympy.Derivative(sympy.Function(name)(_ENTRY), (_ENTRY, order))
-    if isinstance(args[0], sympy.Symbol):
-        return derivative.xreplace({_ENTRY: args[0]})
-    return sympy.Subs(derivative, _ENTRY, args[0])
+    at = args[0] if isinstance(args[0], sympy.Symbol) else make_dummy("z")
+    derivative = sympy.Derivative(sympy.Function(name)(at), (at, order))
+    return derivative if at == args[0] else sympy.Subs(derivative, at, args[0])
 
 
 _WRITERS: dict[str, Callable[[_Writer, Expression, list[Any]], Any]] = {

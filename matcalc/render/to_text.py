@@ -69,8 +69,8 @@ def _binary(node: Expression, parts: list[tuple[str, int]]) -> tuple[str, int]:
     symbol, level = _OPERATORS[node.op]
     if node.op == "power":
         # Python reads -x**2 as -(x**2) and 2**-1 as it stands.
-        is_number = node.args[1].op == "number"
-        return _wrap(parts[0], _ATOM) + symbol + _wrap(parts[1], _SIGN if is_number else _ATOM), _POWER
+        number = node.args[1].args[0] if node.args[1].op == "negate" else node.args[1]
+        return _wrap(parts[0], _ATOM) + symbol + _wrap(parts[1], _SIGN if number.op == "number" else _ATOM), _POWER
     first = _wrap(parts[0], level)
     if _reads_better_bracketed(node):
         first = f"({parts[0][0]})"

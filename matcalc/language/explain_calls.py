@@ -1,0 +1,150 @@
+"""What to write in place of a call that does not fit: other spellings, other libraries' habits."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+
+from matcalc.errors import MissingRuleError
+from matcalc.language import names
+from matcalc.language.draft import Draft, Reading
+from matcalc.rule_files import Rule
+
+Span = tuple[int, int]
+
+# --- functions that are spelled otherwise, or that are formulas ---------------------------------------
+
+_HUBER = "where(abs({0}) <= delta, {0}**2/2, delta*(abs({0}) - delta/2))"
+_OTHER_NAMES = {
+    "ln": "log({0})", "log2": "log({0})/log(2)", "log10": "log({0})/log(10)", "tr": "trace({0})", "inverse": "inv({0})",
+    "transpose": "{0}.T", "t": "{0}.T", "sgn": "sign({0})", "asin": "arcsin({0})", "acos": "arccos({0})",
+    "atan": "arctan({0})", "power": "{0}**{1}", "pow": "{0}**{1}", "matmul": "{0} @ {1}", "mm": "{0} @ {1}",
+    "multiply": "{0} * {1}", "hadamard": "{0} * {1}", "divide": "{0} / {1}", "add": "{0} + {1}",
+    "slogdet": "logdet({0})", "logabsdet": "log(abs(det({0})))", "determinant": "det({0})", "identity": "eye({0})",
+    "i": "eye({0})", "fabs": "abs({0})", "absolute": "abs({0})", "swish": "silu({0})", "logistic": "sigmoid({0})",
+    "clamp": "clip({0}, a, b)", "amax": "max({0})", "amin": "min({0})", "std": "sqrt(var({0}))",
+    "average": "mean({0})", "matrix_exp": "expm({0})", "cbrt": "{0}**(1/3)", "frobenius": "norm({0})",
+    "inner": "dot({0}, {1})", "vdot": "dot({0}, {1})", "mse": "mean(({0} - {1})**2)",
+    "rmse": "sqrt(mean(({0} - {1})**2))", "huber": _HUBER, "cot": "1/tan({0})", "sec": "1/cos({0})",
+    "csc": "1/sin({0})",
+    "logit": "log({0}/(1 - {0}))",
+    "cosine_similarity": "{0}.T @ {1}/(norm({0})*norm({1}))", "size": "n, the letter of the size",
+    "len": "n, the letter of the size", "diagonal": "diag({0})", "rsqrt": "1/sqrt({0})", "reciprocal": "1/{0}",
+}  # fmt: skip
+_STACKED = "arrays cannot be stacked; derive by each block"
+_ABSENT = {
+    **dict.fromkeys(("vstack", "hstack", "stack", "concatenate", "cat", "block"), _STACKED),
+    "cross": "there is no cross product; multiply by the skew matrix of the vector",
+    "logm": "there is no matrix logarithm; log works entry by entry",
+    "rank": "a rank has no derivative", "argmax": "argmax has no derivative; largest(x) marks the largest entry",
+    "eig": "eigenvalues are not in the language", "eigvals": "eigenvalues are not in the language",
+    "svd": "singular values are not in the language; norm(X, 'nuc') is their sum",
+}  # fmt: skip
+_ENTRIES = {
+    1: '    [{name}]\n    elementwise = "..."   # the derivative of {name}(x) by x',
+    2: '    [{name}]\n    call = "{name}(x, y)"\n    elementwise = ["...", "..."]   # the derivatives by x and by y',
+}
+
+
+def explain_missing(reading: Reading, name: str, span: Span, written: list[str] | None = None) -> MissingRuleError:
+    """Return the error for a function without a rule: its name here, a close spelling, or the entry to add."""
+    reason = f"the function {name} has no rule"
+    given = written or ["x"]
+    advice = _ABSENT.get(name.lower()) or _respell(reading, name, given)
+    return MissingRuleError(reason, span=span, advice=advice or _show_entry(name, len(given)))
+
+
+def _respell(reading: Reading, name: str, written: list[str]) -> str | None:
+    """Return what a name is called here: by the table, in small letters, or nearly so spelled."""
+    form = _OTHER_NAMES.get(name.lower())
+    if form is not None and ("{1}" not in form or len(written) > 1):
+        loose = [text if re.fullmatch(r"\w+|\w+\([^()]*\)", text) else f"({text})" for text in written]
+        inside = re.search(r"\w\(\{0\}[,)]", form)
+        return "write " + form.format(*(written if inside and "{1}" not in form and form.count("{0}") == 1 else loose))
+    known = [*reading.book.functions, *names.SPECIAL]
+    if name.lower() in known:
+        return f"write {name.lower()}({', '.join(written)})"
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8)
+    if close:
+        return f"if {close[0]} is meant, write {close[0]}({', '.join(written)}); else add a rule with --rules"
+    return None
+
+
+def _show_entry(name: str, count: int) -> str:
+    return (
+        "add a rule to rules/elementwise.toml, or to a file of your own given with --rules:\n\n"
+        + _ENTRIES[min(count, 2)].format(name=name)
+        + "\n\n  or declare its shape to use it as an abstract function"
+    )
+
+
+# --- keywords of other libraries ----------------------------------------------------------------------
+
+
+def advise_keyword(reading: Reading, name: str, keyword: ast.keyword, node: ast.Call) -> str:
+    """Return how an option of another library is written here."""
+    value = reading.source.write(keyword.value)[:40]
+    has_axis = any(rule.axis for rule in reading.book.overloads(name))
+    if keyword.arg in ("dim", "axis") and has_axis and value in ("0", "1", "-1"):
+        return f"write axis={value}"
+    if keyword.arg == "keepdim" and has_axis:
+        return f"write keepdims={value}"
+    if keyword.arg in ("ord", "p") and name == "norm" and node.args:
+        return f"write norm({reading.source.write(node.args[0])[:40]}, {value})"
+    return "the only options are axis=0, axis=1 and keepdims=True" if has_axis else "leave it out"
+
+
+# --- arguments of another kind --------------------------------------------------------------------------
+
+
+def advise_arguments(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
+    """Return what the reader most likely means by arguments that no form of the function takes."""
+    adviser = _ADVISERS.get(name)
+    return adviser(reading, name, args) if adviser is not None and len(args) == 2 else None
+
+
+def _advise_extreme(reading: Reading, name: str, args: tuple[Draft, ...]) -> str:
+    """max(x, 0) is maximum; max(X, 0) may be along an axis as well."""
+    first, second = reading.write(args[0]), reading.write(args[1])
+    pair = f"write {name}imum({first}, {second}) entry by entry"
+    along = args[0].is_matrix and args[1].value in (0, 1)
+    return f"{pair}, or {name}({first}, axis={second})" if along else pair
+
+
+def _advise_norm(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
+    first, second = reading.write(args[0]), args[1]
+    if second.op == "symbol" and second.data[0] in ("inf", "oo", "infty", "infinity"):
+        return f"write max(abs({first}))" if not args[0].is_matrix else f"write max(sum(abs({first}), axis=1))"
+    if args[0].is_matrix and second.value == 1:
+        return f"write sum(abs({first})) for the sum of the entries, max(sum(abs({first}), axis=0)) for the 1-norm"
+    if args[0].is_matrix and second.op != "text":
+        return f"write norm({first}), the Frobenius norm, norm({first}, 2) or norm({first}, 'nuc')"
+    return None
+
+
+def _advise_dot(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
+    if not (args[0].is_matrix or args[1].is_matrix):
+        return None
+    return " @ ".join(["write " + _bracket(reading.write(args[0])), _bracket(reading.write(args[1]))])
+
+
+def _advise_solve(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
+    if args[1].is_matrix and not args[0].is_matrix:
+        turned = f"solve({reading.write(args[1])}, {reading.write(args[0])})"
+        return f"the matrix comes first: write {turned}, which is inv(A) @ b"
+    return None
+
+
+def _bracket(text: str) -> str:
+    return text if re.fullmatch(r"\w+(\.T)?|\w+\([^()]*\)", text) else f"({text})"
+
+
+_ADVISERS = {
+    "max": _advise_extreme, "min": _advise_extreme, "norm": _advise_norm, "dot": _advise_dot, "solve": _advise_solve,
+}  # fmt: skip
+
+
+def write_forms(rules: list[Rule]) -> str:
+    """Return the forms of a function as a reader writes them: norm(x, 2) or norm(X, 'nuc')."""
+    return " or ".join(dict.fromkeys(re.sub(r"\[[^\]]*\]", "", rule.call) for rule in rules))
