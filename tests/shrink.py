@@ -44,7 +44,7 @@ def _list_smaller(case: Case) -> Iterator[Case]:
     for name in case.assume:
         yield replace(case, assume={other: word for other, word in case.assume.items() if other != name})
     texts = {_tidy(text) for text in _list_smaller_texts(case.expr, list(case.shapes))}
-    for text in sorted(texts, key=len):
+    for text in sorted(texts, key=lambda text: (len(text), text)):
         if len(text) < len(case.expr):
             used = {name: shape for name, shape in case.shapes.items()
                     if name == case.wrt or re.search(rf"\b{name}\b", text)}  # fmt: skip

@@ -149,7 +149,7 @@ NOTES: list[tuple[str, str, str]] = [
     ("norm(x - y)", "x", "norm(x - y) is not differentiable where x - y = 0"),
     ("norm(x, 1)", "x", "norm(x, 1) is not differentiable where an entry of x is 0"),
     ("max(x)", "x", "max(x) is not differentiable where two entries of x are the largest"),
-    ("sum(min(X, axis=1))", "X", "min(X, axis=1) is not differentiable where two entries of a row of X are the smallest"),
+    ("min(X, axis=1)", "X", "min(X, axis=1) is not differentiable where two entries of a row of X are the smallest"),
     ("where(x > y, x**2, 0)", "x", "where(x > y, x**2, 0) may have no derivative where x = y"),
     ("logdet(X)", "X", "every entry of X is free in this derivative, though X is posdef"),
     ("A**-1 @ x", "x", "A**-1 works entry by entry; inv(A) is the inverse"),

@@ -143,6 +143,9 @@ def _sum_of(graph: Graph, terms: list[Term], shape: Shape) -> Node:
     shared = _shared_delta(terms) if len(shape) == 2 else None
     if shared is not None:
         return _sum_on_diagonal(graph, terms, shape, shared)
+    around = _shared_factors(terms) if len(shape) > 2 else []
+    if around:
+        return _sum_inside(graph, terms, shape, around)
     ordered = sorted(terms, key=lambda term: (term[1].id, term[2]))
     lead = ordered[0][0]
     key = (shape, tuple([(c / lead, node.id, axes) for c, node, axes in ordered]))
@@ -167,6 +170,39 @@ def _repeated_sum(graph: Graph, terms: list[Term], shape: Shape, missing: list[i
     )
     ones = [(graph.ones(shape[k]), (k,)) for k in missing]
     return graph.product(1, [(smaller, tuple(kept)), *ones], range(len(shape)))
+
+
+def _factors(term: Term) -> tuple[list[Part], list[Part]]:
+    """The factors of a term with the axes of the sum, those that stand on axes only and the rest."""
+    _, node, axes = term
+    parts = node.parts if node.op == "product" else ((node, tuple(range(node.rank))),)
+    placed = [(part, tuple([axes[k] if k < node.rank else -k - 1 for k in labels])) for part, labels in parts]
+    return [p for p in placed if all(k >= 0 for k in p[1])], [p for p in placed if any(k < 0 for k in p[1])]
+
+
+def _shared_factors(terms: list[Term]) -> list[Part]:
+    """The factors that every term has, if what is left of each lies on two axes at most."""
+    split = [_factors(term) for term in terms]
+    common = [part for part in split[0][0] if part[0].rank and all(part in own for own, _ in split[1:])]
+    left = {k for own, rest in split for part in (*own, *rest) if part not in common for k in part[1] if k >= 0}
+    covered = {k for _, labels in common for k in labels}
+    return common if len(left) <= 2 and left <= covered else []
+
+
+def _sum_inside(graph: Graph, terms: list[Term], shape: Shape, common: list[Part]) -> Node:
+    """t[i] delta[i,a] delta[i,b] + u[i] delta[i,a] delta[i,b] = (t + u)[i] delta[i,a] delta[i,b]."""
+    inner = []
+    used: set[int] = set()
+    for term in terms:
+        own, rest = _factors(term)
+        factors = [part for part in own if part not in common] + rest
+        ends = sorted({k for _, labels in factors for k in labels if k >= 0})
+        payload = term[1].payload if term[1].op == "product" else 1
+        inner.append((term[0], graph.product(payload, factors, ends), ends))
+        used.update(ends)
+    kept = sorted(used)
+    total = graph.sum(inner, kept, tuple([shape[k] for k in kept]))
+    return graph.product(1, [*common, (total, tuple(kept))], range(len(shape)))
 
 
 def _shared_delta(terms: list[Term]) -> tuple[int, int] | None:

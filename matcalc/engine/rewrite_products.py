@@ -82,16 +82,40 @@ def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts:
     """Multiply out a sum, if that leaves fewer factors: terms cancel, deltas and ones go."""
     if len(parts) > FEW_FACTORS:
         return plain
-    for k, (part, _) in enumerate(parts):
+    for k, (part, labels) in enumerate(parts):
         if part.op != "sum" or len(part.parts) > FEW_TERMS:
             continue
         # Tried without rewriting the terms, so that many sums in one product do not multiply the work.
         spread = [(c, graph.product(1, factors, range(rank)), range(rank)) for c, factors in _spread(graph, parts, k)]
-        total, whole = weight(graph.sum(spread, range(rank), plain.shape)), weight(plain)
-        cancelled = total < sum(weight(part) for _, factors in _spread(graph, parts, k) for part, _ in factors)
-        if total < whole or (total == whole and cancelled and not part.rank):
+        found = graph.sum(spread, range(rank), plain.shape)
+        # u*(1 - u**2) stays: only what cancels, or is summed over, is worth multiplying out.
+        simpler = any(label >= rank for label in labels) or _count_terms(found) < len(spread)
+        if not simpler and not _cancels(part, parts[:k] + parts[k + 1 :]):
+            continue
+        if weight(found) < weight(plain) or (weight(found) == weight(plain) and not part.rank):
             return multiplied_out(graph, coefficient, parts, rank, k)
     return plain
+
+
+def _count_terms(node: Node) -> int:
+    """The terms of a sum, or of the longest sum that is a factor of the node; 1 where there is none."""
+    sums = [part for part in (node, *_parts(node)) if part.op == "sum"]
+    return max([len(part.parts) for part in sums], default=1) if node.op in {"sum", "product"} else 1
+
+
+def _cancels(total: Node, rest: list[Part]) -> bool:
+    """Whether a factor beside a sum stands in it on the other side of the fraction bar: u*(v/u + w)."""
+    beside = {base.id: exponent for base, exponent in map(_base, [part for part, _ in rest])}
+    inside = [inner for part, _ in total.parts for inner in (_parts(part) if part.op == "product" else [part])]
+    return any(beside.get(base.id, 0) * exponent < 0 for base, exponent in map(_base, inside))
+
+
+def _parts(node: Node) -> list[Node]:
+    return [part for part, _ in node.parts]
+
+
+def _base(node: Node) -> tuple[Node, Fraction]:
+    return (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
 
 
 def shorter_sum(graph: Graph, total: Node) -> Node:
