@@ -30,14 +30,16 @@ def _one_thread() -> None:
 
 
 @settings(
-    max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, phases=(Phase.generate, Phase.shrink),
+    max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
 )  # fmt: skip
 @given(cases())
 def test_random_derivatives_are_right(case: Case) -> None:
     outcome = examine(case)
     outcomes[outcome.kind] += 1
-    assert not outcome.is_failure, f"{outcome.kind}: {outcome.detail}"
+    if outcome.is_failure:
+        small = shrink(case, lambda smaller: examine(smaller).kind == outcome.kind, patience=100)
+        pytest.fail(f"{small}\n{examine(small)}")
 
 
 def test_most_random_derivatives_are_checked() -> None:
@@ -64,4 +66,4 @@ def test_sizes_that_no_variable_has_are_read_again(case: Case) -> None:
 def test_a_failing_problem_is_made_small() -> None:
     case = Case("sum(tanh(A @ x)*y) + norm(x)**2", "x", {"A": ("m", "n"), "x": ("n",), "y": ("m",)}, order=2)
     small = shrink(case, lambda smaller: "tanh" in smaller.expr)
-    assert (small.expr, small.order) == ("tanh(A)", 1)
+    assert (small.expr, small.order) == ("tanh(1)", 1)

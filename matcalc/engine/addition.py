@@ -202,7 +202,9 @@ def _sum_inside(graph: Graph, terms: list[Term], shape: Shape, common: list[Part
         used.update(ends)
     kept = sorted(used)
     total = graph.sum(inner, kept, tuple([shape[k] for k in kept]))
-    return graph.product(1, [*common, (total, tuple(kept))], range(len(shape)))
+    covered = used.union(*(labels for _, labels in common))
+    ones = [(graph.ones(size), (k,)) for k, size in enumerate(shape) if k not in covered]
+    return graph.product(1, [*common, (total, tuple(kept)), *ones], range(len(shape)))
 
 
 def _shared_delta(terms: list[Term]) -> tuple[int, int] | None:

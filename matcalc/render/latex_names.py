@@ -10,7 +10,7 @@ from matcalc.language.names import GREEK
 # Capitals that look like Latin ones have no command of their own.
 _CAPITALS = frozenset("Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split())
 _ACCENTS = {"hat": "\\hat", "bar": "\\bar", "tilde": "\\tilde", "dot": "\\dot"}
-_NAME = re.compile(r"([^\W\d_]+)_?(\d*)((?:_[^\W_]+)*)")
+_NAME = re.compile(r"([^\W\d_]+)(?:_?(\d+))?((?:_[^\W_]+)*)")
 
 
 def write_name(name: str) -> str:

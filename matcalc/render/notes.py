@@ -14,7 +14,20 @@ def describe_notes(function: Expression, wrt: Expression, answer: Expression) ->
     yield from _describe_structure(wrt)
     yield from _describe_matrix_functions(function)
     yield from describe_kinks(function, wrt)
+    yield from _describe_divisions(function, answer)
     yield from _describe_words(function, answer)
+
+
+def _describe_divisions(function: Expression, answer: Expression) -> Iterator[str]:
+    """Say where a formula holds that is written with a quotient or an inverse, though the derivative exists beyond."""
+    printed = {_word(node) for node in walk(answer)}
+    told: set[str] = set()
+    for node in walk(function):
+        word = _word(node)
+        if word in printed - told and node.op == "call" and node.data[0].differential and node.data[0].note:
+            told.add(word)
+            if word not in {"largest", "smallest"}:
+                yield node.data[0].note
 
 
 _STRUCTURES = ("symmetric", "posdef", "skew", "diagonal", "orthogonal")

@@ -93,7 +93,7 @@ OF_NUMBERS: dict[str, Callable[..., Any]] = {
 
 # Definitions of functions whose rules state a differential, in the language.
 DEFINITIONS = {
-    "var": "sum((x - mean(x))**2)/size(x)",
+    "var": "norm(x)**2/size(x) - mean(x)**2",
     "softmax": "exp(x)/sum(exp(x))",
     "log_softmax": "x - log(sum(exp(x)))",
     "logsumexp": "log(sum(exp(x)))",
