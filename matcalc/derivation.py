@@ -17,7 +17,7 @@ from matcalc.language.sizes import Shape, drop_units, write_shape
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.render.entries import write_einsum, write_entries
 from matcalc.render.notes import describe_notes
-from matcalc.render.report import write_header, write_report
+from matcalc.render.report import name_derivative, write_header, write_report
 from matcalc.render.to_text import to_text
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import rules_in_force, verified_rules
@@ -175,7 +175,7 @@ class Derivative:
 
     @property
     def _vec_sides(self) -> list[tuple[str, int]]:
-        left = self.result_name if self.order == 1 else f"d{self.result_name}/d{self.wrt.name}"
+        left = name_derivative(self.result_name, self.wrt.name, self.order - 1)
         rank = self._result.function.rank + (self.order - 1) * len(self.wrt.dropped_shape)
         return [(left, rank), (self.wrt.name, len(self.wrt.dropped_shape))]
 

@@ -84,7 +84,7 @@ _FIELDS = {"call", "elementwise", "differential", "define", "primitive", "opaque
 def read_signature(call: str) -> tuple[str, tuple[Parameter, ...], str | tuple[str, ...]]:
     """Return function, parameters and result of "inv(X[n,n]) -> [n,n]"; the result is () for a scalar,
     a tuple of sizes, or the name of the parameter that it is shaped like."""
-    match = _SIGNATURE.match(call)
+    match = _SIGNATURE.match(call) if isinstance(call, str) else None
     if match is None:
         raise RuleError(f"cannot read the signature {call!r}", advice='write it as "inv(X[n,n]) -> [n,n]"')
     function, inside, result_text = match.groups()
@@ -130,8 +130,11 @@ def read_rule(name: str, entry: dict[str, Any], file: str) -> Rule:
     if isinstance(elementwise, str):
         elementwise = (elementwise,)
     function, parameters, result = read_signature(entry.get("call", f"{name}(x)"))
-    if elementwise and len(elementwise) != len(parameters):
-        raise RuleError(f"rule [{name}] in {file} has {len(parameters)} parameters and {len(elementwise)} derivatives")
+    if not isinstance(elementwise, list | tuple):
+        raise RuleError(f"rule [{name}] in {file}: elementwise is a text or a list of texts, not {elementwise!r}")
+    variables = sum(parameter.literal is None for parameter in parameters)
+    if elementwise and len(elementwise) != variables:
+        raise RuleError(f"rule [{name}] in {file} has {variables} parameters and {len(elementwise)} derivatives")
     flags: dict[str, Any] = {key: bool(entry.get(key, False)) for key in _FLAGS}
     texts: dict[str, Any] = {key: str(entry.get(key, "")) for key in _FIELDS - _FLAGS - {"call", "elementwise"}}
     return Rule(

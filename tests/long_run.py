@@ -6,7 +6,6 @@ Prints what became of the problems, and writes each failure, made small, to a fi
 from __future__ import annotations
 
 import argparse
-import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ import torch
 
 from tests.examine import Outcome, examine
 from tests.shrink import shrink
-from tests.strategies import Case, write_case
+from tests.strategies import Case, number_case
 
 SLOW = 2.0
 
@@ -31,16 +30,11 @@ class Tally:
     slowest: list[tuple[float, int, str]] = field(default_factory=list)
 
 
-def make_case(seed: int, depth: int = 5) -> Case:
-    """Return the problem with that number."""
-    return write_case(random.Random(seed).choice, depth)
-
-
 def run(first: int, examples: int, depth: int, output: Path, shrinking: bool = True) -> Tally:
     """Examine problems by their numbers, in one process."""
     tally, started = Tally(), time.perf_counter()
     for seed in range(first, first + examples):
-        case = make_case(seed, depth)
+        case = number_case(seed, depth)
         outcome = examine(case, seed)
         _count(tally, seed, case, outcome)
         if outcome.is_failure:

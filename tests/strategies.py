@@ -209,21 +209,15 @@ def _list_productions(shape: Shape) -> list[Production]:
 SIZES = (("m", "n", "p"), ("m", "n"), ("n",), ("m", "3"), ("2", "3"), ("n", "k", "2"))
 
 
-def cases(max_depth: int = 5) -> st.SearchStrategy[Case]:
-    """Random problems: an expression, the variable, declared shapes, assumptions, a layout and an order.
-
-    Hypothesis likes to repeat itself, so it makes the choices of every fourth problem only, the number of the others.
-    """
-    return st.one_of(_by_choices(max_depth), *3 * [_by_number(max_depth)])
-
-
-def _by_number(max_depth: int) -> st.SearchStrategy[Case]:
-    return st.integers(0, 2**32).map(lambda number: write_case(random.Random(number).choice, max_depth))
-
-
 @st.composite
-def _by_choices(draw: Callable[..., Any], max_depth: int) -> Case:
+def cases(draw: Callable[..., Any], max_depth: int = 5) -> Case:
+    """Random problems: an expression, the variable, declared shapes, assumptions, a layout and an order."""
     return write_case(lambda options: draw(st.sampled_from(options)), max_depth)
+
+
+def number_case(number: int, max_depth: int = 5) -> Case:
+    """Return the problem with that number, the same each time; hypothesis likes to repeat itself, numbers do not."""
+    return write_case(random.Random(number).choice, max_depth)
 
 
 def write_case(pick: Pick, max_depth: int = 5) -> Case:

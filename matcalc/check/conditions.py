@@ -19,6 +19,7 @@ KINK_DISTANCE = 1e-2
 POLE_DISTANCE = 1e-3
 WORST_CONDITION = 1e3
 LARGEST = 1e6
+NUDGE = 1e-6
 _BY_CHANCE = "nearly equal"
 
 
@@ -51,6 +52,25 @@ def find_trouble(
         if reason is not None:
             return Trouble(reason, () if reason.endswith(_BY_CHANCE) else names_below(node)), inspection.largest
     return None, inspection.largest
+
+
+def find_hidden_kink(
+    expression: Expression,
+    values: Mapping[str, Tensor],
+    sizes: Mapping[str, int],
+    functions: Mapping[str, Function],
+) -> str | None:
+    """Return the kink on which a point lies only by the structure of a variable, as relu of a skew matrix, if any.
+
+    There is no derivative there: it says how each entry moves on its own, and then the kink is left.
+    """
+    generator = torch.Generator().manual_seed(0)
+    moved = {
+        name: value + NUDGE * torch.rand(value.shape, generator=generator, dtype=torch.float64).to(value)
+        for name, value in values.items()
+    }
+    trouble, _ = find_trouble(expression, moved, sizes, functions)
+    return None if trouble is None else trouble.reason
 
 
 class _Inspection:

@@ -143,11 +143,21 @@ def _compare_at_some_point(question: Question, search: PointSearch, trial: int) 
         try:
             comparison = compare(lambda values: _compute_both(question, point, values), point, trial + 1)
             if comparison is not None:
-                return comparison
+                return _explain_by_kink(question, point, comparison) or comparison
         except MatcalcError as error:
             reason = error.reason
         search.reject(Trouble(reason, names_below(question.claim)))
     return point.reason
+
+
+def _explain_by_kink(question: Question, point: Point, comparison: Comparison) -> str | None:
+    """Return the kink that lets truth and claim differ at a point where there is no derivative, if any."""
+    from matcalc.check.compare import TOLERANCES
+    from matcalc.check.conditions import find_hidden_kink
+
+    if comparison.error <= TOLERANCES[comparison.dtype]:
+        return None
+    return find_hidden_kink(question.expression, point.values, point.sizes, point.functions)
 
 
 def _compute_both(question: Question, point: Point, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

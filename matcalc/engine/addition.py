@@ -23,8 +23,7 @@ def add_terms(
 ) -> Node:
     """Add terms (coefficient, node, indices of its axes), each repeated along the indices it lacks.
 
-    Like terms are collected; a sum that is a multiple of one written before becomes that multiple,
-    so that x - y and y - x are one sum.
+    Nested sums are opened once, from the outside in, and every later step leaves fewer terms, so it ends.
     """
     position = {label: k for k, label in enumerate(out)}
     placed = [(Fraction(c), node, tuple([position[label] for label in labels])) for c, node, labels in terms]
@@ -71,9 +70,7 @@ def _joined(graph: Graph, members: list[Term]) -> Term:
     return coefficient, rest, axes
 
 
-def _collect(
-    graph: Graph, terms: Iterable[Term], open_multiples: bool
-) -> list[Term]:
+def _collect(graph: Graph, terms: Iterable[Term], open_multiples: bool) -> list[Term]:
     """Add up like terms; with `open_multiples`, 2*(a + b) counts as 2*a + 2*b."""
     collected: dict[tuple[int, tuple[int, ...]], Fraction] = {}
     nodes: dict[int, Node] = {}
@@ -118,7 +115,7 @@ def _flat_terms(
 
 
 def _without_ones(graph: Graph, node: Node, axes: tuple[int, ...]) -> tuple[Node, tuple[int, ...]]:
-    """Drop the axes along which a product is merely repeated: a sum repeats its terms by itgraph."""
+    """Drop the axes along which a product is merely repeated: a sum repeats its terms by itself."""
     repeated = {labels[0] for part, labels in node.parts if part.op == "ones"}
     if not repeated:
         return node, axes

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from matcalc.engine.cancellation import cancel_inverse, cancel_signs
+from matcalc.engine.cancellation import Places, cancel_inverse, cancel_signs, find_places
 from matcalc.engine.index_numbering import number_indices
 from matcalc.language.sizes import Size
 
@@ -233,14 +233,9 @@ class Contraction:
             return None
         return base if exponent == 1 else self.graph.power(base, exponent)
 
-    def _uses(self) -> dict[int, list[tuple[int, int]]]:
+    def _uses(self) -> Places:
         """Return for each index the places (factor, position) where it stands, ones left out."""
-        uses: dict[int, list[tuple[int, int]]] = {}
-        for k, (node, labels) in enumerate(self.factors):
-            if node.op != "ones":
-                for position, label in enumerate(labels):
-                    uses.setdefault(label, []).append((k, position))
-        return uses
+        return find_places(self.factors)
 
     def _join_fused(self) -> bool:
         """Two fused axes joined are their parts joined, and the reverse; a fused axis summed away is ones."""

@@ -12,7 +12,7 @@ from matcalc.engine.expression_to_index import Tensor, convert
 from matcalc.engine.index_form import Graph, Node, reachable
 from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.expression import symbol
-from matcalc.language.sizes import SCALAR, UNIT, Shape, write_shape
+from matcalc.language.sizes import SCALAR, UNIT, Shape, drop_units, write_shape
 from matcalc.language.text_to_expression import parse_rule_text
 
 Differentiate = Callable[[Graph, Node, Node], Node]
@@ -47,7 +47,10 @@ def _held(shape: Shape) -> Shape:
 
 
 def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate) -> Node:
-    """Return the derivative of a call by operand k: batch axes, axes of the result, axes of the operand."""
+    """Return the derivative of a call by operand k: batch axes, axes of the result, axes of the operand.
+
+    Raises MissingRuleError where the rule has no differential, RuleError for one that cannot be.
+    """
     key = ("call", node.id, k)
     if key not in graph.partials:
         rule = node.payload[0]
@@ -56,6 +59,9 @@ def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate)
                 f"{rule.function} has no rule for its derivative",
                 advice=f'add differential = "..." to [{rule.name}] in {rule.file}',
             )
+        if ("open", *key) in graph.partials:
+            raise RuleError(f"the differential of [{rule.name}] is stated by {rule.function} itself")
+        graph.partials["open", *key] = node
         body, wrt = _differential(graph, node, k)
         if body.shape != node.shape:
             given, needed = write_shape(body.shape), write_shape(node.shape)
@@ -75,7 +81,8 @@ def _differential(graph: Graph, node: Node, k: int) -> tuple[Node, Node]:
     for at, (parameter, (argument, _)) in enumerate(zip(rule.variables, node.parts, strict=True)):
         mapped = batch if any(label < batch for label in node.parts[at][1]) else 0
         bindings[parameter.name] = Tensor(argument, mapped)
-        moving = graph.variable(symbol(f"d{parameter.name}", _dropped(shapes[at])))
+        # A name that no reader can write: the argument may contain a variable called dX.
+        moving = graph.variable(symbol(f"d[{parameter.name}]", drop_units(shapes[at])))
         bindings[f"d{parameter.name}"] = Tensor(moving if at == k else graph.zeros(moving.shape))
         if at == k:
             wrt = moving
@@ -94,10 +101,6 @@ def _with_batch(graph: Graph, body: Tensor, node: Node, batch: int) -> Node:
 def _core_shape(argument: Node, labels: tuple[int, ...], batch: int) -> Shape:
     sizes = tuple([size for size, label in zip(argument.shape, labels, strict=True) if label >= batch])
     return _held(sizes) if sizes else SCALAR
-
-
-def _dropped(shape: Shape) -> Shape:
-    return tuple([size for size in shape if not size.is_unit])
 
 
 def _contains(root: Node, wanted: Node) -> bool:

@@ -42,6 +42,7 @@ class _Converter:
         self.beta = graph.fresh(1)[0]
 
     def convert(self, expression: Expression) -> Tensor:
+        """Return the index form of the expression, and remember for each tensor what the reader wrote."""
         for node in walk(expression):
             tensor = self._convert_node(node)
             self.done[id(node)] = tensor
@@ -228,7 +229,7 @@ class _Converter:
         along = axis is not None and node.args[0].shape[0] != UNIT and node.args[0].shape[1] != UNIT
         if not along:
             return self._plain_call(node, rule, tensors)
-        return self._mapped_call(node, rule, tensors[0], axis)
+        return self._mapped_call(rule, tensors[0], axis)
 
     def _plain_call(self, node: Expression, rule: Rule, tensors: list[Tensor]) -> Tensor:
         shapes = tuple([arg.shape for arg in node.args])
@@ -254,7 +255,7 @@ class _Converter:
         shape = (next(t.node.shape[0] for t in tensors if t.batch), *result) if batch else result
         return Tensor(self.graph.call(rule, batch, parts, shape), batch)
 
-    def _mapped_call(self, node: Expression, rule: Rule, tensor: Tensor, axis: int) -> Tensor:
+    def _mapped_call(self, rule: Rule, tensor: Tensor, axis: int) -> Tensor:
         """A call along one axis of a matrix: the other axis becomes the batch axis."""
         if tensor.batch:
             raise MissingRuleError(f"{rule.function} along an axis cannot stand inside a rule that is mapped itself")

@@ -45,6 +45,7 @@ class TermWriter:
         self.power_of = power_of
         self.turn = turn
         self.lengths = lengths
+        self.sums: dict[tuple[object, ...], Expression] = {}
 
     # --- one term ---------------------------------------------------------------------------------
 
@@ -75,6 +76,12 @@ class TermWriter:
         """The shortest way found to write the sum; the terms in the order given where that is as short."""
         if len(terms) == 1:
             return self.write(terms[0])
+        key = tuple([(term.coefficient, *term.scalars.items(), term.items) for term in terms])
+        if key not in self.sums:
+            self.sums[key] = self._shortest(terms)
+        return self.sums[key]
+
+    def _shortest(self, terms: Sequence[Term]) -> Expression:
         best = self._plain(terms)
         if len(terms) > MANY_TERMS:
             return best

@@ -13,7 +13,8 @@ A node is one of
 | general_power | base ** exponent with a tensor as exponent | | base, exponent |
 | apply | an elementwise function | rule, or the text of a comparison | (argument, axes) ... |
 | call | a function with a differential, once for each batch index | rule, batch rank | (argument, axes) ... |
-| abstract, abstract_derivative | u(x) and D(u, x) | name, order, shape of u | (argument, axes) |
+| abstract | u(x), and of order 1 and up D(u, x) | name, order, shape of u | (argument, axes) |
+| written | a scalar known by its text only, made while reading | the expression | |
 
 Nodes are interned in a `Graph` that lives as long as one derivation: equal means identical, and the
 `id` of a node is the order in which it was first written, which keeps the reader's order of terms.
@@ -280,3 +281,8 @@ def reachable(*roots: Node) -> list[Node]:
             found[node.id] = node
             stack.extend(part for part, _ in node.parts)
     return [found[identity] for identity in sorted(found)]
+
+
+def base_and_exponent(node: Node) -> tuple[Node, Fraction]:
+    """The base of a power and its exponent; 1 for what is no power."""
+    return (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from matcalc.engine.assemble import negated, quotient
 from matcalc.engine.contraction import connected
-from matcalc.engine.index_form import Node, Part
+from matcalc.engine.index_form import Node, Part, base_and_exponent
 from matcalc.engine.network_to_einsum import write_einsum
-from matcalc.engine.product_to_term import base_and_exponent, build_network
+from matcalc.engine.product_to_term import build_network
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 

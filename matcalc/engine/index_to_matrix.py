@@ -44,6 +44,7 @@ class Reader:
         return self.known[root.id]
 
     def read_once(self, node: Node) -> Expression:
+        """The expression of a node whose operands have been read."""
         if node.id not in self.known:
             found = self._shorter(node, self._compute(node), self.graph.origins.get(node.id))
             self.known[node.id] = found
@@ -226,6 +227,7 @@ class Reader:
         return (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
 
     def power_of(self, node: Node, exponent: Fraction) -> Expression:
+        """The expression of node ** exponent."""
         return self.read(self.graph.power(node, exponent))
 
     def _power(self, node: Node) -> Expression:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matcalc.engine.assemble import chain, product_of
 from matcalc.engine.contraction import connected
 from matcalc.engine.factor_terms import Term
-from matcalc.engine.index_form import Node, Part
+from matcalc.engine.index_form import Node, Part, base_and_exponent
 from matcalc.engine.network import Network, as_diagonal, closed_chain, mask
 from matcalc.engine.network_to_einsum import LETTERS, write_einsum
 from matcalc.engine.tidy_terms import pull_scalars, write_axis_sums, write_means
@@ -81,11 +81,17 @@ def build_network(reader: Reader, parts: Sequence[Part], out: Sequence[int]) -> 
 def _items(network: Network, sizes: dict[int, Size], letters: str) -> tuple[Expression, ...]:
     """The chain of a reduced product with axes: a column for one axis, rows and columns for two."""
     if network.bound or network.others or len(sizes) > 2:
-        return (write_einsum(network, sizes, letters),)
+        return (_without_einsum(write_einsum(network, sizes, letters)),)
     columns = [_column(network, k) for k in sizes]
     if len(sizes) == 1:
         return tuple(columns[0] or [ex.filled("ones", sizes[0])])
     return tuple(_matrix(network, columns, sizes))
+
+
+def _without_einsum(einsum: Expression) -> Expression:
+    """An einsum that only repeats its one operand is that operand: D(u, X) for einsum('iba->iba', D(u, X))."""
+    inputs, output = einsum.data[0].split("->")
+    return einsum.args[0] if inputs == output and einsum.args[0].shape == einsum.shape else einsum
 
 
 def _column(network: Network, point: int) -> list[Expression]:
@@ -149,11 +155,6 @@ def _is_mean(part: Node) -> bool:
 
 def _divides_by_size(factor: Node) -> bool:
     return factor.op == "power" and factor.payload == -1 and factor.parts[0][0].op == "size"
-
-
-def base_and_exponent(node: Node) -> tuple[Node, Fraction]:
-    """The base of a power and its exponent; 1 for what is no power."""
-    return (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
 
 
 def _scalar_term(coefficient: Fraction, node: Node) -> Term:

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from matcalc.engine.contraction import is_closed
 from matcalc.engine.expression_to_index import convert_body
-from matcalc.engine.index_form import Graph, Node, Part
+from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent
 from matcalc.rule_files import shipped_rules
 
 MANY_TERMS = 200
@@ -105,17 +105,13 @@ def _count_terms(node: Node) -> int:
 
 def _cancels(total: Node, rest: list[Part]) -> bool:
     """Whether a factor beside a sum stands in it on the other side of the fraction bar: u*(v/u + w)."""
-    beside = {base.id: exponent for base, exponent in map(_base, [part for part, _ in rest])}
+    beside = {base.id: exponent for base, exponent in map(base_and_exponent, [part for part, _ in rest])}
     inside = [inner for part, _ in total.parts for inner in (_parts(part) if part.op == "product" else [part])]
-    return any(beside.get(base.id, 0) * exponent < 0 for base, exponent in map(_base, inside))
+    return any(beside.get(base.id, 0) * exponent < 0 for base, exponent in map(base_and_exponent, inside))
 
 
 def _parts(node: Node) -> list[Node]:
     return [part for part, _ in node.parts]
-
-
-def _base(node: Node) -> tuple[Node, Fraction]:
-    return (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
 
 
 def shorter_sum(graph: Graph, total: Node) -> Node:

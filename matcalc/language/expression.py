@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from fractions import Fraction
+from threading import Lock
 from typing import Any
 
 from matcalc.errors import ShapeError
@@ -78,6 +79,7 @@ class Expression:
 
 
 _interned: weakref.WeakValueDictionary[Any, Expression] = weakref.WeakValueDictionary()
+_interning = Lock()
 
 
 def _node(op: str, args: tuple[Expression, ...], data: tuple[Any, ...], shape: Shape) -> Expression:
@@ -89,7 +91,9 @@ def _node(op: str, args: tuple[Expression, ...], data: tuple[Any, ...], shape: S
     node = object.__new__(Expression)
     for field, value in (("op", op), ("args", args), ("data", data), ("shape", shape)):
         object.__setattr__(node, field, value)
-    return _interned.setdefault(key, node)
+    # Of two threads that write the same node at once, the second must get the node of the first.
+    with _interning:
+        return _interned.setdefault(key, node)
 
 
 def walk(*roots: Expression) -> Iterator[Expression]:

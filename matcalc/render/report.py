@@ -28,16 +28,20 @@ def write_header(derivative: Derivative) -> tuple[str, str]:
 
 def _header(derivative: Derivative) -> str:
     own, wrt = derivative.result_name, derivative.wrt.name
-    name = f"d{own}/d{wrt}"
+    name = name_derivative(own, wrt, derivative.order)
     if derivative.layout == "vec":
         # Of a higher order it is the matrix of the vectorised derivative before.
-        inside = own if derivative.order == 1 else f"d{own}/d{wrt}"
-        name = f"d vec({inside})/d vec({wrt}).T"
-    elif derivative.order > 1:
-        name = f"d{derivative.order}{own}/d{wrt}{derivative.order}"
+        name = f"d vec({name_derivative(own, wrt, derivative.order - 1)})/d vec({wrt}).T"
     shape = write_shape(derivative.shape)
     told = "a scalar" if shape == "scalar" else f"shape {shape}{_orientation(derivative)}"
     return f"{name}   {derivative.layout} layout, {told}"
+
+
+def name_derivative(own: str, wrt: str, order: int) -> str:
+    """Return the name of a derivative: y, dy/dx, d2y/dx2, ..."""
+    if order < 2:
+        return f"d{own}/d{wrt}" if order else own
+    return f"d{order}{own}/d{wrt}{order}"
 
 
 def _orientation(derivative: Derivative) -> str:

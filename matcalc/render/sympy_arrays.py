@@ -11,6 +11,7 @@ from sympy.tensor.array.expressions import (
     ArrayContraction,
     ArrayDiagonal,
     ArrayTensorProduct,
+    OneArray,
     PermuteDims,
 )
 
@@ -28,9 +29,12 @@ def drop_unit_axes(node: Expression, value: Any) -> Any:
     return ArrayContraction(value, *units) if units and not is_array(node, value) else value
 
 
-def add_arrays(node: Expression, values: list[Any], sign: int = 1) -> Any:
-    """Return the sum, or the difference, of two arrays of one shape."""
-    first, second = (drop_unit_axes(arg, value) for arg, value in zip(node.args, values, strict=True))
+def add_arrays(node: Expression, values: list[Any], shape: list[Any], sign: int) -> Any:
+    """Return the sum, or the difference, of two arrays of one shape; a number is added to every entry."""
+    first, second = (
+        scale_array(value, OneArray(*shape)) if arg.is_scalar else drop_unit_axes(arg, value)
+        for arg, value in zip(node.args, values, strict=True)
+    )
     return ArrayAdd(first, second if sign == 1 else scale_array(sign, second))
 
 

@@ -37,7 +37,7 @@ def to_sympy(expression: Expression, names: Mapping[str, Any] | None = None) -> 
     """
     try:
         return _Writer(dict(names or {})).write(expression)
-    except (AttributeError, TypeError, ValueError, NotImplementedError) as error:
+    except (AttributeError, IndexError, TypeError, ValueError, NotImplementedError) as error:
         raise MatcalcError(f"SymPy cannot build this expression: {error}", advice=_INSTEAD) from error
 
 
@@ -131,7 +131,7 @@ def _filled(writer: _Writer, node: Expression, args: list[Any]) -> Any:
 def _add(writer: _Writer, node: Expression, args: list[Any], sign: int = 1) -> Any:
     left, right = args
     if any(map(is_array, node.args, args)):
-        return add_arrays(node, args, sign)
+        return add_arrays(node, args, [writer.size(size) for size in node.dropped_shape], sign)
     first, second = writer.stretch(node.args[0], left, node), writer.stretch(node.args[1], right, node)
     return first + second if sign == 1 else first - second
 
@@ -277,7 +277,7 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     if rule.name in FUNCTIONS:
         return _call_of_arrays(rule.name, node, args)
     definition = DEFINITIONS.get(rule.name) or rule.define
-    if not definition:
+    if not definition or "fuse(" in definition:
         raise _refuse(f"the function {rule.function}")
     text = parse_rule_text(rule, definition, tuple(arg.shape for arg in node.args))
     values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
