@@ -353,3 +353,24 @@ def test_a_rule_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> Non
 
 def test_a_book_of_rules_is_taken_as_it_is() -> None:
     assert str(derive("exp(x)", rules=RuleBook(shipped_rules()))) == "diag(exp(x))"
+
+
+def test_differential_that_its_own_function_states_is_refused(tmp_path: Path) -> None:
+    entry = '[same]\ncall = "same(x[n]) -> x"\ndifferential = "same(dx)"\ntorch = "torch.positive"\n'
+    (tmp_path / "my.toml").write_text(entry, encoding="utf-8")
+    with pytest.raises(RuleError, match=r"the differential of \[same\] is stated by same itself"):
+        derive("same(x)", rules=tmp_path / "my.toml")
+
+
+@pytest.mark.parametrize("entry", ["elementwise = 3", 'call = 3\nelementwise = "x"',
+                                   'call = "foo(x, 2)"\nelementwise = ["x", "x"]'])  # fmt: skip
+def test_malformed_rule_is_a_rule_error(entry: str, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text(f'[foo]\n{entry}\ntorch = "torch.exp"\n', encoding="utf-8")
+    with pytest.raises(RuleError):
+        derive("foo(x)", rules=tmp_path / "my.toml")
+
+
+def test_names_of_a_third_derivative_in_vec_layout() -> None:
+    third = derive("x**4", shapes={"x": ("n",)}, layout="vec", order=3)
+    assert third.header.startswith("d vec(d2y/dx2)/d vec(x).T")
+    assert third.axes == ("vec(d2y/dx2)", "vec(x)")

@@ -71,6 +71,7 @@ def hold_first(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {
+    "clip": lambda x, low, high: torch.clamp(hold(x), hold(low), hold(high)),
     **{name: hold_first(WORDS[name]) for name in (
         "norm", "trace", "det", "logdet", "inv", "pinv", "diag", "vec", "tril", "triu", "expm")},
     "multiply_matrices": multiply_matrices, "raise_to": raise_to, "kron": multiply_kron, "D": differentiate_scalar,

@@ -23,7 +23,7 @@ def add_terms(
 ) -> Node:
     """Add terms (coefficient, node, indices of its axes), each repeated along the indices it lacks.
 
-    Nested sums are opened once, from the outside in, and every later step leaves fewer terms, so it ends.
+    Nested sums are opened from the outside in, and every later step leaves fewer terms or axes, so it ends.
     """
     position = {label: k for k, label in enumerate(out)}
     placed = [(Fraction(c), node, tuple([position[label] for label in labels])) for c, node, labels in terms]
