@@ -30,6 +30,8 @@ def verified_rules(paths: str | Path | Iterable[str | Path]) -> RuleBook:
     """Return the rules in force and those of the files, each proven numerically first; raises RuleError."""
     from matcalc.check.verdict import prove_rule
 
+    if not isinstance(paths, Iterable) and not isinstance(paths, Path):
+        raise RuleError(f"rules are a RuleBook, a file or several files, not {paths!r}"[:200])
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
     added = [rule for path in paths for rule in read_rules(path)]
     book = rules_in_force().extended(added)

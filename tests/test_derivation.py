@@ -213,7 +213,7 @@ def test_the_variable_is_one_name(wrt: Any, reason: str) -> None:
 
 def test_indices_do_not_take_the_letters_of_sizes() -> None:
     derivative = derive("kron(A, X) @ b", "X")
-    assert derivative.entries == "dy[i]/dX[a,b] = sum_rst(fuse(p, n)[i,s,a]*b[r]*A[s,t]*fuse(q, k)[r,t,b])"
+    assert derivative.entries == "dy[i]/dX[a,b] = sum_rst(fuse(p, n)[i,s,a]*b[t]*A[s,r]*fuse(q, k)[t,r,b])"
     assert "\\sum_{s r t}" in derivative.latex()
 
 
@@ -374,3 +374,27 @@ def test_names_of_a_third_derivative_in_vec_layout() -> None:
     third = derive("x**4", shapes={"x": ("n",)}, layout="vec", order=3)
     assert third.header.startswith("d vec(d2y/dx2)/d vec(x).T")
     assert third.axes == ("vec(d2y/dx2)", "vec(x)")
+
+
+WRONG_KINDS = [{"shapes": 5}, {"assume": 5}, {"assume": {"A": 5}}, {"rules": 5}, {"layout": 5}, {"order": "2"}]
+
+
+@pytest.mark.parametrize("wrong", WRONG_KINDS)
+def test_arguments_of_a_wrong_kind_are_refused_with_a_sentence(wrong: dict[str, Any]) -> None:
+    with pytest.raises(MatcalcError):
+        matcalc.derive("A @ x", **wrong)
+
+
+def test_long_products_are_refused_before_they_take_long() -> None:
+    assert str(matcalc.derive("@".join(["A"] * 100) + "@x")) == "matrix_power(A, 100)"
+    with pytest.raises(MatcalcError, match="a product of more than 200 factors"):
+        matcalc.derive("@".join(["A"] * 400) + "@x")
+
+
+def test_the_differential_keeps_clear_of_the_readers_names() -> None:
+    assert matcalc.derive("dx.T @ x", "x").differential == "df = dx.T @ d_x"
+
+
+def test_division_by_an_array_with_zeros_is_refused() -> None:
+    with pytest.raises(MatcalcError, match="division by zero"):
+        matcalc.derive("sum(X/eye(n))", "X")

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 
 from matcalc.engine.cancellation import Places, cancel_inverse, cancel_signs, find_places
 from matcalc.engine.index_numbering import number_indices
+from matcalc.errors import LimitError
 from matcalc.language.sizes import Size
 
 if TYPE_CHECKING:
     from matcalc.engine.index_form import Graph, Node, Part
+
+
+MANY_FACTORS = 200
 
 
 def is_closed(node: Node) -> bool:
@@ -50,6 +54,8 @@ class Contraction:
         self.joined: dict[int, int] = {}
         for node, labels in factors:
             self._add(node, tuple(labels))
+        if len(self.factors) > MANY_FACTORS:
+            raise LimitError(f"a product of more than {MANY_FACTORS} factors", advice="write it as several expressions")
 
     def _add(self, node: Node, labels: tuple[int, ...]) -> None:
         """Take in one factor; a product is opened with fresh indices for those it sums over."""
@@ -227,7 +233,7 @@ class Contraction:
             factors.extend((self.graph.ones(size), (k,)) for size, k in zip(base.shape, labels, strict=True))
             return None
         if base.op in {"ones", "delta", "lower", "fuse"}:
-            return base
+            return self.graph.power(base, exponent) if exponent < 0 else base
         if base.op == "number" and exponent.denominator == 1:
             self.coefficient *= base.payload ** int(exponent)
             return None

@@ -103,9 +103,16 @@ class Result:
         by_terms = self._differential_by_terms()
         return by_terms if whole is None else min((by_terms, whole), key=self.reader.lengths)
 
+    @cached_property
+    def _moving(self) -> Expression:
+        """dX; d_X where the reader has a variable of that name."""
+        taken = {node.payload.name for node in self.graph.nodes() if node.op == "variable"}
+        name = next(word for word in (f"d{self.wrt.name}", f"d_{self.wrt.name}", "delta_") if word not in taken)
+        return symbol(name, self.wrt.dropped_shape)
+
     def _differential_of_matrix(self) -> Expression | None:
         """J @ dx, or trace(G @ dX) of a scalar function; None where there is no such form."""
-        moving = symbol(f"d{self.wrt.name}", self.wrt.dropped_shape)
+        moving = self._moving
         rank = len(moving.dropped_shape)
         if self.function.rank + rank > 2 or (self.function.rank and rank != 1):
             return None
@@ -116,7 +123,7 @@ class Result:
 
     def _differential_by_terms(self) -> Expression:
         labels = self.graph.fresh(self.node.rank)
-        moving = self.graph.variable(symbol(f"d{self.wrt.name}", self.wrt.dropped_shape))
+        moving = self.graph.variable(self._moving)
         terms = []
         own = labels[: self.function.rank]
         for coefficient, part, at in _terms(self.graph, self.node):

@@ -29,6 +29,7 @@ from typing import Any
 
 from matcalc.engine.addition import add_terms
 from matcalc.engine.contraction import Contraction
+from matcalc.errors import LimitError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size
 from matcalc.rule_files import Rule, RuleBook
@@ -201,8 +202,10 @@ class Graph:
         axes = self.fresh(base.rank)
         if exponent == 0:
             return self.product(1, [(self.ones(size), (k,)) for size, k in zip(base.shape, axes, strict=True)], axes)
-        if (base.op in IDEMPOTENT and exponent > 0) or base is self.one:
+        if base.op == "ones" or base is self.one or (base.op in IDEMPOTENT and exponent > 0):
             return base
+        if (base.op in IDEMPOTENT or base.op == "zeros") and exponent < 0:
+            raise LimitError("division by zero", advice="an array with zeros stands below a fraction bar")
         whole = exponent.denominator == 1
         if base.op == "number" and whole and abs(exponent) <= 64 and base.payload:
             return self.number(base.payload ** int(exponent))

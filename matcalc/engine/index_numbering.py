@@ -40,6 +40,9 @@ def _ordered(factors: Sequence[Part], bound: set[int], number: dict[int, int]) -
     """Return the summed indices in an order that isomorphic products share."""
     if len(bound) < 2:
         return list(bound)
+    walked = _walk_from_axes(factors, bound, number)
+    if walked is not None:
+        return walked
     colours: dict[int, Any] = {label: (0, k) for label, k in number.items()} | dict.fromkeys(bound, (1, 0))
     places: Places = {label: [] for label in bound}
     for k, (node, labels) in enumerate(factors):
@@ -55,6 +58,41 @@ def _ordered(factors: Sequence[Part], bound: set[int], number: dict[int, int]) -
         if not tied:
             return sorted(bound, key=lambda label: colours[label])
         colours[min(classes[tied[0]])] = (1, tied[0][1] - Fraction(1, 2))
+
+
+def _walk_from_axes(factors: Sequence[Part], bound: set[int], number: dict[int, int]) -> list[int] | None:
+    """Number the summed indices in the order in which a walk from the axes meets them.
+
+    None where two factors at one index look alike, or where some index is not met: then colours must tell.
+    Each index is visited once, so a long chain costs no more than its length.
+    """
+    touching: dict[int, list[int]] = {}
+    for k, (_, labels) in enumerate(factors):
+        for label in set(labels):
+            touching.setdefault(label, []).append(k)
+    known = dict(number)
+    visited: set[int] = set()
+    queue = list(number)
+    for label in queue:
+        met = [k for k in touching.get(label, []) if k not in visited]
+        looks = {_appearance(factors[k], known): k for k in met}
+        if len(looks) < len(met):
+            return None
+        visited.update(met)
+        for look in sorted(looks):
+            for other in factors[looks[look]][1]:
+                if other not in known:
+                    known[other] = len(known)
+                    queue.append(other)
+    order = queue[len(number) :]
+    return order if len(order) == len(bound) else None
+
+
+def _appearance(factor: Part, known: dict[int, int]) -> tuple[int, tuple[int, ...]]:
+    """What a factor looks like from the indices that are numbered already; -1 stands for the others."""
+    node, labels = factor
+    seen = [known.get(label, -1) for label in labels]
+    return node.id, tuple(sorted(seen) if node.symmetric else seen)
 
 
 def _refine(factors: Sequence[Part], colours: dict[int, Any], places: Places) -> None:

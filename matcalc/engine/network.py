@@ -79,6 +79,14 @@ class Network:
         points |= {label for _, labels in self.others for label in labels}
         return sorted(points - set(self.out))
 
+    def _edges_by_point(self) -> dict[int, list[Edge]]:
+        """The edges at each point."""
+        found: dict[int, list[Edge]] = {}
+        for edge in self.edges:
+            for point in {edge.start, edge.end}:
+                found.setdefault(point, []).append(edge)
+        return found
+
     def _edges_at(self, point: int) -> list[Edge]:
         return [edge for edge in self.edges if point in (edge.start, edge.end)]
 
@@ -96,14 +104,13 @@ class Network:
 
     def _merge_parallel(self) -> bool:
         """A[i,j] * B[i,j] is (A*B)[i,j]; a pair that closes a loop through a plain point is a trace."""
-        for k, first in enumerate(self.edges):
-            if first.identity:
-                continue
-            for second in self.edges[k + 1 :]:
-                if {first.start, first.end} == {second.start, second.end} and not second.identity:
-                    if not self._close_pair(first, second):
-                        self._multiply_edges(first, second)
-                    return True
+        between: dict[frozenset[int], Edge] = {}
+        for second in self.edges:
+            first = None if second.identity else between.setdefault(frozenset((second.start, second.end)), second)
+            if first is not None and first is not second:
+                if not self._close_pair(first, second):
+                    self._multiply_edges(first, second)
+                return True
         for edge in self.edges:
             if edge.divides:
                 edge.items, edge.divides = [ex.divide(ex.number(1), chain(edge.items))], False
@@ -165,8 +172,9 @@ class Network:
     def _remove_end(self) -> bool:
         """Remove a summed point with no edge (a number) or one edge (matrix times vector)."""
         # Points with columns first: sum(A @ x) reads better than ones.T @ A @ x.
+        edges_at = self._edges_by_point()
         for point in sorted(self.bound, key=lambda point: point not in self.pieces):
-            edges = self._edges_at(point)
+            edges = edges_at.get(point, [])
             if self._is_held(point) or len(edges) > 1:
                 continue
             pieces = self.pieces.pop(point, [])
@@ -183,8 +191,9 @@ class Network:
 
     def _join_edges(self) -> bool:
         """A[i,j] v[j] B[j,k] summed over j is A @ diag(v) @ B."""
+        edges_at = self._edges_by_point()
         for point in self.bound:
-            edges = self._edges_at(point)
+            edges = edges_at.get(point, [])
             if len(edges) != 2 or self._is_held(point):
                 continue
             first, second = edges

@@ -95,7 +95,15 @@ def read_shapes(declared: Declared) -> dict[str, Shape]:
 
 def split_shapes(declared: Declared) -> Mapping[str, Any]:
     """Return the declarations by name, of a text as well; what is no text is returned as it is."""
-    return read_declarations(declared) if isinstance(declared, str) else declared or {}
+    return read_declarations(declared) if isinstance(declared, str) else _as_mapping(declared, "shapes", _HOW)
+
+
+def _as_mapping(declared: Any, what: str, advice: str) -> Mapping[str, Any]:
+    if declared is None:
+        return {}
+    if not isinstance(declared, Mapping):
+        raise DeclarationError(f"{what} are given by name, not as {declared!r}"[:200], advice=advice)
+    return declared
 
 
 def read_assumptions(declared: Declared) -> dict[str, frozenset[str]]:
@@ -108,6 +116,8 @@ def read_assumptions(declared: Declared) -> dict[str, frozenset[str]]:
     """
     found: dict[str, frozenset[str]] = {}
     for name, given in split_assumptions(declared).items():
+        if not isinstance(given, Iterable):
+            raise _explain_assumption(name, str(given))
         words = re.split(r"[,\s]+", given.strip()) if isinstance(given, str) else list(given)
         unknown = [word for word in words if word not in ASSUMPTIONS]
         if unknown:
@@ -122,7 +132,7 @@ def split_assumptions(declared: Declared) -> Mapping[str, Any]:
     What is no text is returned as it is.
     """
     if not isinstance(declared, str):
-        return declared or {}
+        return _as_mapping(declared, "assumptions", f"write names and words as in {_ASSUMED}")
     read: dict[str, str] = {}
     for part in filter(None, map(str.strip, re.split(r"[;\n]", declared))):
         name, colon, words = map(str.strip, part.partition(":"))
