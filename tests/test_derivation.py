@@ -214,7 +214,7 @@ def test_the_variable_is_one_name(wrt: Any, reason: str) -> None:
 def test_indices_do_not_take_the_letters_of_sizes() -> None:
     derivative = derive("kron(A, X) @ b", "X")
     assert derivative.entries == "dy[i]/dX[a,b] = sum_rst(fuse(p, n)[i,s,a]*b[t]*A[s,r]*fuse(q, k)[t,r,b])"
-    assert "\\sum_{s r t}" in derivative.latex()
+    assert "\\sum_{s t r}" in derivative.latex()
 
 
 def test_powers_read_as_they_were_meant() -> None:
