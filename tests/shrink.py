@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -13,15 +14,15 @@ from matcalc.language.text_to_expression import parse
 from tests.strategies import Case
 
 
-def shrink(case: Case, fails: Callable[[Case], bool], patience: int = 300) -> Case:
-    """Return a smaller case for which `fails` still holds; tries at most `patience` candidates."""
-    improved = True
-    while improved and patience > 0:
+def shrink(case: Case, fails: Callable[[Case], bool], patience: int = 300, seconds: float = 60) -> Case:
+    """Return a smaller case for which `fails` still holds; tries at most `patience` candidates, for so long."""
+    improved, end = True, time.monotonic() + seconds
+    while improved:
         improved = False
         for candidate in _list_smaller(case):
             patience -= 1
-            if patience <= 0:
-                break
+            if patience <= 0 or time.monotonic() > end:
+                return case
             if _is_valid(candidate) and fails(candidate):
                 case, improved = candidate, True
                 break

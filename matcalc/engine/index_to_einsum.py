@@ -16,6 +16,8 @@ from matcalc.language.expression import Expression
 if TYPE_CHECKING:
     from matcalc.engine.index_to_matrix import Reader
 
+# Up to so many factors the entries of a matrix or a vector are written out, sums and all.
+FEW_FACTORS = 6
 EinsumTerm = tuple[Fraction, list[Expression], list[Expression], Expression | None]
 
 
@@ -33,7 +35,9 @@ def einsum_terms(reader: Reader, node: Node, letters: str) -> list[EinsumTerm]:
         amount, whole = reader.graph.split(spread)
         reader.read(whole)
         found.append(_einsum_term(reader, amount, whole, letters))
-    return found
+    # A positive term first, as a reader would write it.
+    first = next((k for k, term in enumerate(found) if term[0] > 0), 0)
+    return [found[first], *found[:first], *found[first + 1 :]]
 
 
 def _einsum_term(reader: Reader, coefficient: Fraction, node: Node, letters: str) -> EinsumTerm:
@@ -55,7 +59,9 @@ def _einsum_term(reader: Reader, coefficient: Fraction, node: Node, letters: str
     if not node.rank:
         return coefficient, above, below, None
     network = build_network(reader, rest, range(node.rank))
-    network.reduce()
+    if node.rank > 2 or len(rest) > FEW_FACTORS:
+        network.reduce()
+    network.invert_divisors()
     above += network.scalars
     return coefficient, above, below, write_einsum(network, dict(enumerate(node.shape)), letters)
 

@@ -111,10 +111,14 @@ class Network:
                 if not self._close_pair(first, second):
                     self._multiply_edges(first, second)
                 return True
+        self.invert_divisors()
+        return False
+
+    def invert_divisors(self) -> None:
+        """A matrix below the fraction bar becomes a factor 1/M."""
         for edge in self.edges:
             if edge.divides:
                 edge.items, edge.divides = [ex.divide(ex.number(1), chain(edge.items))], False
-        return False
 
     def _multiply_edges(self, first: Edge, second: Edge) -> None:
         if first.divides and not second.divides:
