@@ -5,7 +5,7 @@ Each step removes a factor, so cancelling ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ def _matched_chain(
     argument = inverse.parts[0][0]
     # inv(M)[i,j] M[j,k]: the second index of the inverse meets the first of M.
     whole: list[Part] = [(argument, (0, 1))]
-    for spelled in (whole, list(_chain_of(argument))):
+    for spelled in (whole, _chain_of(argument)):
         for entry in {1 - position} | ({position} if argument.symmetric else set()):
             found = _walk(factors, places, out, k, labels[position], spelled, entry)
             if found is not None:
@@ -59,20 +59,24 @@ def _matched_chain(
     return None
 
 
-def _chain_of(argument: Node) -> Iterator[Part]:
+def _chain_of(argument: Node) -> list[Part]:
     """The factors of M in order from axis 0 to axis 1, if M is a plain chain of matrices."""
-    if argument.op != "product" or argument.payload != 1 or any(len(labels) != 2 for _, labels in argument.parts):
-        return
-    left, label, chain = list(argument.parts), 0, []
+    return order_chain(argument.parts) if argument.op == "product" and argument.payload == 1 else []
+
+
+def order_chain(parts: Sequence[Part]) -> list[Part]:
+    """Return matrices in the order in which they lead from axis 0 to axis 1; empty if they are no plain chain."""
+    if any(len(labels) != 2 or labels[0] == labels[1] for _, labels in parts):
+        return []
+    left, label, chain = list(parts), 0, []
     while left:
         following = [part for part in left if label in part[1]]
-        if len(following) != 1 or following[0][1][0] == following[0][1][1]:
-            return
+        if len(following) != 1:
+            return []
         chain.append(following[0])
         left.remove(following[0])
         label = following[0][1][0] if following[0][1][1] == label else following[0][1][1]
-    if label == 1:
-        yield from chain
+    return chain if label == 1 else []
 
 
 def _walk(

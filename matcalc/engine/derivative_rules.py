@@ -12,7 +12,7 @@ from matcalc.engine.expression_to_index import Tensor, convert
 from matcalc.engine.index_form import Graph, Node, reachable
 from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.expression import symbol
-from matcalc.language.sizes import SCALAR, UNIT, Shape, drop_units, write_shape
+from matcalc.language.sizes import UNIT, Shape, drop_units, hold, write_shape
 from matcalc.language.text_to_expression import parse_rule_text
 
 Differentiate = Callable[[Graph, Node, Node], Node]
@@ -33,7 +33,7 @@ def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
 
 def _placed_shape(labels: tuple[int, ...], shape: Shape) -> Shape:
     """The held shape of an operand that has only these axes of the result: others are unit axes."""
-    return _held(tuple([size if k in labels else UNIT for k, size in enumerate(shape)]))
+    return hold(tuple([size if k in labels else UNIT for k, size in enumerate(shape)]))
 
 
 def _spread(graph: Graph, node: Node, labels: tuple[int, ...], shape: Shape) -> Node:
@@ -41,9 +41,6 @@ def _spread(graph: Graph, node: Node, labels: tuple[int, ...], shape: Shape) -> 
     ones = [(graph.ones(size), (k,)) for k, size in enumerate(shape) if k not in labels]
     return graph.product(1, [(node, labels), *ones], range(len(shape))) if ones else node
 
-
-def _held(shape: Shape) -> Shape:
-    return shape + (UNIT,) * (2 - len(shape))
 
 
 def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate) -> Node:
@@ -100,10 +97,8 @@ def _with_batch(graph: Graph, body: Tensor, node: Node, batch: int) -> Node:
 
 def _core_shape(argument: Node, labels: tuple[int, ...], batch: int) -> Shape:
     sizes = tuple([size for size, label in zip(argument.shape, labels, strict=True) if label >= batch])
-    return _held(sizes) if sizes else SCALAR
+    return hold(sizes)
 
 
 def _contains(root: Node, wanted: Node) -> bool:
     return any(node is wanted for node in reachable(root))
-
-

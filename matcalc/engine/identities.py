@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from matcalc.language.sizes import SCALAR, UNIT, Shape
+from matcalc.engine.cancellation import order_chain
+from matcalc.language.sizes import Shape, hold
 from matcalc.rule_files import Identity, Rule, shipped_identities
 
 if TYPE_CHECKING:
-    from matcalc.engine.index_form import Graph, Node, Part
+    from matcalc.engine.index_form import Graph, Node
 
 Body = Callable[["Graph", Rule, str, tuple[Shape, ...], Mapping[str, "Node"]], "Node"]
 Form = tuple[str, dict[str, "Node"]]
@@ -29,13 +30,9 @@ def apply_identity(
     for form, values in _forms(graph, arguments[0]):
         identity = table.get((rule.name, form))
         if identity is not None and _holds(graph, identity, values):
-            held = {name: _held(value) for name, value in values.items()}
+            held = {name: hold(value.shape) for name, value in values.items()}
             return _instantiate(graph, rule, identity, shapes, held, values, convert_body)
     return None
-
-
-def _held(value: Node) -> Shape:
-    return SCALAR if not value.rank else value.shape + (UNIT,) * (2 - value.rank)
 
 
 def _holds(graph: Graph, identity: Identity, values: dict[str, Node]) -> bool:
@@ -102,8 +99,8 @@ def _product_forms(graph: Graph, node: Node) -> Iterator[Form]:
     if len(matrices) == 1 and matrices[0][1] == (1, 0):
         yield "transpose", {"X": matrices[0][0]}
         return
-    chain = _chain(matrices)
-    if chain is not None:
+    chain = order_chain(matrices)
+    if len(chain) > 1:
         first, rest_labels = chain[0], chain[1:]
         joint = next(label for label in first[1] if label != 0)
         left = graph.product(1, [first], (0, joint))
@@ -117,18 +114,3 @@ def _diagonal(graph: Graph, node: Node) -> Node | None:
         return None
     carried = any(0 in labels for _, labels in rest)
     return graph.product(node.payload, rest, (0,)) if carried else None
-
-
-def _chain(parts: list[Part]) -> list[Part] | None:
-    """Return the factors in order from axis 0 to axis 1 if they form one plain matrix product."""
-    if len(parts) < 2 or any(len(labels) != 2 or labels[0] == labels[1] for _, labels in parts):
-        return None
-    left, label, chain = list(parts), 0, []
-    while left:
-        following = [part for part in left if label in part[1]]
-        if len(following) != 1:
-            return None
-        chain.append(following[0])
-        left.remove(following[0])
-        label = following[0][1][0] if following[0][1][1] == label else following[0][1][1]
-    return chain if label == 1 else None

@@ -15,7 +15,7 @@ from matcalc.engine.network_to_einsum import LETTERS
 from matcalc.engine.product_to_term import read_sum, read_term
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import SCALAR, UNIT, Shape, Size
+from matcalc.language.sizes import SCALAR, Shape, Size, hold
 from matcalc.rule_files import shipped_rules
 
 # The user's own words are kept even where they are this many nodes longer than what would be printed.
@@ -181,13 +181,13 @@ class Reader:
         arguments = [self._placed(part, node.shape) for part in node.parts]
         if isinstance(node.payload, str):
             return ex.compare(node.payload, arguments[0], arguments[1])
-        return ex.call(node.payload, tuple(arguments), _held(node.shape))
+        return ex.call(node.payload, tuple(arguments), hold(node.shape))
 
     def _call(self, node: Node) -> Expression:
         rule, batch = node.payload
         arguments = tuple([self.read_once(part) for part, _ in node.parts])
         if not batch:
-            return ex.call(rule, arguments, _held(node.shape))
+            return ex.call(rule, arguments, hold(node.shape))
         # The batch axis of the index form stands first; in the matrix it is the axis that is not summed over.
         (matrix,), labels = arguments, node.parts[0][1]
         axis = 0 if labels[0] else 1
@@ -195,7 +195,7 @@ class Reader:
         if self.lengths(turned) < self.lengths(matrix):
             matrix, axis = turned, 1 - axis
         if node.rank == 1:
-            return ex.call(rule, (matrix,), _held(node.shape), axis)
+            return ex.call(rule, (matrix,), hold(node.shape), axis)
         mapped = ex.call(rule, (matrix,), matrix.shape, axis)
         return transposed(mapped) if axis == 0 else mapped
 
@@ -250,7 +250,3 @@ class Reader:
         `explicit`), everything else is written out with ones.
         """
         return self.writer.write_sum(read_sum(self, node, explicit, letters))
-
-
-def _held(shape: Shape) -> Shape:
-    return shape + (UNIT,) * (2 - len(shape)) if shape else SCALAR

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from matcalc.engine.assemble import chain, compress
 from matcalc.engine.network import Network
+from matcalc.errors import LimitError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Size
 
 LETTERS = "ijklmnabcdefghopqrstuvwxyz"
+SUMMED = "pqrstuvwxyzcdefghabijklmno" + "pqrstuvwxyzcdefghabijklmno".upper()
 
 
 def write_einsum(network: Network, sizes: dict[int, Size], letters: str) -> Expression:
     """What is left of a network as one einsum: a letter for each axis, more for the sums that stay."""
     bound = network.bound
-    free = [letter for letter in "pqrstuvwxyzcdefgh" if letter not in letters[: len(sizes)]]
+    free = [letter for letter in SUMMED if letter not in letters[: len(sizes)]]
+    if len(bound) > len(free):
+        raise LimitError(f"a product is summed over more than {len(free)} indices", advice="derive a part of it")
     names = {k: letters[k] for k in sizes} | dict(zip(bound, free, strict=False))
     words: list[str] = []
     operands: list[Expression] = []

@@ -179,8 +179,8 @@ def _trace_of_jacobian(graph: Graph, parts: list[Part], rank: int) -> list[Part]
     for k, (node, labels) in enumerate(parts):
         if not _is_jacobian(node) or labels[0] != labels[1]:
             continue
-        used = Counter(label for _, at in parts for label in set(at))
-        if labels[0] >= rank and used[labels[0]] == 1:
+        used = Counter(label for _, at in parts for label in at)
+        if labels[0] >= rank and used[labels[0]] == 2:
             return [*parts[:k], *parts[k + 1 :], (_primary(graph, node), (labels[3], labels[2]))]
     return None
 
@@ -191,7 +191,7 @@ def _commuting_direction(graph: Graph, parts: list[Part], rank: int) -> list[Par
         if not _is_jacobian(node):
             continue
         direction = _single_matrix(node.parts[0][0])
-        used = Counter(label for _, at in parts for label in set(at))
+        used = Counter(label for _, at in parts for label in at)
         for at, (other, ends) in enumerate(parts):
             summed = all(label >= rank and used[label] == 2 for label in labels[2:])
             if other is direction and ends == labels[2:] and summed:
@@ -222,7 +222,7 @@ def _primary(graph: Graph, node: Node) -> Node:
 
 def _simplex_sum(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
     """sum(y) = 1 for a point y of the simplex, and for softmax(x), along its axis."""
-    used = Counter(label for part, at in parts if part.op != "ones" for label in set(at))
+    used = Counter(label for part, at in parts if part.op != "ones" for label in at)
     for k, (node, labels) in enumerate(parts):
         summed = _simplex_axis(graph, node)
         if summed is None or labels[summed] < rank or used[labels[summed]] != 1:

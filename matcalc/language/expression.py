@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 from matcalc.errors import ShapeError
-from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, drop_units, write_shape
+from matcalc.language.sizes import SCALAR, Shape, Size, drop_units, hold, write_shape
 from matcalc.rule_files import Rule
 
 
@@ -120,11 +120,7 @@ def symbols(*roots: Expression) -> dict[str, Expression]:
 
 def symbol(name: str, shape: Shape, assumptions: frozenset[str] = frozenset()) -> Expression:
     """A variable; `shape` is as declared, so a vector is (n,) and is held as a column."""
-    return _node("symbol", (), (name, assumptions), _held(shape))
-
-
-def _held(shape: Shape) -> Shape:
-    return shape + (UNIT,) * (2 - len(shape))
+    return _node("symbol", (), (name, assumptions), hold(shape))
 
 
 def number(value: Fraction | int) -> Expression:
@@ -151,7 +147,7 @@ def filled(name: str, *sizes: Size) -> Expression:
     elif name == "commutation":
         shape = (sizes[0] * sizes[1], sizes[0] * sizes[1])
     else:
-        shape = _held(sizes)
+        shape = hold(sizes)
     return _node("filled", (), (name, sizes), shape)
 
 
@@ -256,7 +252,7 @@ def einsum(subscripts: str, operands: tuple[Expression, ...]) -> Expression:
             if sizes.setdefault(letter, size) != size:
                 raise ShapeError(f"einsum letter {letter!r} stands for two sizes, {sizes[letter]} and {size}")
     shape = tuple(sizes[letter] for letter in output)
-    return _node("einsum", operands, (subscripts,), _held(shape))
+    return _node("einsum", operands, (subscripts,), hold(shape))
 
 
 def call(
@@ -268,10 +264,10 @@ def call(
 
 def abstract(name: str, argument: Expression, shape: Shape) -> Expression:
     """u(x), a function of which only the shape of the result is known."""
-    return _node("abstract", (argument,), (name,), _held(shape))
+    return _node("abstract", (argument,), (name,), hold(shape))
 
 
 def abstract_derivative(name: str, argument: Expression, order: int, shape: Shape) -> Expression:
     """D(u, x): the derivative of u at x in numerator layout, shape S_u + order * reversed(S_x)."""
     whole = drop_units(shape) + order * argument.dropped_shape[::-1]
-    return _node("abstract_derivative", (argument,), (name, order, shape), _held(whole))
+    return _node("abstract_derivative", (argument,), (name, order, shape), hold(whole))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 
 from matcalc.errors import LimitError, ParseError
 from matcalc.language.foreign_characters import refuse_foreign
@@ -47,7 +48,10 @@ class SourceText:
 
     def _read(self) -> ast.expr:
         try:
-            return ast.parse(self._line, mode="eval").body
+            with warnings.catch_warnings():
+                # Python warns on stderr of text such as 1or x; the error that follows says it better.
+                warnings.simplefilter("ignore", SyntaxWarning)
+                return ast.parse(self._line, mode="eval").body
         except SyntaxError as error:
             raise self._explain(error) from None
         except (RecursionError, MemoryError):

@@ -94,6 +94,15 @@ def drop_units(shape: Shape) -> Shape:
     return tuple(size for size in shape if not size.is_unit)
 
 
+def hold(shape: Shape) -> Shape:
+    """Return the shape as it is held: a scalar has shape (1, 1), a vector is a column (n, 1).
+
+    >>> hold((Size.of("n"),)), hold(())
+    ((n, 1), (1, 1))
+    """
+    return shape + (UNIT,) * (2 - len(shape))
+
+
 def write_shape(shape: Shape) -> str:
     """Return the shape as a reader writes it: (m, n), (n,) or scalar.
 
