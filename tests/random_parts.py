@@ -113,7 +113,7 @@ class Parts:
         options = [f"ones({', '.join(drop_units(shape) if shape[1] == '1' else shape)})"]
         if shape[0] == shape[1]:
             options += [f"eye({shape[0]})"] * 3
-        return str(self.pick([*options, options[0].replace("ones", "zeros")] if self.happens(10) else options))
+        return str(self.pick([*options, options[0].replace("ones", "zeros")] if self.happens(25) else options))
 
     def name(self, shape: Shape, assumption: str = "") -> str:
         """Return a variable of that shape: one that is there, or a new one."""

@@ -63,7 +63,7 @@ class Contraction:
             self.sizes.setdefault(label, size)
         if node.op == "number":
             self.coefficient *= node.payload
-            self.zero = not self.coefficient
+            self.zero = self.zero or not self.coefficient
         elif node.op == "zeros":
             self.zero = True
         elif node.op == "product" and not is_closed(node):

@@ -71,7 +71,10 @@ def read_einsum(reader: Reader, node: Node, letters: str) -> Expression:
     if node.op == "zeros":
         return reader.read(node)
     whole: Expression | None = None
-    for coefficient, above, below, einsum in einsum_terms(reader, node, letters):
+    terms = [term for term in einsum_terms(reader, node, letters) if term[0]]
+    if not terms:
+        return ex.filled("zeros", *node.shape)
+    for coefficient, above, below, einsum in terms:
         positive = quotient(abs(coefficient), above, [einsum] if einsum is not None else [], below)
         if whole is None:
             whole = positive if coefficient > 0 else negated(positive)
