@@ -188,7 +188,8 @@ def _is_kink(distance: Tensor, args: list[Tensor]) -> bool:
 
 
 def _inspect_by_name(rule: Rule, axis: int | None, args: list[Tensor]) -> str | None:
-    if "det(" in rule.kinks + rule.domain and not _is_well_conditioned(args[0]):
+    inverts = "det(" in rule.kinks + rule.domain or (rule.name == "matrix_power" and bool((args[1] < 0).all()))
+    if inverts and not _is_well_conditioned(args[0]):
         return f"{rule.call} is nearly singular"
     inspect = _BY_NAME.get(rule.name)
     if inspect is None or inspect(args[0], axis):
