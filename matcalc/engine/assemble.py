@@ -158,15 +158,16 @@ def _pull_scalars(node: Expression) -> tuple[list[Expression], Expression, list[
         return above, rest, [*below, node.args[1]]
     if node.op == "multiply" and node.args[0].is_scalar:
         above, rest, below = _pull_scalars(node.args[1])
-        return [*_scalar_factors(node.args[0]), *above], rest, below
+        return [*split_product(node.args[0]), *above], rest, below
     if node.op == "matmul":
         above, rest, below = _pull_scalars(node.args[0])
         return above, ex.matmul(rest, node.args[1]), below
     return [], node, []
 
 
-def _scalar_factors(node: Expression) -> list[Expression]:
-    return [*_scalar_factors(node.args[0]), node.args[1]] if node.op == "multiply" else [node]
+def split_product(node: Expression) -> list[Expression]:
+    """The factors of a*b*c, the reverse of `product_of`."""
+    return [*split_product(node.args[0]), node.args[1]] if node.op == "multiply" else [node]
 
 
 def compress(items: Sequence[Expression]) -> list[Expression]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from matcalc.engine.assemble import is_ones, transposed
+from matcalc.engine.assemble import is_ones, split_product, transposed
 from matcalc.engine.index_form import Node
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
@@ -76,14 +76,10 @@ def pull_scalars(
     for item in items:
         while item.op == "divide" and item.args[1].is_scalar and not item.args[0].is_scalar:
             item, divisor = item.args
-            for factor in _factors(divisor):
+            for factor in split_product(divisor):
                 node, exponent = reader.node_of(factor)
                 scalars[node] = scalars.get(node, Fraction(0)) - exponent
                 if not scalars[node]:
                     del scalars[node]
         pulled.append(item)
     return tuple(pulled)
-
-
-def _factors(product: Expression) -> list[Expression]:
-    return [*_factors(product.args[0]), product.args[1]] if product.op == "multiply" else [product]
