@@ -8,9 +8,10 @@ A (m, n)
 
 # The package of the judge is bound first: the name `check` then stays with the function of that name.
 import matcalc.check  # noqa: F401
+from matcalc.backward import check_backward
 from matcalc.claim import check
 from matcalc.derivation import Derivative, derive
 from matcalc.errors import MatcalcError
 from matcalc.user_rules import load_rules
 
-__all__ = ["Derivative", "MatcalcError", "check", "derive", "load_rules"]
+__all__ = ["Derivative", "MatcalcError", "check", "check_backward", "derive", "load_rules"]

@@ -1,18 +1,26 @@
-"""`check`: a formula that somebody claims is judged against torch."""
+"""`check`: a formula that somebody claims is judged against torch, and where it is wrong, what is wrong with it."""
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matcalc.derivation import read_input
-from matcalc.language.declarations import Declared
+from matcalc.derivation import check_order, declared_shapes, is_code, read_input
+from matcalc.errors import ShapeError
+from matcalc.judgement import Options, derive_text
+from matcalc.language.declarations import Declared, read_assumptions, read_shapes
 from matcalc.language.names import name_wrt
-from matcalc.language.text_to_expression import parse
-from matcalc.user_rules import rules_in_force
+from matcalc.language.sizes import Shape, write_shape
+from matcalc.language.text_to_expression import Problem, parse
+from matcalc.rule_files import RuleBook
+from matcalc.user_rules import choose_rules
 
 if TYPE_CHECKING:
-    from matcalc.check.verdict import CheckReport
-
+    from matcalc.check.report import CheckReport
 
 def check(
     expr: Any,
@@ -22,27 +30,146 @@ def check(
     layout: str = "numerator",
     shapes: Declared = None,
     assume: Declared = None,
+    order: int = 1,
     trials: int = 3,
     seed: int = 0,
     dtype: str = "float64",
     device: str = "cpu",
+    rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
 ) -> CheckReport:
-    """Compare a formula that somebody claims with torch.autograd.functional.jacobian of the expression.
+    """Say whether a formula is the derivative of an expression, and if not, what is wrong with it.
 
-    >>> check("A @ x", "A", layout="denominator").verdict
-    'differs'
+    The claim is compared with torch.autograd.functional.jacobian of the expression at random points; `expr` may be
+    a text, a SymPy expression, or a function of torch tensors, whose arguments are then the variables.  The report
+    has the `verdict`, and of a claim that differs all `reasons` that hold, the `correct` derivative and a sentence.
+    Raises MatcalcError for what cannot be read.
+
+    >>> report = check("A @ x", "A", layout="denominator")
+    >>> report.verdict, report.reasons, report.fits
+    ('differs', ('layout', 'transpose', 'shape'), ('numerator', 'torch', 'vec'))
+    >>> print(check("x.T @ A @ x", "2*A @ x", layout="denominator"))
+    differs. Right only if A is symmetric.
     """
-    from matcalc.check.verdict import judge
+    options = Options(layout, order, trials, seed, dtype, device)
+    check_order(order)
+    book = choose_rules(rules)
+    if is_code(expr) or is_code(claim):
+        from matcalc.code_claim import check_code
 
-    text, shapes, assume, _ = read_input(expr, shapes, assume)
+        return check_code(expr, claim, name_wrt(wrt), shapes, assume, options, book)
     claimed, shapes, assume, _ = read_input(claim, shapes, assume)
-    name = name_wrt(wrt)
-    problem = parse(
-        [text, claimed], wrt=name, choose_wrt=name is None, shapes=shapes, assume=assume, rules=rules_in_force()
-    )
+    text, shapes, assume, _ = read_input(expr, shapes, assume)
+    asked = Asked(text, claimed, name_wrt(wrt), shapes, assume, book)
+    report = _judge_text(asked, options)
+    return replace(report, command=_write_command(asked, options, rules))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The texts of a question and what is declared about their names."""
+
+    text: str
+    claim: str
+    wrt: str | None
+    shapes: Declared
+    assume: Declared
+    rules: RuleBook
+
+    def read_function(self) -> Problem:
+        """Return the expression read by itself: a claim may not change its shapes."""
+        named = set(re.findall(r"\w+", self.text)) | set(read_shapes(self.shapes))
+        known = {name: words for name, words in read_assumptions(self.assume).items() if name in named}
+        return parse(
+            self.text, wrt=self.wrt, choose_wrt=self.wrt is None, shapes=self.shapes, assume=known, rules=self.rules
+        )
+
+    def read_both(self, alone: Problem) -> Problem:
+        """Return the expression and the claim, the shapes of the expression's variables being given."""
+        assert alone.wrt is not None
+        shapes = {**read_shapes(self.shapes), **declared_shapes(alone.symbols), **alone.abstract}
+        return parse(
+            [self.text, self.claim], wrt=alone.wrt.name, shapes=shapes, assume=self.assume, rules=self.rules
+        )
+
+
+def _judge_text(asked: Asked, options: Options) -> CheckReport:
+    from matcalc.check.question import ExpressionClaim, ExpressionFunction, Question
+
+    alone = asked.read_function()
+    try:
+        problem = asked.read_both(alone)
+    except ShapeError as error:
+        return _refuse_claim(alone, error, options, asked.rules)
     assert problem.wrt is not None
     expression, formula = problem.expressions
-    return judge(
-        expression, formula, problem.wrt, layout=layout,
-        trials=trials, seed=seed, dtype=dtype, device=device, abstract=problem.abstract, rules=rules_in_force(),
+    question = Question(
+        ExpressionFunction(expression), ExpressionClaim(formula), problem.wrt, options.layout, options.order
+    )
+    report = options.judge(question, expression, asked.rules)
+    return replace(report, notes=_note_new_names(problem, alone), variables=_list_variables(problem))
+
+
+def _refuse_claim(alone: Problem, error: ShapeError, options: Options, rules: RuleBook) -> CheckReport:
+    """Return the report of a claim whose own parts do not fit together, which cannot be right."""
+    from matcalc.check.report import DIFFERS, CheckReport
+
+    assert alone.wrt is not None
+    correct = derive_text(alone.expressions[0], alone.wrt, options.layout, options.order, rules)
+    message = f"differs. The shapes in the claim do not fit: {error.reason}."
+    return CheckReport(
+        DIFFERS, ("shape",), seed=options.seed, layout=options.layout, message=message, correct=correct,
+        notes=(str(error),), dtype=options.dtype, device=options.device, variables=_list_variables(alone),
     )  # fmt: skip
+
+
+def _list_variables(problem: Problem) -> dict[str, tuple[str, ...]]:
+    """Return the shape that each variable and abstract function was taken for."""
+    return declared_shapes(problem.symbols) | {
+        f"{name}()": tuple(map(str, shape)) for name, shape in problem.abstract.items()
+    }
+
+
+def _note_new_names(problem: Problem, alone: Problem) -> tuple[str, ...]:
+    """Say of each name that only the claim has what it was taken for."""
+    new = {name: symbol for name, symbol in problem.symbols.items() if name not in alone.symbols}
+    return tuple(
+        f"{name} stands in the claim only; it is taken for {_name_kind(symbol.dropped_shape)}"
+        for name, symbol in new.items()
+    )
+
+
+def _name_kind(shape: Shape) -> str:
+    return "a scalar" if not shape else f"an array of shape {write_shape(shape)}"
+
+
+# --- the command that repeats a check -------------------------------------------------------------
+
+
+def _write_command(asked: Asked, options: Options, rules: Any) -> str:
+    """Return the command line that repeats a check exactly; the options that have their defaults are left out."""
+    words = ["matcalc", "check", asked.text, "--claim", asked.claim]
+    words += ["--wrt", asked.wrt] if asked.wrt else []
+    words += ["--vars", _write_shapes(asked.shapes)] if asked.shapes else []
+    words += ["--assume", _write_assumptions(asked.assume)] if asked.assume else []
+    words += [word for path in _list_paths(rules) for word in ("--rules", path)]
+    words += ["--layout", options.layout, "--order", str(options.order)][: 4 if options.order > 1 else 2]
+    words += ["--trials", str(options.trials), "--seed", str(options.seed)]
+    words += ["--dtype", options.dtype, "--device", options.device]
+    return shlex.join(words)
+
+
+def _list_paths(rules: Any) -> list[str]:
+    if rules is None or isinstance(rules, RuleBook):
+        return []
+    return [str(rules)] if isinstance(rules, str | Path) else [str(path) for path in rules]
+
+
+def _write_shapes(shapes: Declared) -> str:
+    """Return the declaration as --vars takes it: A: m,n; c: scalar."""
+    read = read_shapes(shapes)
+    return "; ".join(f"{name}: {','.join(map(str, shape)) or 'scalar'}" for name, shape in read.items())
+
+
+def _write_assumptions(assume: Declared) -> str:
+    read = read_assumptions(assume)
+    return "; ".join(f"{name}: {', '.join(sorted(words)) or 'real'}" for name, words in read.items())

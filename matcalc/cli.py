@@ -12,8 +12,18 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from matcalc.cli_arguments import (
+    UsageError,
+    add_device,
+    add_expression_options,
+    add_proof_options,
+    read_declared,
+    read_expression,
+)
+from matcalc.cli_check import add_check
 from matcalc.cli_output import EXIT_CODES, JSON_VERSION, paint, print_json
 from matcalc.cli_rules import check_rules, list_rules, show_rules
+from matcalc.cli_verify import add_verify
 from matcalc.errors import MatcalcError
 
 if TYPE_CHECKING:
@@ -23,11 +33,6 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
-LONGEST_INPUT = 1_000_000  # characters read from a pipe; the language refuses far less, with a better sentence
-
-
-class UsageError(MatcalcError):
-    """The command was called with arguments it does not have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,13 +77,15 @@ def _keep_minus_expressions(arguments: list[str]) -> list[str]:
 def _build_parser() -> _Parser:
     parser = _Parser(
         prog="matcalc",
-        description="Derives matrix derivatives in the layout you ask for and proves each one against torch.",
+        description="Derives matrix derivatives in the layout you ask for, each proven by torch, and judges yours.",
         epilog="exit codes: 0 done or agrees, 1 differs, 2 bad input, 3 could not check",
     )
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_derive(commands)
+    add_check(commands)
     _add_rules(commands)
+    add_verify(commands)
     return parser
 
 
@@ -99,25 +106,14 @@ class _PrintVersion(argparse.Action):
 def _add_derive(commands: Any) -> None:
     parser = commands.add_parser("derive", help="derive an expression and prove the answer", prog="matcalc derive")
     add = parser.add_argument
-    add("expression", metavar="EXPR", type=str.strip, help='such as "A@x"; - reads it from standard input')
-    add("--wrt", metavar="NAME", type=str.strip, help="the variable: x, else X, else the only one")
-    add("--layout", default="numerator", metavar="LAYOUT", help="numerator (default), denominator, mixed, torch or vec")
-    add("--order", type=_order, default=1, metavar="N", help="how often to derive (default 1)")
-    add("--vars", action="append", default=[], metavar="DECL", help='shapes: "A: m,n; x: n; c: scalar"')
-    add("--assume", action="append", default=[], metavar="DECL", help='what is known: "A: symmetric; x: positive"')
-    add("--rules", action="append", default=[], metavar="FILE", help="your own rules, verified first; may be repeated")
+    add_expression_options(parser)
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
     shown.add_argument("--latex", action="store_true", help="the derivative as LaTeX")
     add("--no-check", action="store_true", help="skip the proof against torch")
-    _add_proof_options(parser)
-    add("--device", type=_device, default="cpu", metavar="DEVICE", help="cpu (default), cuda or cuda:N")
+    add_proof_options(parser)
+    add_device(parser)
     parser.set_defaults(run=_derive)
-
-
-def _add_proof_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trials", type=_whole_number, default=3, metavar="N", help="points of the proof (default 3)")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the points (default 0)")
 
 
 def _add_rules(commands: Any) -> None:
@@ -130,7 +126,7 @@ def _add_rules(commands: Any) -> None:
     show.set_defaults(run=show_rules)
     check = actions.add_parser("check", help="prove the shipped rules, or those of --rules", prog="matcalc rules check")
     check.set_defaults(run=check_rules)
-    _add_proof_options(check)
+    add_proof_options(check)
     for action in (show, check):
         _add_rule_options(action, default=argparse.SUPPRESS)
 
@@ -141,29 +137,6 @@ def _add_rule_options(parser: argparse.ArgumentParser, default: Any = None) -> N
     parser.add_argument(
         "--json", action="store_true", default=default or False, help=f"one JSON object, version {JSON_VERSION}"
     )
-
-
-def _whole_number(text: str) -> int:
-    if not re.fullmatch(r"\s*[0-9]{1,6}\s*", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a whole number from 1 to 999999")
-    return int(text)
-
-
-def _order(text: str) -> int | str:
-    """Return the number, or the text itself for `derive` to refuse: the limits have one place and one sentence."""
-    return int(text) if re.fullmatch(r"\s*-?[0-9]{1,6}\s*", text) else text.strip()[:40]
-
-
-def _seed(text: str) -> int:
-    if not re.fullmatch(r"\s*[0-9]{1,18}\s*", text):
-        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a whole number from 0 on")
-    return int(text)
-
-
-def _device(text: str) -> str:
-    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", text):
-        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not cpu, cuda or cuda:N")
-    return text
 
 
 # --- derive ---------------------------------------------------------------------------------------
@@ -184,26 +157,8 @@ def _derive(options: argparse.Namespace) -> int:
 
 def _derive_expression(options: argparse.Namespace) -> Derivative:
     from matcalc.derivation import derive
-    from matcalc.language.text_to_expression import read_declarations
 
-    return derive(
-        _read_expression(options.expression),
-        options.wrt,
-        layout=options.layout,
-        shapes=read_declarations("; ".join(options.vars)) if options.vars else None,
-        assume="; ".join(options.assume),
-        order=options.order,
-        rules=options.rules or None,
-    )
-
-
-def _read_expression(text: str) -> str:
-    if text != "-":
-        return text
-    try:
-        return sys.stdin.read(LONGEST_INPUT).strip()
-    except UnicodeDecodeError:
-        raise UsageError("standard input is not text in UTF-8") from None
+    return derive(read_expression(options.expression), options.wrt, **read_declared(options))
 
 
 def _answer_json(derivative: Derivative, options: argparse.Namespace) -> int:

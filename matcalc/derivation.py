@@ -20,7 +20,7 @@ from matcalc.render.notes import describe_notes
 from matcalc.render.report import name_derivative, write_header, write_report
 from matcalc.render.to_text import to_text
 from matcalc.rule_files import RuleBook
-from matcalc.user_rules import rules_in_force, verified_rules
+from matcalc.user_rules import choose_rules
 
 if TYPE_CHECKING:
     from matcalc.check.verdict import CheckReport
@@ -50,9 +50,8 @@ def derive(
     Derivative((A + A.T) @ x, shape=(n,), layout='denominator')
     """
     check_layout(layout)
-    if not isinstance(order, int) or not 1 <= order <= MAX_ORDER:
-        raise DeclarationError(f"the order is a whole number from 1 to {MAX_ORDER}, not {order!r}")
-    book = rules if isinstance(rules, RuleBook) else rules_in_force() if rules is None else verified_rules(rules)
+    check_order(order)
+    book = choose_rules(rules)
     text, shapes, assume, names = read_input(expr, shapes, assume)
     name = name_wrt(wrt)
     problem = parse(text, wrt=name, choose_wrt=name is None, shapes=shapes, assume=assume, rules=book)
@@ -61,6 +60,12 @@ def derive(
     except MatcalcError as error:
         named = {name: write_shape(found.dropped_shape) for name, found in problem.symbols.items()}
         raise error.complete(text, named) from None
+
+
+def check_order(order: int) -> None:
+    """Raise DeclarationError for an order that is not a whole number from 1 to MAX_ORDER."""
+    if not isinstance(order, int) or not 1 <= order <= MAX_ORDER:
+        raise DeclarationError(f"the order is a whole number from 1 to {MAX_ORDER}, not {order!r}")
 
 
 def read_input(expr: Any, shapes: Declared, assume: Declared) -> tuple[str, Declared, Declared, Mapping[str, Any]]:
@@ -77,6 +82,11 @@ def read_input(expr: Any, shapes: Declared, assume: Declared) -> tuple[str, Decl
 
     text, found_shapes, found_assume = read_sympy(expr)
     return text, {**found_shapes, **shapes}, {**found_assume, **assume}, list_names(expr)
+
+
+def is_code(expr: Any) -> bool:
+    """Whether an input is a Python function of tensors; a SymPy symbol can be called as well, but is none."""
+    return callable(expr) and not hasattr(expr, "free_symbols")
 
 
 def declared_shapes(found: Mapping[str, Expression]) -> dict[str, tuple[str, ...]]:

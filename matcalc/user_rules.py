@@ -16,6 +16,13 @@ def rules_in_force() -> RuleBook:
     return _loaded[-1] if _loaded else shipped_rules()
 
 
+def choose_rules(rules: RuleBook | str | Path | Iterable[str | Path] | None) -> RuleBook:
+    """Return the book that a call names: a book as it is, those in force and the files', or those in force."""
+    if isinstance(rules, RuleBook):
+        return rules
+    return rules_in_force() if rules is None else verified_rules(rules)
+
+
 def load_rules(path: str | Path) -> RuleBook:
     """Add the rules of a file to all later derivations, each proven numerically first.
 

@@ -90,7 +90,7 @@ def test_verdicts_on_hand_made_claims(claim: dict[str, Any]) -> None:
 def test_wrong_claims_differ(expression: str, claim: str, wrt: str, shapes: dict[str, Any] | None) -> None:
     report = check(expression, claim, wrt, shapes)
     assert report.verdict == "differs", report.message
-    assert report.reasons == ("value",)
+    assert report.reasons == ("other",)
     assert report.worst is not None
     assert not report
 

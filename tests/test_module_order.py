@@ -16,10 +16,14 @@ LAYERS = [
     ("matcalc.render",),
     ("matcalc.user_rules",),
     ("matcalc.derivation",),
-    ("matcalc.claim",),
+    ("matcalc.judgement",),
+    ("matcalc.code_claim",),
+    ("matcalc.claim", "matcalc.backward"),
+    ("matcalc.data_parallel",),
     ("matcalc",),  # the package itself: the names that people import
-    ("matcalc.cli_output",),
-    ("matcalc.cli_rules",),
+    ("matcalc.verify",),
+    ("matcalc.cli_output", "matcalc.cli_arguments"),
+    ("matcalc.cli_check", "matcalc.cli_rules", "matcalc.cli_verify"),
     ("matcalc.cli",),
     ("matcalc.__main__",),
 ]

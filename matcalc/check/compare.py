@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -85,8 +85,8 @@ def summarize(comparisons: list[Comparison], reason: str, truth: str, *, seed: i
     agrees = worst.error <= TOLERANCES[worst.dtype]
     message = _write_agreement(worst, len(comparisons), truth) if agrees else _write_difference(worst)
     return CheckReport(
-        AGREES if agrees else DIFFERS, () if agrees else ("value",), worst.error, len(comparisons), seed, layout,
-        worst.point.sizes, worst.point.domains, None if agrees else worst.worst, message,
+        AGREES if agrees else DIFFERS, () if agrees else ("other",), worst.error, len(comparisons), seed, layout,
+        worst.point.sizes, worst.point.domains, None if agrees else replace(worst.worst, seed=seed), message,
     )  # fmt: skip
 
 

@@ -12,8 +12,6 @@ from torch import Tensor
 from matcalc.check.evaluate_nodes import Function, evaluate, repeat_jacobian, squeeze
 from matcalc.language.expression import Expression
 
-LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
-
 
 def true_derivative(
     expression: Expression,

@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
 
 AGREES, DIFFERS, COULD_NOT_CHECK = "agrees", "differs", "could not check"
 
+REASONS = ("layout", "transpose", "factor", "missing-term", "extra-term", "symmetric-only", "shape", "other")
+
+
+@cache
+def list_versions() -> tuple[tuple[str, str], ...]:
+    """Return the versions on which the numbers of a report depend, by name."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = [("python", platform.python_version())]
+    for name, distribution in (("matcalc", "matcalc-checker"), ("torch", "torch")):
+        try:
+            found.append((name, version(distribution)))
+        except PackageNotFoundError:
+            found.append((name, "not installed"))
+    return tuple(found)
+
 
 @dataclass(frozen=True)
 class Worst:
-    """The entry with the largest error: its index, the true value, the claimed one, and the point's number."""
+    """The entry with the largest error: its index, the true value, the claimed one, and the point's number.
+
+    The seed and the number say which point it is.
+    """
 
     index: tuple[int, ...]
     expected: float
     got: float
     point: int
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class CheckReport:
     """What the judge found; true only where the claim agrees with the truth at one point or more.
+
+    Of a claim that differs `reasons` are all the readings that hold, a subset of REASONS, and `message` is a
+    sentence for a student.  `fits` lists the layouts in which the claim would be right; the claim is `factor`
+    times the derivative, a number or a text in the sizes; `missing` and `extra` are the terms it lacks or has
+    too much; `symmetric` names the matrices that must be symmetric for it to be right; `correct` is the right
+    derivative.  `variables` holds the shape each name was taken for, `command` repeats the check exactly.
 
     >>> bool(CheckReport("could not check", message="could not check: torch is not installed"))
     False
@@ -36,6 +64,18 @@ class CheckReport:
     domains: dict[str, str] = field(default_factory=dict)
     worst: Worst | None = None
     message: str = ""
+    fits: tuple[str, ...] = ()
+    factor: int | float | str | None = None
+    missing: str = ""
+    extra: str = ""
+    symmetric: tuple[str, ...] = ()
+    correct: str = ""
+    variables: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    dtype: str = "float64"
+    device: str = "cpu"
+    versions: dict[str, str] = field(default_factory=lambda: dict(list_versions()))
+    command: str = ""
 
     def __bool__(self) -> bool:
         return self.verdict == AGREES
@@ -45,10 +85,13 @@ class CheckReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON."""
-        plain = asdict(self) | {"reasons": list(self.reasons)}
-        if self.worst is not None:
-            plain["worst"] = asdict(self.worst) | {"index": list(self.worst.index)}
-        return plain
+        return {key: _make_plain(value) for key, value in asdict(self).items()}
+
+
+def _make_plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _make_plain(item) for key, item in value.items()}
+    return [_make_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def could_not_check(reason: str, **settings: Any) -> CheckReport:

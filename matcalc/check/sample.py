@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from matcalc.check.conditions import Trouble, find_trouble
+from matcalc.check.forks import Coverage, Fork
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape
@@ -18,6 +19,7 @@ from matcalc.language.sizes import Shape
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 COMFORTABLE_ENTRIES = 20_000
 TRIES = 120
+EXPLORATIONS = 12
 PATIENCE = 3
 
 
@@ -52,36 +54,23 @@ def collect_letters(roots: Iterable[Expression]) -> list[str]:
 
 
 def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0, shape: Shape = ()) -> dict[str, int]:
-    """Return distinct primes for the letters, the smallest for those in the derivative's own shape.
+    """Return distinct primes for the letters, the smallest that will do.
 
-    Each trial turns the primes by one place, so that no letter has the same number at every trial.
-    Where the derivative would have more than about 20,000 entries, small primes are used twice.
+    Each trial turns the primes by one place, so that no letter has the same number at every trial: a claim with
+    3 in the place of n would agree there.  Where the derivative would have more than about 20,000 entries, small
+    primes are used twice.
 
     >>> sorted(choose_sizes(["m", "n", "p"], seed=0).values())
     [2, 3, 5]
     """
-    inside = list(dict.fromkeys(letter for size in shape for letter in size.letters if letter in letters))
-    outside = [letter for letter in letters if letter not in inside]
+    sizes: dict[str, int] = {}
     for primes in (PRIMES, (2, 3, 5), (2, 3), (2,)):
-        if attempt % 2:
-            # A product such as A @ X @ B may be invertible only where an outer size is the smallest.
-            sizes = _deal(letters, primes, 0, seed, trial, attempt)
-        else:
-            sizes = _deal(inside, primes, 0, seed, trial, attempt)
-            sizes |= _deal(outside, primes, len(inside), seed, trial, attempt)
+        hand = [primes[place % len(primes)] for place in range(max(3, len(letters)))]
+        random.Random(f"{seed}/{attempt}").shuffle(hand)
+        sizes = {letter: hand[(place + trial) % len(hand)] for place, letter in enumerate(letters)}
         if math.prod(size.value(sizes) for size in shape) <= COMFORTABLE_ENTRIES:
             break
     return sizes
-
-
-def _deal(
-    letters: list[str], primes: tuple[int, ...], first: int, seed: int, trial: int, attempt: int
-) -> dict[str, int]:
-    """Give each letter a prime: those from place `first` on, shuffled by the seed and turned by the trial."""
-    spare = 0 if first else max(0, 3 - len(letters))
-    hand = [primes[place % len(primes)] for place in range(first, first + len(letters) + spare)]
-    random.Random(f"{seed}/{attempt}/{first}").shuffle(hand)
-    return {letter: hand[(place + trial) % len(hand)] for place, letter in enumerate(letters)}
 
 
 # --- values ---------------------------------------------------------------------------------------
@@ -155,6 +144,8 @@ _STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+_TIMES = " times "
+_FIXED = {"sign", "simplex", "unit-interval", "orthogonal"}
 _CAN_DOMINATE = ("", " invertible", " symmetric", " diagonal")
 
 
@@ -176,12 +167,21 @@ def list_domains(symbol: Expression) -> list[str]:
 
 
 def draw(shape: tuple[int, ...], domain: str, generator: torch.Generator) -> Tensor:
-    """Return random float64 entries from a domain such as "real", "positive" or "real symmetric"."""
+    """Return random float64 entries from a domain such as "real", "positive symmetric" or "real times 10"."""
+    domain, _, scale = domain.partition(_TIMES)
     kind, *structures = domain.split()
     value = _ENTRIES[kind](torch.rand(shape, generator=generator, dtype=torch.float64), generator)
     for structure in structures:
         value = _STRUCTURES[structure](value)
-    return value
+    return float(scale) * value if scale else value
+
+
+def _move(domains: list[str], numbers: Iterable[float], choices: random.Random) -> str:
+    """Return one of the domains, made larger where that leaves it the same, by about the numbers at hand too."""
+    domain = choices.choice(domains)
+    scales = [1.0, 1.0, 3.0, 10.0, *(2 * number for number in numbers if 3 < number < 1e4)]
+    scale = choices.choice(scales) if _FIXED.isdisjoint(domain.split()) else 1.0
+    return domain if scale == 1 else f"{domain}{_TIMES}{scale:g}"
 
 
 # --- search ---------------------------------------------------------------------------------------
@@ -200,8 +200,12 @@ class PointSearch:
         dtype: torch.dtype = torch.float64,
         device: str = "cpu",
         tries: int = TRIES,
+        symmetric: Iterable[str] = (),
     ) -> None:
-        """`expression` sets the conditions; `extra` (the claim, wrt) adds names; `shape` is the derivative's."""
+        """`expression` sets the conditions; `extra` (the claim, wrt) adds names; `shape` is the derivative's.
+
+        The matrices named `symmetric` are made so, whatever else is known of them.
+        """
         self.expression, self.extra, self.shape = expression, extra, shape
         self.seed, self.dtype, self.device = seed, dtype, device
         self.tries_left = self.tries = tries
@@ -210,9 +214,14 @@ class PointSearch:
         self.variables = {node.name: node for node in nodes if node.op == "symbol"}
         self.abstract = {node.name: _shape_of_function(node) for node in nodes if node.op.startswith("abstract")}
         self.domains = {name: list_domains(node) for name, node in self.variables.items()}
+        for name in symmetric:
+            self.domains[name] = [f"{domain} symmetric" for domain in self.domains[name]]
         self.domains |= {name: ["real", "positive"] for name in self.abstract}
         self.chosen = dict.fromkeys(self.domains, 0)
         self.random = random.Random(f"search {seed}")
+        self.coverage = Coverage(expression, *extra)
+        self.exploration: tuple[int, ...] = ()
+        self.moved: dict[str, str] = {}
         self.reason = "no tries were left"
         self.rejections = 0
 
@@ -223,9 +232,33 @@ class PointSearch:
             point = self._draw(trial)
             trouble = self._inspect(point)
             if isinstance(trouble, Point):
-                return trouble
+                return self._show_more(trouble, trial) if self.coverage.forks else trouble
             self.reject(trouble)
         return NoPoint(self.reason)
+
+    def _show_more(self, point: Point, trial: int) -> Point:
+        """Return the point, or one that shows more sides of the forks which the trials before have not shown."""
+        coverage = self.coverage
+        coverage.begin(trial)
+        shown = coverage.show(point.values, point.sizes, point.functions)
+        choices = random.Random(f"forks {self.seed} {trial}")
+        for number in range(EXPLORATIONS if coverage.seen else 0):
+            if not (lacking := coverage.find_lacking(shown)):
+                break
+            self.exploration, self.moved = (number,), self._move_some(choices.choice(lacking), choices)
+            other = self._inspect(self._draw(trial))
+            if isinstance(other, Point):
+                sides = coverage.show(other.values, other.sizes, other.functions)
+                if coverage.count_new(sides) > coverage.count_new(shown):
+                    point, shown = other, sides
+        self.exploration, self.moved = (), {}
+        coverage.note(trial, shown)
+        return point
+
+    def _move_some(self, fork: Fork, choices: random.Random) -> dict[str, str]:
+        """Return other domains for the variables that decide at a fork."""
+        names = [name for name in fork.names if name in self.variables]
+        return {name: _move(self.domains[name], fork.numbers, choices) for name in names}
 
     def reject(self, trouble: Trouble) -> None:
         """Note why a point did not do, and after a few draws choose other domains for the names in trouble.
@@ -247,8 +280,8 @@ class PointSearch:
     def _draw(self, trial: int) -> Point:
         attempt = self.tries - self.tries_left - 1
         sizes = choose_sizes(self.letters, self.seed, trial, max(0, attempt - trial), self.shape)
-        generator = torch.Generator().manual_seed(hash((self.seed, trial, attempt)) % 2**62)
-        domains = {name: options[self.chosen[name]] for name, options in self.domains.items()}
+        generator = torch.Generator().manual_seed(hash((self.seed, trial, attempt, *self.exploration)) % 2**62)
+        domains = {name: options[self.chosen[name]] for name, options in self.domains.items()} | self.moved
         values = {
             name: draw(_measure(node.shape, sizes), domains[name], generator).to(self.device, self.dtype)
             for name, node in self.variables.items()

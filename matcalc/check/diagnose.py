@@ -1,0 +1,204 @@
+"""A claim that differs -> every reading that explains it: another layout, a transpose, a factor, a missing term, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations, permutations
+from typing import Any
+
+from torch import Tensor
+
+from matcalc.check.compare import TOLERANCES
+from matcalc.check.factor import name_factor
+from matcalc.check.hints import Hint, find_hints
+from matcalc.check.match_terms import TermReading, read_terms
+from matcalc.check.question import ExpressionClaim, Question
+from matcalc.check.report import REASONS
+from matcalc.check.samples import ROOM, Sample, take_samples
+from matcalc.errors import MatcalcError
+from matcalc.language.expression import Expression, symbols
+from matcalc.language.sizes import Shape
+
+# "mixed" is always one of these, so it would only say twice what another says.
+READ_LAYOUTS = ("numerator", "denominator", "torch", "vec")
+SAMPLES = 5
+SYMMETRIC_SAMPLES = 2
+MAX_PERMUTED_AXES = 6
+MAX_SYMMETRISED = 5
+SYMMETRIC_KINDS = frozenset({"symmetric", "posdef", "diagonal", "skew", "orthogonal"})
+
+Derive = Callable[[str], Expression | None]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The readings that hold of a claim; `reasons` names them, or "other" where none does.
+
+    `axes` is the permutation that makes the claim right; `elsewhere` says, where nothing else fits, what the
+    claim would be in another layout: a factor or a missing term of the derivative there.  `confirmed` says that
+    the derived formula has torch's value at every sample, so that it may be shown.
+    """
+
+    reasons: tuple[str, ...]
+    fits: tuple[str, ...] = ()
+    axes: tuple[int, ...] = ()
+    factor: int | float | str | None = None
+    terms: TermReading = field(default_factory=TermReading)
+    symmetric: tuple[str, ...] = ()
+    elsewhere: tuple[tuple[str, Diagnosis], ...] = ()
+    confirmed: bool = False
+    hints: tuple[Hint, ...] = ()
+
+
+def diagnose(
+    question: Question, derive: Derive, *, seed: int = 0, dtype: str = "float64", device: str = "cpu"
+) -> Diagnosis:
+    """Return every reading that holds at random points of a claim that differs.
+
+    `derive` gives the derivative as an expression in a layout, or None; its terms are those that may be missing.
+    It is used only where it agrees with torch at the same points.
+    """
+    settings: dict[str, Any] = {"seed": seed, "dtype": dtype, "device": device}
+    samples = take_samples(question, SAMPLES, **settings)
+    reader = _Reader(question, samples, derive, settings)
+    found = reader.read(question.layout)
+    return _look_elsewhere(reader, found) if set(found.reasons) <= {"shape", "other"} else found
+
+
+def _look_elsewhere(reader: _Reader, found: Diagnosis) -> Diagnosis:
+    """Add hints, and what the claim would be in the other layouts, where one fault alone does not explain it."""
+    readings = []
+    for layout in READ_LAYOUTS:
+        if layout != reader.question.layout and reader.question.shape(layout) == reader.question.claim.shape:
+            reading = reader.read_value(layout)
+            if set(reading.reasons) - {"other"}:
+                readings.append((layout, reading))
+    hints = find_hints(reader.question, reader.samples, reader.arrange(reader.question.layout))
+    return replace(found, elsewhere=tuple(readings), hints=hints)
+
+
+class _Reader:
+    """The samples of one question, read in one layout or another."""
+
+    def __init__(self, question: Question, samples: list[Sample], derive: Derive, settings: dict[str, Any]) -> None:
+        self.question, self.samples, self.derive, self.settings = question, samples, derive, settings
+
+    def read(self, layout: str) -> Diagnosis:
+        """Return all readings of the claim in the layout that was asked for."""
+        shape_fits = self.question.shape(layout) == self.question.claim.shape
+        by_value = self.read_value(layout) if shape_fits else Diagnosis(("shape",), confirmed=self._confirm(layout))
+        fits, axes = tuple(self._list_fits(layout)), self._find_axes(layout)
+        found = {*by_value.reasons, *(["layout"] if fits else []), *(["transpose"] if axes else [])}
+        if len(found) > 1:
+            found.discard("other")
+        reasons = tuple(reason for reason in REASONS if reason in found)
+        return replace(by_value, reasons=reasons, fits=fits, axes=axes)
+
+    def read_value(self, layout: str) -> Diagnosis:
+        """Return the readings of a claim whose shape is right in a layout: factor, terms, symmetric matrices."""
+        if not self.samples:
+            return Diagnosis(("other",))
+        truths = self.arrange(layout)
+        confirmed = self._confirm(layout)
+        factor = self._find_factor(truths)
+        derived = self._derive_like_claim(layout) if confirmed else None
+        terms = read_terms(self.samples, truths, self.question.claim.root, derived)
+        symmetric = self._find_symmetric(layout)
+        held = {"factor": factor is not None, "missing-term": terms.missing, "extra-term": terms.extra,
+                "symmetric-only": symmetric}  # fmt: skip
+        reasons = tuple(reason for reason in REASONS if held.get(reason)) or ("other",)
+        return Diagnosis(reasons, factor=factor, terms=terms, symmetric=symmetric, confirmed=confirmed)
+
+    # --- other layouts ----------------------------------------------------------------------------
+
+    def _list_fits(self, asked: str) -> Iterator[str]:
+        for layout in READ_LAYOUTS:
+            fits = layout != asked and self.question.shape(layout) == self.question.claim.shape
+            if fits and self._holds(self.samples, layout):
+                yield layout
+
+    def _find_axes(self, layout: str) -> tuple[int, ...]:
+        """Return the permutation of the claim's axes that makes it right, or ()."""
+        given, expected = self.question.claim.shape, self.question.shape(layout)
+        rank = len(given)
+        if not self.samples or rank != len(expected) or not 2 <= rank <= MAX_PERMUTED_AXES:
+            return ()
+        truths = self.arrange(layout)
+        for axes in _list_permutations(rank):
+            if tuple(given[axis] for axis in axes) == expected and all(
+                sample.is_equal(sample.claim.permute(axes), truth)
+                for sample, truth in zip(self.samples, truths, strict=True)
+            ):
+                return axes
+        return ()
+
+    def _holds(self, samples: Sequence[Sample], layout: str) -> bool:
+        """Whether the claim is right at the samples in a layout; without a sample nothing is."""
+        arrange = self.question.arrange
+        return bool(samples) and all(one.is_equal(one.claim, arrange(one.truth, layout)) for one in samples)
+
+    # --- a factor, symmetric matrices -------------------------------------------------------------
+
+    def _find_factor(self, truths: Sequence[Tensor]) -> int | float | str | None:
+        ratios = []
+        for sample, truth in zip(self.samples, truths, strict=True):
+            square = float((truth * truth).sum())
+            ratio = float((truth * sample.claim).sum()) / square if square else 0.0
+            if not ratio or not sample.is_equal(sample.claim, ratio * truth):
+                return None
+            ratios.append(ratio)
+        tolerance = ROOM * TOLERANCES[truths[0].dtype]
+        return name_factor(ratios, [sample.point.sizes for sample in self.samples], tolerance)
+
+    def _find_symmetric(self, layout: str) -> tuple[str, ...]:
+        """Return the fewest matrices that must be symmetric for the claim to be right, or ()."""
+        names = self._list_square_matrices()
+        if not names or not self._holds_if_symmetric(names, layout):
+            return ()
+        fewer = (chosen for count in range(1, len(names)) for chosen in combinations(names, count))
+        return next((chosen for chosen in fewer if self._holds_if_symmetric(chosen, layout)), tuple(names))
+
+    def _holds_if_symmetric(self, names: Sequence[str], layout: str) -> bool:
+        return self._holds(take_samples(self.question, SYMMETRIC_SAMPLES, symmetric=names, **self.settings), layout)
+
+    def _list_square_matrices(self) -> list[str]:
+        found = symbols(self.question.function.root, *self.question.names)
+        return [name for name, symbol in found.items() if _is_free_square(symbol)][:MAX_SYMMETRISED]
+
+    # --- the derived answer -----------------------------------------------------------------------
+
+    def _derive_like_claim(self, layout: str) -> Expression | None:
+        """Return the derived formula; a vector as a row or a column, as the claim writes it."""
+        claim, shape = self.question.claim.root, self.question.shape(layout)
+        alike = [layout, *(other for other in READ_LAYOUTS if len(shape) == 1 and self.question.shape(other) == shape)]
+        forms = [form for form in map(self.derive, alike) if form is not None]
+        return next((form for form in forms if claim is not None and form.shape == claim.shape), forms[0])
+
+    def _confirm(self, layout: str) -> bool:
+        """Whether the derived formula has torch's value at every sample."""
+        derived = self.derive(layout)
+        if derived is None or derived.dropped_shape != self.question.shape(layout) or not self.samples:
+            return False
+        formula = ExpressionClaim(derived)
+        try:
+            values = [formula.evaluate(sample.point.values, sample.point) for sample in self.samples]
+        except MatcalcError:
+            return False
+        trios = zip(self.samples, values, self.arrange(layout), strict=True)
+        return all(sample.is_equal(value.reshape(truth.shape), truth) for sample, value, truth in trios)
+
+    def arrange(self, layout: str) -> list[Tensor]:
+        """Return the true derivative at every sample in a layout."""
+        return [self.question.arrange(sample.truth, layout) for sample in self.samples]
+
+
+def _list_permutations(rank: int) -> list[tuple[int, ...]]:
+    """Return the permutations but the identity, the full reversal first: it is the plainest."""
+    found = list(permutations(range(rank)))[1:]
+    return sorted(found, key=lambda axes: axes != tuple(reversed(range(rank))))
+
+
+def _is_free_square(symbol: Expression) -> bool:
+    shape: Shape = symbol.dropped_shape
+    return len(shape) == 2 and shape[0] == shape[1] and not symbol.data[1] & SYMMETRIC_KINDS

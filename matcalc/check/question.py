@@ -1,0 +1,168 @@
+"""What is judged: a function with its true derivative by torch, a claim, the variable, the layout and the order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from matcalc.language.expression import Expression
+from matcalc.language.sizes import UNIT, Shape, drop_units
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from matcalc.check.sample import Point
+
+LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
+
+Values = Mapping[str, "Tensor"]
+
+
+class Function(Protocol):
+    """A function whose derivative torch knows."""
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of its value, without unit axes."""
+
+    @property
+    def root(self) -> Expression:
+        """The expression whose conditions a point must meet."""
+
+    @property
+    def variables(self) -> tuple[Expression, ...]:
+        """The variables that need a value beyond those of the root."""
+
+    def differentiate(self, wrt: Expression, values: Values, point: Point, order: int) -> Tensor:
+        """Return the true derivative in torch's order of axes; of order 0 the value."""
+
+    def find_hidden_kink(self, point: Point) -> str | None:
+        """Return the kink on which the point lies by the structure of a variable, if any."""
+
+
+class Claim(Protocol):
+    """What somebody says the derivative is."""
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the claim, without unit axes."""
+
+    @property
+    def root(self) -> Expression | None:
+        """The expression that is claimed; None where the claim is code."""
+
+    def evaluate(self, values: Values, point: Point) -> Tensor:
+        """Return the claimed values."""
+
+
+@dataclass(frozen=True)
+class ExpressionFunction:
+    """A function written in the language."""
+
+    root: Expression
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of its value, without unit axes."""
+        return self.root.dropped_shape
+
+    @property
+    def variables(self) -> tuple[Expression, ...]:
+        """None: they all stand in the expression."""
+        return ()
+
+    def differentiate(self, wrt: Expression, values: Values, point: Point, order: int) -> Tensor:
+        """Return torch.autograd.functional.jacobian of the expression, repeated."""
+        from matcalc.check.evaluate_nodes import evaluate, squeeze
+        from matcalc.check.jacobian import true_derivative
+
+        if order == 0:
+            return squeeze(self.root, evaluate(self.root, values, point.sizes, point.functions), point.sizes).detach()
+        return true_derivative(self.root, wrt, values, point.sizes, point.functions, order)
+
+    def find_hidden_kink(self, point: Point) -> str | None:
+        """Return the kink on which the point lies by the structure of a variable, if any."""
+        from matcalc.check.conditions import find_hidden_kink
+
+        return find_hidden_kink(self.root, point.values, point.sizes, point.functions)
+
+
+@dataclass(frozen=True)
+class ExpressionClaim:
+    """A formula of the language."""
+
+    root: Expression
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the formula, without unit axes."""
+        return self.root.dropped_shape
+
+    def evaluate(self, values: Values, point: Point) -> Tensor:
+        """Return the formula's value."""
+        import torch
+
+        from matcalc.check.evaluate_nodes import evaluate
+
+        with torch.no_grad():
+            return evaluate(self.root, values, point.sizes, point.functions).detach()
+
+
+@dataclass(frozen=True)
+class Question:
+    """Is the claim the derivative of the function by wrt, of that order, in that layout?
+
+    Of order 0 it asks whether the claim is the function's own value.
+    """
+
+    function: Function
+    claim: Claim
+    wrt: Expression
+    layout: str = "numerator"
+    order: int = 1
+
+    def shape(self, layout: str) -> Shape:
+        """Return the shape of the derivative in a layout, without unit axes."""
+        return layout_shape(self.function.shape, self.wrt.dropped_shape, layout, self.order)
+
+    @property
+    def names(self) -> tuple[Expression, ...]:
+        """The expressions beside the function's own whose variables need values."""
+        claimed = () if self.claim.root is None else (self.claim.root,)
+        return (*claimed, self.wrt, *self.function.variables)
+
+    def compute_truth(self, values: Values, point: Point, layout: str) -> Tensor:
+        """Return the true derivative at a point in a layout."""
+        truth = self.function.differentiate(self.wrt, values, point, self.order)
+        return self.arrange(truth, layout)
+
+    def arrange(self, truth: Tensor, layout: str) -> Tensor:
+        """Return a derivative in torch's order of axes in a layout's order."""
+        from matcalc.check.jacobian import arrange
+
+        ranks = len(self.function.shape), len(self.wrt.dropped_shape)
+        return arrange(truth, *ranks, self.order, layout) if self.order else truth
+
+    def compute_both(self, values: Values, point: Point) -> tuple[Tensor, Tensor]:
+        """Return the true derivative in the question's layout, and the claim in the same shape."""
+        truth = self.compute_truth(values, point, self.layout)
+        return truth, self.claim.evaluate(values, point).reshape(truth.shape)
+
+
+def layout_shape(shape_y: Shape, shape_x: Shape, layout: str, order: int = 1) -> Shape:
+    """Return the shape of a derivative in a layout, without unit axes.
+
+    >>> from matcalc.language.sizes import Size
+    >>> m, n, k = (Size.of(letter) for letter in "mnk")
+    >>> layout_shape((m,), (n, k), "numerator"), layout_shape((m,), (n, k), "vec")
+    ((m, k, n), (m, n*k))
+    """
+    if order == 0 or layout == "torch" or (layout == "mixed" and not shape_y):
+        return shape_y + order * shape_x
+    if layout == "vec":
+        rows, columns = shape_y + (order - 1) * shape_x, shape_x
+        return drop_units((math.prod(rows, start=UNIT), math.prod(columns, start=UNIT)))
+    numerator = shape_y + order * shape_x[::-1]
+    return numerator[::-1] if layout == "denominator" else numerator

@@ -1,0 +1,92 @@
+"""The arguments that several commands share, and how their texts are read."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from typing import Any
+
+from matcalc.errors import MatcalcError
+
+LONGEST_INPUT = 1_000_000  # characters read from a pipe; the language refuses far less, with a better sentence
+
+
+class UsageError(MatcalcError):
+    """The command was called with arguments it does not have."""
+
+
+def add_expression_options(parser: argparse.ArgumentParser) -> None:
+    """Add the expression and what is declared about it."""
+    add = parser.add_argument
+    add("expression", metavar="EXPR", type=str.strip, help='such as "A@x"; - reads it from standard input')
+    add("--wrt", metavar="NAME", type=str.strip, help="the variable: x, else X, else the only one")
+    add("--layout", default="numerator", metavar="LAYOUT", help="numerator (default), denominator, mixed, torch or vec")
+    add("--order", type=read_order, default=1, metavar="N", help="how often to derive (default 1)")
+    add("--vars", action="append", default=[], metavar="DECL", help='shapes: "A: m,n; x: n; c: scalar"')
+    add("--assume", action="append", default=[], metavar="DECL", help='what is known: "A: symmetric; x: positive"')
+    add("--rules", action="append", default=[], metavar="FILE", help="your own rules, verified first; may be repeated")
+
+
+def read_declared(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options declare, as `derive` and `check` take it."""
+    from matcalc.language.text_to_expression import read_declarations
+
+    return {
+        "layout": options.layout,
+        "shapes": read_declarations("; ".join(options.vars)) if options.vars else None,
+        "assume": "; ".join(options.assume),
+        "order": options.order,
+        "rules": options.rules or None,
+    }
+
+
+def add_proof_options(parser: argparse.ArgumentParser) -> None:
+    """Add the number of points and their seed."""
+    add = parser.add_argument
+    add("--trials", type=read_whole_number, default=3, metavar="N", help="points of the proof (default 3)")
+    add("--seed", type=read_seed, default=0, metavar="N", help="seed of the points (default 0)")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the device on which torch computes."""
+    add = parser.add_argument
+    add("--device", type=read_device, default="cpu", metavar="DEVICE", help="cpu (default), cuda or cuda:N")
+
+
+def read_whole_number(text: str) -> int:
+    """Return the number; raises ArgumentTypeError for what is none."""
+    if not re.fullmatch(r"\s*[0-9]{1,6}\s*", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a whole number from 1 to 999999")
+    return int(text)
+
+
+def read_order(text: str) -> int | str:
+    """Return the number, or the text itself for `derive` to refuse: the limits have one place and one sentence."""
+    return int(text) if re.fullmatch(r"\s*-?[0-9]{1,6}\s*", text) else text.strip()[:40]
+
+
+def read_seed(text: str) -> int:
+    """Return the seed; raises ArgumentTypeError for what is none."""
+    if not re.fullmatch(r"\s*[0-9]{1,18}\s*", text):
+        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def read_device(text: str) -> str:
+    """Return the device; raises ArgumentTypeError for what torch would not know."""
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not cpu, cuda or cuda:N")
+    return text
+
+
+def read_expression(text: str) -> str:
+    """Return the expression; - stands for standard input."""
+    if text != "-":
+        return text
+    try:
+        return sys.stdin.read(LONGEST_INPUT).strip()
+    except UnicodeDecodeError:
+        raise UsageError("standard input is not text in UTF-8") from None
+
+

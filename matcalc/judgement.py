@@ -1,0 +1,94 @@
+"""A question and how it is to be judged -> the report: the verdict, and of a wrong claim what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from matcalc.engine.derive_result import derive_result
+from matcalc.errors import MatcalcError
+from matcalc.language.expression import Expression
+from matcalc.render.diagnosis import write_diagnosis
+from matcalc.render.to_text import to_text
+from matcalc.rule_files import RuleBook
+
+if TYPE_CHECKING:
+    from matcalc.check.diagnose import Diagnosis
+    from matcalc.check.question import Question
+    from matcalc.check.report import CheckReport
+
+TRUTH = "torch.autograd.functional.jacobian"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a claim is judged, as `check` takes it."""
+
+    layout: str = "numerator"
+    order: int = 1
+    trials: int = 3
+    seed: int = 0
+    dtype: str = "float64"
+    device: str = "cpu"
+
+    def judge(
+        self, question: Question, function: Expression | None, rules: RuleBook,
+        truth: str = TRUTH, subject: str = "the derivative",
+    ) -> CheckReport:  # fmt: skip
+        """Return the verdict on a question, and of a claim that differs every reading that holds.
+
+        `function` is the expression that is differentiated, None where it is code: its terms are not known then.
+        `truth` names what the claim is compared with, `subject` what it claims to be.
+        """
+        from matcalc.check.verdict import judge_question
+
+        report = judge_question(
+            question, trials=self.trials, seed=self.seed, dtype=self.dtype, device=self.device, rules=rules, truth=truth
+        )
+        return explain_difference(report, question, function, rules, subject) if report.verdict == "differs" else report
+
+
+def explain_difference(
+    report: CheckReport, question: Question, function: Expression | None, rules: RuleBook, subject: str
+) -> CheckReport:
+    """Return the report of a claim that differs with its diagnosis: reasons, the right derivative, sentences."""
+    from matcalc.check.diagnose import diagnose
+    from matcalc.check.rule_texts import rules_in_force
+
+    @cache
+    def derive(layout: str) -> Expression | None:
+        return _derive(function, question.wrt, layout, question.order, rules)
+
+    with rules_in_force(rules):
+        found = diagnose(question, derive, seed=report.seed, dtype=report.dtype, device=report.device)
+    correct = derive(question.layout) if found.confirmed else None
+    message = f"differs. {write_diagnosis(found, question, report.worst, subject)}"
+    return replace(_copy_readings(report, found), correct=_write(correct), message=message)
+
+
+def _copy_readings(report: CheckReport, found: Diagnosis) -> CheckReport:
+    return replace(
+        report, reasons=found.reasons, fits=found.fits, factor=found.factor,
+        missing=_write(found.terms.missing), extra=_write(found.terms.extra), symmetric=found.symmetric,
+    )  # fmt: skip
+
+
+def derive_text(function: Expression, wrt: Expression, layout: str, order: int, rules: RuleBook) -> str:
+    """Return the derivative in a layout as text, "" where the engine has none."""
+    return _write(_derive(function, wrt, layout, order, rules))
+
+
+def _derive(
+    function: Expression | None, wrt: Expression, layout: str, order: int, rules: RuleBook
+) -> Expression | None:
+    if function is None or not order:
+        return function
+    try:
+        return derive_result(function, wrt, order, rules).expression(layout)
+    except MatcalcError:
+        return None
+
+
+def _write(formula: Expression | None) -> str:
+    return "" if formula is None else to_text(formula)
