@@ -152,9 +152,11 @@ def _write_command(asked: Asked, options: Options, rules: Any) -> str:
     words += ["--vars", _write_shapes(asked.shapes)] if asked.shapes else []
     words += ["--assume", _write_assumptions(asked.assume)] if asked.assume else []
     words += [word for path in _list_paths(rules) for word in ("--rules", path)]
-    words += ["--layout", options.layout, "--order", str(options.order)][: 4 if options.order > 1 else 2]
-    words += ["--trials", str(options.trials), "--seed", str(options.seed)]
-    words += ["--dtype", options.dtype, "--device", options.device]
+    defaults = Options()
+    for name in ("layout", "order", "trials", "dtype", "device"):
+        value = getattr(options, name)
+        words += [f"--{name}", str(value)] if value != getattr(defaults, name) else []
+    words += ["--seed", str(options.seed)]
     return shlex.join(words)
 
 

@@ -111,6 +111,7 @@ def test_sentences_for_a_student(question, sentence):
 HINTS = [
     ("norm(A @ x - b)**2", "2*A.T @ (A @ x + b)", "denominator", "The term -2*A.T @ b has the wrong sign in it."),
     ("norm(x)", "x", "denominator", "It is norm(x) times the derivative: divide it by norm(x)."),
+    ("alpha**3", "3*alpha", "numerator", "It is 1/alpha of the derivative: multiply it by alpha."),
     ("A @ X", "kron(A, eye(k))", "vec", "It would be right if vec stacked rows, as NumPy's reshape does"),
     ("sum(x)", "1", "denominator", "Each entry of the derivative is this number: multiply it by ones(...)."),
     ("norm(W @ x - y)**2", "(W @ x - y) @ x.T", "numerator", "In denominator and torch layout it is 1/2 of"),

@@ -87,13 +87,16 @@ def _find_scalar(question: Question, samples: Sequence[Sample], truths: Sequence
     ratios = []
     for sample, truth in zip(samples, truths, strict=True):
         square = float((truth * truth).sum())
-        if truth.numel() < 2 or not square or sample.claim.shape != truth.shape:
+        if not square or sample.claim.shape != truth.shape:
             return
         ratios.append(float((truth * sample.claim).sum()) / square)
         if not sample.is_equal(sample.claim, ratios[-1] * truth) or not ratios[-1]:
             return
     named = (_name_scalar(node, power, ratios, samples) for node, power in product(_list_scalars(question), POWERS))
-    yield next((hint for hint in named if hint is not None), Hint("scalar"))
+    found = next((hint for hint in named if hint is not None), None)
+    # Of a single number every claim is some number times it: that says nothing.
+    if found or truths[0].ndim:
+        yield found or Hint("scalar")
 
 
 def _list_scalars(question: Question) -> list[Expression]:
