@@ -48,7 +48,7 @@ def check(
     >>> report.verdict, report.reasons, report.fits
     ('differs', ('layout', 'transpose', 'shape'), ('numerator', 'torch', 'vec'))
     >>> print(check("x.T @ A @ x", "2*A @ x", layout="denominator"))
-    differs. Right only if A is symmetric.
+    differs. Right only if A is symmetric, which is not assumed.
     """
     options = Options(layout, order, trials, seed, dtype, device)
     check_order(order)

@@ -21,7 +21,7 @@ from matcalc.language.sizes import write_shape
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.render.to_text import to_text
 from matcalc.rule_files import RuleBook
-from matcalc.user_rules import rules_in_force, verified_rules
+from matcalc.user_rules import choose_rules
 
 MOST_PROCESSES = 16
 MOST_TRIALS = 100
@@ -101,7 +101,7 @@ def read_loss(
     rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
 ) -> LossQuestion:
     """Return what is asked of a loss, its derivative by each parameter included; raises MatcalcError."""
-    book = rules if isinstance(rules, RuleBook) else rules_in_force() if rules is None else verified_rules(rules)
+    book = choose_rules(rules)
     text, given, assume, _ = read_input(loss_expr, shapes, assume)
     names = _list_names(wrt)
     first = names[0] if names else None

@@ -16,7 +16,10 @@ PAGES = [ROOT / "README.md", ROOT / "rules" / "README.md", ROOT / "benchmarks" /
 README = PAGES[0].read_text()
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ERROR_SIZE = re.compile(r"\b(?:\d(?:\.\d+)?e[+-]\d+|0\.0)\b")  # the last digits of a proof differ between machines
-OWN_COMMAND = f'matcalc() {{ {sys.executable} -m matcalc "$@"; }}\n'
+OWN_COMMAND = (
+    f'matcalc() {{ {sys.executable} -m matcalc "$@"; }}\n'
+    f'torchrun() {{ {sys.executable} -m torch.distributed.run --standalone "$@"; }}\n'
+)
 
 
 def find_blocks(language: str, text: str = README) -> list[str]:
@@ -34,8 +37,9 @@ SESSIONS = [step for block in find_blocks("console") for step in split_session(b
 
 @pytest.fixture
 def folder(tmp_path):
-    """An empty folder with the README's rules file in it."""
+    """An empty folder with the README's rules file and its sheet in it."""
     (tmp_path / "my.toml").write_text("\n".join(find_blocks("toml")))
+    (tmp_path / "formulas.csv").write_text("\n".join(find_blocks("csv")))
     return tmp_path
 
 

@@ -49,7 +49,7 @@ def _write_symmetric(found: Diagnosis) -> str:
     names = _join(found.symmetric)
     one = len(found.symmetric) == 1
     if found.fits or found.axes:
-        return f"As it stands it would be right only if {names} {'was' if one else 'were'} symmetric."
+        return f"As it stands it would be right only if {names} were symmetric."
     return f"Right only if {names} {'is' if one else 'are'} symmetric, which is not assumed."
 
 
