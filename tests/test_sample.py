@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from matcalc.check.report import CheckReport
 from matcalc.check.sample import PRIMES, NoPoint, Point, PointSearch, choose_sizes, draw
+from matcalc.check.verdict import judge
 from matcalc.language.expression import Expression, symbol
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse
@@ -108,3 +110,108 @@ def test_a_symbol_needs_no_parser() -> None:
     found = PointSearch(x).find(0)
     assert isinstance(found, Point)
     assert found.values["x"].shape == (found.sizes["n"], 1)
+
+
+# --- what must not fool the judge --------------------------------------------------------------------
+
+
+def judge_claim(text: str, claim: str, seed: int = 0, layout: str = "numerator", **declarations: Any) -> CheckReport:
+    problem = parse([text, claim], choose_wrt="wrt" not in declarations, **declarations)
+    assert problem.wrt is not None
+    return judge(*problem.expressions, problem.wrt, seed=seed, layout=layout)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("text", "claim", "reason"),
+    [
+        ("log(-x**2)", "2/x", "log(x) needs x > 0"),
+        ("sqrt(-1 - x**2)", "-x/sqrt(-1 - x**2)", "sqrt(x) needs x > 0"),
+        ("arcsin(2 + x**2)", "2*x/sqrt(1 - (2 + x**2)**2)", "arcsin(x) needs"),
+        ("1/(x - x)", "0", "a division by 0 or nearly 0"),
+        ("log(relu(-x**2))", "0", "log(x) needs x > 0"),
+        ("exp(-exp(exp(10 + x**2)))", "0", "not a finite number"),
+        ("exp(-1000 - x**2)", "0", "exp(x) is nearly 0"),
+    ],
+)
+def test_an_empty_domain_is_no_agreement(text: str, claim: str, reason: str, seed: int) -> None:
+    report = judge_claim(text, claim, seed, shapes={"x": ()})
+    assert (report.verdict, report.points) == ("could not check", 0)
+    assert reason in report.message
+
+
+@pytest.mark.parametrize(
+    ("text", "claim"), [("sum(inv(x @ x.T))", "x"), ("logdet(x @ x.T)", "x"), ("trace(inv(X - X))", "X")]
+)
+def test_matrices_that_are_always_singular(text: str, claim: str) -> None:
+    shapes = {"X": ("n", "n")} if "X" in text else {"x": ("n",)}
+    assert judge_claim(text, claim, shapes=shapes).verdict == "could not check"
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("text", "claim", "verdict"),
+    [
+        ("exp(exp(exp(x)))", "exp(x)*exp(exp(x))*exp(exp(exp(x)))", "agrees"),
+        ("exp(exp(exp(x)))", "exp(exp(x))*exp(exp(exp(x)))", "differs"),
+        ("exp(1000*x)", "1000*exp(1000*x)", "agrees"),
+        ("exp(1000*x)", "exp(1000*x)", "differs"),
+        ("x**200", "200*x**199", "agrees"),
+        ("x**200", "199*x**199", "differs"),
+        ("sigmoid(300*x)", "300*sigmoid(300*x)*(1 - sigmoid(300*x))", "agrees"),
+        ("log(x - 5)", "exp(-log(x - 5))", "agrees"),
+        ("log(abs(x))", "1/abs(x)", "differs"),
+    ],
+)
+def test_neither_overflow_nor_underflow_hides_a_factor(text: str, claim: str, verdict: str, seed: int) -> None:
+    assert judge_claim(text, claim, seed, shapes={"x": ()}).verdict == verdict
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("text", "claim", "wrt", "verdict"),
+    [
+        ("trace(A @ X)", "A @ inv(B @ B.T) @ B @ B.T", "X", "agrees"),
+        ("trace(A @ X)", "A + sqrtm(X) @ sqrtm(X) - X", "X", "agrees"),
+        ("trace(A @ X)", "A @ solve(B.T @ B, B.T @ B)", "X", "agrees"),
+        ("trace(A @ X)", "2*A @ inv(B @ B.T) @ B @ B.T", "X", "differs"),
+        ("sum(x)", "ones(n) + 0*inv(x @ x.T) @ x", "x", "could not check"),
+        ("sum(x)", "ones(n)*log(-norm(x))", "x", "could not check"),
+        ("sum(x)", "1/relu(x)", "x", "differs"),
+        ("sum(x)", "exp(log(x))/x", "x", "agrees"),
+        ("sum(x)", "exp(log(x - 5))/(x - 5)", "x", "agrees"),
+    ],
+)
+def test_claims_are_judged_where_they_are_defined(text: str, claim: str, wrt: str, verdict: str, seed: int) -> None:
+    report = judge_claim(text, claim, seed, wrt=wrt, shapes={"x": ("n",), "B": ("k", "l")})
+    assert report.verdict == verdict, report.message
+    assert (report.points > 0) == (verdict != "could not check")
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("text", "claim", "verdict"),
+    [
+        ("max(x)", "largest(x)", "agrees"),
+        ("max(x)", "smallest(x)", "differs"),
+        ("max(kron(x, ones(3)))", "largest(x)", "agrees"),
+        ("sum(maximum(x, x))", "ones(n)", "agrees"),
+        ("max(abs(x))", "largest(abs(x))*sign(x)", "agrees"),
+        ("max(abs(x))", "largest(abs(x))", "differs"),
+    ],
+)
+def test_ties_are_avoided_or_shared(text: str, claim: str, verdict: str, seed: int) -> None:
+    assert judge_claim(text, claim, seed, shapes={"x": ("n",)}).verdict == verdict
+
+
+def test_the_domain_is_shown() -> None:
+    assert judge_claim("sum(log(x))", "1/x", shapes={"x": ("n",)}).domains == {"x": "positive"}
+    report = judge_claim("sum(log(alpha*x))", "1/x", wrt="x", shapes={"x": ("n",)})
+    assert set(report.domains) == {"alpha", "x"}
+    assert report.domains["x"] in ("positive", "unit-interval", "large", "negative", "huge")
+
+
+def test_the_reason_is_the_one_that_stood_in_the_way_most() -> None:
+    found = find_point("log(-norm(x)**2)", shapes={"x": ("n",)})
+    assert isinstance(found, NoPoint)
+    assert found.reason == "log(x) needs x > 0"

@@ -19,8 +19,10 @@ KINK_DISTANCE = 1e-2
 POLE_DISTANCE = 1e-3
 WORST_CONDITION = 1e3
 LARGEST = 1e6
+SMALLEST = 1e-10
 NUDGE = 1e-6
 _BY_CHANCE = "nearly equal"
+_FADING = ("exp", "sigmoid", "softplus")
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,20 @@ class _Inspection:
         if value.dtype == torch.bool:
             return None
         magnitude = float(value.abs().amax())
+        if magnitude < SMALLEST and self._fades(node):
+            return f"{_describe(node)} is nearly 0"
         if math.isfinite(magnitude) and node not in self.variable:
             self.limit = max(self.limit, magnitude)
         if not magnitude <= self.limit * LARGEST:
             return f"{_describe(node)} is not a finite number of moderate size"
         self.largest = max(self.largest, magnitude)
         return None
+
+    def _fades(self, node: Expression) -> bool:
+        """Whether a function is nearly 0 only because it fades out there, as exp(-1000): nothing can be seen there."""
+        if node.op == "call":
+            return node.data[0].name in _FADING
+        return node.op == "power" and bool((self.values[node.args[0]].abs() > SMALLEST).any())
 
     def _inspect_division(self, node: Expression, args: list[Tensor]) -> str | None:
         return "a division by 0 or nearly 0" if _reaches_zero(args[1], POLE_DISTANCE) else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from matcalc.language.sizes import UNIT, Shape, drop_units
 from matcalc.rule_files import Rule
 
 MAX_ENTRIES = 10**7
+_NO_VALUE = torch.empty(0, dtype=torch.float64)
 
 Function = Callable[[Tensor], Tensor]
 
@@ -72,31 +73,40 @@ def evaluate_all(
 
     Letters that only the value of an abstract function tells are added to `sizes`, where that is a dict.
     """
-    like = next((value for value in values.values() if value.is_floating_point()), torch.empty(0, dtype=torch.float64))
+    like = next((value for value in values.values() if value.is_floating_point()), _NO_VALUE)
     setting = Setting(values, sizes, functions or {}, like.dtype, like.device)
     found: dict[Expression, Tensor] = {}
-    for node in walk(*roots):
-        found[node] = _compute(node, [found[arg] for arg in node.args], setting)
+    measured: dict[int, tuple[int, ...]] = {}
+    for node, place in _list_steps(roots):
+        args = [found[arg] for arg in node.args]
+        if node.op in ("abstract", "abstract_derivative"):
+            _learn_sizes(node, args, setting)
+        if place not in measured:
+            measured[place] = _measure_moderate(node.shape, setting)
+        found[node] = _compute(node, args, measured[place], setting)
     return found
 
 
-def _compute(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    if node.op in ("abstract", "abstract_derivative"):
-        _learn_sizes(node, args, setting)
-    shape = setting.measure(node.shape)
-    if math.prod(shape) > MAX_ENTRIES:
-        raise LimitError(f"an array of shape {shape} has more than {MAX_ENTRIES} entries")
-    with _plain_errors(node):
+@lru_cache(maxsize=512)
+def _list_steps(roots: tuple[Expression, ...]) -> tuple[tuple[Expression, int], ...]:
+    """Return the nodes in the order in which they are computed, each with the number of its shape."""
+    places: dict[Shape, int] = {}
+    return tuple((node, places.setdefault(node.shape, len(places))) for node in walk(*roots))
+
+
+def _measure_moderate(shape: Shape, setting: Setting) -> tuple[int, ...]:
+    measured = setting.measure(shape)
+    if math.prod(measured) > MAX_ENTRIES:
+        raise LimitError(f"an array of shape {measured} has more than {MAX_ENTRIES} entries")
+    return measured
+
+
+def _compute(node: Expression, args: list[Tensor], shape: tuple[int, ...], setting: Setting) -> Tensor:
+    """Return a node's value; torch's errors become an EvaluationError that names the operation."""
+    try:
         simple = _OPERATORS.get(node.op)
         value = simple(*args) if simple else _READERS[node.op](node, args, setting)
         return value if value.shape == shape else value.reshape(shape)
-
-
-@contextmanager
-def _plain_errors(node: Expression) -> Iterator[None]:
-    """Turn torch's errors into an EvaluationError that names the operation."""
-    try:
-        yield
     except (RuntimeError, ValueError, TypeError, IndexError, OverflowError) as error:
         what = node.data[0].call if node.op == "call" else node.op
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

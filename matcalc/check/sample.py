@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,8 @@ from matcalc.language.sizes import Shape
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 COMFORTABLE_ENTRIES = 20_000
 TRIES = 120
-EXPLORATIONS = 12
+EXPLORATIONS = 32
+MOST_TRIALS = 3
 PATIENCE = 3
 
 
@@ -116,6 +118,10 @@ _ENTRIES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "small": lambda u, g: _signed(0.02 + 0.2 * u, g),
     "negative": lambda u, g: -0.3 - 1.5 * u,
     "large": lambda u, g: 2 + 2 * u,
+    "huge": lambda u, g: 4 + 36 * u**2,
+    "tiny": lambda u, g: _signed(0.0005 + 0.02 * u**2, g),
+    "near": lambda u, g: 0.85 + 0.3 * u,
+    "around": lambda u, g: _signed(0.85 + 0.3 * u, g),
     "dominant": lambda u, g: _dominate(_signed(0.2 + 1.4 * u, g)),
 }
 
@@ -157,10 +163,10 @@ def list_domains(symbol: Expression) -> list[str]:
         if fixed in assumptions:
             return [fixed + structure]
     if "positive" in assumptions:
-        kinds = ["positive", "unit-interval", "large"]
+        kinds = ["positive", "unit-interval", "large", "huge"]
     else:
         kinds = ["nonzero" if "nonzero" in assumptions else "real"]
-        kinds += ["positive", "unit-interval", "small", "negative", "large"]
+        kinds += ["positive", "unit-interval", "small", "negative", "large", "huge", "tiny"]
         square = len(symbol.shape) == 2 and symbol.shape[0] == symbol.shape[1] and not symbol.is_scalar
         kinds[1:1] = ["dominant"] if square and structure in _CAN_DOMINATE else []
     return [kind + structure for kind in kinds]
@@ -177,11 +183,14 @@ def draw(shape: tuple[int, ...], domain: str, generator: torch.Generator) -> Ten
 
 
 def _move(domains: list[str], numbers: Iterable[float], choices: random.Random) -> str:
-    """Return one of the domains, made larger where that leaves it the same, by about the numbers at hand too."""
+    """Return one of the domains, in half of the cases scaled to one of the numbers or near it, if it may be."""
     domain = choices.choice(domains)
-    scales = [1.0, 1.0, 3.0, 10.0, *(2 * number for number in numbers if 3 < number < 1e4)]
-    scale = choices.choice(scales) if _FIXED.isdisjoint(domain.split()) else 1.0
-    return domain if scale == 1 else f"{domain}{_TIMES}{scale:g}"
+    if choices.random() < 0.5 or not _FIXED.isdisjoint(domain.split()):
+        return domain
+    kind, *structures = domain.split()
+    near = "around" if any(other.startswith("negative") for other in domains) else "near"
+    scale = choices.choice([number for number in numbers if number] or [3.0, 10.0])
+    return f"{' '.join([choices.choice([kind, near]), *structures])}{_TIMES}{scale:g}"
 
 
 # --- search ---------------------------------------------------------------------------------------
@@ -222,19 +231,36 @@ class PointSearch:
         self.coverage = Coverage(expression, *extra)
         self.exploration: tuple[int, ...] = ()
         self.moved: dict[str, str] = {}
-        self.reason = "no tries were left"
+        self.reasons: Counter[str] = Counter()
+        self.objection = ""
         self.rejections = 0
 
     def find(self, trial: int) -> Point | NoPoint:
-        """Return a point that meets every condition, or the last reason why none did."""
+        """Return a point that meets every condition, or the reason why none did or would do."""
         while self.tries_left > 0:
             self.tries_left -= 1
             point = self._draw(trial)
             trouble = self._inspect(point)
             if isinstance(trouble, Point):
                 return self._show_more(trouble, trial) if self.coverage.forks else trouble
-            self.reject(trouble)
-        return NoPoint(self.reason)
+            self.reasons[trouble.reason] += 1
+            self._look_elsewhere(trouble.names)
+        return NoPoint(self.objection or max(self.reasons, key=self.reasons.__getitem__, default="no tries were left"))
+
+    def list_trials(self, trials: int) -> Iterator[int]:
+        """Yield the numbers of the trials asked for, then of more while their points show more of the forks.
+
+        Where the largest entry is chosen the trials are twice as many: a wrong choice may be right by chance.
+        """
+        trials *= 2 if self.coverage.chooses else 1
+        yield from range(trials)
+        seen = None
+        for trial in range(trials, MOST_TRIALS * trials):
+            self.coverage.begin(trial)
+            if self.coverage.seen == seen or not self.coverage.find_lacking():
+                return
+            seen = self.coverage.seen
+            yield trial
 
     def _show_more(self, point: Point, trial: int) -> Point:
         """Return the point, or one that shows more sides of the forks which the trials before have not shown."""
@@ -242,33 +268,39 @@ class PointSearch:
         coverage.begin(trial)
         shown = coverage.show(point.values, point.sizes, point.functions)
         choices = random.Random(f"forks {self.seed} {trial}")
-        for number in range(EXPLORATIONS if coverage.seen else 0):
-            if not (lacking := coverage.find_lacking(shown)):
-                break
+        lacking = coverage.find_lacking(shown) if coverage.seen else []
+        for number in range(EXPLORATIONS if lacking else 0):
             self.exploration, self.moved = (number,), self._move_some(choices.choice(lacking), choices)
             other = self._inspect(self._draw(trial))
             if isinstance(other, Point):
                 sides = coverage.show(other.values, other.sizes, other.functions)
                 if coverage.count_new(sides) > coverage.count_new(shown):
                     point, shown = other, sides
+                    break
         self.exploration, self.moved = (), {}
         coverage.note(trial, shown)
         return point
 
-    def _move_some(self, fork: Fork, choices: random.Random) -> dict[str, str]:
-        """Return other domains for the variables that decide at a fork."""
-        names = [name for name in fork.names if name in self.variables]
-        return {name: _move(self.domains[name], fork.numbers, choices) for name in names}
+    def _move_some(self, forks: tuple[Fork, ...], choices: random.Random) -> dict[str, str]:
+        """Return other domains for the variables that decide at forks."""
+        return {
+            name: _move(self.domains[name], fork.numbers, choices)
+            for fork in forks for name in fork.names if name in self.variables
+        }  # fmt: skip
 
     def reject(self, trouble: Trouble) -> None:
-        """Note why a point did not do, and after a few draws choose other domains for the names in trouble.
+        """Note why a point that was found will not do; the next will be another."""
+        self.objection = trouble.reason
+        self._look_elsewhere(trouble.names)
+
+    def _look_elsewhere(self, troubled: tuple[str, ...]) -> None:
+        """After a few draws that did not do choose other domains for the names in trouble.
 
         First all the names go one step on; later a coin decides between one domain for all of them and a
         random domain for one of them.
         """
-        self.reason = trouble.reason
         self.rejections += 1
-        names = [name for name in dict.fromkeys(trouble.names) if len(self.domains.get(name, ())) > 1]
+        names = [name for name in dict.fromkeys(troubled) if len(self.domains.get(name, ())) > 1]
         if not names or self.rejections % PATIENCE:
             return
         step = self.rejections // PATIENCE

@@ -19,6 +19,8 @@ from matcalc.errors import EvaluationError
 
 Axes = tuple[int, ...]
 
+SMALLEST_PIVOT = 100
+
 
 def select(condition: Tensor, chosen: Tensor, otherwise: Tensor) -> Tensor:
     """Return chosen where the condition holds, otherwise elsewhere; a number other than 0 holds."""
@@ -70,26 +72,37 @@ def stack_columns(x: Tensor) -> Tensor:
     return x.mT.reshape(-1) if x.ndim == 2 else x.reshape(-1)
 
 
+def require_regular(x: Tensor, value: Tensor) -> Tensor:
+    """Return a value that needs the inverse of X; no number where X has none but for rounding, as x @ x.T."""
+    if torch.is_grad_enabled() or not bool(value.isfinite().all()):
+        return value
+    singular = torch.linalg.svdvals(x)
+    is_regular = bool(singular[-1] > SMALLEST_PIVOT * torch.finfo(x.dtype).eps * singular[0])
+    return value if is_regular else torch.full_like(value, torch.nan)
+
+
 def take_power(x: Tensor, exponent: Tensor) -> Tensor:
     """Return the matrix X multiplied with itself, or its inverse, exponent times."""
-    return torch.linalg.matrix_power(x, round(exponent.item()))
+    value = torch.linalg.matrix_power(x, round(exponent.item()))
+    return value if exponent.item() >= 0 else require_regular(x, value)
 
 
 def square_root(x: Tensor) -> Tensor:
     """Return the principal square root of X by the Denman-Beavers iteration.
 
-    Two steps more than the values need, so that derivatives have converged as well.
+    Two steps more than the values need, so that derivatives have converged as well; no number where there is no
+    such root.
     """
     root, inverse_root = x, torch.eye(x.shape[0], dtype=x.dtype, device=x.device)
-    steps_left = 40
+    steps_left, has_converged = 40, False
     while steps_left:
         following = (root + torch.linalg.inv(inverse_root)) / 2
         inverse_root = (inverse_root + torch.linalg.inv(root)) / 2
         change = (following - root).abs().max() / following.abs().max()
         root, steps_left = following, steps_left - 1
         if steps_left > 2 and change < 1e-8:
-            steps_left = 2
-    return root
+            steps_left, has_converged = 2, True
+    return root if has_converged else root * torch.nan
 
 
 def differentiate_square_root(x: Tensor) -> Tensor:
@@ -152,6 +165,9 @@ ALONG: dict[str, Callable[[Tensor, Axes], Tensor]] = {
 }
 
 PLAIN: dict[str, Callable[..., Tensor]] = {
+    "inv": lambda x: require_regular(x, torch.linalg.inv(x)),
+    "solve": lambda a, b: require_regular(a, torch.linalg.solve(a, b)),
+    "logdet": lambda x: require_regular(x, torch.logdet(x)),
     "size": lambda x: torch.tensor(float(x.numel()), dtype=x.dtype, device=x.device),
     "norm": torch.linalg.vector_norm,
     "norm_1": lambda x: torch.sum(torch.abs(x)),
