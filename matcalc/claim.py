@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matcalc.command_line import Declaration, list_paths, write_command
 from matcalc.derivation import check_order, declared_shapes, is_code, read_input
 from matcalc.errors import ShapeError
 from matcalc.judgement import Options, derive_text
@@ -61,7 +61,9 @@ def check(
     text, shapes, assume, _ = read_input(expr, shapes, assume)
     asked = Asked(text, claimed, name_wrt(wrt), shapes, assume, book)
     report = _judge_text(asked, options)
-    return replace(report, command=_write_command(asked, options, rules))
+    words = ["check", asked.text, "--claim", asked.claim]
+    declared = Declaration(asked.wrt, asked.shapes, asked.assume, list_paths(rules))
+    return replace(report, command=write_command(words, declared, vars(options)))
 
 
 @dataclass(frozen=True)
@@ -140,38 +142,3 @@ def _note_new_names(problem: Problem, alone: Problem) -> tuple[str, ...]:
 
 def _name_kind(shape: Shape) -> str:
     return "a scalar" if not shape else f"an array of shape {write_shape(shape)}"
-
-
-# --- the command that repeats a check -------------------------------------------------------------
-
-
-def _write_command(asked: Asked, options: Options, rules: Any) -> str:
-    """Return the command line that repeats a check exactly; the options that have their defaults are left out."""
-    words = ["matcalc", "check", asked.text, "--claim", asked.claim]
-    words += ["--wrt", asked.wrt] if asked.wrt else []
-    words += ["--vars", _write_shapes(asked.shapes)] if asked.shapes else []
-    words += ["--assume", _write_assumptions(asked.assume)] if asked.assume else []
-    words += [word for path in _list_paths(rules) for word in ("--rules", path)]
-    defaults = Options()
-    for name in ("layout", "order", "trials", "dtype", "device"):
-        value = getattr(options, name)
-        words += [f"--{name}", str(value)] if value != getattr(defaults, name) else []
-    words += ["--seed", str(options.seed)]
-    return shlex.join(words)
-
-
-def _list_paths(rules: Any) -> list[str]:
-    if rules is None or isinstance(rules, RuleBook):
-        return []
-    return [str(rules)] if isinstance(rules, str | Path) else [str(path) for path in rules]
-
-
-def _write_shapes(shapes: Declared) -> str:
-    """Return the declaration as --vars takes it: A: m,n; c: scalar."""
-    read = read_shapes(shapes)
-    return "; ".join(f"{name}: {','.join(map(str, shape)) or 'scalar'}" for name, shape in read.items())
-
-
-def _write_assumptions(assume: Declared) -> str:
-    read = read_assumptions(assume)
-    return "; ".join(f"{name}: {', '.join(sorted(words)) or 'real'}" for name, words in read.items())

@@ -168,7 +168,7 @@ def _answer_json(derivative: Derivative, options: argparse.Namespace) -> int:
 
 
 def _check(derivative: Derivative, options: argparse.Namespace) -> CheckReport:
-    return derivative.check(trials=options.trials, seed=options.seed, device=options.device)
+    return derivative.check(options.trials, options.seed, options.dtype, options.device)
 
 
 # --- errors ---------------------------------------------------------------------------------------

@@ -49,8 +49,9 @@ def add_proof_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """Add the device on which torch computes."""
+    """Add the precision with which torch computes, and the device."""
     add = parser.add_argument
+    add("--dtype", default="float64", metavar="DTYPE", help="float64 (default) or float32")
     add("--device", type=read_device, default="cpu", metavar="DEVICE", help="cpu (default), cuda or cuda:N")
 
 

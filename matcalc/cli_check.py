@@ -22,7 +22,6 @@ def add_check(commands: Any) -> None:
     add("--claim", required=True, metavar="FORMULA", type=str.strip, help="the derivative as you have it")
     add("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
     add_proof_options(parser)
-    add("--dtype", default="float64", metavar="DTYPE", help="float64 (default) or float32")
     add_device(parser)
     parser.set_defaults(run=check_claim)
 

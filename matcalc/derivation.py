@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matcalc.command_line import Declaration, write_command
 from matcalc.engine.derive_result import Result, derive_result
 from matcalc.engine.layout import Axis, arrange, check_layout
 from matcalc.errors import DeclarationError, LimitError, MatcalcError
@@ -312,10 +314,13 @@ class Derivative:
             return could_not_check(reason, seed=seed, layout=self.layout)
         expression, claim = printed.expressions
         wrt = printed.symbols.get(self.wrt.name, self.wrt)
-        return judge(
-            expression, claim, wrt, layout=self.layout, order=self.order,
-            trials=trials, seed=seed, dtype=dtype, device=device, rules=self._rules,
-        )  # fmt: skip
+        options: dict[str, Any] = {
+            "layout": self.layout, "order": self.order, "trials": trials, "seed": seed, "dtype": dtype, "device": device,
+        }  # fmt: skip
+        report = judge(expression, claim, wrt, rules=self._rules, **options)
+        declared = Declaration(self.wrt.name, self.given | self.declared, self.assumed)
+        command = write_command(["derive", self.text], declared, options)
+        return replace(report, variables=dict(self.declared), command=command)
 
     def _read_again(self) -> Problem:
         """The expression and the printed derivative, both read from text with the declared shapes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 import matcalc
 from matcalc import MatcalcError, derive
+from matcalc.cli import main
 from matcalc.errors import DeclarationError, EvaluationError, LimitError, MissingRuleError, RuleError, ShapeError
 from matcalc.rule_files import RuleBook, shipped_rules
 
@@ -398,3 +400,12 @@ def test_the_differential_keeps_clear_of_the_readers_names() -> None:
 def test_division_by_an_array_with_zeros_is_refused() -> None:
     with pytest.raises(MatcalcError, match="division by zero"):
         matcalc.derive("sum(X/eye(n))", "X")
+
+
+def test_a_proof_carries_the_command_that_repeats_it(capsys: pytest.CaptureFixture[str]) -> None:
+    report = matcalc.derive("logdet(X)", layout="vec", assume="X: posdef").check(seed=4, dtype="float32")
+    given = "--wrt X --vars 'X: n,n' --assume 'X: posdef' --layout vec --dtype float32 --seed 4"
+    command = f"matcalc derive 'logdet(X)' {given}"
+    assert report.command == command
+    assert main([*shlex.split(command)[1:], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["check"] == json.loads(json.dumps(report.to_dict()))

@@ -14,7 +14,7 @@ LAYERS = [
     ("matcalc.language",),
     ("matcalc.engine", "matcalc.check"),
     ("matcalc.render",),
-    ("matcalc.user_rules",),
+    ("matcalc.user_rules", "matcalc.command_line"),
     ("matcalc.derivation",),
     ("matcalc.judgement",),
     ("matcalc.code_claim",),
