@@ -315,7 +315,8 @@ class Derivative:
         expression, claim = printed.expressions
         wrt = printed.symbols.get(self.wrt.name, self.wrt)
         options: dict[str, Any] = {
-            "layout": self.layout, "order": self.order, "trials": trials, "seed": seed, "dtype": dtype, "device": device,
+            "layout": self.layout, "order": self.order,
+            "trials": trials, "seed": seed, "dtype": dtype, "device": device,
         }  # fmt: skip
         report = judge(expression, claim, wrt, rules=self._rules, **options)
         declared = Declaration(self.wrt.name, self.given | self.declared, self.assumed)
