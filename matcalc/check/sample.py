@@ -18,7 +18,7 @@ from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape
 
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
-COMFORTABLE_ENTRIES = 20_000
+COMFORTABLE_ENTRIES = 5_000
 TRIES = 120
 EXPLORATIONS = 32
 MOST_TRIALS = 3
@@ -59,7 +59,7 @@ def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0
     """Return distinct primes for the letters, the smallest that will do.
 
     Each trial turns the primes by one place, so that no letter has the same number at every trial: a claim with
-    3 in the place of n would agree there.  Where the derivative would have more than about 20,000 entries, small
+    3 in the place of n would agree there.  Where the derivative would have more than about 5,000 entries, small
     primes are used twice.
 
     >>> sorted(choose_sizes(["m", "n", "p"], seed=0).values())
