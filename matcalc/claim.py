@@ -108,7 +108,7 @@ def _judge_text(asked: Asked, options: Options) -> CheckReport:
         ExpressionFunction(expression), ExpressionClaim(formula), problem.wrt, options.layout, options.order
     )
     report = options.judge(question, expression, asked.rules)
-    return replace(report, notes=_note_new_names(problem, alone), variables=_list_variables(problem))
+    return replace(report, notes=_note_new_names(problem, alone) + report.notes, variables=_list_variables(problem))
 
 
 def _refuse_claim(alone: Problem, error: ShapeError, options: Options, rules: RuleBook) -> CheckReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -56,10 +57,7 @@ def explain_difference(
     from matcalc.check.diagnose import diagnose
     from matcalc.check.rule_texts import rules_in_force
 
-    @cache
-    def derive(layout: str) -> Expression | None:
-        return _derive(function, question.wrt, layout, question.order, rules)
-
+    derive = _prepare(function, question.wrt, question.order, rules)
     with rules_in_force(rules):
         found = diagnose(question, derive, seed=report.seed, dtype=report.dtype, device=report.device)
     correct = derive(question.layout) if found.confirmed else None
@@ -76,18 +74,28 @@ def _copy_readings(report: CheckReport, found: Diagnosis) -> CheckReport:
 
 def derive_text(function: Expression, wrt: Expression, layout: str, order: int, rules: RuleBook) -> str:
     """Return the derivative in a layout as text, "" where the engine has none."""
-    return _write(_derive(function, wrt, layout, order, rules))
+    return _write(_prepare(function, wrt, order, rules)(layout))
 
 
-def _derive(
-    function: Expression | None, wrt: Expression, layout: str, order: int, rules: RuleBook
-) -> Expression | None:
-    if function is None or not order:
-        return function
+def _prepare(
+    function: Expression | None, wrt: Expression, order: int, rules: RuleBook
+) -> Callable[[str], Expression | None]:
+    """Return what gives the derivative in a layout, derived once; None where the engine has none."""
     try:
-        return derive_result(function, wrt, order, rules).expression(layout)
+        result = derive_result(function, wrt, order, rules) if function is not None and order else None
     except MatcalcError:
-        return None
+        return lambda layout: None
+
+    @cache
+    def derive(layout: str) -> Expression | None:
+        if result is None:
+            return function
+        try:
+            return result.expression(layout)
+        except MatcalcError:
+            return None
+
+    return derive
 
 
 def _write(formula: Expression | None) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
+import matcalc
 from matcalc.check.forks import Coverage, list_forks
 from matcalc.check.sample import Point, PointSearch
 from matcalc.check.verdict import judge
@@ -136,3 +138,26 @@ def test_other_domains_keep_what_is_assumed_and_are_shown() -> None:
 def test_points_of_one_seed_are_the_same() -> None:
     first, second = (find_all("relu(alpha)*relu(beta)", 3, 5)[0] for _ in range(2))
     assert [point.values for point in first] == [point.values for point in second]
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(
+    ("text", "claim", "wrt"),
+    [
+        ("relu(alpha)*relu(beta)", "where(beta > 0, beta, 0)", "alpha"),
+        ("maximum(alpha, maximum(beta, maximum(gamma, delta)))", "where(alpha > beta, 1, 0)", "alpha"),
+    ],
+)
+def test_pairs_of_forks_of_scalars_are_seen_together(text: str, claim: str, wrt: str, seed: int) -> None:
+    assert matcalc.check(text, claim, wrt, seed=seed).verdict == "differs"
+
+
+def test_a_claim_without_a_value_where_it_would_be_wrong_is_noted() -> None:
+    report = matcalc.check("relu(x)", "diag(relu(x)/relu(x))")
+    assert report.domains["x"].startswith("positive")
+    assert report.notes == ("at some points it could not be tried: the derivative or the claim is not finite",)
+
+
+def test_a_side_where_code_has_no_value_is_not_looked_for_again_and_again() -> None:
+    report = matcalc.check(lambda x: torch.log(-x), "where(x < 0, 1/x, 5)*eye(n)", trials=5)
+    assert (report.verdict, report.points >= 5) == ("agrees", True), report.message

@@ -30,6 +30,11 @@ class Comparison:
     point: Point
     dtype: torch.dtype
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the two agree at this point."""
+        return self.error <= TOLERANCES[self.dtype]
+
 
 def compare(compute: Both, point: Point, number: int) -> Comparison | None:
     """Return how far apart the two tensors are that `compute` gives at the point, or None if not finite.
@@ -82,7 +87,7 @@ def summarize(comparisons: list[Comparison], reason: str, truth: str, *, seed: i
     if not comparisons:
         return could_not_check(reason, seed=seed, layout=layout)
     worst = max(comparisons, key=lambda comparison: comparison.error)
-    agrees = worst.error <= TOLERANCES[worst.dtype]
+    agrees = worst.is_small
     message = _write_agreement(worst, len(comparisons), truth) if agrees else _write_difference(worst)
     return CheckReport(
         AGREES if agrees else DIFFERS, () if agrees else ("other",), worst.error, len(comparisons), seed, layout,

@@ -92,7 +92,8 @@ def _find_scalar(question: Question, samples: Sequence[Sample], truths: Sequence
         ratios.append(float((truth * sample.claim).sum()) / square)
         if not sample.is_equal(sample.claim, ratios[-1] * truth) or not ratios[-1]:
             return
-    named = (_name_scalar(node, power, ratios, samples) for node, power in product(_list_scalars(question), POWERS))
+    scalars = [(node, values) for node in _list_scalars(question) if (values := _evaluate_scalar(node, samples))]
+    named = (_name_scalar(*scalar, power, ratios, samples) for scalar, power in product(scalars, POWERS))
     found = next((hint for hint in named if hint is not None), None)
     # Of a single number every claim is some number times it: that says nothing.
     if found or truths[0].ndim:
@@ -106,13 +107,18 @@ def _list_scalars(question: Question) -> list[Expression]:
     return sorted(found, key=lambda node: sum(1 for _ in walk(node)))[:MAX_SCALARS]
 
 
-def _name_scalar(node: Expression, power: int, ratios: Sequence[float], samples: Sequence[Sample]) -> Hint | None:
+def _evaluate_scalar(node: Expression, samples: Sequence[Sample]) -> list[float]:
+    """Return its value at every sample; nothing where it has none, or is 0."""
     try:
         values = [float(evaluate(node, one.point.values, one.point.sizes, one.point.functions)) for one in samples]
     except MatcalcError:
-        return None
-    if not all(values):
-        return None
+        return []
+    return values if all(values) else []
+
+
+def _name_scalar(
+    node: Expression, values: Sequence[float], power: int, ratios: Sequence[float], samples: Sequence[Sample]
+) -> Hint | None:
     rest = [ratio / value**power for ratio, value in zip(ratios, values, strict=True)]
     coefficient = name_factor(rest, [sample.point.sizes for sample in samples])
     return None if coefficient is None else Hint("scalar", node, power, coefficient)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, combinations, islice, product
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES
-from matcalc.check.evaluate_nodes import evaluate
+from matcalc.check.evaluate_nodes import evaluate_all
 from matcalc.check.factor import name_factor
 from matcalc.check.samples import ROOM, Sample
 from matcalc.check.terms import Term, join_terms, list_splits
@@ -49,17 +48,17 @@ def read_terms(
     if not samples:
         return TermReading()
     claims = [sample.claim for sample in samples]
-    for terms in _list_valued(derived, samples):
+    of_truth, of_claim = _list_valued(derived, samples), _list_valued(claim, samples)
+    for terms in of_truth:
         if missing := _find_rest(terms, samples, claims):
             return TermReading(missing=missing)
-    for terms in _list_valued(claim, samples):
+    for terms in of_claim:
         if extra := _find_rest(terms, samples, truths):
             return TermReading(extra=extra)
-    for of_truth in _list_valued(derived, samples):
-        if weighted := _find_weights(of_truth, claims):
+    for terms in of_truth:
+        if weighted := _find_weights(terms, claims):
             return TermReading(weighted=weighted)
-    pairs = product(_list_valued(derived, samples), _list_valued(claim, samples))
-    readings = (_compare_terms(of_truth, of_claim, samples) for of_truth, of_claim in pairs)
+    readings = (_compare_terms(right, claimed, samples) for right, claimed in product(of_truth, of_claim))
     return next((reading for reading in readings if reading.foreign), TermReading())
 
 
@@ -71,17 +70,22 @@ class _Valued:
     values: tuple[Tensor, ...]
 
 
-def _list_valued(formula: Expression | None, samples: Sequence[Sample]) -> Iterator[list[_Valued]]:
-    """Yield the ways to see a formula as a sum, with the values of the terms; ways without values are left out."""
-    for terms in [] if formula is None else list_splits(formula):
-        with suppress(MatcalcError):
-            yield [_Valued(term, tuple(_evaluate_term(term, sample) for sample in samples)) for term in terms]
+def _list_valued(formula: Expression | None, samples: Sequence[Sample]) -> list[list[_Valued]]:
+    """Return the ways to see a formula as a sum, with the values of the terms; none where one has no value."""
+    ways = [] if formula is None else list_splits(formula)
+    roots = tuple(dict.fromkeys(term.expression for terms in ways for term in terms))
+    try:
+        found = [_evaluate_roots(roots, sample) for sample in samples]
+    except MatcalcError:
+        return []
+    return [[_Valued(term, tuple(values[term.expression] for values in found)) for term in terms] for terms in ways]
 
 
-def _evaluate_term(term: Term, sample: Sample) -> Tensor:
+def _evaluate_roots(roots: tuple[Expression, ...], sample: Sample) -> dict[Expression, Tensor]:
     point = sample.point
     with torch.no_grad():
-        return evaluate(term.expression, point.values, point.sizes, point.functions).reshape(sample.claim.shape)
+        values = evaluate_all(roots, point.values, point.sizes, point.functions) if roots else {}
+    return {root: values[root].reshape(sample.claim.shape) for root in roots}
 
 
 # --- missing and extra terms ----------------------------------------------------------------------

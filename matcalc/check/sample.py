@@ -233,16 +233,19 @@ class PointSearch:
         self.moved: dict[str, str] = {}
         self.reasons: Counter[str] = Counter()
         self.objection = ""
+        self.explores, self.trial = True, 0
         self.rejections = 0
 
     def find(self, trial: int) -> Point | NoPoint:
         """Return a point that meets every condition, or the reason why none did or would do."""
+        self.explores = self.explores or trial != self.trial
+        self.trial = trial
         while self.tries_left > 0:
             self.tries_left -= 1
             point = self._draw(trial)
             trouble = self._inspect(point)
             if isinstance(trouble, Point):
-                return self._show_more(trouble, trial) if self.coverage.forks else trouble
+                return self._show_more(trouble, trial) if self.coverage.forks and self.explores else trouble
             self.reasons[trouble.reason] += 1
             self._look_elsewhere(trouble.names)
         return NoPoint(self.objection or max(self.reasons, key=self.reasons.__getitem__, default="no tries were left"))
@@ -291,6 +294,8 @@ class PointSearch:
     def reject(self, trouble: Trouble) -> None:
         """Note why a point that was found will not do; the next will be another."""
         self.objection = trouble.reason
+        # What is wrong may be the very side of a fork that was looked for.
+        self.explores = False
         self._look_elsewhere(trouble.names)
 
     def _look_elsewhere(self, troubled: tuple[str, ...]) -> None:

@@ -112,7 +112,7 @@ def _judge_at_points(
     search = search_points(question, seed, dtype, device)
     comparisons: list[Comparison] = []
     found: Comparison | str = ""
-    for trial in range(trials):
+    for trial in search.list_trials(trials):
         try:
             found = _compare_at_some_point(question, search, trial)
         except (MatcalcError, RuntimeError) as error:
@@ -121,7 +121,13 @@ def _judge_at_points(
             break
         comparisons.append(found)
     reason = found if isinstance(found, str) else ""
-    return summarize(comparisons, reason, truth, seed=seed, layout=question.layout)
+    # A claim without a value at most points is not confirmed by the few where it has one.
+    if len(comparisons) < trials and search.objection and all(one.is_small for one in comparisons):
+        comparisons = []
+    report = summarize(comparisons, reason, truth, seed=seed, layout=question.layout)
+    if not report or not search.objection:
+        return report
+    return replace(report, notes=(f"at some points it could not be tried: {search.objection}",))
 
 
 def _compare_at_some_point(question: Question, search: PointSearch, trial: int) -> Comparison | str:
@@ -146,9 +152,7 @@ def _compare_at_some_point(question: Question, search: PointSearch, trial: int) 
 
 def _explain_by_kink(question: Question, point: Point, comparison: Comparison) -> str | None:
     """Return the kink that lets truth and claim differ at a point where there is no derivative, if any."""
-    from matcalc.check.compare import TOLERANCES
-
-    if comparison.error <= TOLERANCES[comparison.dtype]:
+    if comparison.is_small:
         return None
     return question.function.find_hidden_kink(point)
 
