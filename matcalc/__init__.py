@@ -12,7 +12,11 @@ from matcalc.backward import check_backward
 from matcalc.claim import check
 from matcalc.data_parallel import check_data_parallel
 from matcalc.derivation import Derivative, derive
+from matcalc.derivatives import BlockHessian, Derivatives
 from matcalc.errors import MatcalcError
 from matcalc.user_rules import load_rules
 
-__all__ = ["Derivative", "MatcalcError", "check", "check_backward", "check_data_parallel", "derive", "load_rules"]
+__all__ = [
+    "BlockHessian", "Derivative", "Derivatives", "MatcalcError",
+    "check", "check_backward", "check_data_parallel", "derive", "load_rules",
+]  # fmt: skip

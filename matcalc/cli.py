@@ -9,7 +9,8 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from matcalc.cli_arguments import (
@@ -21,15 +22,19 @@ from matcalc.cli_arguments import (
     read_expression,
 )
 from matcalc.cli_check import add_check
+from matcalc.cli_graph import add_graph
 from matcalc.cli_output import EXIT_CODES, JSON_VERSION, paint, print_json
 from matcalc.cli_rules import check_rules, list_rules, show_rules
+from matcalc.cli_several import answer_several
 from matcalc.cli_verify import add_verify
 from matcalc.errors import MatcalcError
 
 if TYPE_CHECKING:
     from matcalc.check.verdict import CheckReport
     from matcalc.derivation import Derivative
+    from matcalc.derivatives import BlockHessian, Derivatives
 
+BACKENDS = ("numpy", "torch", "jax", "autograd")
 BAD_INPUT = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -84,6 +89,7 @@ def _build_parser() -> _Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_derive(commands)
     add_check(commands)
+    add_graph(commands)
     _add_rules(commands)
     add_verify(commands)
     return parser
@@ -106,10 +112,12 @@ class _PrintVersion(argparse.Action):
 def _add_derive(commands: Any) -> None:
     parser = commands.add_parser("derive", help="derive an expression and prove the answer", prog="matcalc derive")
     add = parser.add_argument
-    add_expression_options(parser)
+    add_expression_options(parser, several=True)
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
     shown.add_argument("--latex", action="store_true", help="the derivative as LaTeX")
+    shown.add_argument("--steps", action="store_true", help="the derivation and the chain rule, step by step")
+    shown.add_argument("--code", metavar="FOR", choices=BACKENDS, help="Python source: numpy, torch, jax or autograd")
     add("--no-check", action="store_true", help="skip the proof against torch")
     add_proof_options(parser)
     add_device(parser)
@@ -144,21 +152,45 @@ def _add_rule_options(parser: argparse.ArgumentParser, default: Any = None) -> N
 
 def _derive(options: argparse.Namespace) -> int:
     derivative = _derive_expression(options)
+    if isinstance(derivative, Mapping):
+        if options.steps or options.code:
+            raise UsageError("steps and code are of one derivative", advice="name one variable with --wrt")
+        return answer_several(derivative, options)
     if options.json:
         return _answer_json(derivative, options)
-    print(derivative.latex() if options.latex else derivative.report(), flush=True)
+    print(_write_answer(derivative, options), flush=True)
     if options.no_check:
         return 0
     report = _check(derivative, options)
+    comment = "% " if options.latex else "# " if options.code else ""
     line = f"check   {report.message}"
-    print(f"% {line}" if options.latex else f"\n{paint(line, report.verdict, sys.stdout)}")
+    print(f"{comment}{line}" if comment else f"\n{paint(line, report.verdict, sys.stdout)}")
     return EXIT_CODES[report.verdict]
 
 
-def _derive_expression(options: argparse.Namespace) -> Derivative:
+def _write_answer(derivative: Derivative, options: argparse.Namespace) -> str:
+    if options.latex:
+        return derivative.latex()
+    if options.code:
+        return derivative.autograd_function() if options.code == "autograd" else derivative.code(options.code)
+    return _write_steps(derivative) if options.steps else derivative.report()
+
+
+def _write_steps(derivative: Derivative) -> str:
+    """Return the answer, the steps that lead to it, and of the first order the chain rule with shapes."""
+    parts = [derivative.report(), "steps\n" + indent(derivative.write_steps(), "  ")]
+    if derivative.order == 1:
+        parts.append("chain rule\n" + indent(str(derivative.chain()), "  "))
+    return "\n\n".join(parts)
+
+
+def _derive_expression(options: argparse.Namespace) -> Derivative | Derivatives | BlockHessian:
     from matcalc.derivation import derive
 
-    return derive(read_expression(options.expression), options.wrt, **read_declared(options))
+    answer: Derivative | Derivatives | BlockHessian = derive(
+        read_expression(options.expression), options.wrt, **read_declared(options)
+    )
+    return answer
 
 
 def _answer_json(derivative: Derivative, options: argparse.Namespace) -> int:

@@ -16,13 +16,14 @@ class UsageError(MatcalcError):
     """The command was called with arguments it does not have."""
 
 
-def add_expression_options(parser: argparse.ArgumentParser) -> None:
-    """Add the expression and what is declared about it."""
+def add_expression_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Add the expression and what is declared about it; `several` variables where the command takes them."""
     add = parser.add_argument
     add("expression", metavar="EXPR", type=str.strip, help='such as "A@x"; - reads it from standard input')
-    add("--wrt", metavar="NAME", type=str.strip, help="the variable: x, else X, else the only one")
+    by, often = ("; or W,b; or all", "; or by what, x,y") if several else ("", "")
+    add("--wrt", metavar="NAME", type=str.strip, help=f"the variable: x, else X, else the only one{by}")
     add("--layout", default="numerator", metavar="LAYOUT", help="numerator (default), denominator, mixed, torch or vec")
-    add("--order", type=read_order, default=1, metavar="N", help="how often to derive (default 1)")
+    add("--order", type=read_order, default=1, metavar="N", help=f"how often to derive (default 1){often}")
     add("--vars", action="append", default=[], metavar="DECL", help='shapes: "A: m,n; x: n; c: scalar"')
     add("--assume", action="append", default=[], metavar="DECL", help='what is known: "A: symmetric; x: positive"')
     add("--rules", action="append", default=[], metavar="FILE", help="your own rules, verified first; may be repeated")

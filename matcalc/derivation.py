@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from matcalc.command_line import Declaration, write_command
-from matcalc.engine.derive_result import Result, derive_result
+from matcalc.derivatives import BlockHessian, Derivatives, derive_several
+from matcalc.engine.derive_result import Result, derive_mixed, derive_result
 from matcalc.engine.layout import Axis, arrange, check_layout
-from matcalc.errors import DeclarationError, LimitError, MatcalcError
-from matcalc.language.declarations import Declared, read_shapes, split_assumptions, split_shapes
-from matcalc.language.expression import Expression, symbols
-from matcalc.language.names import name_wrt
+from matcalc.errors import LimitError, MatcalcError
+from matcalc.language.declarations import Declared, read_shapes
+from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, drop_units, write_shape
 from matcalc.language.text_to_expression import Problem, parse
+from matcalc.read_input import check_order, declared_shapes, is_code, read_asked, read_input, read_problem
+from matcalc.reader_views import ReaderViews
+from matcalc.render.chain import Chain, write_chain
 from matcalc.render.entries import write_einsum, write_entries
+from matcalc.render.name_parts import list_taken, to_text_named
 from matcalc.render.notes import describe_notes
-from matcalc.render.report import name_derivative, write_header, write_report
-from matcalc.render.to_text import to_text
+from matcalc.render.report import name_mixed, write_header, write_report
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 
 if TYPE_CHECKING:
     from matcalc.check.verdict import CheckReport
 
-MAX_ORDER = 6
+__all__ = ["Derivative", "check_order", "declared_shapes", "derive", "is_code", "read_input"]
+
+Several = list[Any] | tuple[Any, ...] | Literal["all"]
+Rules = RuleBook | str | Path | Iterable[str | Path] | None
 
 
+@overload
+def derive(expr: Any, wrt: Several, *, layout: str = ..., shapes: Declared = ..., assume: Declared = ...,
+           order: Literal[1] = ..., rules: Rules = ...) -> Derivatives: ...  # fmt: skip
+@overload
+def derive(expr: Any, wrt: Several, *, layout: str = ..., shapes: Declared = ..., assume: Declared = ...,
+           order: Literal[2], rules: Rules = ...) -> BlockHessian: ...  # fmt: skip
+@overload
+def derive(expr: Any, wrt: Any = ..., *, layout: str = ..., shapes: Declared = ..., assume: Declared = ...,
+           order: int | str | Sequence[Any] = ..., rules: Rules = ...) -> Derivative: ...  # fmt: skip
 def derive(
     expr: Any,
     wrt: Any = None,
@@ -37,10 +52,10 @@ def derive(
     layout: str = "numerator",
     shapes: Declared = None,
     assume: Declared = None,
-    order: int = 1,
-    rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
-) -> Derivative:
-    """Derive an expression by one of its variables.
+    order: int | str | Sequence[Any] = 1,
+    rules: Rules = None,
+) -> Derivative | Derivatives | BlockHessian:
+    """Derive an expression by one of its variables, or by several.
 
     `expr` is a text such as "A @ x", or a SymPy expression, `wrt` a name or a SymPy symbol; without it the
     variable is x, else X, else the only one.  In numerator layout the result has shape
@@ -48,73 +63,47 @@ def derive(
     {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is known: {"A": "symmetric"}; `rules` adds rules of
     your own, verified before use.  Raises MatcalcError.
 
+    wrt=["W", "b"] or "all" gives a `Derivatives`, one derivation shared; with order=2 a `BlockHessian`.
+    order=("x", "y") is the mixed derivative, first by x, then by y, of shape S_Y + reversed(S_x) + reversed(S_y).
+
     >>> derive("x.T @ A @ x", layout="denominator")
     Derivative((A + A.T) @ x, shape=(n,), layout='denominator')
     """
     check_layout(layout)
-    check_order(order)
+    asked = read_asked(wrt, order)
     book = choose_rules(rules)
     text, shapes, assume, names = read_input(expr, shapes, assume)
-    name = name_wrt(wrt)
-    problem = parse(text, wrt=name, choose_wrt=name is None, shapes=shapes, assume=assume, rules=book)
+    problem, asked = read_problem(text, asked, shapes=shapes, assume=assume, rules=book)
+    make = partial(Derivative, text=text, layout=layout, rules=book, names=names, given=read_shapes(shapes))
     try:
-        return Derivative(problem, text, layout, order, book, names, read_shapes(shapes))
+        if asked.several:
+            return derive_several(problem, asked, book, make)
+        by = asked.names if asked.mixed else asked.names * asked.order
+        return make(problem, [problem.symbols[name] for name in by])
     except MatcalcError as error:
         named = {name: write_shape(found.dropped_shape) for name, found in problem.symbols.items()}
         raise error.complete(text, named) from None
 
 
-def check_order(order: int) -> None:
-    """Raise DeclarationError for an order that is not a whole number from 1 to MAX_ORDER."""
-    if not isinstance(order, int) or not 1 <= order <= MAX_ORDER:
-        raise DeclarationError(f"the order is a whole number from 1 to {MAX_ORDER}, not {order!r}")
-
-
-def read_input(expr: Any, shapes: Declared, assume: Declared) -> tuple[str, Declared, Declared, Mapping[str, Any]]:
-    """Return the text of an input; a SymPy expression brings its shapes, assumptions and symbols along."""
-    shapes, assume = split_shapes(shapes), split_assumptions(assume)
-    if isinstance(expr, str):
-        return expr, shapes, assume, {}
-    if isinstance(expr, Derivative):
-        return str(expr), {**expr.given, **expr.declared, **shapes}, {**expr.assumed, **assume}, expr.names
-    if isinstance(expr, Expression):
-        found = symbols(expr)
-        return to_text(expr), {**declared_shapes(found), **shapes}, assume, {}
-    from matcalc.language.sympy_to_expression import list_names, read_sympy
-
-    text, found_shapes, found_assume = read_sympy(expr)
-    return text, {**found_shapes, **shapes}, {**found_assume, **assume}, list_names(expr)
-
-
-def is_code(expr: Any) -> bool:
-    """Whether an input is a Python function of tensors; a SymPy symbol can be called as well, but is none."""
-    return callable(expr) and not hasattr(expr, "free_symbols")
-
-
-def declared_shapes(found: Mapping[str, Expression]) -> dict[str, tuple[str, ...]]:
-    """The shapes of variables as they would be declared."""
-    return {name: tuple(map(str, symbol.dropped_shape)) for name, symbol in found.items()}
-
-
-class Derivative:
+class Derivative(ReaderViews):
     """The derivative of an expression by a variable, in one layout; other layouts by `in_layout`.
 
     `str` gives a text of the same language, which can be derived, checked and evaluated again.
     """
 
     def __init__(
-        self, problem: Problem, text: str, layout: str, order: int, rules: RuleBook,
-        names: Mapping[str, Any], given: Mapping[str, Shape],
+        self, problem: Problem, by: Sequence[Expression], *, text: str, layout: str, rules: RuleBook,
+        names: Mapping[str, Any], given: Mapping[str, Shape], result: Result | None = None,
     ) -> None:  # fmt: skip
-        assert problem.wrt is not None
-        self.problem = problem
+        self.problem = replace(problem, wrt=by[-1])
+        self.by = tuple(by)
         self.text = text
         self.layout = layout
-        self.order = order
+        self.order = len(by)
         self.names = names
         self.given = {name: tuple(map(str, drop_units(shape))) for name, shape in given.items()}
         self._rules = rules
-        self._result = derive_result(problem.expressions[0], problem.wrt, order, rules)
+        self._result = result or derive_mixed(problem.expressions[0], by, rules)
         self.expression = self._result.expression(layout)
 
     @classmethod
@@ -135,9 +124,13 @@ class Derivative:
 
     @property
     def wrt(self) -> Expression:
-        """The variable, a symbol of the language."""
-        assert self.problem.wrt is not None
-        return self.problem.wrt
+        """The variable, a symbol of the language; of a mixed derivative the last one."""
+        return self.by[-1]
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether it is a derivative by different variables, one after the other."""
+        return len(set(self.by)) > 1
 
     @property
     def result(self) -> Result:
@@ -159,15 +152,26 @@ class Derivative:
     @property
     def notes(self) -> tuple[str, ...]:
         """How the text was understood, where there is no derivative, and what the answer's rarer words mean."""
-        return (*self.problem.notes, *describe_notes(self.function, self.wrt, self.expression))
+        told = [describe_notes(self.function, wrt, self.expression) for wrt in dict.fromkeys(self.by)]
+        return (*self.problem.notes, *dict.fromkeys(note for notes in told for note in notes))
+
+    def as_input(self) -> tuple[str, Declared, Declared, Mapping[str, Any]]:
+        """The text, shapes, assumptions and symbols with which it is an expression to derive or judge again."""
+        return str(self), {**self.given, **self.declared}, self.assumed, self.names
 
     # --- views ------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
-        return to_text(self.expression)
+        return to_text_named(self.expression, self.taken)
+
+    @cached_property
+    def taken(self) -> set[str]:
+        """The names that a named part of a long result may not have."""
+        return list_taken(self.problem, self._rules, self.given)
 
     def __repr__(self) -> str:
-        return f"Derivative({self}, shape={write_shape(self.shape) if self.shape else '()'}, layout={self.layout!r})"
+        text = to_text_named(self.expression, self.taken, "; ")
+        return f"Derivative({text}, shape={write_shape(self.shape) if self.shape else '()'}, layout={self.layout!r})"
 
     @cached_property
     def shape(self) -> Shape:
@@ -187,15 +191,15 @@ class Derivative:
 
     @property
     def _vec_sides(self) -> list[tuple[str, int]]:
-        left = name_derivative(self.result_name, self.wrt.name, self.order - 1)
-        rank = self._result.function.rank + (self.order - 1) * len(self.wrt.dropped_shape)
+        left = name_mixed(self.result_name, [wrt.name for wrt in self.by[:-1]])
+        rank = self._result.function.rank + sum(len(wrt.dropped_shape) for wrt in self.by[:-1])
         return [(left, rank), (self.wrt.name, len(self.wrt.dropped_shape))]
 
     def _name_axis(self, axis: Axis) -> str:
         if axis.of == "result":
             return f"{self.result_name} axis {axis.axis}"
         again = f" (differentiation {axis.order})" if self.order > 1 else ""
-        return f"{self.wrt.name} axis {axis.axis}{again}"
+        return f"{self.by[axis.order - 1].name} axis {axis.axis}{again}"
 
     @cached_property
     def result_name(self) -> str:
@@ -218,7 +222,7 @@ class Derivative:
     @cached_property
     def vec(self) -> str:
         """d vec(Y) / d vec(X).T, columns stacked: kron(B.T, A)."""
-        return to_text(self._result.expression("vec"))
+        return to_text_named(self._result.expression("vec"), self.taken, "; ")
 
     @cached_property
     def vec_shape(self) -> Shape:
@@ -228,20 +232,12 @@ class Derivative:
     @cached_property
     def differential(self) -> str:
         """dY in terms of dX: dY = A @ dX @ B; of the first derivative."""
-        first = self._result if self.order == 1 else derive_result(self.function, self.wrt, 1, self._rules)
-        return f"d{self.result_name} = {to_text(first.differential())}"
+        first = self._result if self.order == 1 else derive_result(self.function, self.by[0], 1, self._rules)
+        return to_text_named(first.differential(), self.taken, "; ", f"d{self.result_name} = ")
 
-    def latex(self) -> str:
-        """The derivative as LaTeX."""
-        from matcalc.render.to_latex import to_latex
-
-        return to_latex(self.expression)
-
-    def to_sympy(self) -> Any:
-        """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""
-        from matcalc.render.to_sympy import to_sympy
-
-        return to_sympy(self.expression, self.names)
+    def chain(self) -> Chain:
+        """The derivative of a composition as a product of the derivatives of its parts; of order 1."""
+        return write_chain(self, _derive_part)
 
     @property
     def declaration(self) -> str:
@@ -268,25 +264,9 @@ class Derivative:
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data, the same fields in every release of version 1."""
-        return {
-            "expression": self.text,
-            "wrt": self.wrt.name,
-            "order": self.order,
-            "layout": self.layout,
-            "derivative": str(self),
-            "shape": [str(size) for size in self.shape],
-            "axes": list(self.axes),
-            "variables": {name: list(shape) for name, shape in self.declared.items()},
-            "assumptions": {name: list(words) for name, words in self.assumed.items()},
-            "result_shape": [str(size) for size in self.function.dropped_shape],
-            "entries": self.entries,
-            "einsum": self.einsum,
-            "vec": self.vec,
-            "vec_shape": [str(size) for size in self.vec_shape],
-            "differential": self.differential,
-            "latex": self.latex(),
-            "notes": list(self.notes),
-        }
+        from matcalc.render.to_data import write_data
+
+        return write_data(self)
 
     # --- numbers ----------------------------------------------------------------------------------
 
@@ -304,8 +284,9 @@ class Derivative:
         self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu"
     ) -> CheckReport:
         """Compare what `str` prints, read again, with torch.autograd.functional.jacobian of the expression."""
+        from matcalc.check.question import ask
         from matcalc.check.report import could_not_check
-        from matcalc.check.verdict import judge
+        from matcalc.check.verdict import judge_question
 
         try:
             printed = self._read_again()
@@ -313,15 +294,16 @@ class Derivative:
             reason = f"the derivative is too long to be read again: {error.reason}"
             return could_not_check(reason, seed=seed, layout=self.layout)
         expression, claim = printed.expressions
-        wrt = printed.symbols.get(self.wrt.name, self.wrt)
-        options: dict[str, Any] = {
-            "layout": self.layout, "order": self.order,
-            "trials": trials, "seed": seed, "dtype": dtype, "device": device,
-        }  # fmt: skip
-        report = judge(expression, claim, wrt, rules=self._rules, **options)
-        declared = Declaration(self.wrt.name, self.given | self.declared, self.assumed)
+        by = [printed.symbols.get(wrt.name, wrt) for wrt in self.by]
+        options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device}
+        report = judge_question(ask(expression, claim, by, self.layout), rules=self._rules, **options)
+        declared = Declaration(None if self.is_mixed else self.wrt.name, self.given | self.declared, self.assumed)
+        options |= {"layout": self.layout, "order": self._write_by() if self.is_mixed else self.order}
         command = write_command(["derive", self.text], declared, options)
         return replace(report, variables=dict(self.declared), command=command)
+
+    def _write_by(self) -> str:
+        return ",".join(wrt.name for wrt in self.by)
 
     def _read_again(self) -> Problem:
         """The expression and the printed derivative, both read from text with the declared shapes."""
@@ -329,5 +311,9 @@ class Derivative:
         return parse([self.text, str(self)], wrt=self.wrt.name, shapes=shapes, assume=self.assumed, rules=self._rules)
 
 
-_SHARED = {"problem", "text", "order", "names", "given", "_rules", "_result", "declared", "assumed", "result_name",
-           "vec", "vec_shape", "differential", "entries"}  # fmt: skip
+def _derive_part(expression: Expression, name: str, like: Derivative) -> Derivative:
+    return derive(expression, name, layout=like.layout, shapes=like.declared, assume=like.assumed, rules=like._rules)
+
+
+_SHARED = {"problem", "text", "by", "order", "names", "given", "_rules", "_result", "declared", "assumed",
+           "result_name", "vec", "vec_shape", "differential", "entries"}  # fmt: skip

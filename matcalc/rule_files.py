@@ -46,6 +46,8 @@ class Rule:
     domain: str = ""
     kinks: str = ""
     torch: str = ""
+    numpy: str = ""
+    jax: str = ""
     latex: str = ""
     source: str = ""
     note: str = ""
@@ -76,9 +78,14 @@ _SIGNATURE = re.compile(r"^\s*(\w+)\s*\((.*)\)\s*(?:->\s*(.+?))?\s*$")
 _PARAMETER = re.compile(
     r"""\s*(?:'(?P<text>\w+)'|(?P<number>\d+)|(?P<name>\w+)\s*(?:\[(?P<axes>[^\]]*)\])?)\s*(?:,|$)"""
 )
+# Words that are written into code which people run: only functions of these modules, and nothing private.
+_WORDS = {
+    "numpy": re.compile(r"(numpy(\.linalg)?|scipy\.(special|linalg))\.[A-Za-z]\w*"),
+    "jax": re.compile(r"jax\.(numpy(\.linalg)?|nn|lax|scipy\.(special|linalg))\.[A-Za-z]\w*"),
+}
 _FLAGS = {"axis", "primitive", "opaque"}
 _FIELDS = {"call", "elementwise", "differential", "define", "primitive", "opaque", "axis", "domain", "kinks",
-           "torch", "latex", "source", "note", "primary"}  # fmt: skip
+           "torch", "numpy", "jax", "latex", "source", "note", "primary"}  # fmt: skip
 
 
 def read_signature(call: str) -> tuple[str, tuple[Parameter, ...], str | tuple[str, ...]]:
@@ -137,10 +144,20 @@ def read_rule(name: str, entry: dict[str, Any], file: str) -> Rule:
         raise RuleError(f"rule [{name}] in {file} has {variables} parameters and {len(elementwise)} derivatives")
     flags: dict[str, Any] = {key: bool(entry.get(key, False)) for key in _FLAGS}
     texts: dict[str, Any] = {key: str(entry.get(key, "")) for key in _FIELDS - _FLAGS - {"call", "elementwise"}}
+    _check_words(name, texts, file)
     return Rule(
         name=name, function=function, parameters=parameters, result=result, elementwise=tuple(elementwise),
         file=file, **flags, **texts,
     )  # fmt: skip
+
+
+def _check_words(name: str, texts: dict[str, Any], file: str) -> None:
+    """Raise RuleError for a word of NumPy or JAX that is no function of theirs."""
+    for backend, pattern in _WORDS.items():
+        word = texts[backend]
+        if word and not pattern.fullmatch(word):
+            advice = f'name one as in {backend} = "{"numpy.exp" if backend == "numpy" else "jax.numpy.exp"}"'
+            raise RuleError(f"rule [{name}] in {file}: {word!r} is no function of {backend}", advice=advice)
 
 
 class RuleBook:

@@ -14,8 +14,8 @@ LAYERS = [
     ("matcalc.language",),
     ("matcalc.engine", "matcalc.check"),
     ("matcalc.render",),
-    ("matcalc.user_rules", "matcalc.command_line"),
-    ("matcalc.derivation",),
+    ("matcalc.user_rules", "matcalc.command_line", "matcalc.read_input", "matcalc.reader_views"),
+    ("matcalc.derivation", "matcalc.derivatives"),
     ("matcalc.judgement",),
     ("matcalc.code_claim",),
     ("matcalc.claim", "matcalc.backward"),
@@ -23,7 +23,7 @@ LAYERS = [
     ("matcalc",),  # the package itself: the names that people import
     ("matcalc.verify",),
     ("matcalc.cli_output", "matcalc.cli_arguments"),
-    ("matcalc.cli_check", "matcalc.cli_rules", "matcalc.cli_verify"),
+    ("matcalc.cli_check", "matcalc.cli_graph", "matcalc.cli_several", "matcalc.cli_rules", "matcalc.cli_verify"),
     ("matcalc.cli",),
     ("matcalc.__main__",),
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -38,6 +39,35 @@ def true_derivative(
     return _repeat_entry_by_entry(function, at, order)
 
 
+def true_mixed_derivative(
+    expression: Expression,
+    by: Sequence[Expression],
+    values: Mapping[str, Tensor],
+    sizes: Mapping[str, int],
+    functions: Mapping[str, Function] | None = None,
+) -> Tensor:
+    """Return the derivative by one variable after the other, shape S_Y + S_X1 + S_X2 + ... without unit axes.
+
+    Each is torch.autograd.functional.jacobian of the one before.
+    """
+
+    def differentiate(count: int, place: int, values: Mapping[str, Tensor]) -> Tensor:
+        if not count:
+            return squeeze(expression, evaluate(expression, values, sizes, functions), sizes).reshape(-1)[place]
+        wrt = by[count - 1]
+        held = values[wrt.name].shape
+
+        def function(x: Tensor) -> Tensor:
+            return differentiate(count - 1, place, {**values, wrt.name: x.reshape(held)})
+
+        at = squeeze(wrt, values[wrt.name], sizes)
+        return torch.autograd.functional.jacobian(function, at, create_graph=count < len(by))
+
+    shape = squeeze(expression, evaluate(expression, values, sizes, functions), sizes).shape
+    entries = [differentiate(len(by), place, values) for place in range(math.prod(shape))]
+    return torch.stack(entries).reshape(tuple(shape) + tuple(entries[0].shape))
+
+
 def _repeat_entry_by_entry(function: Callable[[Tensor], Tensor], at: Tensor, order: int) -> Tensor:
     """Return a higher derivative, each entry of the function on its own.
 
@@ -64,8 +94,14 @@ def arrange(tensor: Tensor, rank_y: int, rank_x: int, order: int, layout: str) -
     >>> arrange(torch.zeros(2, 3, 5, 7), 2, 2, 1, "numerator").shape
     torch.Size([2, 3, 7, 5])
     """
+    return arrange_mixed(tensor, rank_y, [rank_x] * order, layout)
+
+
+def arrange_mixed(tensor: Tensor, rank_y: int, ranks: Sequence[int], layout: str) -> Tensor:
+    """Return a derivative by variables of these ranks, one after the other, in a layout's order of axes."""
     of_y = list(range(rank_y))
-    of_x = [list(range(rank_y + k * rank_x, rank_y + (k + 1) * rank_x)) for k in range(order)]
+    ends = list(accumulate(ranks, initial=rank_y))
+    of_x = [list(range(start, end)) for start, end in pairwise(ends)]
     if layout == "torch" or (layout == "mixed" and rank_y == 0):
         return tensor
     if layout == "vec":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -90,6 +90,21 @@ class ExpressionFunction:
 
 
 @dataclass(frozen=True)
+class MixedFunction(ExpressionFunction):
+    """A function that is differentiated by one variable after the other."""
+
+    by: tuple[Expression, ...]
+
+    def differentiate(self, wrt: Expression, values: Values, point: Point, order: int) -> Tensor:
+        """Return the derivative by all its variables, `wrt` being the last; of order 0 the value."""
+        from matcalc.check.jacobian import true_mixed_derivative
+
+        if order == 0:
+            return super().differentiate(wrt, values, point, order)
+        return true_mixed_derivative(self.root, self.by, values, point.sizes, point.functions)
+
+
+@dataclass(frozen=True)
 class ExpressionClaim:
     """A formula of the language."""
 
@@ -114,7 +129,8 @@ class ExpressionClaim:
 class Question:
     """Is the claim the derivative of the function by wrt, of that order, in that layout?
 
-    Of order 0 it asks whether the claim is the function's own value.
+    Of order 0 it asks whether the claim is the function's own value.  Of a mixed derivative `earlier` are the
+    variables before wrt, in the order of the differentiations.
     """
 
     function: Function
@@ -122,16 +138,22 @@ class Question:
     wrt: Expression
     layout: str = "numerator"
     order: int = 1
+    earlier: tuple[Expression, ...] = ()
+
+    @property
+    def by(self) -> tuple[Expression, ...]:
+        """The variables in the order of the differentiations."""
+        return (*self.earlier, self.wrt) if self.earlier else (self.wrt,) * self.order
 
     def shape(self, layout: str) -> Shape:
         """Return the shape of the derivative in a layout, without unit axes."""
-        return layout_shape(self.function.shape, self.wrt.dropped_shape, layout, self.order)
+        return mixed_shape(self.function.shape, [wrt.dropped_shape for wrt in self.by], layout)
 
     @property
     def names(self) -> tuple[Expression, ...]:
         """The expressions beside the function's own whose variables need values."""
         claimed = () if self.claim.root is None else (self.claim.root,)
-        return (*claimed, self.wrt, *self.function.variables)
+        return (*claimed, *self.earlier, self.wrt, *self.function.variables)
 
     def compute_truth(self, values: Values, point: Point, layout: str) -> Tensor:
         """Return the true derivative at a point in a layout."""
@@ -140,15 +162,24 @@ class Question:
 
     def arrange(self, truth: Tensor, layout: str) -> Tensor:
         """Return a derivative in torch's order of axes in a layout's order."""
-        from matcalc.check.jacobian import arrange
+        from matcalc.check.jacobian import arrange_mixed
 
-        ranks = len(self.function.shape), len(self.wrt.dropped_shape)
-        return arrange(truth, *ranks, self.order, layout) if self.order else truth
+        ranks = [len(wrt.dropped_shape) for wrt in self.by]
+        return arrange_mixed(truth, len(self.function.shape), ranks, layout) if ranks else truth
 
     def compute_both(self, values: Values, point: Point) -> tuple[Tensor, Tensor]:
         """Return the true derivative in the question's layout, and the claim in the same shape."""
         truth = self.compute_truth(values, point, self.layout)
         return truth, self.claim.evaluate(values, point).reshape(truth.shape)
+
+
+def ask(expression: Expression, claim: Expression, by: Sequence[Expression], layout: str) -> Question:
+    """Return the question whether a claim is the derivative of an expression by one variable after the other."""
+    *earlier, wrt = by
+    claimed = ExpressionClaim(claim)
+    if all(one is wrt for one in earlier):
+        return Question(ExpressionFunction(expression), claimed, wrt, layout, len(by))
+    return Question(MixedFunction(expression, tuple(by)), claimed, wrt, layout, len(by), tuple(earlier))
 
 
 def layout_shape(shape_y: Shape, shape_x: Shape, layout: str, order: int = 1) -> Shape:
@@ -159,10 +190,22 @@ def layout_shape(shape_y: Shape, shape_x: Shape, layout: str, order: int = 1) ->
     >>> layout_shape((m,), (n, k), "numerator"), layout_shape((m,), (n, k), "vec")
     ((m, k, n), (m, n*k))
     """
-    if order == 0 or layout == "torch" or (layout == "mixed" and not shape_y):
-        return shape_y + order * shape_x
+    return mixed_shape(shape_y, [shape_x] * order, layout)
+
+
+def mixed_shape(shape_y: Shape, shapes: Sequence[Shape], layout: str) -> Shape:
+    """Return the shape of a derivative by variables of these shapes, one after the other.
+
+    In numerator layout it is S_Y + reversed(S_X1) + reversed(S_X2) + ..., in denominator layout all of it reversed.
+    """
+    if not shapes or layout == "torch" or (layout == "mixed" and not shape_y):
+        return shape_y + _join(shapes)
     if layout == "vec":
-        rows, columns = shape_y + (order - 1) * shape_x, shape_x
+        rows, columns = shape_y + _join(shapes[:-1]), shapes[-1]
         return drop_units((math.prod(rows, start=UNIT), math.prod(columns, start=UNIT)))
-    numerator = shape_y + order * shape_x[::-1]
+    numerator = shape_y + _join([shape[::-1] for shape in shapes])
     return numerator[::-1] if layout == "denominator" else numerator
+
+
+def _join(shapes: Sequence[Shape]) -> Shape:
+    return tuple(size for shape in shapes for size in shape)

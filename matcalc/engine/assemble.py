@@ -22,13 +22,18 @@ class Lengths:
         self.known: dict[Expression, int] = {}
 
     def __call__(self, root: Expression) -> int:
-        found = self.known.get(root)
-        if found is None:
-            for node in ex.walk(root):
-                if node not in self.known:
-                    self.known[node] = self._own(node) + sum([self.known[arg] for arg in node.args])
-            found = self.known[root]
-        return found
+        # Not all of `walk`: what is known need not be walked again, so each node is visited once in all.
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            if node in self.known:
+                continue
+            unknown = [arg for arg in node.args if arg not in self.known]
+            if unknown:
+                stack += [node, *unknown]
+            else:
+                self.known[node] = self._own(node) + sum([self.known[arg] for arg in node.args])
+        return self.known[root]
 
     @staticmethod
     def _own(node: Expression) -> int:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import product
 from operator import mul
 
 from matcalc.engine.assemble import trace_of
-from matcalc.engine.differentiate import differentiate
+from matcalc.engine.differentiate import differentiate_by_each
 from matcalc.engine.expression_to_index import convert
 from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import Reader
-from matcalc.engine.layout import Axis, arrange, torch_axes
+from matcalc.engine.layout import Axis, arrange, mixed_axes
 from matcalc.engine.read_result import read_result
-from matcalc.engine.simplify import simplify
+from matcalc.engine.simplify import simplify_together
 from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, matmul, symbol, walk
 from matcalc.language.sizes import UNIT, Shape
@@ -25,23 +27,31 @@ MAX_RANK = 12
 
 @dataclass(frozen=True)
 class Result:
-    """The derivative of `expression` by `wrt` of some order: a node with axes S_Y, then S_X for each order."""
+    """A derivative by the variables `by`, one after the other: a node with axes S_Y, then those of each variable.
+
+    All views share the reader, and so do all results of one graph.
+    """
 
     graph: Graph
     function: Node
     node: Node
-    wrt: Expression
-    order: int
+    by: tuple[Expression, ...]
+    reader: Reader
 
-    @cached_property
-    def reader(self) -> Reader:
-        """The reader of the graph, shared by all views."""
-        return Reader(self.graph)
+    @property
+    def wrt(self) -> Expression:
+        """The variable; of a mixed derivative the last one."""
+        return self.by[-1]
+
+    @property
+    def order(self) -> int:
+        """How often it was differentiated."""
+        return len(self.by)
 
     @cached_property
     def axes(self) -> list[Axis]:
         """What each axis of the node is."""
-        return torch_axes(self.function.rank, len(self.wrt.dropped_shape), self.order)
+        return mixed_axes(self.function.rank, [len(wrt.dropped_shape) for wrt in self.by])
 
     @cached_property
     def letters(self) -> dict[Axis, str]:
@@ -104,7 +114,7 @@ class Result:
         return by_terms if whole is None else min((by_terms, whole), key=self.reader.lengths)
 
     @cached_property
-    def _moving(self) -> Expression:
+    def moving(self) -> Expression:
         """dX; d_X where the reader has a variable of that name."""
         taken = {node.payload.name for node in self.graph.nodes() if node.op == "variable"}
         name = next(word for word in (f"d{self.wrt.name}", f"d_{self.wrt.name}", "delta_") if word not in taken)
@@ -112,7 +122,7 @@ class Result:
 
     def _differential_of_matrix(self) -> Expression | None:
         """J @ dx, or trace(G @ dX) of a scalar function; None where there is no such form."""
-        moving = self._moving
+        moving = self.moving
         rank = len(moving.dropped_shape)
         if self.function.rank + rank > 2 or (self.function.rank and rank != 1):
             return None
@@ -123,7 +133,7 @@ class Result:
 
     def _differential_by_terms(self) -> Expression:
         labels = self.graph.fresh(self.node.rank)
-        moving = self.graph.variable(self._moving)
+        moving = self.graph.variable(self.moving)
         terms = []
         own = labels[: self.function.rank]
         for coefficient, part, at in _terms(self.graph, self.node):
@@ -149,17 +159,53 @@ def derive_result(
 ) -> Result:
     """Return the derivative of an expression by a variable.
 
-    Raises MissingRuleError where a function on the way has no rule, LimitError beyond 12 axes.
+    Raises MissingRuleError where a function on the way has no rule, LimitError beyond 12 axes and for what is
+    nested too deeply.
     """
-    rank = len(expression.dropped_shape) + order * len(wrt.dropped_shape)
-    if rank > MAX_RANK:
-        raise LimitError(f"the derivative would have {rank} axes, more than {MAX_RANK}", advice="lower the order")
-    free = frozenset([wrt.name])
+    return derive_mixed(expression, (wrt,) * order, rules)
+
+
+def derive_mixed(expression: Expression, by: Sequence[Expression], rules: RuleBook | None = None) -> Result:
+    """Return the derivative of an expression by several variables, one after the other."""
+    return derive_each(expression, [[wrt] for wrt in by], rules)[0]
+
+
+def derive_each(
+    expression: Expression, by: Sequence[Sequence[Expression]], rules: RuleBook | None = None
+) -> list[Result]:
+    """Return a derivative for each way to choose a variable from each of the sequences.
+
+    [[x, y]] asks for both first derivatives, [[x, y], [x, y]] for the four second derivatives.  What they have
+    in common is derived once: one backward pass through each function serves all variables.  Raises as
+    `derive_result`.
+    """
+    for chosen in product(*by):
+        rank = sum(len(each.dropped_shape) for each in (expression, *chosen))
+        if rank > MAX_RANK:
+            raise LimitError(f"the derivative would have {rank} axes, more than {MAX_RANK}", advice="lower the order")
+    try:
+        return _derive(expression, by, rules)
+    except RecursionError:
+        raise LimitError("the expression is nested too deeply", advice="split it into parts") from None
+
+
+def _derive(expression: Expression, by: Sequence[Sequence[Expression]], rules: RuleBook | None) -> list[Result]:
+    free = frozenset([wrt.name for wrts in by for wrt in wrts])
     graph = Graph(free, rules)
-    function = node = convert(graph, expression).node
-    for step in range(order):
-        node = differentiate(graph, node, graph.variable(wrt))
-        if step + 1 < order:
-            graph, node = simplify(graph, node, free)
-    graph, node = simplify(graph, node)
-    return Result(graph, function, node, wrt, order)
+    function = convert(graph, expression).node
+    found: list[tuple[Graph, Node, tuple[Expression, ...]]] = [(graph, function, ())]
+    for step, wrts in enumerate(by, 1):
+        still_free = free if step < len(by) else frozenset[str]()
+        found = [derived for each in found for derived in _derive_again(*each, wrts, still_free)]
+    readers = {id(graph): Reader(graph) for graph, _, _ in found}
+    return [Result(graph, function, node, chosen, readers[id(graph)]) for graph, node, chosen in found]
+
+
+def _derive_again(
+    graph: Graph, node: Node, before: tuple[Expression, ...], wrts: Sequence[Expression], free: frozenset[str]
+) -> Iterator[tuple[Graph, Node, tuple[Expression, ...]]]:
+    """Yield the derivatives of a node by each variable, simplified in one graph, as they share most of their nodes."""
+    derived = differentiate_by_each(graph, node, [graph.variable(wrt) for wrt in wrts])
+    simplified, nodes = simplify_together(graph, derived, free)
+    for wrt, one in zip(wrts, nodes, strict=True):
+        yield simplified, one, (*before, wrt)

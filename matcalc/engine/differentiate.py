@@ -7,12 +7,15 @@ size of the graph.  Nodes are visited from the result down, each after all nodes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 
 from matcalc.engine.derivative_rules import call_partial, elementwise_partial
 from matcalc.engine.index_form import Graph, Labels, Node, Part, reachable
 from matcalc.language.sizes import Shape
+
+# Products of up to so many factors are opened where they are a factor of another product.
+LONG_PRODUCT = 40
 
 
 def differentiate(graph: Graph, root: Node, wrt: Node) -> Node:
@@ -21,28 +24,38 @@ def differentiate(graph: Graph, root: Node, wrt: Node) -> Node:
     Zero is the answer only where the result does not contain the variable, or where every path to it
     has derivative zero.
     """
-    shape = root.shape + wrt.shape
-    varying = _varying(root, wrt)
-    if root.id not in varying:
-        return graph.zeros(shape)
-    pending: dict[int, list[Node]] = {root.id: [_identity(graph, root)]}
+    return differentiate_by_each(graph, root, [wrt])[0]
+
+
+def differentiate_by_each(graph: Graph, root: Node, wrts: Sequence[Node]) -> list[Node]:
+    """Return the derivatives of `root` by several variables: one backward pass finds the adjoints of them all."""
+    leaves = {wrt.id: graph.zeros(root.shape + wrt.shape) for wrt in wrts}
+    varying = _varying(root, leaves)
+    pending: dict[int, list[Node]] = {root.id: [_identity(graph, root)]} if root.id in varying else {}
     for node in sorted(varying.values(), key=lambda node: -node.id):
         contributions = pending.pop(node.id, [])
         adjoint = _add(graph, contributions, root.shape + node.shape)
-        if node is wrt:
-            return adjoint
+        if node.id in leaves:
+            leaves[node.id] = adjoint
+            continue
         if adjoint.op == "zeros" or (adjoint.op == "number" and not adjoint.payload):
             continue
+        adjoint = _hold_long(graph, adjoint)
         for operand, contribution in _pull_back(graph, node, adjoint, root.rank, varying):
             pending.setdefault(operand.id, []).append(contribution)
-    return graph.zeros(shape)
+    return [leaves[wrt.id] for wrt in wrts]
 
 
-def _varying(root: Node, wrt: Node) -> dict[int, Node]:
-    """Return the nodes below the root that contain the variable."""
+def _hold_long(graph: Graph, adjoint: Node) -> Node:
+    """Keep a long product as one factor: opened at every step of a long chain, the work would grow with its square."""
+    return graph.held(adjoint) if adjoint.op == "product" and len(adjoint.parts) > LONG_PRODUCT else adjoint
+
+
+def _varying(root: Node, leaves: Collection[int]) -> dict[int, Node]:
+    """Return the nodes below the root that contain one of the variables."""
     varying: dict[int, Node] = {}
     for node in reachable(root):
-        if node is wrt or any(part.id in varying for part, _ in node.parts):
+        if node.id in leaves or any(part.id in varying for part, _ in node.parts):
             varying[node.id] = node
     return varying
 
@@ -98,7 +111,10 @@ def _pull_back(
 ) -> Iterator[tuple[Node, Node]]:
     """Yield (operand, its share of the adjoint) for each use of a varying operand."""
     out = graph.fresh(rank)
-    if node.op == "product":
+    if node.op == "held":
+        axes = graph.fresh(node.rank)
+        yield node.parts[0][0], _contract(graph, Fraction(1), [(adjoint, out + axes)], out, axes, node)
+    elif node.op == "product":
         yield from _pull_back_product(graph, node, adjoint, out, varying)
     elif node.op == "sum":
         axes = graph.fresh(node.rank)

@@ -9,6 +9,7 @@ A node is one of
 | zeros, ones, delta, lower, fuse | fixed arrays of 0 and 1 | | |
 | product | coefficient * factors, summed over the indices that are no axes | coefficient | (factor, indices) ... |
 | sum | terms added; a term without an axis is repeated along it | coefficients | (term, axes) ... |
+| held | a long product that is not opened where it is a factor | | (the product, axes) |
 | power | base ** exponent, entry by entry | exponent (Fraction) | (base, axes) |
 | general_power | base ** exponent with a tensor as exponent | | base, exponent |
 | apply | an elementwise function | rule, or the text of a comparison | (argument, axes) ... |
@@ -45,9 +46,12 @@ SYMMETRIC = {"symmetric", "posdef", "diagonal"}
 
 
 class Node:
-    """One tensor; `shape` holds the size of each axis, `parts` the operands with the indices on their axes."""
+    """One tensor; `shape` holds the size of each axis, `parts` the operands with the indices on their axes.
 
-    __slots__ = ("id", "op", "shape", "payload", "parts", "symmetric")
+    `weight` is how many factors are written for the node; the inside of a function counts as one.
+    """
+
+    __slots__ = ("id", "op", "shape", "payload", "parts", "symmetric", "weight")
 
     def __init__(
         self, identity: int, op: str, shape: Shape, payload: Any, parts: tuple[Part, ...], symmetric: bool | None
@@ -58,6 +62,17 @@ class Node:
         self.payload = payload
         self.parts = parts
         self.symmetric = symmetric
+        self.weight = self._weigh()
+
+    def _weigh(self) -> int:
+        # Of the weights of the operands, since a walk over all that is below would take each shared node many times.
+        if self.op in {"product", "sum", "held"}:
+            return sum([part.weight for part, _ in self.parts])
+        if self.op == "power":
+            return self.parts[0][0].weight + (self.payload not in (1, -1))
+        if self.op == "number":
+            return 1 if self.payload else 0
+        return 0 if self.op == "zeros" else 1
 
     @property
     def rank(self) -> int:
@@ -181,6 +196,10 @@ class Graph:
         if len(node.parts) == 1 and node.parts[0][1] == tuple(axes):
             return node.payload, node.parts[0][0]
         return node.payload, self.intern("product", node.shape, Fraction(1), node.parts, node.symmetric)
+
+    def held(self, node: Node) -> Node:
+        """The node as one factor that products do not open."""
+        return self.intern("held", node.shape, None, ((node, tuple(range(node.rank))),), node.symmetric)
 
     def sum(
         self, terms: Iterable[tuple[Fraction | int, Node, Sequence[int]]], out: Sequence[int], shape: Shape

@@ -147,6 +147,8 @@ class Reader:
                 return ex.filled("fuse", *node.shape[1:])
             case "product":
                 return self.writer.write(read_term(self, Fraction(1), node, LETTERS))
+            case "held":
+                return self.read_once(node.parts[0][0])
             case "sum":
                 return self._sum(node, False, LETTERS)
             case "power":

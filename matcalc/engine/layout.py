@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matcalc.errors import DeclarationError
@@ -29,8 +30,13 @@ class Axis:
 
 def torch_axes(rank_result: int, rank_wrt: int, order: int) -> list[Axis]:
     """The axes as the engine leaves them: those of the function, then those of the variable for each order."""
+    return mixed_axes(rank_result, [rank_wrt] * order)
+
+
+def mixed_axes(rank_result: int, ranks: Sequence[int]) -> list[Axis]:
+    """The axes of the function, then those of each variable, in the order of the differentiations."""
     own = [Axis("result", 0, k) for k in range(rank_result)]
-    return own + [Axis("wrt", r, k) for r in range(1, order + 1) for k in range(rank_wrt)]
+    return own + [Axis("wrt", r, k) for r, rank in enumerate(ranks, 1) for k in range(rank)]
 
 
 def arrange(axes: list[Axis], layout: str) -> list[Axis]:

@@ -92,7 +92,7 @@ def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts:
         simpler = any(label >= rank for label in labels) or _count_terms(found) < len(spread)
         if not simpler and not _cancels(part, parts[:k] + parts[k + 1 :]):
             continue
-        if weight(found) < weight(plain) or (weight(found) == weight(plain) and not part.rank):
+        if found.weight < plain.weight or (found.weight == plain.weight and not part.rank):
             return multiplied_out(graph, coefficient, parts, rank, k)
     return plain
 
@@ -121,18 +121,7 @@ def shorter_sum(graph: Graph, total: Node) -> Node:
     if not any(part.op == "product" and any(inner.op == "sum" for inner, _ in part.parts) for part, _ in total.parts):
         return total
     spread = distributed(graph, total)
-    return spread if weight(spread) < weight(total) else total
-
-
-def weight(node: Node) -> int:
-    """How many factors are written for a node; the inside of a function counts as one."""
-    if node.op == "product" or node.op == "sum":
-        return sum(weight(part) for part, _ in node.parts)
-    if node.op == "power":
-        return weight(node.parts[0][0]) + (node.payload not in (1, -1))
-    if node.op == "number":
-        return 1 if node.payload else 0
-    return 0 if node.op == "zeros" else 1
+    return spread if spread.weight < total.weight else total
 
 
 def distributed(graph: Graph, node: Node, least_rank: int = 0) -> Node:

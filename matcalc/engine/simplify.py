@@ -6,16 +6,26 @@ holds again (A.T is A).  One pass over the nodes, operands first, so it ends.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matcalc.engine.index_form import Graph, Node, reachable
 from matcalc.engine.rewrite_products import fresh_parts, rewritten_product, shorter_sum
 
 
 def simplify(old: Graph, root: Node, free: frozenset[str] = frozenset()) -> tuple[Graph, Node]:
     """Return a graph in which only the variables in `free` are unstructured, and the root in it."""
+    graph, (found,) = simplify_together(old, [root], free)
+    return graph, found
+
+
+def simplify_together(
+    old: Graph, roots: Sequence[Node], free: frozenset[str] = frozenset()
+) -> tuple[Graph, list[Node]]:
+    """Return one such graph of several roots, what they share rebuilt once, and the roots in it."""
     graph = Graph(free, old.rules)
     known: dict[int, Node] = {}
     kept: set[int] = set()
-    tops = [root, *(node for node in old.nodes() if node.id in old.origins)]
+    tops = [*roots, *(node for node in old.nodes() if node.id in old.origins)]
     for node in reachable(*tops):
         known[node.id] = _rebuild(graph, node, known)
         if all(part.id in kept for part, _ in node.parts) and _is_same(node, known[node.id]):
@@ -23,7 +33,7 @@ def simplify(old: Graph, root: Node, free: frozenset[str] = frozenset()) -> tupl
         # What became simpler is no longer what the reader wrote.
         if node.id in old.origins and node.id in kept:
             graph.origins.setdefault(known[node.id].id, old.origins[node.id])
-    return graph, known[root.id]
+    return graph, [known[root.id] for root in roots]
 
 
 def _is_same(node: Node, rebuilt: Node) -> bool:

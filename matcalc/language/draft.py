@@ -60,8 +60,10 @@ FindShape = Callable[[RuleBook, Rule, Kinds], int | None]
 class Reading:
     """What is known while texts are read: the names, their shapes so far, the drafts in order, the notes.
 
-    `find_stated_shape` returns which argument the definition of a rule is shaped like, None for a scalar; it
-    is handed in, since the definition is a text itself, read by the module that starts a reading.
+    `defined` holds what names of definitions stand for, those of earlier texts too; `awaited` the names that
+    the text has still to define.  `find_stated_shape` returns which argument the definition of a rule is shaped
+    like, None for a scalar; it is handed in, since the definition is a text itself, read by the module that
+    starts a reading.
     """
 
     book: RuleBook
@@ -72,6 +74,8 @@ class Reading:
     source: SourceText = _NO_TEXT
     symbols: dict[str, Axes] = field(default_factory=dict)
     abstract: dict[str, Axes] = field(default_factory=dict)
+    defined: dict[str, Draft] = field(default_factory=dict)
+    awaited: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
 

@@ -110,6 +110,11 @@ def walk(*roots: Expression) -> Iterator[Expression]:
             stack.extend((arg, False) for arg in reversed(node.args))
 
 
+def replace_args(node: Expression, args: tuple[Expression, ...]) -> Expression:
+    """Return a node with other operands, of the same shapes as its own."""
+    return _node(node.op, args, node.data, node.shape)
+
+
 def symbols(*roots: Expression) -> dict[str, Expression]:
     """Return the variables below the roots by name, in the order of their appearance."""
     return {node.name: node for node in walk(*roots) if node.op == "symbol"}

@@ -102,6 +102,9 @@ def _infer_abstract(reading: Reading, name: str, node: ast.Call, args: tuple[Dra
 
 def _shape_abstract(reading: Reading, name: str, span: tuple[int, int], written: list[str] | None = None) -> Axes:
     """Return the output shape of an abstract function, without unit axes."""
+    if name in reading.defined or name in reading.awaited:
+        advice = "write a product with * or @, or rename the definition"
+        raise ParseError(f"{name} is defined as an expression, not as a function", span=span, advice=advice)
     if name not in reading.abstract:
         if name in reading.sizes:
             raise ParseError(f"{name} is a size, not a function", span=span)

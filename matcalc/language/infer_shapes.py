@@ -10,6 +10,7 @@ from matcalc.language import names
 from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold, open_shape
 from matcalc.language.infer_built_in import refuse_comparison
 from matcalc.language.infer_calls import infer_call, list_operands
+from matcalc.language.infer_definitions import begin_definitions, define, use_definition
 from matcalc.language.limit_numbers import compute_value, read_number
 from matcalc.language.note_names import note_constant, note_name
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES, restore_name
@@ -38,10 +39,18 @@ _ATTRIBUTES = {
 
 def infer(reading: Reading) -> Draft:
     """Return the draft of the text that `reading.source` holds; raises for what is not in the language."""
-    root = reading.source.tree
+    begin_definitions(reading)
+    visited = 0
+    for definition in reading.source.definitions:
+        draft, visited = _infer_tree(reading, definition.tree, visited)
+        define(reading, definition, draft)
+    return _infer_tree(reading, reading.source.tree, visited)[0]
+
+
+def _infer_tree(reading: Reading, root: ast.expr, visited: int) -> tuple[Draft, int]:
+    """Return the draft of a tree, and how many nodes of the text have been visited by then."""
     done: dict[int, Draft] = {}
     stack: list[tuple[ast.expr, int, bool]] = [(root, 0, False)]
-    visited = 0
     while stack:
         node, depth, ready = stack.pop()
         operands = list_operands(reading, node) if isinstance(node, ast.Call) else _list_operands(reading, node)
@@ -54,7 +63,7 @@ def infer(reading: Reading) -> Draft:
         stack.extend((operand, depth + 1, False) for operand in reversed(operands))
     if not reading.is_rule:  # the domain of a rule is a comparison: x > 0
         _refuse_out_of_place(reading, done[id(root)])
-    return done[id(root)]
+    return done[id(root)], visited
 
 
 def _check_bounds(reading: Reading, node: ast.expr, depth: int, visited: int) -> None:
@@ -100,6 +109,8 @@ def _refuse_out_of_place(reading: Reading, draft: Draft) -> None:
 def _infer_name(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Draft:
     assert isinstance(node, ast.Name)
     name, span = restore_name(node.id), reading.source.span(node)
+    if name in reading.awaited or name in reading.defined:
+        return use_definition(reading, name, span)
     if name in reading.declared:
         reading.symbols.setdefault(name, hold(reading.declared[name]))
     elif name in reading.sizes:

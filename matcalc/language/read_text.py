@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import re
 import warnings
+from dataclasses import dataclass
 
 from matcalc.errors import LimitError, ParseError
-from matcalc.language.foreign_characters import refuse_foreign
+from matcalc.language.definitions import HOW, Statement, split_statements
+from matcalc.language.foreign_characters import is_plain_name, normalize_name, refuse_foreign
 from matcalc.rule_files import shipped_rules
 
 LONGEST_TEXT = 20_000
@@ -24,12 +27,21 @@ def restore_name(name: str) -> str:
     return "lambda" if name == _LAMBDA else name
 
 
-class SourceText:
-    """A text and its syntax tree; gives the place and the wording of each node.
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A name that stands for a part of the formula: its place in the text, and the tree of what it stands for."""
 
-    >>> source = SourceText("A @ x + b")
-    >>> source.write(source.tree.left)
-    'A @ x'
+    name: str
+    span: tuple[int, int]
+    tree: ast.expr
+
+
+class SourceText:
+    """A text, its syntax tree and those of its definitions; gives the place and the wording of each node.
+
+    >>> source = SourceText("b1 = b/2; A @ x + b1")
+    >>> source.write(source.tree.left), source.definitions[0].name
+    ('A @ x', 'b1')
     """
 
     def __init__(self, text: str) -> None:
@@ -41,34 +53,53 @@ class SourceText:
         if not self.text.strip():
             raise ParseError("there is no expression", advice="write one, such as A @ x")
         _check_characters(self.text)
-        self._left = len(self.text) - len(self.text.lstrip())
-        self._line = re.sub(r"\blambda\b", _LAMBDA, self.text.strip())
+        self._line = re.sub(r"\blambda\b", _LAMBDA, self.text)
         self._is_ascii = self._line.isascii()
-        self.tree: ast.expr = self._read()
+        *definitions, formula = split_statements(text)
+        self.definitions = tuple([self._read_definition(part) for part in definitions])
+        self.tree: ast.expr = self._read(formula.start, formula.end)
 
-    def _read(self) -> ast.expr:
+    def _read_definition(self, part: Statement) -> Definition:
+        assert part.equals is not None
+        name = self.text[part.start : part.equals].rstrip()
+        span = part.start, part.start + len(name)
+        if not is_plain_name(name) or (keyword.iskeyword(name) and name != "lambda"):
+            raise ParseError("only a name stands on the left of =", span=span, advice=HOW)
+        if not self.text[part.equals + 1 : part.end].strip():
+            raise ParseError(f"what {name} stands for is missing", span=(part.equals, part.equals + 1), advice=HOW)
+        return Definition(normalize_name(name), span, self._read(part.equals + 1, part.end))
+
+    def _read(self, start: int, end: int) -> ast.expr:
+        """Return the tree of a part of the text; the places in it are those in the whole text, in bytes."""
+        part = self._line[start:end]
+        start += len(part) - len(part.lstrip())
+        tree = self._parse(part.strip(), start)
+        if start:
+            _shift(tree, len(self._line[:start].encode()))
+        return tree
+
+    def _parse(self, part: str, start: int) -> ast.expr:
         try:
             with warnings.catch_warnings():
                 # Python warns on stderr of text such as 1or x; the error that follows says it better.
                 warnings.simplefilter("ignore", SyntaxWarning)
-                return ast.parse(self._line, mode="eval").body
+                return ast.parse(part, mode="eval").body
         except SyntaxError as error:
-            raise self._explain(error) from None
+            raise self._explain(error, part, start) from None
         except (RecursionError, MemoryError):
             raise LimitError("the expression is nested too deeply", advice="split it into parts") from None
         except ValueError as error:
             raise ParseError(f"this cannot be read: {error}") from None
 
-    def _explain(self, error: SyntaxError) -> ParseError:
+    def _explain(self, error: SyntaxError, part: str, start: int) -> ParseError:
         """Return the reader's view of a syntax error, with what they may have meant."""
         # Python has no offset where the text ends too early.
-        place = min(error.offset - 1 if error.offset else len(self._line), len(self._line))
-        start = self._left + place
+        start += min(error.offset - 1 if error.offset else len(part), len(part))
         wording = str(error.msg).partition(". ")[0].partition(" (")[0]
         if "nested parentheses" in wording or "limit" in wording:
             return ParseError("this is beyond what can be read: " + wording, span=(start, start + 1))
         return ParseError(
-            f"this is not an expression: {wording}", span=(start, start + 1), advice=_advise(self.text, wording)
+            f"this is not an expression: {wording}", span=(start, start + 1), advice=_advise(part, wording)
         )
 
     def span(self, node: ast.AST) -> tuple[int, int]:
@@ -77,12 +108,19 @@ class SourceText:
         if not self._is_ascii:
             line = self._line.encode()
             start, end = len(line[:start].decode()), len(line[:end].decode())
-        return self._left + start, self._left + end
+        return start, end
 
     def write(self, node: ast.AST) -> str:
         """Return a node as the reader wrote it."""
         start, end = self.span(node)
         return self.text[start:end]
+
+
+def _shift(tree: ast.expr, offset: int) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.expr | ast.keyword):
+            node.col_offset += offset
+            node.end_col_offset = (node.end_col_offset or 0) + offset
 
 
 def _check_characters(text: str) -> None:

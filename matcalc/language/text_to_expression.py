@@ -88,7 +88,8 @@ def _collect_sizes(reading: Reading, sources: list[SourceText]) -> dict[str, Siz
     """Return the names that stand for sizes: declared letters, and names used as sizes in a text."""
     letters = {letter for shape in reading.declared.values() for size in shape for letter in size.letters}
     for source in sources:
-        letters |= list_size_names(source.tree)
+        for tree in (*(definition.tree for definition in source.definitions), source.tree):
+            letters |= list_size_names(tree)
     if "pi" in letters:
         raise DeclarationError("pi is a number and cannot be a size", advice="use another letter for the size")
     for letter in sorted(letters & set(reading.declared)):
@@ -117,6 +118,9 @@ def _choose_wrt(reading: Reading, wrt: str | None, choose: bool) -> str | None:
             listed = ", ".join(known)
             reason = f"which variable to differentiate by? there are {listed}" if known else "there is no variable"
             raise DeclarationError(reason, advice="say which with --wrt, or wrt=")
+    if wrt in reading.defined and wrt not in known:
+        reason = f"{wrt} is defined by the formula, so it is not a variable; the variables are {', '.join(known)}"
+        raise DeclarationError(reason, advice=f"leave the definition of {wrt} out to derive by it")
     if wrt is not None and wrt not in known:
         if wrt not in reading.declared or wrt in reading.abstract:
             listed = f"the variables are {', '.join(known)}" if known else "it has none"
@@ -147,7 +151,7 @@ def _settle_problem(
 ) -> Problem:
     """Name the sizes and build the nodes."""
     own = drop_unit_axes(reading.symbols[wrt]) if wrt is not None else ()
-    taken = {*reading.symbols, *reading.sizes, *reading.abstract, *reading.declared, *names.CONSTANTS}
+    taken = {*reading.symbols, *reading.sizes, *reading.abstract, *reading.declared, *reading.defined, *names.CONSTANTS}
     others = [*reading.symbols.values(), *reading.abstract.values(), *(draft.axes for draft in reading.drafts)]
     letters = name_sizes(own, drop_unit_axes(roots[0].axes) if roots else (), others, taken)
     symbols = {

@@ -35,8 +35,8 @@ def _left_side(result: Result, name: str) -> str:
 
     own = [axis for axis in result.axes if axis.of == "result"]
     by = [
-        entry(f"d{result.wrt.name}", [axis for axis in result.axes if axis.of == "wrt" and axis.order == k])
-        for k in range(1, result.order + 1)
+        entry(f"d{wrt.name}", [axis for axis in result.axes if axis.of == "wrt" and axis.order == k])
+        for k, wrt in enumerate(result.by, 1)
     ]
     above = entry("d" if result.order == 1 else f"d{result.order}", []) + entry(name, own)
     return f"{above}/{by[0]}" if result.order == 1 else f"{above}/({' '.join(by)})"

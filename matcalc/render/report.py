@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from matcalc.language.sizes import write_shape
@@ -27,11 +28,11 @@ def write_header(derivative: Derivative) -> tuple[str, str]:
 
 
 def _header(derivative: Derivative) -> str:
-    own, wrt = derivative.result_name, derivative.wrt.name
-    name = name_derivative(own, wrt, derivative.order)
+    own, by = derivative.result_name, [wrt.name for wrt in derivative.by]
+    name = name_mixed(own, by)
     if derivative.layout == "vec":
         # Of a higher order it is the matrix of the vectorised derivative before.
-        name = f"d vec({name_derivative(own, wrt, derivative.order - 1)})/d vec({wrt}).T"
+        name = f"d vec({name_mixed(own, by[:-1])})/d vec({by[-1]}).T"
     shape = write_shape(derivative.shape)
     told = "a scalar" if shape == "scalar" else f"shape {shape}{_orientation(derivative)}"
     return f"{name}   {derivative.layout} layout, {told}"
@@ -42,6 +43,19 @@ def name_derivative(own: str, wrt: str, order: int) -> str:
     if order < 2:
         return f"d{own}/d{wrt}" if order else own
     return f"d{order}{own}/d{wrt}{order}"
+
+
+def name_mixed(own: str, by: Sequence[str]) -> str:
+    """Return the name of a derivative by one variable after the other: d2f/(dx dy), d3f/(dx2 dy).
+
+    >>> name_mixed("f", ["x", "x", "y"]), name_mixed("f", ["x", "x"])
+    ('d3f/(dx2 dy)', 'd2f/dx2')
+    """
+    runs = [(name, len(list(run))) for name, run in groupby(by)]
+    if len(runs) < 2:
+        return name_derivative(own, by[0] if by else "", len(by))
+    below = " ".join(f"d{name}{count if count > 1 else ''}" for name, count in runs)
+    return f"d{len(by)}{own}/({below})"
 
 
 def _orientation(derivative: Derivative) -> str:
@@ -62,7 +76,8 @@ def write_report(derivative: Derivative) -> str:
     lines = [declaration, "", header]
     rows = [(name, text) for name, text in _views(derivative)]
     width = max(len(name) for name, _ in rows)
-    lines += [f"  {name.ljust(width)}  {text}" for name, text in rows]
+    begin = "\n" + " " * (width + 4)
+    lines += [f"  {name.ljust(width)}  {begin.join(text.splitlines())}" for name, text in rows]
     lines += [f"  note: {note}" for note in derivative.notes]
     return "\n".join(lines)
 
@@ -79,4 +94,4 @@ def _views(derivative: Derivative) -> Iterator[tuple[str, str]]:
         if derivative.layout != "vec" and "fuse" not in derivative.vec:
             yield "vec", f"{derivative.vec}            {write_shape(derivative.vec_shape)}"
     if derivative.order == 1:
-        yield "differential", derivative.differential
+        yield "differential", derivative.differential.replace("; ", "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
+from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, walk
 from matcalc.render.latex_einsum import write_einsum
 from matcalc.render.latex_names import write_name, write_word
@@ -21,7 +22,7 @@ from matcalc.render.latex_templates import (
     fill_template,
     wrap,
 )  # fmt: skip
-from matcalc.render.to_text import write_decimal
+from matcalc.render.to_text import LONGEST_TEXT, write_decimal
 
 _RELATIONS = {">": ">", "<": "<", ">=": "\\geq", "<=": "\\leq"}
 _OPPOSITE = {">": "\\leq", "<": "\\geq", ">=": "<", "<=": ">"}
@@ -37,10 +38,33 @@ def to_latex(expression: Expression) -> str:
     >>> print(to_latex(parse("(A + A.T) @ x1 / norm(x1)").expressions[0]))
     \frac{(A + A^\top) x_{1}}{\left\| x_{1} \right\|}
     """
+    return _write_all(expression)[id(expression)][0]
+
+
+def list_latex_terms(expression: Expression) -> list[tuple[Expression, str]]:
+    r"""Return the terms of a sum with their LaTeX, which begins with + or - but for the first; joined they are the sum.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> [latex for _, latex in list_latex_terms(parse("A @ x - (x - y) + b").expressions[0])]
+    ['A x', '- (x - y)', '+ b']
+    """
+    written = _write_all(expression)
+    terms: list[tuple[Expression, str]] = []
+    while expression.op in ("add", "subtract"):
+        left, right = expression.args
+        whole = _WRITERS[expression.op](expression, [written[id(left)], written[id(right)]])[0]
+        terms.append((right, whole.removeprefix(written[id(left)][0]).lstrip()))
+        expression = left
+    return [(expression, written[id(expression)][0]), *reversed(terms)]
+
+
+def _write_all(expression: Expression) -> dict[int, Part]:
     written: dict[int, Part] = {}
     for node in walk(expression):
-        written[id(node)] = _WRITERS[node.op](node, [written[id(arg)] for arg in node.args])
-    return written[id(expression)][0]
+        written[id(node)] = part = _WRITERS[node.op](node, [written[id(arg)] for arg in node.args])
+        if len(part[0]) > LONGEST_TEXT:
+            raise LimitError(f"the LaTeX of the answer has more than {LONGEST_TEXT} characters")
+    return written
 
 
 # --- leaves ---------------------------------------------------------------------------------------

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, walk
+
+# What is shared in an expression is written out at each place, which can double the text again and again.
+LONGEST_TEXT = 100_000
 
 # Python's precedence, low to high.
 _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
@@ -15,20 +19,37 @@ _OPERATORS = {
 }  # fmt: skip
 
 
+Part = tuple[str, int]  # a text and how tightly it binds
+
+
 def to_text(expression: Expression) -> str:
-    """Return the text of an expression.
+    """Return the text of an expression; raises LimitError where it has more than 100,000 characters.
 
     >>> from matcalc.language.text_to_expression import parse
     >>> to_text(parse("(A+A.T)@x").expressions[0])
     '(A + A.T) @ x'
     """
-    written: dict[int, tuple[str, int]] = {}
+    written: dict[int, Part] = {}
     for node in walk(expression):
-        written[id(node)] = _write(node, [written[id(arg)] for arg in node.args])
+        written[id(node)] = part = write_node(node, [written[id(arg)] for arg in node.args])
+        if len(part[0]) > LONGEST_TEXT:
+            reason = f"the text of the answer has more than {LONGEST_TEXT} characters"
+            raise LimitError(reason, advice="name its parts, as in p = softmax(x); diag(p) - p @ p.T")
     return written[id(expression)][0]
 
 
-def _write(node: Expression, parts: list[tuple[str, int]]) -> tuple[str, int]:
+def is_longer(expression: Expression, length: int) -> bool:
+    """Whether the text of an expression has more characters than that; the long text itself is not written."""
+    written: dict[int, Part] = {}
+    for node in walk(expression):
+        written[id(node)] = part = write_node(node, [written[id(arg)] for arg in node.args])
+        if len(part[0]) > length:
+            return True
+    return False
+
+
+def write_node(node: Expression, parts: list[Part]) -> Part:
+    """Return the text of a node, given the texts of its operands, and how tightly both bind."""
     if node.op in _OPERATORS:
         return _binary(node, parts)
     texts = [text for text, _ in parts]
@@ -59,13 +80,22 @@ def _write(node: Expression, parts: list[tuple[str, int]]) -> tuple[str, int]:
     return f"D({node.name}, {texts[0]}{order})", _ATOM
 
 
-def _wrap(part: tuple[str, int], level: int) -> str:
+def is_bracketed(node: Expression, place: int, part: Part) -> bool:
+    """Whether the operand at a place, with this text, stands in brackets, be it those of a function."""
+    if node.op not in _OPERATORS:
+        return node.op not in ("transpose", "negate", "compare") or part[1] < _POWER
+    if node.op == "power":
+        return part[1] < _ATOM
+    return part[1] < _OPERATORS[node.op][1] + place or (place == 0 and _reads_better_bracketed(node))
+
+
+def _wrap(part: Part, level: int) -> str:
     """Put brackets around what binds weaker than `level`."""
     text, own = part
     return text if own >= level else f"({text})"
 
 
-def _binary(node: Expression, parts: list[tuple[str, int]]) -> tuple[str, int]:
+def _binary(node: Expression, parts: list[Part]) -> Part:
     symbol, level = _OPERATORS[node.op]
     if node.op == "power":
         # Python reads -x**2 as -(x**2) and 2**-1 as it stands.
@@ -88,7 +118,7 @@ def _reads_better_bracketed(node: Expression) -> bool:
     return node.op == "matmul" and left.op == "multiply" and not any(arg.is_scalar for arg in left.args)
 
 
-def _number(value: Fraction) -> tuple[str, int]:
+def _number(value: Fraction) -> Part:
     if value.denominator == 1:
         return str(value.numerator), _ATOM if value >= 0 else _SIGN
     text = write_decimal(value)

@@ -8,8 +8,8 @@ from typing import Any
 
 from matcalc.check.report import COULD_NOT_CHECK, CheckReport, could_not_check
 from matcalc.claim import check
-from matcalc.derivation import derive
-from matcalc.errors import MatcalcError
+from matcalc.derivation import Derivative, derive
+from matcalc.errors import DeclarationError, MatcalcError
 from matcalc.verify.tasks import Settings, Task
 
 Finding = dict[str, Any]
@@ -47,6 +47,9 @@ def _judge(task: Task, settings: Settings) -> CheckReport:
     what["order"] = task.order
     if task.claim is None:
         derivative = derive(task.expr, task.wrt, **what)
+        if not isinstance(derivative, Derivative):
+            reason = "an entry of a sheet is derived by one variable"
+            raise DeclarationError(reason, advice="write an entry for each variable")
         return replace(derivative.check(**how), correct=str(derivative))
     report = check(task.expr, task.claim, task.wrt, **what, **how)
     rules = [word for path in settings.rules for word in ("--rules", path)]  # they are in force here, each proven once

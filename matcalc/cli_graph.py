@@ -1,0 +1,94 @@
+"""The command `matcalc graph`: the computation graph, and what forward and reverse accumulation cost on it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matcalc.cli_arguments import UsageError, read_declared, read_expression
+from matcalc.cli_output import JSON_VERSION, print_json
+
+if TYPE_CHECKING:
+    from matcalc.render.graph import ComputationGraph
+
+FORMATS = ("text", "mermaid", "dot", "svg", "png")
+_ENDINGS = {".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg", ".png": "png"}
+
+
+def add_graph(commands: Any) -> None:
+    """Add the command to the parser's commands."""
+    parser = commands.add_parser("graph", help="the computation graph, and what each mode costs", prog="matcalc graph")
+    add = parser.add_argument
+    add("expression", metavar="EXPR", type=str.strip, help='such as "norm(A@x - b)**2"; - reads it from standard input')
+    add("--wrt", metavar="NAME", type=str.strip, help="the variable: x, else X, else the only one")
+    add("--vars", action="append", default=[], metavar="DECL", help='shapes: "A: m,n; x: n; c: scalar"')
+    add("--assume", action="append", default=[], metavar="DECL", help='what is known: "A: symmetric; x: positive"')
+    add("--rules", action="append", default=[], metavar="FILE", help="your own rules, verified first; may be repeated")
+    add("--sizes", type=read_sizes, metavar="SIZES", help='numbers for the costs: "m=3, n=5"')
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--format", choices=FORMATS, help="text (default), mermaid, dot; svg and png need Graphviz")
+    shown.add_argument("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
+    add("--output", metavar="FILE", help="write to this file; its ending tells the format where --format does not")
+    parser.set_defaults(run=show_graph, layout="numerator", order=1)
+
+
+def read_sizes(text: str) -> dict[str, int]:
+    """Return the sizes of "m=3, n=5" by letter; raises ArgumentTypeError for any other text."""
+    sizes = {}
+    for part in filter(None, (part.strip() for part in re.split("[,;]", text))):
+        found = re.fullmatch(r"(\w{1,40})\s*=\s*([0-9]{1,12})", part)
+        if found is None:
+            raise argparse.ArgumentTypeError(f'{part[:40]!r} is not a size; write "m=3, n=5"')
+        sizes[found[1]] = int(found[2])
+    return sizes
+
+
+def show_graph(options: argparse.Namespace) -> int:
+    """Print the graph, or write it to a file, and return the exit code."""
+    graph = _build_graph(options)
+    if options.json:
+        print_json({"graph": graph.to_dict()})
+        return 0
+    kind = options.format or _ENDINGS.get(Path(options.output or "").suffix.lower(), "text")
+    if kind == "png" and not options.output and sys.stdout.isatty():
+        raise UsageError("a PNG picture cannot be shown as text", advice="add --output graph.png")
+    _write(_write_graph(graph, kind), options.output)
+    return 0
+
+
+def _build_graph(options: argparse.Namespace) -> ComputationGraph:
+    from matcalc.derivation import Derivative, derive
+    from matcalc.render.graph import write_graph
+    from matcalc.user_rules import choose_rules
+
+    book = choose_rules(options.rules or None)
+    declared = read_declared(options) | {"rules": book}
+    derivative = derive(read_expression(options.expression), options.wrt, **declared)
+    if not isinstance(derivative, Derivative):
+        raise UsageError("a graph is drawn for one variable", advice="give one name: --wrt x")
+    return write_graph(derivative, book, options.sizes)
+
+
+def _write_graph(graph: ComputationGraph, kind: str) -> bytes:
+    if kind == "png":
+        return graph.to_png()
+    writers = {"text": graph.__str__, "mermaid": graph.to_mermaid, "dot": graph.to_dot, "svg": graph.to_svg}
+    return (writers[kind]().rstrip("\n") + "\n").encode()
+
+
+def _write(content: bytes, output: str | None) -> None:
+    """Write to the file, or to standard output, where a picture goes as it is."""
+    if output is None:
+        try:
+            sys.stdout.write(content.decode())
+        except UnicodeDecodeError:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+        return
+    try:
+        Path(output).write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}") from None

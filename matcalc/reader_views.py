@@ -1,0 +1,86 @@
+"""What a reader may want of a derivative beside its formula: steps, a graph, code, LaTeX, SymPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from matcalc.errors import DeclarationError
+from matcalc.language.expression import Expression
+from matcalc.render.step import Step
+from matcalc.render.steps import list_steps
+from matcalc.rule_files import RuleBook
+
+if TYPE_CHECKING:
+    from matcalc.derivation import Derivative
+    from matcalc.render.graph import ComputationGraph
+
+
+class ReaderViews:
+    """The views of a `Derivative` that other modules write."""
+
+    expression: Expression
+    names: Mapping[str, Any]
+    _rules: RuleBook
+
+    @property
+    def _derivative(self) -> Derivative:
+        return cast("Derivative", self)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The derivation as a person writes it, law by law, each with its source."""
+        self._refuse_mixed("steps are shown")
+        return list_steps(self._derivative)
+
+    def write_steps(self, form: str = "text") -> str:
+        """Return the steps as a page of text, as Markdown, or as LaTeX (an align* environment).
+
+        Raises DeclarationError for another form.
+        """
+        from matcalc.render.steps_latex import write_steps_latex
+        from matcalc.render.steps_text import write_steps, write_steps_markdown
+
+        writers = {"text": write_steps, "markdown": write_steps_markdown, "latex": write_steps_latex}
+        if form not in writers:
+            raise DeclarationError(f"steps are not written as {form!r}", advice="use one of " + ", ".join(writers))
+        return writers[form](self.steps)
+
+    def _refuse_mixed(self, what: str) -> None:
+        if self._derivative.is_mixed:
+            raise DeclarationError(f"{what} of derivatives by one variable", advice="derive by one name")
+
+    def graph(self, sizes: Mapping[str, int] | None = None) -> ComputationGraph:
+        """The computation graph of the function, with what forward and reverse accumulation cost."""
+        from matcalc.render.graph import write_graph
+
+        return write_graph(self._derivative, self._rules, sizes)
+
+    def code(self, backend: str = "numpy") -> str:
+        """Python source of the derivative for numpy, torch or jax, with its own check at the bottom.
+
+        Raises MissingRuleError where a function has no word there.
+        """
+        from matcalc.render.to_code import to_code
+
+        self._refuse_mixed("code is written")
+        return to_code(self._derivative, backend)
+
+    def autograd_function(self, name: str = "Formula") -> str:
+        """Python source of a torch.autograd.Function of the expression, with torch.autograd.gradcheck at the bottom."""
+        from matcalc.render.to_autograd_function import to_autograd_function
+
+        return to_autograd_function(self._derivative, name)
+
+    def latex(self) -> str:
+        """The derivative as LaTeX; of a long one the parts that repeat are named and the lines aligned."""
+        from matcalc.render.latex_aligned import to_latex_named
+
+        return to_latex_named(self.expression, self._derivative.taken)
+
+    def to_sympy(self) -> Any:
+        """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""
+        from matcalc.render.to_sympy import to_sympy
+
+        return to_sympy(self.expression, self.names)

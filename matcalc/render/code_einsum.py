@@ -1,0 +1,91 @@
+"""einsum -> source: products where a letter or two say so, fused axes as a reshape, else the backend's einsum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matcalc.language.expression import Expression
+from matcalc.language.sizes import Size
+from matcalc.render.code_parts import ATOM, Part
+from matcalc.render.code_products import transpose
+from matcalc.render.code_words import Words
+
+
+def write_einsum(node: Expression, parts: Mapping[Expression, Part], words: Words) -> Part:
+    """Return the source of an einsum; `parts` holds those of its operands but for fuse(m, p)."""
+    inputs, output = str(node.data[0]).split("->")
+    operands = list(zip(inputs.split(","), node.args, strict=True))
+    texts = {place: _text_of(arg, parts, words) for place, (_, arg) in enumerate(operands)}
+    letters = {place: own for place, (own, _) in enumerate(operands)}
+    plain = "".join(own for own, arg in operands if not is_fuse(arg))
+    groups: dict[str, str] = {}
+    for place, (own, arg) in enumerate(operands):
+        others = [text for other, text in letters.items() if other != place]
+        if is_fuse(arg) and _can_reshape(own, plain, [*others, output], groups):
+            groups[own[0]] = own[1:]
+            del letters[place], texts[place]
+    sizes = {letter: size for own, arg in operands for letter, size in zip(own, arg.dropped_shape, strict=True)}
+    for place in letters:
+        if set(letters[place]) & set(groups):
+            opened = _open(letters[place], groups)
+            texts[place] = _reshape(texts[place], opened, sizes, words)
+            letters[place] = opened
+    whole = _open(output, groups)
+    part = _contract([(letters[place], texts[place]) for place in letters], whole, node, words)
+    return Part(_reshape(part, output, sizes, words).text, ATOM, node.shape) if whole != output else part
+
+
+def _text_of(arg: Expression, parts: Mapping[Expression, Part], words: Words) -> Part:
+    found = parts.get(arg)
+    return words.to_tensor(found if found is not None else words.fill(arg))
+
+
+def is_fuse(node: Expression) -> bool:
+    """Whether a node is fuse(m, p), the array of ones where two axes are joined to one."""
+    return node.op == "filled" and node.name == "fuse"
+
+
+def _can_reshape(own: str, plain: str, others: list[str], groups: Mapping[str, str]) -> bool:
+    """Whether a fuse(m, p) only joins two axes: no end stands twice in one operand, or beside the other end.
+
+    `plain` holds the letters of the operands that are no fuse: both axes must come from them.
+    """
+    whole, first, second = tuple(own)
+    if len(set(own)) < 3 or {whole, first, second} & (set(groups) | set("".join(groups.values()))):
+        return False
+    if whole not in plain and not (first in plain and second in plain):
+        return False
+    return all(text.count(whole) < 2 and not (whole in text and {first, second} & set(text)) for text in others)
+
+
+def _open(letters: str, groups: Mapping[str, str]) -> str:
+    return "".join(groups.get(letter, letter) for letter in letters)
+
+
+def _reshape(part: Part, letters: str, sizes: Mapping[str, Size], words: Words) -> Part:
+    shape = tuple(sizes[letter] for letter in letters)
+    return Part(f"{part.wrap(ATOM)}.reshape({words.write_sizes(shape)})", ATOM, shape)
+
+
+def _contract(operands: list[tuple[str, Part]], output: str, node: Expression, words: Words) -> Part:
+    if len(operands) == 1:
+        (own, part), prefix = operands[0], words.prefix
+        if own == output:
+            return part
+        if len(set(own)) == len(own) == len(output):
+            return _turn(own, part, output, node, words)
+        if own == "ii":
+            return Part(f"{prefix}.{'diagonal' if output else 'trace'}({part.text})", ATOM, node.shape)
+    texts = ", ".join(part.text for _, part in operands)
+    subscripts = ",".join(own for own, _ in operands) + "->" + output
+    # NumPy alone would run over all letters at once.
+    optimize = ", optimize=True" if words.backend == "numpy" and len(operands) > 2 else ""
+    return Part(f"{words.prefix}.einsum('{subscripts}', {texts}{optimize})", ATOM, node.shape)
+
+
+def _turn(own: str, part: Part, output: str, node: Expression, words: Words) -> Part:
+    if len(own) == 2:
+        return Part(transpose(part).text, ATOM, node.shape)
+    axes = tuple(own.index(letter) for letter in output)
+    word = "permute" if words.backend == "torch" else "transpose"
+    return Part(f"{words.prefix}.{word}({part.text}, {axes})", ATOM, node.shape)

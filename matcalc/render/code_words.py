@@ -1,0 +1,313 @@
+"""Calls of the language's functions -> Python source: the backend's own word, or one that is written out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
+from matcalc.errors import MissingRuleError
+from matcalc.language.expression import Expression
+from matcalc.language.sizes import Shape, Size
+from matcalc.render.code_helpers import find_helper, list_modules, list_needed, name_helper
+from matcalc.render.code_parts import ATOM, COMPARE, PRODUCT, SIGN, Part, align, hold, join
+from matcalc.render.code_products import transpose
+from matcalc.render.to_text import write_decimal
+from matcalc.rule_files import Rule
+
+BACKENDS = ("numpy", "torch", "jax")
+_TORCH_WORD = re.compile(r"torch(\.linalg|\.special|\.nn\.functional)?\.[A-Za-z]\w*")
+# Torch's functions of numbers are Python's own.
+_OF_NUMBERS = {
+    "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf",
+}  # fmt: skip
+_OF_NUMBERS_TOO = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "abs": "fabs"}
+
+
+class Words:
+    """The words of one backend, and what the code so far needs: imports, helpers, letters of sizes.
+
+    `like` names a tensor that has the dtype and device of the result; `letters` says what each size is called.
+    """
+
+    def __init__(self, backend: str, like: str, letters: Mapping[str, str]) -> None:
+        self.backend, self.like, self.letters = backend, like, letters
+        self.prefix = {"numpy": "np", "torch": "torch", "jax": "jnp"}[backend]
+        self.imports: set[str] = set()
+        self.helpers: list[str] = []
+        self.sizes_used: dict[str, None] = {}
+
+    # --- numbers, sizes ---------------------------------------------------------------------------
+
+    def write_number(self, value: Fraction) -> Part:
+        """Return an exact number as Python writes it."""
+        text = str(value) if value.denominator == 1 else write_decimal(value)
+        if text is None:
+            return _number(f"{value.numerator} / {value.denominator}", PRODUCT)
+        return _number(text, SIGN if value < 0 else ATOM)
+
+    def write_constant(self, name: str) -> Part:
+        """Return pi or e."""
+        if self.backend == "torch":
+            self.imports.add("import math")
+            return _number(f"math.{name}", ATOM)
+        return _number(f"{self.prefix}.{name}", ATOM)
+
+    def write_size(self, size: Size) -> Part:
+        """Return a size as a product of local names."""
+        self.sizes_used.update(dict.fromkeys(size.letters))
+        parts = [str(size.number)] if size.number != 1 or not size.letters else []
+        parts += [self.letters[letter] for letter in size.letters]
+        return _number(" * ".join(parts), ATOM if len(parts) == 1 else PRODUCT)
+
+    def write_sizes(self, shape: Shape) -> str:
+        """Return several sizes with commas between them."""
+        return ", ".join(self.write_size(size).text for size in shape)
+
+    def to_tensor(self, part: Part) -> Part:
+        """Return a part that is an array of the backend, even where it was a number."""
+        if not part.plain:
+            return part
+        word = f"{self.like}.new_tensor" if self.backend == "torch" else f"{self.prefix}.array"
+        if self.backend == "torch":
+            return Part(f"{word}({part.text})", ATOM, part.shape)
+        number = f"{part.text}.0" if re.fullmatch(r"-?\d+", part.text) else f"{part.text}, dtype=float"
+        return Part(f"{word}({number})", ATOM, part.shape)
+
+    # --- arrays filled with numbers ---------------------------------------------------------------
+
+    def fill(self, node: Expression) -> Part:
+        """Return eye, ones, zeros, fuse or commutation."""
+        name, sizes = node.data
+        if name in ("ones", "zeros"):
+            return self.fill_with(name, node.dropped_shape, node.shape)
+        if name == "eye":
+            return self._eye(node.shape[0] if sizes[0] == sizes[-1] else None, node.shape, sizes)
+        rows, columns = sizes
+        eye = self._eye(rows * columns, node.shape, ())
+        m, n, whole = (self.write_size(size).text for size in (rows, columns, rows * columns))
+        if name == "fuse":
+            return Part(f"{eye.text}.reshape({whole}, {m}, {n})", ATOM, node.shape)
+        turned = f"{self.prefix}.{'permute' if self.backend == 'torch' else 'transpose'}"
+        text = f"{turned}({eye.text}.reshape({n}, {m}, {whole}), (1, 0, 2)).reshape({whole}, {whole})"
+        return Part(text, ATOM, node.shape)
+
+    def fill_with(self, name: str, dropped: Shape, shape: Shape) -> Part:
+        """Return an array of ones or zeros."""
+        sizes = self.write_sizes(dropped)
+        if not dropped:
+            return _number("1.0" if name == "ones" else "0.0", ATOM)
+        if self.backend == "torch":
+            return Part(f"{self.like}.new_{name}({sizes})", ATOM, shape)
+        return Part(f"{self.prefix}.{name}({sizes if len(dropped) == 1 else f'({sizes})'})", ATOM, shape)
+
+    def _eye(self, size: Size | None, shape: Shape, sizes: Shape) -> Part:
+        inside = self.write_size(size).text if size is not None else self.write_sizes(sizes)
+        options = f", dtype={self.like}.dtype, device={self.like}.device" if self.backend == "torch" else ""
+        return Part(f"{self.prefix}.eye({inside}{options})", ATOM, shape)
+
+    # --- calls ------------------------------------------------------------------------------------
+
+    def knows(self, rule: Rule) -> bool:
+        """Whether the backend has a word for a rule's function, or one is written out."""
+        if rule.name in _EXPANDED:
+            return False
+        return rule.name in _SPECIAL or bool(self._find_word(rule)) or find_helper(rule.name, self.backend) is not None
+
+    def call(self, node: Expression, args: list[Part]) -> Part:
+        """Return a call; raises MissingRuleError for a function that the backend has no word for."""
+        rule: Rule = node.data[0]
+        axis = self._find_axis(node)
+        special = _SPECIAL.get(rule.name)
+        if special is not None:
+            return special(self, node, args)
+        if rule.is_elementwise:
+            args = self._align_entries(rule, args, node.shape)
+        if axis == "unit":
+            return self._along_unit(rule, args[0], node)
+        if self.backend == "torch" and rule.axis:
+            return self._call_along(rule, args, axis, node.shape)
+        return self._call_word(rule, args, "" if axis is None else f", axis={axis}", node.shape)
+
+    def _find_axis(self, node: Expression) -> int | str | None:
+        """Return the axis of the array without unit axes; "unit" for one that it lacks."""
+        axis = node.data[1]
+        if axis is None or not node.args:
+            return None
+        shape = node.args[0].shape
+        if shape[axis].is_unit:
+            return "unit"
+        return int(axis) if len(node.args[0].dropped_shape) == len(shape) else None
+
+    def _along_unit(self, rule: Rule, part: Part, node: Expression) -> Part:
+        """Return a function of single entries, each taken by itself."""
+        if rule.name in ("sum", "mean", "prod", "max", "min", "logsumexp", "cumsum"):
+            return Part(part.text, part.level, node.shape, part.plain)
+        if rule.name in ("softmax", "largest", "smallest"):
+            return self.fill_with("ones", node.dropped_shape, node.shape)
+        if rule.name in ("var", "log_softmax", "layer_norm"):
+            return self.fill_with("zeros", node.dropped_shape, node.shape)
+        raise self._refuse(rule, " along an axis")
+
+    def _align_entries(self, rule: Rule, args: list[Part], shape: Shape) -> list[Part]:
+        parts = [align(part, shape) for part in args]
+        if self.backend != "torch" or all(not part.plain for part in parts):
+            return parts
+        if all(part.plain for part in parts) and (rule.name in _OF_NUMBERS or rule.name in _OF_NUMBERS_TOO):
+            return parts
+        return [self.to_tensor(part) for part in parts]
+
+    def _call_word(self, rule: Rule, args: list[Part], along: str, shape: Shape) -> Part:
+        plain = bool(args) and all(part.plain for part in args)
+        if plain and self.backend == "torch" and rule.name in _OF_NUMBERS | set(_OF_NUMBERS_TOO):
+            self.imports.add("import math")
+            return _number(f"math.{_OF_NUMBERS_TOO.get(rule.name, rule.name)}({args[0].text})", ATOM)
+        word = self._use_word(rule)
+        if self.backend == "torch":
+            args = [self.to_tensor(part) for part in args]
+        if word.startswith("jax.nn.") and rule.axis and not along and args[0].rank > 1:
+            along = ", axis=None"
+        given = iter(args)
+        inside = [repr(p.literal) if p.literal is not None else next(given).text for p in rule.parameters]
+        return Part(f"{word}({', '.join(inside)}{along})", ATOM, shape, plain and rule.is_elementwise)
+
+    def _call_along(self, rule: Rule, args: list[Part], axis: int | str | None, shape: Shape) -> Part:
+        """Return a torch function along all axes, or along one, which torch calls dim."""
+        (part,) = [self.to_tensor(part) for part in args]
+        whole = axis is None
+        if rule.name in ("softmax", "log_softmax") and whole and part.rank > 1:
+            return Part(f"{self.use_helper(rule.name + '_of_all')}({part.text})", ATOM, shape)
+        dims = str(axis) if not whole else "0" if part.rank < 2 else str(tuple(range(part.rank)))
+        if rule.name not in _TORCH_ALONG and find_helper(rule.name, "torch") is None:
+            if not whole:
+                raise self._refuse(rule, " along an axis")
+            return self._call_word(rule, args, "", shape)
+        word = _TORCH_ALONG.get(rule.name) or self._use_word(rule)
+        along = "" if whole and rule.name in _WITHOUT_DIM else f", dim={dims}"
+        return Part(f"{word}({part.text}{along}{', correction=0' if rule.name == 'var' else ''})", ATOM, shape)
+
+    def _use_word(self, rule: Rule) -> str:
+        """Return the word for a rule's function and note what it needs."""
+        entry = find_helper(rule.name, self.backend)
+        word = self._find_word(rule)
+        if word and (entry is None or self.backend != "torch"):
+            module = word.rpartition(".")[0]
+            if "scipy" in module:
+                self.imports.add(f"import {module}")
+            return word.replace("jax.numpy.", "jnp.").replace("numpy.", "np.")
+        if entry is None:
+            raise self._refuse(rule, "")
+        return self.use_helper(entry)
+
+    def use_helper(self, entry: str) -> str:
+        """Note that a helper is needed, with those that it calls, and return its name."""
+        for name in list_needed(entry, self.backend):
+            if name not in self.helpers:
+                self.helpers.append(name)
+        self.imports.update(f"import {module}" for module in list_modules(entry, self.backend))
+        return name_helper(entry, self.backend)
+
+    def _find_word(self, rule: Rule) -> str:
+        if self.backend == "torch":
+            word = _TORCH_INSTEAD.get(rule.name, rule.torch)
+            return word if _TORCH_WORD.fullmatch(word) else ""
+        return rule.numpy if self.backend == "numpy" else rule.jax
+
+    def _refuse(self, rule: Rule, how: str) -> MissingRuleError:
+        name = {"numpy": "NumPy", "torch": "torch", "jax": "JAX"}[self.backend]
+        example = {"numpy": "numpy. ...", "torch": "torch. ...", "jax": "jax.numpy. ..."}[self.backend]
+        advice = f'name it in the rule [{rule.name}]: {self.backend} = "{example}"'
+        return MissingRuleError(f"{rule.call}{how} has no word in {name}", advice=advice)
+
+
+def _number(text: str, level: int) -> Part:
+    unit = Size((), 1)
+    return Part(text, level, (unit, unit), plain=True)
+
+
+# --- words that are no plain calls ------------------------------------------------------------------
+
+
+def _write_diag(words: Words, node: Expression, args: list[Part]) -> Part:
+    word = f"{words.prefix}.diagonal" if node.data[0].name == "diag_of_matrix" else f"{words.prefix}.diag"
+    return Part(f"{word}({words.to_tensor(args[0]).text})", ATOM, node.shape)
+
+
+def _write_vec(words: Words, node: Expression, args: list[Part]) -> Part:
+    if args[0].rank < 2:
+        return Part(args[0].text, args[0].level, node.shape, args[0].plain)
+    return Part(f"{transpose(args[0]).text}.reshape(-1)", ATOM, node.shape)
+
+
+def _write_kron(words: Words, node: Expression, args: list[Part]) -> Part:
+    """Vectors that meet matrices are held as columns or rows again."""
+    left, right = args
+    if not left.rank or not right.rank:
+        return join("multiply", left, right, node.shape)
+    if left.rank == right.rank == 1 and left.shape[0].is_unit != right.shape[0].is_unit:
+        column, row = (left, right) if right.shape[0].is_unit else (right, left)
+        return Part(f"{words.prefix}.outer({column.text}, {row.text})", ATOM, node.shape)
+    if left.rank != right.rank:
+        left, right = hold(left), hold(right)
+    if words.backend == "torch":
+        # torch.kron takes no transposed views.
+        left, right = (Part(f"{part.wrap(ATOM)}.contiguous()", ATOM, part.shape) for part in (left, right))
+    return Part(f"{words.prefix}.kron({left.text}, {right.text})", ATOM, node.shape)
+
+
+def _write_size_of(words: Words, node: Expression, args: list[Part]) -> Part:
+    total = Size((), 1)
+    for size in node.args[0].dropped_shape:
+        total = total * size
+    return words.write_size(total)
+
+
+def _write_where(words: Words, node: Expression, args: list[Part]) -> Part:
+    condition, chosen, other = (align(part, node.shape) for part in args)
+    test = condition.text if node.args[0].op == "compare" else f"{condition.wrap(COMPARE + 1)} != 0"
+    if words.backend != "torch":
+        chosen, other = _as_float(chosen), _as_float(other)
+        return Part(f"{words.prefix}.where({test}, {chosen.text}, {other.text})", ATOM, node.shape)
+    if (chosen.text, other.text) == ("1", "0"):
+        return Part(f"({test}).to({words.like}.dtype)", ATOM, node.shape)
+    if chosen.plain and other.plain:
+        chosen = words.to_tensor(chosen)
+    return Part(f"torch.where({test}, {chosen.text}, {other.text})", ATOM, node.shape)
+
+
+def _as_float(part: Part) -> Part:
+    return Part(f"{part.text}.0", part.level, part.shape, True) if part.text.isdigit() else part
+
+
+def _write_norm(words: Words, node: Expression, args: list[Part]) -> Part:
+    word = "torch.linalg.vector_norm" if words.backend == "torch" else f"{words.prefix}.linalg.norm"
+    return Part(f"{word}({words.to_tensor(args[0]).text})", ATOM, node.shape)
+
+
+def _write_power(words: Words, node: Expression, args: list[Part]) -> Part:
+    exponent = args[1].text if args[1].plain else f"int({args[1].text})"
+    return Part(f"{words.prefix}.linalg.matrix_power({args[0].text}, {exponent})", ATOM, node.shape)
+
+
+_SPECIAL: dict[str, Callable[[Words, Expression, list[Part]], Part]] = {
+    "diag_of_vector": _write_diag, "diag_of_matrix": _write_diag, "vec": _write_vec, "vec_of_vector": _write_vec,
+    "norm": _write_norm, "norm_2": _write_norm, "norm_fro": _write_norm,
+    "size": _write_size_of, "where": _write_where, "matrix_power": _write_power, "kron": _write_kron,
+    "kron_of_vectors": _write_kron, "kron_of_vector_and_matrix": _write_kron, "kron_of_matrix_and_vector": _write_kron,
+    "kron_of_row_and_matrix": _write_kron, "kron_of_matrix_and_row": _write_kron, "kron_of_rows": _write_kron,
+    "kron_of_column_and_row": _write_kron, "kron_of_row_and_column": _write_kron,
+}  # fmt: skip
+# Their definitions are what a person would write.
+_EXPANDED = {"dot", "outer", "solve", "solve_vector", "square", "cross_entropy"}
+_TORCH_INSTEAD = {
+    "norm_nuc": "torch.linalg.matrix_norm", "norm_spectral": "torch.linalg.matrix_norm",
+    "norm_1": "torch.linalg.vector_norm",
+}  # fmt: skip
+_TORCH_ALONG = {
+    "sum": "torch.sum", "mean": "torch.mean", "var": "torch.var", "prod": "torch.prod", "max": "torch.amax",
+    "min": "torch.amin", "logsumexp": "torch.logsumexp", "cumsum": "torch.cumsum", "softmax": "torch.softmax",
+    "log_softmax": "torch.log_softmax",
+}  # fmt: skip
+_WITHOUT_DIM = {"sum", "mean", "var", "prod", "max", "min"}
+
+__all__ = ["BACKENDS", "Words"]

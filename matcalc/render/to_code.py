@@ -1,0 +1,221 @@
+"""A derivative -> Python source for NumPy, torch or JAX that needs no matcalc and checks itself."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from matcalc.check.rule_texts import read_rule_text, rules_in_force
+from matcalc.errors import DeclarationError
+from matcalc.language.expression import Expression, walk
+from matcalc.language.replace import rebuild, replace
+from matcalc.language.sizes import Shape, write_shape
+from matcalc.render.code_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
+from matcalc.render.code_helpers import write_helper
+from matcalc.render.code_parts import ATOM, Part
+from matcalc.render.code_regroup import regroup
+from matcalc.render.code_signature import Signature
+from matcalc.render.code_words import BACKENDS, Words
+from matcalc.render.code_writer import Names, Writer, name_derivative_of
+from matcalc.render.report import name_derivative
+from matcalc.render.to_text import to_text
+from matcalc.rule_files import RuleBook
+
+if TYPE_CHECKING:
+    from matcalc.derivation import Derivative
+
+_IMPORTS = {"numpy": "import numpy as np", "torch": "import torch", "jax": "import jax\nimport jax.numpy as jnp"}
+_LONGEST_FORMULA = 300
+_TURN_BLOCKS = (
+    "def turn_blocks(tensor, rank, order):",
+    "    first = tensor.ndim - order * rank",
+    "    starts = range(first, tensor.ndim, rank or 1)",
+    "    axes = [axis for start in starts for axis in reversed(range(start, start + rank))]",
+    "    return np.transpose(tensor, [*range(first), *axes])",
+)
+
+
+def to_code(derivative: Derivative, backend: str) -> str:
+    """Return the source of a module with the function, its derivative in the layout at hand, and a check of the two.
+
+    `backend` is numpy, torch or jax.  Vectors are (n,), scalars numbers or arrays without axes; the derivative
+    has the axes of `derivative.shape`.  Raises MissingRuleError for a function that the backend has no word for.
+    """
+    if backend not in BACKENDS:
+        raise DeclarationError(f"there is no code for {backend!r}", advice="use one of " + ", ".join(BACKENDS))
+    return _Module(derivative, backend).write()
+
+class _Module:
+    """One module of source: what its functions take, and what it needs above them."""
+
+    def __init__(self, derivative: Derivative, backend: str) -> None:
+        self.derivative, self.backend = derivative, backend
+        self.book = derivative.result.graph.rules
+        own = derivative.result_name
+        self.function_name, self.derivative_name = own, f"derivative_of_{own}"
+        self.signature = Signature(derivative.problem.symbols, derivative.problem.abstract, (own,))
+        self.words = Words(backend, next(iter(self.signature.names.values())), self.signature.letters)
+        (self.function,) = regroup(expand(derivative.function, self.words, self.book))
+        (self.formula,) = regroup(expand(derivative.expression, self.words, self.book))
+
+    def write(self) -> str:
+        bodies = [self._write_body(expression) for expression in (self.function, self.formula)]
+        check = self._write_check()
+        functions = [
+            _write_function(self.function_name, self.arguments, self._describe_function(), bodies[0]),
+            _write_function(self.derivative_name, self.arguments, self._describe_derivative(), bodies[1]),
+        ]
+        helpers = [write_helper(entry, self.backend) for entry in self.words.helpers]
+        imports = write_imports(self.words, "functools" if "functools." in check else "")
+        return "\n\n\n".join([f"{self._describe_module()}\n\n{imports}", *helpers, *functions, check])
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of both functions, in order."""
+        names = [*self.signature.names.values(), *self.signature.abstract]
+        return [*names, *self._derivatives_given, *self._sizes_given]
+
+    @property
+    def _sizes_given(self) -> list[str]:
+        return [self.signature.letters[letter] for letter in self.signature.list_unknown(self.words.sizes_used)]
+
+    @property
+    def _derivatives_given(self) -> dict[str, Expression]:
+        """The derivatives of abstract functions that NumPy code is given, by name."""
+        if self.backend != "numpy":
+            return {}
+        nodes = [node for node in walk(self.function, self.formula) if node.op == "abstract_derivative"]
+        found = {name_derivative_of(node.name, node.data[1]): node for node in nodes}
+        return {name: found[name] for name in sorted(found)}
+
+    def _write_body(self, expression: Expression) -> list[str]:
+        letters = self.words.sizes_used | dict.fromkeys(list_letters(expression))
+        local = {self.signature.letters[letter] for letter in letters}
+        names = Names({*self.signature.names.values(), *self.signature.abstract, self.function_name, *local})
+        before = dict(self.words.sizes_used)
+        self.words.sizes_used.clear()
+        known = {node: Part(self.signature.names[name], ATOM, node.shape) for name, node in self._variables.items()}
+        writer = Writer([expression], self.words, names, known)
+        result = self.words.to_tensor(writer.parts[expression])
+        sizes = self.signature.write_sizes(self.words.sizes_used)
+        self.words.sizes_used.update(before)
+        return [*sizes, *map(str, writer.lines), f"return {result.text}"]
+
+    @property
+    def _variables(self) -> dict[str, Expression]:
+        """The variables below the two expressions, which may differ from the declared ones in what is assumed."""
+        found = {node.name: node for node in walk(self.function, self.formula) if node.op == "symbol"}
+        return {**self.signature.variables, **found}
+
+    def _describe_module(self) -> str:
+        text = self._write_formula(self.derivative.function) or "a function"
+        what = f"{self.function_name} = {text} and its derivative by {self.derivative.wrt.name}."
+        return f'"""{what} Run this file to check it."""'
+
+    def _describe_function(self) -> list[str]:
+        text = self._write_formula(self.derivative.function) or "the function"
+        return [f"Return {self.function_name} = {text}, {describe_shape(self.derivative.function.dropped_shape)}."]
+
+    def _describe_derivative(self) -> list[str]:
+        derivative = self.derivative
+        name = name_derivative(self.function_name, derivative.wrt.name, derivative.order)
+        text = self._write_formula(derivative.expression)
+        first = f"Return {name} = {text}." if text else f"Return {name}."
+        lines = [*textwrap.wrap(first, 110), "", f"{derivative.layout} layout, {describe_shape(derivative.shape)}"]
+        lines += [f"  {line}" for line in self.signature.describe()]
+        given = self._derivatives_given
+        for name, node in given.items():
+            lines.append(f"  {name}: the derivative of {node.name} of order {node.data[1]}, in numerator layout")
+        return lines
+
+    def _write_formula(self, expression: Expression) -> str:
+        return to_text(expression) if measure_text(expression) <= _LONGEST_FORMULA else ""
+
+    # --- the check --------------------------------------------------------------------------------
+
+    def _write_check(self) -> str:
+        derivative = self.derivative
+        sampling = choose_sampling(
+            derivative.function, (derivative.expression, *self.signature.variables.values()), derivative.shape
+        )
+        draws = write_draws(self.signature, sampling, self.backend)
+        wrt = self.signature.names[derivative.wrt.name]
+        code = CheckedCode(
+            self.function_name, self.derivative_name, tuple(self.arguments), wrt, derivative.order
+        )
+        arranged = write_arranged(derivative, "truth", self.backend, self.signature)
+        return write_check(code, draws, arranged, self.backend, self._define_derivatives())
+
+    def _define_derivatives(self) -> list[str]:
+        lines = list(_TURN_BLOCKS) if self._derivatives_given else []
+        for name, node in self._derivatives_given.items():
+            order = node.data[1]
+            again = f", order={order}" if order > 1 else ""
+            taken = f"take_differences({node.name}, x{again})"
+            lines += [f"def {name}(x):", f"    return turn_blocks({taken}, np.ndim(x), {order})"]
+        return lines
+
+
+def write_imports(words: Words, further: str = "") -> str:
+    """Return the import lines that the source needs, the standard library's first."""
+    needed = sorted(words.imports | ({f"import {further}"} if further else set()))
+    standard = [line for line in needed if line in ("import functools", "import math")]
+    other = [line for line in needed if line not in standard]
+    blocks = ["\n".join(standard), "\n".join([_IMPORTS[words.backend], *other])]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _write_function(name: str, arguments: list[str], described: list[str], body: list[str]) -> str:
+    doc = [f'"""{described[0]}"""'] if len(described) == 1 else [f'"""{described[0]}', *described[1:], '"""']
+    lines = "\n".join(f"    {line}" if line else "" for line in (*doc, *body))
+    return f"def {name}({', '.join(arguments)}):\n{lines}"
+
+
+def list_letters(expression: Expression) -> list[str]:
+    """Return the letters of all sizes below an expression."""
+    return [letter for node in walk(expression) for size in node.shape for letter in size.letters]
+
+
+def describe_shape(shape: Shape) -> str:
+    """Return "a scalar" or "shape (m, n)"."""
+    written = write_shape(shape)
+    return "a scalar" if written == "scalar" else f"shape {written}"
+
+
+# --- before writing -----------------------------------------------------------------------------------
+
+
+def expand(expression: Expression, words: Words, book: RuleBook | None) -> Expression:
+    """Return the expression with calls that a backend has no word for replaced by their definitions."""
+    with rules_in_force(book):
+        return _expand(expression, words)
+
+
+def _expand(expression: Expression, words: Words) -> Expression:
+    done: dict[Expression, Expression] = {}
+    for node in walk(expression):
+        whole = rebuild(node, [done[arg] for arg in node.args])
+        if whole.op == "call" and whole.data[1] is None and whole.data[0].define and not words.knows(whole.data[0]):
+            whole = _expand(_define(whole), words)
+        done[node] = whole
+    return done[expression]
+
+
+def _define(node: Expression) -> Expression:
+    rule = node.data[0]
+    body = read_rule_text(rule, rule.define, tuple(arg.shape for arg in node.args))
+    arguments = {p.name: arg for p, arg in zip(rule.variables, node.args, strict=True)}
+    return replace(body, {leaf: arguments[leaf.name] for leaf in walk(body) if leaf.op == "symbol"})
+
+
+def measure_text(expression: Expression) -> int:
+    """Return about how long the text of an expression is, without writing it."""
+    lengths: dict[Expression, int] = {}
+    for node in walk(expression):
+        lengths[node] = 3 + sum(lengths[arg] for arg in node.args)
+    return lengths[expression]
+
+
+__all__ = ["describe_shape", "expand", "list_letters", "measure_text", "to_code", "write_imports"]

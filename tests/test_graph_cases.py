@@ -1,0 +1,152 @@
+"""The graph of every case: its pictures are read, and the local derivatives accumulate to the derivative."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from functools import cache
+from math import prod
+
+import pytest
+import torch
+from torch import Tensor
+
+import matcalc
+from matcalc.check.evaluate_nodes import evaluate, squeeze
+from matcalc.check.sample import Point
+from matcalc.render.graph import ComputationGraph, GraphEdge, GraphNode, write_graph
+from matcalc.rule_files import shipped_rules
+from tests.mermaid_grammar import check_mermaid
+from tests.read_cases import Case, derive_case, error_of, find_point, read_cases
+
+CASES = read_cases()
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+
+
+@cache
+def graph_case(case: Case) -> ComputationGraph:
+    return write_graph(derive_case(case), shipped_rules())
+
+
+# --- the chain rule -------------------------------------------------------------------------------
+
+
+@every_case
+def test_local_derivatives_accumulate_to_the_derivative(case: Case) -> None:
+    graph, point = graph_case(case), find_point(case, 0)
+    first = matcalc.derive(case.expr, case.wrt, shapes=case.shapes, assume=case.domain, layout="torch")
+    truth = torch.as_tensor(first.evaluate({**point.values, **point.functions}, point.sizes)).detach()
+    jacobians = evaluate_edges(graph, point)
+    for value in (carry_forward(graph, jacobians, point), carry_back(graph, jacobians, point)):
+        assert error_of(value.reshape(truth.shape), truth) < 1e-8
+
+
+def evaluate_edges(graph: ComputationGraph, point: Point) -> dict[GraphEdge, Tensor]:
+    """The local derivatives as matrices, the entries of both sides in the order of torch."""
+    nodes = {node.name: node for node in graph.nodes}
+    values = dict(point.values)
+    for node in graph.nodes:
+        if not node.is_input:
+            values[node.name] = evaluate(node.body, values, point.sizes, point.functions)
+    found = {}
+    for edge in graph.edges:
+        held = evaluate(edge.expression, values, point.sizes, point.functions)
+        value = squeeze(edge.expression, held, point.sizes)
+        assert tuple(value.shape) == tuple(size.value(point.sizes) for size in edge.shape)
+        rank = len(nodes[edge.target].shape)
+        torch_order = value.permute([*range(rank), *reversed(range(rank, value.ndim))])
+        found[edge] = torch_order.reshape(count(nodes[edge.target], point), count(nodes[edge.source], point))
+    return found
+
+
+def count(node: GraphNode, point: Point) -> int:
+    return prod(size.value(point.sizes) for size in node.shape)
+
+
+def find_node(graph: ComputationGraph, name: str) -> GraphNode:
+    return next(node for node in graph.nodes if node.name == name)
+
+
+def carry_forward(graph: ComputationGraph, jacobians: dict[GraphEdge, Tensor], point: Point) -> Tensor:
+    directions = count(find_node(graph, graph.wrt.name), point)
+    carried = {node.name: torch.zeros(count(node, point), directions, dtype=torch.float64) for node in graph.nodes}
+    for name in graph.forward.order:
+        if name == graph.wrt.name:
+            carried[name] = torch.eye(directions, dtype=torch.float64)
+        for edge in graph.edges:
+            if edge.target == name:
+                carried[name] = carried[name] + jacobians[edge] @ carried[edge.source]
+    return carried[graph.result.name]
+
+
+def carry_back(graph: ComputationGraph, jacobians: dict[GraphEdge, Tensor], point: Point) -> Tensor:
+    directions = count(graph.result, point)
+    carried = {node.name: torch.zeros(directions, count(node, point), dtype=torch.float64) for node in graph.nodes}
+    for name in graph.reverse.order:
+        if name == graph.result.name:
+            carried[name] = torch.eye(directions, dtype=torch.float64)
+        for edge in graph.edges:
+            if edge.target == name:
+                carried[edge.source] = carried[edge.source] + carried[name] @ jacobians[edge]
+    return carried[graph.wrt.name]
+
+
+# --- costs and text -------------------------------------------------------------------------------
+
+
+@every_case
+def test_costs_hold_together(case: Case) -> None:
+    graph, point = graph_case(case), find_point(case, 0)
+    sized = graph.with_sizes({letter: point.sizes[letter] for letter in graph.letters})
+    assert sized.sizes is not None
+    forward, reverse = sized.forward, sized.reverse
+    # A direction costs the same both ways, so the totals are as the numbers of directions.
+    assert forward.multiplications * reverse.directions == reverse.multiplications * forward.directions
+    assert reverse.count(sized.sizes)["kept_memory"] <= reverse.count(sized.sizes)["memory"]
+    assert str(graph.result.name) in str(sized)
+    json.dumps(sized.to_dict())
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+@every_case
+def test_mermaid_is_in_the_grammar(case: Case) -> None:
+    graph = graph_case(case)
+    nodes, edges = check_mermaid(graph.to_mermaid())
+    assert nodes == len(graph.nodes)
+    assert edges == sum(len(node.operands) for node in graph.nodes)
+
+
+@pytest.mark.skipif(not shutil.which("dot"), reason="Graphviz is not installed")
+def test_graphviz_reads_every_graph() -> None:
+    text = "\n".join(graph_case(case).to_dot() for case in CASES)
+    done = subprocess.run(["dot", "-Tcanon"], input=text, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("digraph {") == len(CASES)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_pydot_reads_the_graphs() -> None:
+    pydot = pytest.importorskip("pydot")
+    for case in CASES[::1 if not shutil.which("dot") else 20]:
+        (read,) = pydot.graph_from_dot_data(graph_case(case).to_dot())
+        assert len(read.get_edges()) == sum(len(node.operands) for node in graph_case(case).nodes)
+
+
+MERMAID = """
+import {JSDOM} from 'jsdom'; import fs from 'fs';
+const dom = new JSDOM(''); globalThis.window = dom.window; globalThis.document = dom.window.document;
+const mermaid = (await import('mermaid')).default;
+for (const text of JSON.parse(fs.readFileSync(0))) await mermaid.parse(text);
+"""
+
+
+@pytest.mark.skipif("MERMAID_FOLDER" not in os.environ, reason="MERMAID_FOLDER names no folder with mermaid and jsdom")
+def test_mermaid_reads_every_graph() -> None:
+    texts = json.dumps([graph_case(case).to_mermaid() for case in CASES])
+    command = ["node", "--input-type=module", "-e", MERMAID]
+    done = subprocess.run(command, cwd=os.environ["MERMAID_FOLDER"], input=texts, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
