@@ -10,7 +10,7 @@ import pytest
 import matcalc
 from matcalc.check.evaluate import evaluate_with
 from matcalc.language.text_to_expression import parse
-from matcalc.render.to_text import to_text
+from matcalc.render.name_parts import to_text_named
 from tests.read_cases import LAYOUTS, Case, derive_case, error_of, find_point, read_cases, read_text, true_derivative
 
 SEEDS = (0, 1, 2)
@@ -59,7 +59,7 @@ def test_printed_text_read_again_means_the_same(case: Case) -> None:
         known = derivative.problem.symbols.values()
         value = evaluate_with(again, {**point.values, **point.functions}, point.sizes, known)
         assert error_of(value, true_derivative(case, layout, 0)) < 1e-9
-        assert to_text(again) == str(derivative)
+        assert to_text_named(again, derivative.taken) == str(derivative)
 
 
 @every_case

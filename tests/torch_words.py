@@ -29,8 +29,13 @@ def drop(value: Tensor) -> Tensor:
 
 
 def read(text: str, values: Mapping[str, Any], sizes: Mapping[str, int]) -> Tensor:
-    """Return the value of a text of the language."""
-    return hold(eval(text, {"__builtins__": {}}, {**WORDS, **sizes, **values}))
+    """Return the value of a text of the language: a formula, with definitions before it or none."""
+    *definitions, formula = text.replace(";", "\n").split("\n")
+    known = {**WORDS, **sizes, **values}
+    for definition in definitions:
+        name, _, part = definition.partition(" = ")
+        known[name.strip()] = hold(eval(part, {"__builtins__": {}}, known))
+    return hold(eval(formula, {"__builtins__": {}}, known))
 
 
 # --- functions of one array, whole or along an axis ---------------------------------------------------------
