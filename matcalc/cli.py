@@ -116,6 +116,7 @@ def _add_derive(commands: Any) -> None:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
     shown.add_argument("--latex", action="store_true", help="the derivative as LaTeX")
+    shown.add_argument("--unicode", action="store_true", help="the derivative in the signs of mathematics")
     shown.add_argument("--steps", action="store_true", help="the derivation and the chain rule, step by step")
     shown.add_argument("--code", metavar="FOR", choices=BACKENDS, help="Python source: numpy, torch, jax or autograd")
     add("--no-check", action="store_true", help="skip the proof against torch")
@@ -153,8 +154,9 @@ def _add_rule_options(parser: argparse.ArgumentParser, default: Any = None) -> N
 def _derive(options: argparse.Namespace) -> int:
     derivative = _derive_expression(options)
     if isinstance(derivative, Mapping):
-        if options.steps or options.code:
-            raise UsageError("steps and code are of one derivative", advice="name one variable with --wrt")
+        if options.steps or options.code or options.unicode:
+            reason = "--steps, --code and --unicode are of one derivative"
+            raise UsageError(reason, advice="name one variable with --wrt")
         return answer_several(derivative, options)
     if options.json:
         return _answer_json(derivative, options)
@@ -171,6 +173,8 @@ def _derive(options: argparse.Namespace) -> int:
 def _write_answer(derivative: Derivative, options: argparse.Namespace) -> str:
     if options.latex:
         return derivative.latex()
+    if options.unicode:
+        return derivative.unicode()
     if options.code:
         return derivative.autograd_function() if options.code == "autograd" else derivative.code(options.code)
     return _write_steps(derivative) if options.steps else derivative.report()

@@ -73,11 +73,22 @@ class ReaderViews:
 
         return to_autograd_function(self._derivative, name)
 
-    def latex(self) -> str:
-        """The derivative as LaTeX; of a long one the parts that repeat are named and the lines aligned."""
-        from matcalc.render.latex_aligned import to_latex_named
+    def latex(self, bold: bool = False) -> str:
+        """The derivative as LaTeX, vectors and matrices in bold if asked for.
 
-        return to_latex_named(self.expression, self._derivative.taken)
+        Of a long one the parts that repeat are named and the lines aligned.
+        """
+        from matcalc.render.latex_aligned import to_latex_named
+        from matcalc.render.latex_names import bold_arrays
+
+        with bold_arrays(bold):
+            return to_latex_named(self.expression, self._derivative.taken)
+
+    def unicode(self) -> str:
+        """The derivative in the signs of mathematics, for a terminal: 2 Aᵀ (A x − b)."""
+        from matcalc.render.to_unicode import to_unicode
+
+        return to_unicode(self.expression, self._derivative.taken)
 
     def to_sympy(self) -> Any:
         """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""

@@ -212,7 +212,8 @@ def _compare_differential(case: Case, answer: Derivative, point: Point, truth: T
     """`differential` is linear in dX, and gives what the derivative in torch's order gives for a small change."""
     name, wrt = f"d{answer.wrt.name}", point.values[answer.wrt.name]
     change = torch.cos(torch.arange(wrt.numel(), dtype=torch.float64)).reshape(wrt.shape)
-    text = answer.differential.split(" = ", 1)[1]
+    *definitions, line = answer.differential.split("; ")
+    text = "; ".join([*definitions, line.split(" = ", 1)[1]])
     got = _read(case, answer, text, {name: answer.declared[answer.wrt.name]}, point, {name: change})
     wanted = torch.tensordot(truth, drop(change), dims=drop(change).ndim)
     _require_close(wanted, got, point, "differential", answer.differential)

@@ -238,3 +238,10 @@ def test_a_rule_without_latex_is_written_by_its_name() -> None:
 
 def test_a_deep_network_is_written() -> None:
     typeset(derive("norm(W @ tanh(V @ tanh(U @ x)))**2", "U").latex())
+
+
+def test_arrays_may_stand_in_bold() -> None:
+    latex = derive("c*Sigma @ x_hat", "c", shapes={"c": (), "Sigma": ("m", "n")}).latex(bold=True)
+    assert latex == r"\boldsymbol{\Sigma} \hat{\mathbf{x}}"
+    typeset(latex)
+    assert "mathbf" not in derive("A @ x").latex()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from matcalc.language.expression import Expression
-from matcalc.render.latex_names import write_name
+from matcalc.render.latex_names import write_variable
 from matcalc.render.name_parts import is_long, name_parts
 from matcalc.render.to_latex import list_latex_terms, to_latex
 from matcalc.render.to_text import to_text
@@ -35,7 +35,8 @@ def to_latex_named(expression: Expression, taken: Collection[str] = (), left: st
 def list_rows(expression: Expression, taken: Collection[str] = (), left: str = "") -> list[Row]:
     """Return the lines of a long result, each in two parts: the definitions, then the formula."""
     named = name_parts(expression, taken)
-    rows = [row for name, part in named.definitions for row in _break_sum(write_name(name), part)]
+    named_parts = [(write_variable(name, not part.is_scalar), part) for name, part in named.definitions]
+    rows = [row for name, part in named_parts for row in _break_sum(name, part)]
     return rows + _break_sum(left, named.formula)
 
 

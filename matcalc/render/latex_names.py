@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from matcalc.language.names import GREEK
 
@@ -13,7 +16,7 @@ _ACCENTS = {"hat": "\\hat", "bar": "\\bar", "tilde": "\\tilde", "dot": "\\dot"}
 _NAME = re.compile(r"([^\W\d_]+)(?:_?(\d+))?((?:_[^\W_]+)*)")
 
 
-def write_name(name: str) -> str:
+def write_name(name: str, bold: bool = False) -> str:
     r"""Return a name as LaTeX.
 
     >>> [write_name(name) for name in ("x", "alpha", "λ", "x1", "X_12", "x_hat", "loss", "w_max")]
@@ -25,10 +28,35 @@ def write_name(name: str) -> str:
     stem, digits, rest = match.groups()
     words = rest.split("_")[1:]
     text = _write_letter(stem)
+    if bold:
+        text = f"\\{'boldsymbol' if text.startswith(chr(92)) else 'mathbf'}{{{text}}}"
     if words and words[0] in _ACCENTS:
         text = f"{_ACCENTS[words.pop(0)]}{{{text}}}"
     below = ",".join(([digits] if digits else []) + [_write_letter(word) for word in words])
     return f"{text}_{{{below}}}" if below else text
+
+
+_is_bold: ContextVar[bool] = ContextVar("is_bold", default=False)
+
+
+@contextmanager
+def bold_arrays(bold: bool) -> Iterator[None]:
+    """Write the names of vectors and matrices in bold meanwhile."""
+    token = _is_bold.set(bold)
+    try:
+        yield
+    finally:
+        _is_bold.reset(token)
+
+
+def write_variable(name: str, is_array: bool) -> str:
+    r"""Return the name of a variable, that of an array in bold where that was asked for.
+
+    >>> with bold_arrays(True):
+    ...     [write_variable(name, name != "c") for name in ("x", "x_hat", "Sigma", "c")]
+    ['\\mathbf{x}', '\\hat{\\mathbf{x}}', '\\boldsymbol{\\Sigma}', 'c']
+    """
+    return write_name(name, bold=is_array and _is_bold.get())
 
 
 def _write_letter(stem: str) -> str:

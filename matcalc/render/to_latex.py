@@ -8,7 +8,7 @@ from fractions import Fraction
 from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, walk
 from matcalc.render.latex_einsum import write_einsum
-from matcalc.render.latex_names import write_name, write_word
+from matcalc.render.latex_names import write_name, write_variable, write_word
 from matcalc.render.latex_templates import (
     ATOM,
     ENTRYWISE,
@@ -71,7 +71,7 @@ def _write_all(expression: Expression) -> dict[int, Part]:
 
 
 def _symbol(node: Expression, parts: list[Part]) -> Part:
-    return write_name(node.name), ATOM
+    return write_variable(node.name, not node.is_scalar), ATOM
 
 
 def _number(node: Expression, parts: list[Part]) -> Part:
