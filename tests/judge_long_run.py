@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from matcalc.check.report import CheckReport
+from matcalc.render.to_text import to_text
 from tests.claim_mutants import BOTH, Mutant, compare_with_truth, judge_text, mutate, read_mutant, read_truth
 from tests.read_cases import Case, derive_case, read_cases
 
@@ -34,7 +35,7 @@ class Tally:
 
 def list_claims(case: Case, layout: str) -> Iterator[tuple[str, str]]:
     """Claims about a case, each with what it is in truth: right, nearly right, one entry off, different, ..."""
-    text = case.closed_form(layout) or str(derive_case(case, layout))
+    text = case.closed_form(layout) or to_text(derive_case(case, layout).expression)
     yield "right", text
     if bool(read_truth(case, text, 100).any()):
         yield "times 1.0000001", f"1.0000001*({text})"
