@@ -8,14 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matcalc.check.report import find_worst
 from matcalc.code_claim import list_arguments
-from matcalc.derivation import declared_shapes, read_input
 from matcalc.errors import DeclarationError, EvaluationError, MatcalcError
 from matcalc.judgement import Options
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression
 from matcalc.language.names import name_wrt
 from matcalc.language.text_to_expression import Problem, parse
+from matcalc.read_input import declared_shapes, read_input
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 
@@ -44,8 +45,7 @@ class BackwardReport:
     @cached_property
     def verdict(self) -> str:
         """The worst verdict of all parts."""
-        found = {report.verdict for report in (self.forward, *self.inputs.values())}
-        return next(verdict for verdict in ("differs", "could not check", "agrees") if verdict in found)
+        return find_worst(report.verdict for report in (self.forward, *self.inputs.values()))
 
     @property
     def message(self) -> str:
@@ -169,10 +169,7 @@ class _Judge:
             return could_not_check(missing, **settings)
         code, formula = self._read_code(self.problem), self.problem.expressions[0]
         try:
-            import torch
-
-            dtype = getattr(torch, self.options.dtype)
-            shape = infer_code_shape(code, self.options.seed, dtype, self.options.device)
+            shape = infer_code_shape(code, self.options.seed, self.options.dtype, self.options.device)
         except EvaluationError as error:
             return could_not_check(error.reason, **settings)
         question = Question(ExpressionFunction(formula), CodeClaim(code, shape), code.parameters[0], "torch", 0)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matcalc.command_line import Declaration, list_paths, write_command
-from matcalc.derivation import check_order, declared_shapes, is_code, read_input
 from matcalc.errors import ShapeError
 from matcalc.judgement import Options, derive_text
 from matcalc.language.declarations import Declared, read_assumptions, read_shapes
 from matcalc.language.names import name_wrt
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse
+from matcalc.read_input import check_order, declared_shapes, is_code, read_input
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 

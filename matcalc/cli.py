@@ -25,12 +25,11 @@ from matcalc.cli_check import add_check
 from matcalc.cli_graph import add_graph
 from matcalc.cli_output import EXIT_CODES, JSON_VERSION, paint, print_json
 from matcalc.cli_rules import check_rules, list_rules, show_rules
-from matcalc.cli_several import answer_several
+from matcalc.cli_several import answer_several, print_verdict, prove
 from matcalc.cli_verify import add_verify
 from matcalc.errors import MatcalcError
 
 if TYPE_CHECKING:
-    from matcalc.check.verdict import CheckReport
     from matcalc.derivation import Derivative
     from matcalc.derivatives import BlockHessian, Derivatives
 
@@ -161,12 +160,10 @@ def _derive(options: argparse.Namespace) -> int:
     if options.json:
         return _answer_json(derivative, options)
     print(_write_answer(derivative, options), flush=True)
-    if options.no_check:
+    report = prove(derivative, options)
+    if report is None:
         return 0
-    report = _check(derivative, options)
-    comment = "% " if options.latex else "# " if options.code else ""
-    line = f"check   {report.message}"
-    print(f"{comment}{line}" if comment else f"\n{paint(line, report.verdict, sys.stdout)}")
+    print_verdict(report, options)
     return EXIT_CODES[report.verdict]
 
 
@@ -198,13 +195,9 @@ def _derive_expression(options: argparse.Namespace) -> Derivative | Derivatives 
 
 
 def _answer_json(derivative: Derivative, options: argparse.Namespace) -> int:
-    report = None if options.no_check else _check(derivative, options)
+    report = prove(derivative, options)
     print_json({"derivative": derivative.to_dict(), "check": report.to_dict() if report else None})
     return EXIT_CODES[report.verdict] if report else 0
-
-
-def _check(derivative: Derivative, options: argparse.Namespace) -> CheckReport:
-    return derivative.check(options.trials, options.seed, options.dtype, options.device)
 
 
 # --- errors ---------------------------------------------------------------------------------------

@@ -24,6 +24,12 @@ def add_expression_options(parser: argparse.ArgumentParser, several: bool = Fals
     add("--wrt", metavar="NAME", type=str.strip, help=f"the variable: x, else X, else the only one{by}")
     add("--layout", default="numerator", metavar="LAYOUT", help="numerator (default), denominator, mixed, torch or vec")
     add("--order", type=read_order, default=1, metavar="N", help=f"how often to derive (default 1){often}")
+    add_declarations(parser)
+
+
+def add_declarations(parser: argparse.ArgumentParser) -> None:
+    """Add what is declared about the names of an expression, and the rules it is read with."""
+    add = parser.add_argument
     add("--vars", action="append", default=[], metavar="DECL", help='shapes: "A: m,n; x: n; c: scalar"')
     add("--assume", action="append", default=[], metavar="DECL", help='what is known: "A: symmetric; x: positive"')
     add("--rules", action="append", default=[], metavar="FILE", help="your own rules, verified first; may be repeated")

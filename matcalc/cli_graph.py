@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matcalc.cli_arguments import UsageError, read_declared, read_expression
+from matcalc.cli_arguments import UsageError, add_declarations, read_declared, read_expression
 from matcalc.cli_output import JSON_VERSION, print_json
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ def add_graph(commands: Any) -> None:
     add = parser.add_argument
     add("expression", metavar="EXPR", type=str.strip, help='such as "norm(A@x - b)**2"; - reads it from standard input')
     add("--wrt", metavar="NAME", type=str.strip, help="the variable: x, else X, else the only one")
-    add("--vars", action="append", default=[], metavar="DECL", help='shapes: "A: m,n; x: n; c: scalar"')
-    add("--assume", action="append", default=[], metavar="DECL", help='what is known: "A: symmetric; x: positive"')
-    add("--rules", action="append", default=[], metavar="FILE", help="your own rules, verified first; may be repeated")
+    add_declarations(parser)
     add("--sizes", type=read_sizes, metavar="SIZES", help='numbers for the costs: "m=3, n=5"')
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--format", choices=FORMATS, help="text (default), mermaid, dot; svg and png need Graphviz")

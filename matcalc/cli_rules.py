@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from matcalc.check.report import find_worst
 from matcalc.cli_output import EXIT_CODES, paint, print_json
 from matcalc.errors import RuleError
 from matcalc.rule_files import Rule, RuleBook, read_rules, shipped_rules
@@ -45,8 +46,7 @@ def check_rules(options: argparse.Namespace) -> int:
         print_json({"rules": {name: report.to_dict() for name, report in reports.items()}, "counts": counts})
     else:
         print(", ".join(f"{verdict}: {count}" for verdict, count in counts.items()))
-    worst = next((verdict for verdict in ("differs", "could not check") if counts[verdict]), "agrees")
-    return EXIT_CODES[worst]
+    return EXIT_CODES[find_worst(report.verdict for report in reports.values())]
 
 
 def _prove(rules: list[Rule], options: argparse.Namespace) -> Iterator[tuple[str, CheckReport]]:

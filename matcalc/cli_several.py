@@ -6,15 +6,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from matcalc.check.report import find_worst
 from matcalc.cli_output import EXIT_CODES, paint, print_json
 
 if TYPE_CHECKING:
     from matcalc.check.report import CheckReport
     from matcalc.derivation import Derivative
     from matcalc.derivatives import BlockHessian, Derivatives
-
-# From bad to good: one wrong derivative makes the whole answer wrong.
-ORDER = ("differs", "could not check", "agrees")
 
 
 def answer_several(answer: Derivatives | BlockHessian, options: argparse.Namespace) -> int:
@@ -25,9 +23,9 @@ def answer_several(answer: Derivatives | BlockHessian, options: argparse.Namespa
     for derivative in answer.values():
         if not options.json:
             _print_one(derivative, options)
-        reports.append(_check(derivative, options))
+        reports.append(prove(derivative, options))
         if reports[-1] is not None and not options.json:
-            _print_verdict(reports[-1], options)
+            print_verdict(reports[-1], options)
     if options.json:
         pairs = zip(answer.values(), reports, strict=True)
         print_json({
@@ -37,7 +35,8 @@ def answer_several(answer: Derivatives | BlockHessian, options: argparse.Namespa
     return _choose_code(reports)
 
 
-def _check(derivative: Derivative, options: argparse.Namespace) -> CheckReport | None:
+def prove(derivative: Derivative, options: argparse.Namespace) -> CheckReport | None:
+    """Return the proof that the options ask for, None where they ask for none."""
     if options.no_check:
         return None
     return derivative.check(options.trials, options.seed, options.dtype, options.device)
@@ -50,12 +49,13 @@ def _print_one(derivative: Derivative, options: argparse.Namespace) -> None:
         print(f"\n{derivative.report().removeprefix(derivative.declaration).lstrip()}", flush=True)
 
 
-def _print_verdict(report: CheckReport, options: argparse.Namespace) -> None:
+def print_verdict(report: CheckReport, options: argparse.Namespace) -> None:
+    """Print the verdict on its own line, as a comment where LaTeX or code stands before it."""
+    comment = "% " if options.latex else "# " if options.code else ""
     line = f"check   {report.message}"
-    print(f"% {line}" if options.latex else f"\n{paint(line, report.verdict, sys.stdout)}", flush=True)
+    print(f"{comment}{line}" if comment else f"\n{paint(line, report.verdict, sys.stdout)}", flush=True)
 
 
 def _choose_code(reports: list[CheckReport | None]) -> int:
     """0 where nothing was checked or all agrees, else the code of the worst verdict."""
-    found = {report.verdict for report in reports if report is not None}
-    return EXIT_CODES[next((verdict for verdict in ORDER if verdict in found), "agrees")]
+    return EXIT_CODES[find_worst(report.verdict for report in reports if report is not None)]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matcalc.check.report import find_worst
 from matcalc.cli_arguments import add_proof_options, read_device
 from matcalc.cli_output import EXIT_CODES, JSON_VERSION, paint, print_json
 from matcalc.engine.layout import LAYOUTS
@@ -125,8 +126,7 @@ def _answer(outcomes: Sequence[Outcome], settings: Settings, options: argparse.N
         print_table(outcomes, options.all)
     sys.stdout.flush()
     counts = count_verdicts(outcomes)
-    worst = next((verdict for verdict in ("differs", "could not check") if counts[verdict]), "agrees")
-    return EXIT_CODES[worst]
+    return EXIT_CODES[find_worst(verdict for verdict, count in counts.items() if count)]
 
 
 def _describe(outcomes: Sequence[Outcome], settings: Settings, sheets: Sequence[str]) -> dict[str, Any]:

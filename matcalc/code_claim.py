@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from matcalc.derivation import declared_shapes, is_code, read_input
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.judgement import Options
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.names import count_axes
 from matcalc.language.text_to_expression import Problem, parse
+from matcalc.read_input import declared_shapes, is_code, read_input
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
@@ -90,12 +90,10 @@ class _Pair:
         return CodeClaim(*self._run(self.claim, self.names["claim"], options))
 
     def _run(self, call: Any, names: list[str], options: Options) -> tuple[Code, Any]:
-        import torch
-
         from matcalc.check.code import Code, infer_code_shape
 
         code = Code(call, tuple(self.problem.symbols[name] for name in names))
-        return code, infer_code_shape(code, options.seed, getattr(torch, options.dtype), options.device)
+        return code, infer_code_shape(code, options.seed, options.dtype, options.device)
 
 
 def list_arguments(given: Any, shapes: Declared) -> list[str]:

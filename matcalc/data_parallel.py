@@ -12,13 +12,15 @@ from matcalc.check.data_parallel.batch import Batch, find_batch, refuse_abstract
 from matcalc.check.data_parallel.question import DataParallelReport, LossQuestion, LossText, Part, Settings, split_loss
 from matcalc.check.report import COULD_NOT_CHECK, find_missing
 from matcalc.check.verdict import DTYPES
-from matcalc.derivation import derive, read_input
+from matcalc.command_line import list_paths
+from matcalc.derivation import derive
 from matcalc.errors import DeclarationError, MatcalcError, ShapeError
 from matcalc.language.declarations import Declared, read_assumptions, read_shapes
 from matcalc.language.expression import walk
 from matcalc.language.names import name_wrt
 from matcalc.language.sizes import write_shape
 from matcalc.language.text_to_expression import Problem, parse
+from matcalc.read_input import read_input
 from matcalc.render.to_text import to_text
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
@@ -173,14 +175,8 @@ def _write_command(question: LossQuestion, settings: Settings, rules: Any) -> st
     given = {
         "shapes": {name: list(shape) for name, shape in source.shapes.items()},
         "assume": {name: list(words) for name, words in source.assume.items()},
-        "rules": _name_files(rules), "trials": settings.trials, "seed": settings.seed, "dtype": settings.dtype,
+        "rules": list(list_paths(rules)), "trials": settings.trials, "seed": settings.seed, "dtype": settings.dtype,
     }  # fmt: skip
     options = ", ".join(f"{name}={value!r}" for name, value in given.items() if value not in ({}, []))
     asked = f"{source.text!r}, {list(source.wrt)!r}, {question.batch.letter!r}, {settings.processes}, {options}"
     return f"python -c {shlex.quote(f'import matcalc; print(matcalc.check_data_parallel({asked}))')}"
-
-
-def _name_files(rules: Any) -> list[str]:
-    if rules is None or isinstance(rules, RuleBook):
-        return []
-    return [str(path) for path in ([rules] if isinstance(rules, str | Path) else rules)]

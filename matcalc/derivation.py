@@ -17,9 +17,8 @@ from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, drop_units, write_shape
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.read_input import check_order, declared_shapes, is_code, read_asked, read_input, read_problem
+from matcalc.read_input import declared_shapes, read_asked, read_input, read_problem
 from matcalc.reader_views import ReaderViews
-from matcalc.render.chain import Chain, write_chain
 from matcalc.render.entries import write_einsum, write_entries
 from matcalc.render.name_parts import list_taken, to_text_named
 from matcalc.render.notes import describe_notes
@@ -29,8 +28,7 @@ from matcalc.user_rules import choose_rules
 
 if TYPE_CHECKING:
     from matcalc.check.verdict import CheckReport
-
-__all__ = ["Derivative", "check_order", "declared_shapes", "derive", "is_code", "read_input"]
+    from matcalc.render.chain import Chain
 
 Several = list[Any] | tuple[Any, ...] | Literal["all"]
 Rules = RuleBook | str | Path | Iterable[str | Path] | None
@@ -237,6 +235,8 @@ class Derivative(ReaderViews):
 
     def chain(self) -> Chain:
         """The derivative of a composition as a product of the derivatives of its parts; of order 1."""
+        from matcalc.render.chain import write_chain
+
         return write_chain(self, _derive_part)
 
     @property

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression
-from matcalc.render.step import Step
-from matcalc.render.steps import list_steps
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
     from matcalc.derivation import Derivative
     from matcalc.render.graph import ComputationGraph
+    from matcalc.render.step import Step
 
 
 class ReaderViews:
@@ -31,6 +30,8 @@ class ReaderViews:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The derivation as a person writes it, law by law, each with its source."""
+        from matcalc.render.steps import list_steps
+
         self._refuse_mixed("steps are shown")
         return list_steps(self._derivative)
 

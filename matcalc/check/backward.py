@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from matcalc.check.code import Code
+from matcalc.check.code import Code, tell_error
 from matcalc.check.evaluate_nodes import squeeze
 from matcalc.check.question import Values
 from matcalc.check.sample import Point
@@ -56,8 +56,7 @@ class BackwardClaim:
         try:
             return torch.autograd.grad(value, at, cotangent.reshape(value.shape), allow_unused=True)[0]
         except Exception as error:
-            said = (str(error).strip() or "no message").splitlines()[0]
-            raise EvaluationError(f"backward of {self.code.name} raised {type(error).__name__}: {said}") from error
+            raise tell_error(f"backward of {self.code.name}", error) from error
 
 
 def describe_misuse(claim: BackwardClaim, point: Point) -> str:

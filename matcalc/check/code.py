@@ -39,8 +39,7 @@ class Code:
         try:
             value = self.call(*arguments)
         except Exception as error:
-            said = (str(error).strip() or "no message").splitlines()[0]
-            raise EvaluationError(f"{self.name} raised {type(error).__name__}: {said}") from error
+            raise tell_error(self.name, error) from error
         if not isinstance(value, Tensor):
             raise EvaluationError(f"{self.name} returned a {type(value).__name__}, not a tensor")
         return value
@@ -128,6 +127,12 @@ def _compare_with_differences(code: Code, function: Callable[[Tensor], Tensor], 
         )
 
 
+def tell_error(who: str, error: Exception) -> EvaluationError:
+    """Return the error in which a reader's own code failed, in one line."""
+    said = (str(error).strip() or "no message").splitlines()[0]
+    return EvaluationError(f"{who} raised {type(error).__name__}: {said}")
+
+
 # --- parameters -----------------------------------------------------------------------------------
 
 
@@ -163,14 +168,16 @@ def find_forward(call: Callable[..., Any]) -> Callable[..., Any]:
 # --- shapes ---------------------------------------------------------------------------------------
 
 
-def infer_code_shape(code: Code, seed: int, dtype: torch.dtype, device: str) -> Shape:
+def infer_code_shape(code: Code, seed: int, dtype: str, device: str) -> Shape:
     """Return the symbolic shape of a function's value, without unit axes, by running it at different sizes.
 
     Raises EvaluationError where the function fails, or where an axis is no product of the sizes.
     """
     seen: list[tuple[tuple[int, ...], Mapping[str, int]]] = []
     for number in range(SHAPE_POINTS):
-        search = PointSearch(code.parameters[0], code.parameters, seed=seed, dtype=dtype, device=device)
+        search = PointSearch(
+            code.parameters[0], code.parameters, seed=seed, dtype=getattr(torch, dtype), device=device
+        )
         point = search.find(number)
         if isinstance(point, NoPoint):
             raise EvaluationError(point.reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
@@ -92,6 +93,16 @@ def _make_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _make_plain(item) for key, item in value.items()}
     return [_make_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def find_worst(verdicts: Iterable[str]) -> str:
+    """Return the verdict over several: one that differs outweighs what could not be checked, and that what agrees.
+
+    >>> find_worst(["agrees", "could not check"]), find_worst([])
+    ('could not check', 'agrees')
+    """
+    found = set(verdicts)
+    return next((verdict for verdict in (DIFFERS, COULD_NOT_CHECK) if verdict in found), AGREES)
 
 
 def could_not_check(reason: str, **settings: Any) -> CheckReport:

@@ -12,10 +12,10 @@ from matcalc.language.expression import Expression, walk
 LONGEST_TEXT = 100_000
 
 # Python's precedence, low to high.
-_SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
+SUM, PRODUCT, SIGN, POWER, ATOM = range(5)
 _OPERATORS = {
-    "add": (" + ", _SUM), "subtract": (" - ", _SUM), "multiply": ("*", _PRODUCT), "divide": ("/", _PRODUCT),
-    "matmul": (" @ ", _PRODUCT), "power": ("**", _POWER),
+    "add": (" + ", SUM), "subtract": (" - ", SUM), "multiply": ("*", PRODUCT), "divide": ("/", PRODUCT),
+    "matmul": (" @ ", PRODUCT), "power": ("**", POWER),
 }  # fmt: skip
 
 
@@ -55,41 +55,41 @@ def write_node(node: Expression, parts: list[Part]) -> Part:
     texts = [text for text, _ in parts]
     match node.op:
         case "symbol" | "constant":
-            return node.name, _ATOM
+            return node.name, ATOM
         case "number":
             return _number(node.data[0])
         case "size":
             text = str(node.data[0])
-            return text, _PRODUCT if "*" in text else _ATOM
+            return text, PRODUCT if "*" in text else ATOM
         case "negate":
             text, level = parts[0]
-            return ("-" + (text if level >= _POWER else f"({text})")), _SIGN
+            return ("-" + (text if level >= POWER else f"({text})")), SIGN
         case "transpose":
-            return _wrap(parts[0], _ATOM) + ".T", _ATOM
+            return wrap(parts[0], ATOM) + ".T", ATOM
         case "compare":
-            return f"{_wrap(parts[0], _SUM)} {node.data[0]} {_wrap(parts[1], _SUM)}", _SUM - 1
+            return f"{wrap(parts[0], SUM)} {node.data[0]} {wrap(parts[1], SUM)}", SUM - 1
         case "call":
-            return _call(node, texts), _ATOM
+            return _call(node, texts), ATOM
         case "einsum":
-            return f"einsum('{node.data[0]}', {', '.join(texts)})", _ATOM
+            return f"einsum('{node.data[0]}', {', '.join(texts)})", ATOM
         case "filled":
-            return f"{node.name}({', '.join(map(str, node.data[1]))})", _ATOM
+            return f"{node.name}({', '.join(map(str, node.data[1]))})", ATOM
         case "abstract":
-            return f"{node.name}({texts[0]})", _ATOM
+            return f"{node.name}({texts[0]})", ATOM
     order = f", {node.data[1]}" if node.data[1] > 1 else ""
-    return f"D({node.name}, {texts[0]}{order})", _ATOM
+    return f"D({node.name}, {texts[0]}{order})", ATOM
 
 
 def is_bracketed(node: Expression, place: int, part: Part) -> bool:
     """Whether the operand at a place, with this text, stands in brackets, be it those of a function."""
     if node.op not in _OPERATORS:
-        return node.op not in ("transpose", "negate", "compare") or part[1] < _POWER
+        return node.op not in ("transpose", "negate", "compare") or part[1] < POWER
     if node.op == "power":
-        return part[1] < _ATOM
+        return part[1] < ATOM
     return part[1] < _OPERATORS[node.op][1] + place or (place == 0 and _reads_better_bracketed(node))
 
 
-def _wrap(part: Part, level: int) -> str:
+def wrap(part: Part, level: int) -> str:
     """Put brackets around what binds weaker than `level`."""
     text, own = part
     return text if own >= level else f"({text})"
@@ -100,11 +100,11 @@ def _binary(node: Expression, parts: list[Part]) -> Part:
     if node.op == "power":
         # Python reads -x**2 as -(x**2) and 2**-1 as it stands.
         number = node.args[1].args[0] if node.args[1].op == "negate" else node.args[1]
-        return _wrap(parts[0], _ATOM) + symbol + _wrap(parts[1], _SIGN if number.op == "number" else _ATOM), _POWER
-    first = _wrap(parts[0], level)
+        return wrap(parts[0], ATOM) + symbol + wrap(parts[1], SIGN if number.op == "number" else ATOM), POWER
+    first = wrap(parts[0], level)
     if _reads_better_bracketed(node):
         first = f"({parts[0][0]})"
-    second = _wrap(parts[1], level + 1)
+    second = wrap(parts[1], level + 1)
     if second[0] == "-":
         second = f"({parts[1][0]})"
     return first + symbol + second, level
@@ -120,11 +120,11 @@ def _reads_better_bracketed(node: Expression) -> bool:
 
 def _number(value: Fraction) -> Part:
     if value.denominator == 1:
-        return str(value.numerator), _ATOM if value >= 0 else _SIGN
+        return str(value.numerator), ATOM if value >= 0 else SIGN
     text = write_decimal(value)
     if text is not None:
-        return text, _ATOM if value >= 0 else _SIGN
-    return f"{value.numerator}/{value.denominator}", _PRODUCT
+        return text, ATOM if value >= 0 else SIGN
+    return f"{value.numerator}/{value.denominator}", PRODUCT
 
 
 def write_decimal(value: Fraction) -> str | None:

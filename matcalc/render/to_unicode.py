@@ -10,15 +10,11 @@ from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.names import GREEK
 from matcalc.render.name_parts import is_long, name_parts
-from matcalc.render.to_text import LONGEST_TEXT, write_node
+from matcalc.render.to_text import ATOM, LONGEST_TEXT, POWER, PRODUCT, SIGN, SUM, Part, wrap, write_node
 
-_SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
 _ABOVE = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _BELOW = {**dict(zip("0123456789", "₀₁₂₃₄₅₆₇₈₉", strict=True)), **dict(zip("mnkpljhist", "ₘₙₖₚₗⱼₕᵢₛₜ", strict=True))}
 _FENCES = {"norm": "‖{}‖", "abs": "|{}|", "inv": "{}⁻¹", "sqrt": "√{}", "trace": "tr {}"}
-
-Part = tuple[str, int]
-
 
 def to_unicode(expression: Expression, taken: Collection[str] = ()) -> str:
     """Return an expression for people to read, not to be read again; the parts of a long one are named.
@@ -48,16 +44,16 @@ def _write(expression: Expression) -> str:
 def _write_node(node: Expression, parts: list[Part]) -> Part:
     match node.op:
         case "symbol" | "constant":
-            return _write_name(node.name), _ATOM
+            return _write_name(node.name), ATOM
         case "transpose":
-            return _wrap(parts[0], _ATOM) + "ᵀ", _POWER
+            return wrap(parts[0], ATOM) + "ᵀ", POWER
         case "add" | "subtract":
             sign = " + " if node.op == "add" else " − "
-            return parts[0][0] + sign + _wrap(parts[1], _PRODUCT), _SUM
+            return parts[0][0] + sign + wrap(parts[1], PRODUCT), SUM
         case "negate":
-            return "−" + _wrap(parts[0], _PRODUCT), _SIGN if parts[0][1] >= _POWER else _SUM
+            return "−" + wrap(parts[0], PRODUCT), SIGN if parts[0][1] >= POWER else SUM
         case "matmul":
-            return f"{_wrap(parts[0], _PRODUCT)} {_wrap(parts[1], _POWER)}", _PRODUCT
+            return f"{wrap(parts[0], PRODUCT)} {wrap(parts[1], POWER)}", PRODUCT
         case "multiply" | "divide":
             return _write_entrywise(node, parts)
         case "power":
@@ -75,21 +71,21 @@ def _write_entrywise(node: Expression, parts: list[Part]) -> Part:
         sign = "/" if node.args[1].is_scalar else " ⊘ "
     else:
         sign = " ⊙ " if arrays else " "
-    return _wrap(parts[0], _PRODUCT) + sign + _wrap(parts[1], _POWER), _PRODUCT
+    return wrap(parts[0], PRODUCT) + sign + wrap(parts[1], POWER), PRODUCT
 
 
 def _write_power(node: Expression, parts: list[Part]) -> Part:
     ring = "" if node.args[0].is_scalar else "∘"
     whole = re.fullmatch(r"−?-?\d+", parts[1][0])
-    exponent = parts[1][0].replace("−", "-").translate(_ABOVE) if whole else f"^{_wrap(parts[1], _ATOM)}"
-    return _wrap(parts[0], _ATOM) + ring + exponent, _POWER
+    exponent = parts[1][0].replace("−", "-").translate(_ABOVE) if whole else f"^{wrap(parts[1], ATOM)}"
+    return wrap(parts[0], ATOM) + ring + exponent, POWER
 
 
 def _write_filled(node: Expression, parts: list[Part]) -> Part:
     letters = [str(size) for size in dict.fromkeys(node.data[1])]
     sign = {"eye": "I", "ones": "1", "zeros": "0"}.get(node.name)
     if sign and len(letters) == 1 and all(letter in _BELOW for letter in letters[0]) and len(node.data[1]) == 1:
-        return sign + "".join(_BELOW[letter] for letter in letters[0]), _ATOM
+        return sign + "".join(_BELOW[letter] for letter in letters[0]), ATOM
     return write_node(node, parts)
 
 
@@ -99,12 +95,7 @@ def _write_call(node: Expression, parts: list[Part]) -> Part:
     if fence is None:
         return write_node(node, parts)
     bars = rule.function in ("norm", "abs")
-    return fence.format(parts[0][0] if bars else _wrap(parts[0], _ATOM)), _ATOM if bars else _POWER
-
-
-def _wrap(part: Part, level: int) -> str:
-    text, own = part
-    return text if own >= level else f"({text})"
+    return fence.format(parts[0][0] if bars else wrap(parts[0], ATOM)), ATOM if bars else POWER
 
 
 def _write_name(name: str) -> str:
