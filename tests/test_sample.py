@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from matcalc.check.domains import draw
 from matcalc.check.report import CheckReport
-from matcalc.check.sample import PRIMES, NoPoint, Point, PointSearch, choose_sizes, draw
+from matcalc.check.sample import PRIMES, NoPoint, Point, PointSearch, choose_sizes
 from matcalc.check.verdict import judge
 from matcalc.language.expression import Expression, symbol
 from matcalc.language.sizes import Size

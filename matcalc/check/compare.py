@@ -86,13 +86,18 @@ def summarize(comparisons: list[Comparison], reason: str, truth: str, *, seed: i
     """Return the verdict over all points; without a single point it is "could not check" with the reason."""
     if not comparisons:
         return could_not_check(reason, seed=seed, layout=layout)
-    worst = max(comparisons, key=lambda comparison: comparison.error)
+    worst = find_largest(comparisons)
     agrees = worst.is_small
     message = _write_agreement(worst, len(comparisons), truth) if agrees else _write_difference(worst)
     return CheckReport(
         AGREES if agrees else DIFFERS, () if agrees else ("other",), worst.error, len(comparisons), seed, layout,
         worst.point.sizes, worst.point.domains, None if agrees else replace(worst.worst, seed=seed), message,
     )  # fmt: skip
+
+
+def find_largest(comparisons: list[Comparison]) -> Comparison:
+    """Return the comparison with the largest error."""
+    return max(comparisons, key=lambda comparison: comparison.error)
 
 
 def _write_agreement(worst: Comparison, points: int, truth: str) -> str:

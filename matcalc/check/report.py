@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matcalc.check.evidence import Evidence, NumericJacobians
 
 AGREES, DIFFERS, COULD_NOT_CHECK = "agrees", "differs", "could not check"
 
@@ -50,6 +53,7 @@ class CheckReport:
     times the derivative, a number or a text in the sizes; `missing` and `extra` are the terms it lacks or has
     too much; `symmetric` names the matrices that must be symmetric for it to be right; `correct` is the right
     derivative.  `variables` holds the shape each name was taken for, `command` repeats the check exactly.
+    `jacobians()` computes both sides again; `page` writes what a notebook shows, given by who asked for the check.
 
     >>> bool(CheckReport("could not check", message="could not check: torch is not installed"))
     False
@@ -77,6 +81,8 @@ class CheckReport:
     device: str = "cpu"
     versions: dict[str, str] = field(default_factory=lambda: dict(list_versions()))
     command: str = ""
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
+    page: Callable[[CheckReport], str] | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.verdict == AGREES
@@ -84,9 +90,20 @@ class CheckReport:
     def __str__(self) -> str:
         return self.message
 
+    def jacobians(self) -> NumericJacobians | None:
+        """Return the true derivative and the claimed one in numbers, None where they could not be computed."""
+        return None if self.evidence is None else self.evidence.compute()
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON."""
-        return {key: _make_plain(value) for key, value in asdict(self).items()}
+        plain = asdict(replace(self, evidence=None, page=None))
+        return {key: _make_plain(value) for key, value in plain.items() if key not in ("evidence", "page")}
+
+    def _repr_html_(self) -> str | None:
+        return None if self.page is None else self.page(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(self.message)
 
 
 def _make_plain(value: Any) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from matcalc.check.conditions import Trouble, find_trouble
+from matcalc.check.domains import SmoothFunction, draw, list_domains, move
 from matcalc.check.forks import Coverage, Fork
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression, walk
@@ -75,124 +76,6 @@ def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0
     return sizes
 
 
-# --- values ---------------------------------------------------------------------------------------
-
-
-class SmoothFunction:
-    """A random smooth function in the place of an abstract one: shift + C @ sin(W @ x + b), x of any shape.
-
-    All its derivatives are generic; with `positive` all its values are.
-    """
-
-    def __init__(self, shape: tuple[int, ...], seed: int, positive: bool, dtype: torch.dtype, device: str) -> None:
-        self.shape, self.seed, self.positive, self.dtype, self.device = shape, seed, positive, dtype, device
-        self._weights: dict[tuple[int, ...], tuple[Tensor, Tensor, Tensor]] = {}
-
-    def __call__(self, x: Tensor) -> Tensor:
-        inner, phases, outer = self._weights.get(tuple(x.shape)) or self._draw(tuple(x.shape))
-        waves = outer @ torch.sin(inner @ x.reshape(-1) + phases)
-        return (waves + 2.5 * self.positive).reshape(self.shape)
-
-    def _draw(self, shape: tuple[int, ...], features: int = 6) -> tuple[Tensor, Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(self.seed)
-        entries = max(1, math.prod(shape))
-        inner = torch.randn(features, entries, generator=generator, dtype=torch.float64) / math.sqrt(entries)
-        phases = torch.rand(features, generator=generator, dtype=torch.float64) * 6
-        outer = torch.rand(math.prod(self.shape), features, generator=generator, dtype=torch.float64) - 0.5
-        to = {"dtype": self.dtype, "device": self.device}
-        self._weights[shape] = (inner.to(**to), phases.to(**to), (outer * 4 / math.sqrt(features)).to(**to))
-        return self._weights[shape]
-
-
-def _signed(u: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.where(torch.rand(u.shape, generator=generator, dtype=u.dtype) < 0.5, -u, u)
-
-
-_ENTRIES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
-    "real": lambda u, g: _signed(0.2 + 1.4 * u, g),
-    "nonzero": lambda u, g: _signed(0.2 + 1.4 * u, g),
-    "positive": lambda u, g: 0.3 + 1.5 * u,
-    "unit-interval": lambda u, g: 0.1 + 0.8 * u,
-    "sign": lambda u, g: _signed(torch.ones_like(u), g),
-    "simplex": lambda u, g: (0.2 + u) / (0.2 + u).sum(dim=0, keepdim=True),
-    "small": lambda u, g: _signed(0.02 + 0.2 * u, g),
-    "negative": lambda u, g: -0.3 - 1.5 * u,
-    "large": lambda u, g: 2 + 2 * u,
-    "huge": lambda u, g: 4 + 36 * u**2,
-    "tiny": lambda u, g: _signed(0.0005 + 0.02 * u**2, g),
-    "near": lambda u, g: 0.85 + 0.3 * u,
-    "around": lambda u, g: _signed(0.85 + 0.3 * u, g),
-    "dominant": lambda u, g: _dominate(_signed(0.2 + 1.4 * u, g)),
-}
-
-
-def _dominate(x: Tensor) -> Tensor:
-    """Add to the diagonal until every eigenvalue has a positive real part."""
-    return x + (0.6 + float(torch.linalg.matrix_norm(x, 2))) * torch.eye(x.shape[0], dtype=x.dtype)
-
-
-def _make_invertible(x: Tensor) -> Tensor:
-    """Return a matrix that is not symmetric, well conditioned, with a positive determinant."""
-    left, singular, right = torch.linalg.svd(x)
-    x = left @ torch.diag(singular + 0.3 * singular[0]) @ right
-    if float(torch.linalg.det(x)) < 0:
-        x[0] = -x[0]
-    return x
-
-
-_STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
-    "invertible": _make_invertible,
-    "symmetric": lambda x: (x + x.mT) / 2,
-    "skew": lambda x: (x - x.mT) / 2,
-    "diagonal": lambda x: torch.diag(torch.diag(x)),
-    "orthogonal": lambda x: torch.linalg.qr(x).Q,
-    "posdef": lambda x: x @ x.mT / x.shape[0] + 0.5 * torch.eye(x.shape[0], dtype=x.dtype),
-}
-
-
-_TIMES = " times "
-_FIXED = {"sign", "simplex", "unit-interval", "orthogonal"}
-_CAN_DOMINATE = ("", " invertible", " symmetric", " diagonal")
-
-
-def list_domains(symbol: Expression) -> list[str]:
-    """Return the domains that a variable may be drawn from, the least special first; assumptions fix the first word."""
-    assumptions: frozenset[str] = symbol.data[1]
-    structure = "".join(f" {name}" for name in _STRUCTURES if name in assumptions)
-    for fixed in ("sign", "simplex", "unit-interval"):
-        if fixed in assumptions:
-            return [fixed + structure]
-    if "positive" in assumptions:
-        kinds = ["positive", "unit-interval", "large", "huge"]
-    else:
-        kinds = ["nonzero" if "nonzero" in assumptions else "real"]
-        kinds += ["positive", "unit-interval", "small", "negative", "large", "huge", "tiny"]
-        square = len(symbol.shape) == 2 and symbol.shape[0] == symbol.shape[1] and not symbol.is_scalar
-        kinds[1:1] = ["dominant"] if square and structure in _CAN_DOMINATE else []
-    return [kind + structure for kind in kinds]
-
-
-def draw(shape: tuple[int, ...], domain: str, generator: torch.Generator) -> Tensor:
-    """Return random float64 entries from a domain such as "real", "positive symmetric" or "real times 10"."""
-    domain, _, scale = domain.partition(_TIMES)
-    kind, *structures = domain.split()
-    value = _ENTRIES[kind](torch.rand(shape, generator=generator, dtype=torch.float64), generator)
-    for structure in structures:
-        value = _STRUCTURES[structure](value)
-    return float(scale) * value if scale else value
-
-
-def _move(domains: list[str], numbers: Iterable[float], choices: random.Random) -> str:
-    """Return one of the domains, in half of the cases scaled to one of the numbers or near it, if it may be."""
-    domain = choices.choice(domains)
-    if choices.random() < 0.5 or not _FIXED.isdisjoint(domain.split()):
-        return domain
-    kind, *structures = domain.split()
-    near = "around" if any(other.startswith("negative") for other in domains) else "near"
-    scale = choices.choice([number for number in numbers if number] or [3.0, 10.0])
-    return f"{' '.join([choices.choice([kind, near]), *structures])}{_TIMES}{scale:g}"
-
-
 # --- search ---------------------------------------------------------------------------------------
 
 
@@ -210,14 +93,16 @@ class PointSearch:
         device: str = "cpu",
         tries: int = TRIES,
         symmetric: Iterable[str] = (),
+        sizes: Mapping[str, int] | None = None,
     ) -> None:
         """`expression` sets the conditions; `extra` (the claim, wrt) adds names; `shape` is the derivative's.
 
-        The matrices named `symmetric` are made so, whatever else is known of them.
+        The matrices named `symmetric` are made so, whatever else is known of them; `sizes` are kept at each point.
         """
         self.expression, self.extra, self.shape = expression, extra, shape
         self.seed, self.dtype, self.device = seed, dtype, device
         self.tries_left = self.tries = tries
+        self.given_sizes = dict(sizes or {})
         self.letters = collect_letters((expression, *extra))
         nodes = list(walk(expression, *extra))
         self.variables = {node.name: node for node in nodes if node.op == "symbol"}
@@ -287,7 +172,7 @@ class PointSearch:
     def _move_some(self, forks: tuple[Fork, ...], choices: random.Random) -> dict[str, str]:
         """Return other domains for the variables that decide at forks."""
         return {
-            name: _move(self.domains[name], fork.numbers, choices)
+            name: move(self.domains[name], fork.numbers, choices)
             for fork in forks for name in fork.names if name in self.variables
         }  # fmt: skip
 
@@ -316,7 +201,7 @@ class PointSearch:
 
     def _draw(self, trial: int) -> Point:
         attempt = self.tries - self.tries_left - 1
-        sizes = choose_sizes(self.letters, self.seed, trial, max(0, attempt - trial), self.shape)
+        sizes = choose_sizes(self.letters, self.seed, trial, max(0, attempt - trial), self.shape) | self.given_sizes
         generator = torch.Generator().manual_seed(hash((self.seed, trial, attempt, *self.exploration)) % 2**62)
         domains = {name: options[self.chosen[name]] for name, options in self.domains.items()} | self.moved
         values = {

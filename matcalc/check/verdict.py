@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from matcalc.check.evidence import Evidence
 from matcalc.check.prove import prove_rule
 from matcalc.check.question import LAYOUTS, ExpressionClaim, ExpressionFunction, Question, layout_shape
+from matcalc.check.question_points import find_excess, search_points
 from matcalc.check.report import DIFFERS, CheckReport, Worst, could_not_check, find_missing
 from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import DeclarationError, MatcalcError
@@ -20,11 +21,9 @@ if TYPE_CHECKING:
     from matcalc.check.compare import Comparison
     from matcalc.check.sample import Point, PointSearch
 
-__all__ = ["CheckReport", "Worst", "judge", "judge_question", "layout_shape", "prove_rule", "search_points"]
+__all__ = ["CheckReport", "Worst", "judge", "judge_question", "layout_shape", "prove_rule"]
 
 DTYPES = ("float64", "float32")
-MAX_ENTRIES = 10**6
-MAX_PASSES = 20_000
 
 
 def judge(
@@ -70,13 +69,14 @@ def judge_question(
             raise DeclarationError(f"{given!r} is not a {what}", advice="use one of " + ", ".join(allowed))
     settings: dict[str, Any] = {"seed": seed, "layout": question.layout, "dtype": dtype, "device": device}
     misfit = _find_misfit(question)
+    evidence = Evidence(question, seed, dtype, device, rules)
     if misfit:
-        return CheckReport(DIFFERS, ("shape",), message=f"differs: {misfit}", **settings)
+        return CheckReport(DIFFERS, ("shape",), message=f"differs: {misfit}", evidence=evidence, **settings)
     reason = "no points were asked for" if trials < 1 else find_missing(device)
     if reason:
         return could_not_check(reason, **settings)
     with rules_in_force(rules):
-        report = _judge_at_points(question, trials, seed, dtype, device, truth)
+        report = _judge_at_points(evidence, trials, truth)
     return replace(report, dtype=dtype, device=device)
 
 
@@ -90,26 +90,11 @@ def _find_misfit(question: Question) -> str | None:
 # --- points ---------------------------------------------------------------------------------------
 
 
-def search_points(
-    question: Question, seed: int, dtype: str, device: str, symmetric: Iterable[str] = ()
-) -> PointSearch:
-    """Return the search for points at which the question can be asked, some matrices symmetric where asked."""
-    import torch
+def _judge_at_points(asked: Evidence, trials: int, truth: str) -> CheckReport:
+    from matcalc.check.compare import find_largest, summarize
 
-    from matcalc.check.sample import PointSearch
-
-    return PointSearch(
-        question.function.root, question.names,
-        seed=seed, shape=question.shape("torch"), dtype=getattr(torch, dtype), device=device, symmetric=symmetric,
-    )  # fmt: skip
-
-
-def _judge_at_points(
-    question: Question, trials: int, seed: int, dtype: str, device: str, truth: str
-) -> CheckReport:
-    from matcalc.check.compare import summarize
-
-    search = search_points(question, seed, dtype, device)
+    question, seed = asked.question, asked.seed
+    search = search_points(question, seed, asked.dtype, asked.device)
     comparisons: list[Comparison] = []
     found: Comparison | str = ""
     for trial in search.list_trials(trials):
@@ -125,6 +110,11 @@ def _judge_at_points(
     if len(comparisons) < trials and search.objection and all(one.is_small for one in comparisons):
         comparisons = []
     report = summarize(comparisons, reason, truth, seed=seed, layout=question.layout)
+    if comparisons:
+        largest = find_largest(comparisons)
+        worst = None if report.worst is None else report.worst.index
+        evidence = replace(asked, point=largest.point, number=largest.worst.point, worst=worst)
+        report = replace(report, evidence=evidence)
     if not report or not search.objection:
         return report
     return replace(report, notes=(f"at some points it could not be tried: {search.objection}",))
@@ -155,14 +145,3 @@ def _explain_by_kink(question: Question, point: Point, comparison: Comparison) -
     if comparison.is_small:
         return None
     return question.function.find_hidden_kink(point)
-
-
-def find_excess(question: Question, point: Point) -> str | None:
-    """Return why a derivative is too large to be checked: too many entries or too many passes of autograd."""
-    entries = math.prod(size.value(point.sizes) for size in question.shape("torch"))
-    passes = entries // math.prod(size.value(point.sizes) for size in question.wrt.dropped_shape)
-    if entries > MAX_ENTRIES:
-        return f"the derivative has {entries} entries, more than {MAX_ENTRIES}"
-    if passes > MAX_PASSES:
-        return f"the derivative needs {passes} passes of autograd, more than {MAX_PASSES}"
-    return None

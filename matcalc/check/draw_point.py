@@ -1,0 +1,63 @@
+"""Random values for the names of an expression, at sizes that a reader chooses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from matcalc.check.question_points import MAX_ENTRIES
+from matcalc.check.rule_texts import rules_in_force
+from matcalc.check.sample import NoPoint, PointSearch, collect_letters
+from matcalc.errors import DeclarationError, EvaluationError
+from matcalc.language.expression import Expression
+from matcalc.language.sizes import Shape
+from matcalc.rule_files import RuleBook
+
+
+def draw_point(
+    expression: Expression,
+    extra: tuple[Expression, ...],
+    shape: Shape,
+    sizes: Mapping[str, int] | None = None,
+    seed: int = 0,
+    rules: RuleBook | None = None,
+) -> dict[str, Any]:
+    """Return a NumPy array without unit axes for each variable, and a function for each abstract one.
+
+    The values come from the domains in which the expression is defined.  `extra` adds the names of other expressions,
+    `shape` is the derivative's; sizes that are not given are small.  Raises DeclarationError for sizes that are unknown
+    or too large, EvaluationError where no point is found.
+    """
+    letters = collect_letters((expression, *extra))
+    _check_sizes(sizes or {}, letters)
+    with rules_in_force(rules):
+        search = PointSearch(expression, extra, seed=seed, shape=shape, sizes=sizes)
+        _refuse_large([shape, *(node.shape for node in search.variables.values())], search, sizes or {})
+        point = search.find(0)
+    if isinstance(point, NoPoint):
+        raise EvaluationError(f"no point was found: {point.reason}")
+    values: dict[str, Any] = {
+        name: value.reshape([number for size, number in zip(search.variables[name].shape, value.shape, strict=True)
+                             if not size.is_unit]).numpy()
+        for name, value in point.values.items()
+    }  # fmt: skip
+    return values | point.functions
+
+
+def _check_sizes(sizes: Mapping[str, int], letters: Iterable[str]) -> None:
+    known = ", ".join(letters) or "none"
+    for letter, number in sizes.items():
+        if letter not in letters:
+            raise DeclarationError(f"there is no size {letter}; there are {known}")
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise DeclarationError(f"the size {letter} is a whole number from 1 on, not {number!r}"[:200])
+
+
+def _refuse_large(shapes: Iterable[Shape], search: PointSearch, sizes: Mapping[str, int]) -> None:
+    """Raise DeclarationError before an array is drawn that nobody would look at."""
+    numbers = dict.fromkeys(search.letters, 2) | dict(sizes)
+    entries = max(math.prod(size.value(numbers) for size in shape) for shape in shapes)
+    if entries > MAX_ENTRIES:
+        reason = f"an array would have {entries} entries, more than {MAX_ENTRIES}"
+        raise DeclarationError(reason, advice="choose smaller sizes")
