@@ -214,7 +214,7 @@ def test_the_variable_is_one_name(wrt: Any, reason: str) -> None:
 
 def test_indices_do_not_take_the_letters_of_sizes() -> None:
     derivative = derive("kron(A, X) @ b", "X")
-    assert derivative.entries == "dy[i]/dX[a,b] = sum_rst(fuse(p, n)[i,s,a]*b[t]*A[s,r]*fuse(q, k)[t,r,b])"
+    assert derivative.entries == "dy[i]/dX[a,c] = sum_rst(fuse(p, n)[i,s,a]*b[t]*A[s,r]*fuse(q, k)[t,r,c])"
     assert "\\sum_{s t r}" in derivative.latex()
 
 
@@ -408,3 +408,9 @@ def test_a_proof_carries_the_command_that_repeats_it(capsys: pytest.CaptureFixtu
     assert report.command == command
     assert main([*shlex.split(command)[1:], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["check"] == json.loads(json.dumps(report.to_dict()))
+
+
+def test_indices_do_not_take_the_names_of_variables():
+    assert derive("a.T @ X @ b", "X", order=2).entries == "d2f/(dX[c,d] dX[e,f]) = 0"
+    assert derive("A @ X @ b", "X").entries == "dy[i]/dX[a,c] = A[i,a]*b[c]"
+    assert derive("x*i", "x").entries == "dy[j]/dx[a] = i[j]*delta(j,a)"

@@ -55,9 +55,14 @@ class Result:
 
     @cached_property
     def letters(self) -> dict[Axis, str]:
-        """One letter for each axis: i, j for the function, a, b for the variable, then c, d ..."""
-        own = iter("ijkl" + "mn")
-        other = iter("abcdefgh" + string.ascii_uppercase)
+        """One letter for each axis: i, j for the function, a, b for the variable, then c, d ...
+
+        Names of variables are left out as long as there are others: df/dX[c,d] = a[c]*b[d].
+        """
+        taken = {node.payload.name for node in self.graph.nodes() if node.op == "variable"}
+        own, other = (
+            iter(sorted(letters, key=taken.__contains__)) for letters in ("ijklmn", "abcdefgh" + string.ascii_uppercase)
+        )
         return {axis: next(own) if axis.of == "result" else next(other) for axis in self.axes}
 
     def arranged(self, layout: str) -> tuple[Node, list[Axis]]:

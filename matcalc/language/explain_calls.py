@@ -67,13 +67,16 @@ def _respell(reading: Reading, name: str, written: list[str]) -> str | None:
         return f"write {name.lower()}({', '.join(written)})"
     close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8)
     if close:
-        return f"if {close[0]} is meant, write {close[0]}({', '.join(written)}); else add a rule with --rules"
+        return f"if {close[0]} is meant, write {close[0]}({', '.join(written)}); else add a rule, {_OWN_RULES}"
     return None
+
+
+_OWN_RULES = "given with --rules FILE or load_rules(FILE)"
 
 
 def _show_entry(name: str, count: int) -> str:
     return (
-        "add a rule to rules/elementwise.toml, or to a file of your own given with --rules:\n\n"
+        f"add a rule to rules/elementwise.toml, or to a file of your own, {_OWN_RULES}:\n\n"
         + _ENTRIES[min(count, 2)].format(name=name)
         + "\n\n  or declare its shape to use it as an abstract function"
     )

@@ -240,16 +240,18 @@ def _infer_product(reading: Reading, span: tuple[int, int], left: Draft, right: 
 def _explain_product(reading: Reading, span: tuple[int, int], left: Draft, right: Draft) -> ShapeError:
     """Say which inner sizes differ, and which transpose would fit."""
     one, other = reading.write(left), reading.write(right)
+    # Brackets are no part of a draft: where the product reaches further than its operand, there are some.
+    first, second = f"({one})" if span[0] < left.span[0] else one, f"({other})" if right.span[1] < span[1] else other
     shape_left, shape_right = reading.write_shapes(left.axes, right.axes)
     advice = "transpose one of them, or declare their shapes"
     if left.is_scalar or right.is_scalar:
-        advice = f"write {one} * {other}, since a scalar scales{_suggest_declaring(reading, left, right)}"
+        advice = f"write {first} * {second}, since a scalar scales{_suggest_declaring(reading, left, right)}"
     elif not right.is_column and left.is_column:
-        advice = f"write {_transpose_text(one)} @ {other}"
+        advice = f"write {_transpose_text(one)} @ {second}"
     elif right.is_row:
-        advice = f"write {one} @ {_transpose_text(other)}"
+        advice = f"write {first} @ {_transpose_text(other)}"
     return ShapeError(
-        f"{one} @ {other} needs equal inner sizes, not {shape_left} @ {shape_right}", span=span, advice=advice
+        f"{first} @ {second} needs equal inner sizes, not {shape_left} @ {shape_right}", span=span, advice=advice
     )
 
 

@@ -215,9 +215,9 @@ def _explain_word(node: Expression) -> str:
 def _explain_derivative(node: Expression) -> str:
     """Say what D(u, x) is and how its axes lie, whatever the layout of the answer."""
     shape = node.dropped_shape
-    column = ", a column" if len(shape) == 1 else ""
+    lie = ", a column" if len(shape) == 1 else ", axes in numerator layout"
     order = "" if node.data[1] == 1 else f"{('second', 'third')[node.data[1] - 2]} " if node.data[1] < 4 else "higher "
-    told = f" has the shape {write_shape(shape)}{column}, axes in numerator layout" if shape else " is a scalar"
+    told = f" has the shape {write_shape(shape)}{lie}" if shape else " is a scalar"
     return f"{to_text(node)}, the {order}derivative of {node.name},{told}"
 
 
