@@ -170,3 +170,29 @@ def test_it_is_plain_data_too() -> None:
 def test_a_higher_order_is_refused() -> None:
     with pytest.raises(MatcalcError, match="first derivatives"):
         write_chain(matcalc.derive("sum(exp(A @ x))", "x", order=2), derive_part)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "layout", "first"),
+    [
+        ("norm(A@x - b)**2", "x", "denominator",
+         r"\frac{\partial f}{\partial x} &= \frac{\partial u_{1}}{\partial x}\, "
+         r"\frac{\partial u_{2}}{\partial u_{1}}\, \frac{\partial f}{\partial u_{2}} "
+         r"&& \text{(n, 1) = (n, p) @ (p, 1) @ (1, 1)}"),
+        ("sum(tanh(A@x))", "x", "mixed",
+         r"\frac{\partial f}{\partial x} &= \left(\frac{\partial u_{1}}{\partial x}\right)^\top\, "
+         r"\left(\frac{\partial u_{2}}{\partial u_{1}}\right)^\top\, \frac{\partial f}{\partial u_{2}} "
+         r"&& \text{(n, 1) = (n, p) @ (p, p) @ (p, 1)}"),
+    ],
+)  # fmt: skip
+def test_it_is_typeset_with_its_shapes(text: str, wrt: str, layout: str, first: str) -> None:
+    lines = matcalc.derive(text, wrt, layout=layout).chain().latex().splitlines()
+    assert lines[0] == r"\begin{aligned}"
+    assert lines[1].removesuffix(r" \\") == first
+
+
+def test_a_contraction_is_typeset_as_einsum() -> None:
+    latex = matcalc.derive("norm(A@X@B)**2", "X").chain().latex()
+    assert r"\operatorname{einsum}(\texttt{,qp,pqba→ba},\, \frac{\partial f}{\partial u_{2}}," in latex
+    assert r"U_{1} &= A X B" in latex
+    assert r"&&& \text{summed over p, q (the axes of U1)}" in latex

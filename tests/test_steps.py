@@ -305,7 +305,7 @@ def typeset(latex: str) -> None:
 def test_latex_is_one_aligned_block() -> None:
     latex = write_steps_latex(list_steps(matcalc.derive("inv(X)", layout="denominator")))
     assert latex.startswith("\\begin{align*}\n\\mathrm{d} Y &= \\mathrm{d}(X^{-1}) \\\\\n")
-    assert "&= -X^{-1} \\mathrm{d} X X^{-1} && \\mathrm{d}(U^{-1}) = -U^{-1} \\mathrm{d} U U^{-1}" in latex
+    assert r"&= -X^{-1} \, \mathrm{d} X \, X^{-1} && \mathrm{d}(U^{-1}) = -U^{-1} \, \mathrm{d} U \, U^{-1}" in latex
     assert latex.endswith("\\end{align*}")
     assert latex.count("{") == latex.count("}")
 

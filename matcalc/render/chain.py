@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matcalc.engine.assemble import transposed
 from matcalc.errors import DeclarationError
@@ -12,6 +12,7 @@ from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, symbol, walk
 from matcalc.language.replace import replace
 from matcalc.render.chain_cuts import list_cuts
+from matcalc.render.chain_latex import write_chain_latex
 from matcalc.render.chain_product import Side, write_contraction, write_product, write_shapes, write_summed
 from matcalc.render.to_text import to_text
 
@@ -63,6 +64,16 @@ class Chain:
             shape = factor.derivative.header.partition("layout, ")[2]
             lines.append(f"  {factor.left.ljust(width)} = {factor.derivative}        {shape}")
         return "\n".join(lines)
+
+    def latex(self) -> str:
+        """The chain as LaTeX, an `aligned` block."""
+        return write_chain_latex(self)
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
 
     def to_dict(self) -> dict[str, object]:
         """The chain as plain data."""

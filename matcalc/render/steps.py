@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace as replace_fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matcalc.engine.derive_result import Result, derive_result
 from matcalc.engine.differential_laws import Law
@@ -17,6 +17,7 @@ from matcalc.render.name_parts import list_taken
 from matcalc.render.report import name_derivative
 from matcalc.render.step import Step, write_law, write_marked
 from matcalc.render.step_names import name_parts_of_steps
+from matcalc.render.steps_text import write_steps
 from matcalc.render.to_text import to_text
 from matcalc.render.unfold_shape import explain_layout, unfold_shape
 from matcalc.rule_files import shipped_rules
@@ -28,12 +29,27 @@ _STRUCTURES = frozenset({"symmetric", "posdef", "skew", "diagonal", "orthogonal"
 _AGAIN = "differentiate again, the axes in the order of torch layout"
 
 
-def list_steps(derivative: Derivative) -> tuple[Step, ...]:
+class Steps(tuple[Step, ...]):
+    """The lines of a derivation, in order; a notebook shows them as a table."""
+
+    def __str__(self) -> str:
+        return write_steps(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        from matcalc.render.steps_html import write_steps_html
+
+        return write_steps_html(self)
+
+
+def list_steps(derivative: Derivative) -> Steps:
     """Return the derivation of a derivative step by step, of a higher order one differentiation after the other.
 
     Raises MissingRuleError where a function has no rule, LimitError where the derivation has too many lines.
     """
-    return tuple(_derive(derivative))
+    return Steps(_derive(derivative))
 
 
 # --- one differentiation after the other --------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -15,6 +16,11 @@ _SPECIAL = str.maketrans({
     "\\": r"\textbackslash{}", "_": r"\_", "&": r"\&", "%": r"\%", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
     "^": r"\^{}", "~": r"\~{}",
 })  # fmt: skip
+
+
+# Signs that have their own space; what stands behind one of them, and what before.
+_SIGNS = "odot|oslash|otimes|cdot"
+_SIGN = r"\\odot)(?<!\\oslash)(?<!\\otimes)(?<!\\cdot"
 
 
 def write_steps_latex(steps: Sequence[Step]) -> str:
@@ -62,10 +68,23 @@ def write_marked_latex(expression: Expression) -> str:
     text = to_latex(expression)
     for node in walk(expression):
         if node.op == "symbol" and node.name.startswith("d") and len(node.name) > 1:
-            text = text.replace(write_name(node.name), _write_change(node.name))
+            text = set_change(text, node.name)
     if list_marks(expression):
         text = text.replace(write_word(MARK), "\\mathrm{d}")
     return text
+
+
+def set_change(latex: str, name: str) -> str:
+    r"""Return a formula with an upright d for the change `name` of a variable, a thin space on its open sides.
+
+    >>> set_change(r"A \mathrm{dX} B + C \odot \mathrm{dX}", "dX")
+    'A \\, \\mathrm{d} X \\, B + C \\odot \\mathrm{d} X'
+    """
+    change = _write_change(name)
+    latex = latex.replace(write_name(name), change)
+    place = re.escape(change)
+    latex = re.sub(rf"(?<!{_SIGN})(?<=[\w)\]}}]) (?={place})", r" \\, ", latex)
+    return re.sub(rf"({place}) (?=[\w(]|\\(?!{_SIGNS}|,|right))", r"\1 \\, ", latex)
 
 
 def write_comment(step: Step) -> str:
