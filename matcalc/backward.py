@@ -59,6 +59,14 @@ class BackwardReport:
     def __str__(self) -> str:
         return self.message
 
+    def _repr_html_(self) -> str:
+        from matcalc.render.backward_html import write_backward_html
+
+        return write_backward_html(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(self.message)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON."""
         inputs = {name: report.to_dict() for name, report in self.inputs.items()}
@@ -206,8 +214,8 @@ class _Judge:
     def _add_misuse(self, report: CheckReport, question: Question, claim: BackwardClaim) -> CheckReport:
         """Add to a report that differs what backward does with grad_output, where that explains it."""
         from matcalc.check.backward import describe_misuse
+        from matcalc.check.question_points import search_points
         from matcalc.check.sample import Point
-        from matcalc.check.verdict import search_points
 
         if report.verdict != "differs":
             return report

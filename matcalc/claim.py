@@ -16,6 +16,7 @@ from matcalc.language.names import name_wrt
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.read_input import check_order, declared_shapes, is_code, read_input
+from matcalc.reader_views import show_report
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 
@@ -121,6 +122,7 @@ def _refuse_claim(alone: Problem, error: ShapeError, options: Options, rules: Ru
     return CheckReport(
         DIFFERS, ("shape",), seed=options.seed, layout=options.layout, message=message, correct=correct,
         notes=(str(error),), dtype=options.dtype, device=options.device, variables=_list_variables(alone),
+        page=show_report,
     )  # fmt: skip
 
 

@@ -64,7 +64,13 @@ def check_data_parallel(
         return DataParallelReport(COULD_NOT_CHECK, (reason,), message=message, seed=seed, processes=processes)
     from matcalc.check.data_parallel.judge import judge_losses
 
-    return judge_losses([question], settings)[0]
+    return replace(judge_losses([question], settings)[0], page=_show)
+
+
+def _show(report: Any) -> str:
+    from matcalc.render.backward_html import write_data_parallel_html
+
+    return write_data_parallel_html(report)
 
 
 def _find_missing_group() -> str | None:

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from matcalc.command_line import Declaration, write_command
 from matcalc.derivatives import BlockHessian, Derivatives, derive_several
 from matcalc.engine.derive_result import Result, derive_mixed, derive_result
-from matcalc.engine.layout import Axis, arrange, check_layout
+from matcalc.engine.layout import check_layout
 from matcalc.errors import LimitError, MatcalcError
 from matcalc.language.declarations import Declared, read_shapes
-from matcalc.language.expression import Expression
+from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape, drop_units, write_shape
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.read_input import declared_shapes, read_asked, read_input, read_problem
-from matcalc.reader_views import ReaderViews
+from matcalc.reader_views import ReaderViews, show_report
+from matcalc.render.axis_rows import choose_result_name, name_question_axes
 from matcalc.render.entries import write_einsum, write_entries
 from matcalc.render.name_parts import list_taken, to_text_named
 from matcalc.render.notes import describe_notes
-from matcalc.render.report import name_mixed, write_header, write_report
+from matcalc.render.report import write_header, write_report
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 
@@ -183,29 +184,14 @@ class Derivative(ReaderViews):
         >>> derive("A @ x").axes
         ('y axis 0', 'x axis 0')
         """
-        if self.layout == "vec":
-            return tuple(f"vec({name})" for name, rank in self._vec_sides if rank)
-        return tuple(self._name_axis(axis) for axis in arrange(self._result.axes, self.layout))
-
-    @property
-    def _vec_sides(self) -> list[tuple[str, int]]:
-        left = name_mixed(self.result_name, [wrt.name for wrt in self.by[:-1]])
-        rank = self._result.function.rank + sum(len(wrt.dropped_shape) for wrt in self.by[:-1])
-        return [(left, rank), (self.wrt.name, len(self.wrt.dropped_shape))]
-
-    def _name_axis(self, axis: Axis) -> str:
-        if axis.of == "result":
-            return f"{self.result_name} axis {axis.axis}"
-        again = f" (differentiation {axis.order})" if self.order > 1 else ""
-        return f"{self.by[axis.order - 1].name} axis {axis.axis}{again}"
+        by = [(wrt.name, wrt.dropped_shape) for wrt in self.by]
+        return tuple(name_question_axes(self.result_name, len(self.function.dropped_shape), by, self.layout))
 
     @cached_property
     def result_name(self) -> str:
         """The name the answer gives to the function: Y, y or f, whichever is free."""
-        rank = len(self.function.dropped_shape)
-        names = ["YZWVF", "yzwvf", "fghyz"][2 - min(rank, 2)]
         taken = set(self.problem.symbols) | set(self.problem.abstract)
-        return next((name for name in names if name not in taken), names[0] + "0")
+        return choose_result_name(len(self.function.dropped_shape), taken)
 
     @cached_property
     def entries(self) -> str:
@@ -280,6 +266,29 @@ class Derivative(ReaderViews):
 
         return evaluate_with(self.expression, values, sizes, self.problem.symbols.values(), self._rules)
 
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """The letters of all sizes, in the order of their appearance.
+
+        >>> derive("A @ x").letters
+        ('m', 'n')
+        """
+        nodes = walk(self.function, *self.by, self.expression)
+        return tuple(dict.fromkeys(letter for node in nodes for size in node.shape for letter in size.letters))
+
+    def draw_point(self, sizes: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, Any]:
+        """Return random NumPy values for every variable, from the domains in which the function is defined.
+
+        `sizes` gives numbers for letters such as {"m": 3}, the rest are small; `evaluate` takes what comes out.
+        Raises DeclarationError for sizes that do not exist, EvaluationError where no point is found.
+
+        >>> derive("A @ x").draw_point({"m": 2, "n": 4})["A"].shape
+        (2, 4)
+        """
+        from matcalc.check.draw_point import draw_point
+
+        return draw_point(self.function, (self.expression, *self.by), self.shape, sizes, seed, self._rules)
+
     def check(
         self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu"
     ) -> CheckReport:
@@ -300,7 +309,7 @@ class Derivative(ReaderViews):
         declared = Declaration(None if self.is_mixed else self.wrt.name, self.given | self.declared, self.assumed)
         options |= {"layout": self.layout, "order": self._write_by() if self.is_mixed else self.order}
         command = write_command(["derive", self.text], declared, options)
-        return replace(report, variables=dict(self.declared), command=command)
+        return replace(report, variables=dict(self.declared), command=command, page=show_report)
 
     def _write_by(self) -> str:
         return ",".join(wrt.name for wrt in self.by)

@@ -99,6 +99,11 @@ class _Collection(Mapping[Key, "Derivative"]):
             "derivatives": [one.to_dict() for one in self.values()],
         }  # fmt: skip
 
+    def _repr_html_(self) -> str:
+        from matcalc.render.to_html import write_derivatives_html
+
+        return write_derivatives_html(self)
+
     def _turn(self, layout: str) -> dict[Key, Derivative]:
         return {key: one.in_layout(layout) for key, one in self.items()}
 

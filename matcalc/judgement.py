@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from matcalc.engine.derive_result import derive_result
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression
+from matcalc.reader_views import show_report
 from matcalc.render.diagnosis import write_diagnosis
 from matcalc.render.to_text import to_text
 from matcalc.rule_files import RuleBook
@@ -47,7 +48,9 @@ class Options:
         report = judge_question(
             question, trials=self.trials, seed=self.seed, dtype=self.dtype, device=self.device, rules=rules, truth=truth
         )
-        return explain_difference(report, question, function, rules, subject) if report.verdict == "differs" else report
+        if report.verdict == "differs":
+            return explain_difference(report, question, function, rules, subject)
+        return replace(report, page=show_report)
 
 
 def explain_difference(
@@ -62,7 +65,8 @@ def explain_difference(
         found = diagnose(question, derive, seed=report.seed, dtype=report.dtype, device=report.device)
     correct = derive(question.layout) if found.confirmed else None
     message = f"differs. {write_diagnosis(found, question, report.worst, subject)}"
-    return replace(_copy_readings(report, found), correct=_write(correct), message=message)
+    page = partial(show_report, correct=correct)
+    return replace(_copy_readings(report, found), correct=_write(correct), message=message, page=page)
 
 
 def _copy_readings(report: CheckReport, found: Diagnosis) -> CheckReport:

@@ -11,9 +11,10 @@ from matcalc.language.expression import Expression
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
+    from matcalc.check.report import CheckReport
     from matcalc.derivation import Derivative
     from matcalc.render.graph import ComputationGraph
-    from matcalc.render.step import Step
+    from matcalc.render.steps import Steps
 
 
 class ReaderViews:
@@ -28,7 +29,7 @@ class ReaderViews:
         return cast("Derivative", self)
 
     @cached_property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> Steps:
         """The derivation as a person writes it, law by law, each with its source."""
         from matcalc.render.steps import list_steps
 
@@ -96,3 +97,18 @@ class ReaderViews:
         from matcalc.render.to_sympy import to_sympy
 
         return to_sympy(self.expression, self.names)
+
+    def _repr_html_(self) -> str:
+        from matcalc.render.to_html import write_derivative_html
+
+        return write_derivative_html(self._derivative, self._derivative.check())
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+
+def show_report(report: CheckReport, correct: Expression | None = None) -> str:
+    """Return what a notebook shows of a report, as HTML; `correct` is the right derivative where it is known."""
+    from matcalc.render.report_html import write_check_html
+
+    return write_check_html(report, correct)

@@ -1,0 +1,198 @@
+"""A check report as a page for a notebook: the verdict, the claim beside the truth, and both Jacobians as heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matcalc.check.question import ExpressionFunction
+from matcalc.errors import MatcalcError
+from matcalc.language.expression import Expression, symbols
+from matcalc.language.sizes import Size, write_shape
+from matcalc.render.axis_rows import choose_result_name, name_question_axes
+from matcalc.render.formula_html import write_typeset
+from matcalc.render.heat_map import draw_jacobians, is_drawable
+from matcalc.render.html_parts import (
+    escape,
+    fold,
+    typeset,
+    write_card,
+    write_chip,
+    write_code,
+    write_line,
+    write_note,
+    write_picture,
+    write_table,
+    write_told,
+)  # fmt: skip
+from matcalc.render.latex_names import write_name
+from matcalc.render.left_latex import write_left_side
+
+if TYPE_CHECKING:
+    from matcalc.check.evidence import NumericJacobians
+    from matcalc.check.question import Question
+    from matcalc.check.report import CheckReport
+
+# So many rows and columns are drawn; more would be a blur, and make a notebook large.
+MOST_DRAWN = 100
+
+
+def write_check_html(report: CheckReport, correct: Expression | None = None) -> str:
+    """Return the page of a check: what was found, claim and truth, the numbers behind it.
+
+    `correct` is the right derivative as an expression; without it the report's text is shown.  All texts are
+    escaped.  Raises nothing of its own: numbers that cannot be drawn are left out.
+    """
+    return write_card(write_check_body(report, correct))
+
+
+def write_check_body(report: CheckReport, correct: Expression | None = None) -> str:
+    """Return what stands in the card of a check."""
+    return "".join([
+        write_told(report.verdict, report.message), _write_labels(report), _write_formulas(report, correct),
+        *map(write_note, report.notes),
+        _write_numbers(report), _write_settings(report),
+    ])  # fmt: skip
+
+
+def _write_labels(report: CheckReport) -> str:
+    """The reasons as small labels; of what could not be checked the reason is the message."""
+    if report.verdict != "differs" or not report.reasons:
+        return ""
+    return f"<p>{''.join(write_chip(escape(reason)) for reason in report.reasons)}</p>"
+
+
+# --- formulas -------------------------------------------------------------------------------------
+
+
+def _write_formulas(report: CheckReport, correct: Expression | None) -> str:
+    """The function, the claim, the truth, and the terms that are missing or too much, one below the other."""
+    evidence = report.evidence
+    asked = [] if evidence is None else list(_list_question(evidence.question))
+    told = list(_list_truth(report, correct))
+    rows = [[f'<span class="mc-soft">{name}</span>', text] for name, text in (*asked, *told)]
+    return f'<div class="mc-wide">{write_table([], rows)}</div>' if rows else ""
+
+
+def _list_question(question: Question) -> Iterator[tuple[str, str]]:
+    asked = Asked(question)
+    if isinstance(question.function, ExpressionFunction):
+        yield "function", write_typeset(question.function.root, left=write_name(asked.own))
+    else:
+        yield "function", "Python code"
+    shape = escape(write_shape(question.claim.shape))
+    left = write_left_side(asked.own, asked.names, question.layout)
+    if question.claim.root is None:
+        yield "claim", f"{typeset(left)} as Python code computes it &emsp; {shape}"
+    else:
+        yield "claim", f"{write_typeset(question.claim.root, left=left)} &emsp; {shape}"
+
+
+def _list_truth(report: CheckReport, correct: Expression | None) -> Iterator[tuple[str, str]]:
+    if report.verdict == "differs" and correct is not None:
+        yield "correct", f"{write_typeset(correct)} &emsp; {escape(write_shape(correct.dropped_shape))}"
+    elif report.verdict == "differs" and report.correct:
+        yield "correct", write_code(report.correct)
+    if report.missing:
+        yield "missing", write_code(report.missing)
+    if report.extra:
+        yield "too much", write_code(report.extra)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The names by which a page speaks of a question: its function, its variables, the axes of the derivative."""
+
+    question: Question
+
+    @property
+    def own(self) -> str:
+        """The name of the function: Y, y or f."""
+        question = self.question
+        claimed = () if question.claim.root is None else (question.claim.root,)
+        taken = symbols(question.function.root, *claimed, *question.function.variables, *question.by)
+        return choose_result_name(len(question.function.shape), taken)
+
+    @property
+    def names(self) -> list[str]:
+        """The variables in the order of the differentiations."""
+        return [wrt.name for wrt in self.question.by]
+
+    @property
+    def axes(self) -> list[str]:
+        """What each axis of the derivative is."""
+        by = [(wrt.name, wrt.dropped_shape) for wrt in self.question.by]
+        return name_question_axes(self.own, len(self.question.function.shape), by, self.question.layout)
+
+    @property
+    def split(self) -> int:
+        """How many axes are the rows of a heat map: those of the function, or of the variable where they come first."""
+        question = self.question
+        own, *ranks = len(question.function.shape), *(len(wrt.dropped_shape) for wrt in question.by)
+        if question.layout == "vec":
+            return 1 if own + sum(ranks[:-1]) else 0
+        if own and sum(ranks):
+            return sum(ranks) if question.layout == "denominator" else own
+        if ranks == [1] and question.layout == "numerator":
+            return 0  # the gradient of a scalar is a row there
+        return (own + sum(ranks) + 1) // 2
+
+    def label(self, sizes: dict[str, int]) -> tuple[str, str]:
+        """Return what stands beside the rows and above the columns: y axis 0, m = 3."""
+        shape = self.question.shape(self.question.layout)
+        told = [_label_axis(name, size, sizes) for name, size in zip(self.axes, shape, strict=True)]
+        return "\n".join(told[: self.split]), "; ".join(told[self.split :])
+
+
+def _label_axis(name: str, size: Size, sizes: dict[str, int]) -> str:
+    known = set(size.letters) <= sizes.keys() and size.letters
+    return f"{name}, {size} = {size.value(sizes)}" if known else f"{name}, {size}"
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+def _write_numbers(report: CheckReport) -> str:
+    """Both Jacobians as heat maps, open where the claim differs, and the worst entry in words."""
+    evidence, jacobians = report.evidence, _compute(report)
+    if evidence is None or jacobians is None:
+        return ""
+    drawn = _draw(jacobians, Asked(evidence.question))
+    return fold("both Jacobians in numbers", f"{drawn}{_tell_worst(jacobians)}", report.verdict == "differs")
+
+
+def _compute(report: CheckReport) -> NumericJacobians | None:
+    try:
+        return report.jacobians()
+    except (MatcalcError, RuntimeError):
+        return None
+
+
+def _draw(jacobians: NumericJacobians, asked: Asked) -> str:
+    if not is_drawable():
+        return "<p>heat maps need matplotlib: <code>pip install matplotlib</code></p>"
+    rows, columns = asked.label(jacobians.sizes)
+    drawn = draw_jacobians(jacobians, rows, columns, split=asked.split, most=MOST_DRAWN)
+    return write_line(write_picture(drawn, "heat maps of the true derivative and of the claim"))
+
+
+def _tell_worst(jacobians: NumericJacobians) -> str:
+    """The entry with the largest error, which is framed in both maps."""
+    index = jacobians.worst
+    if index is None or jacobians.truth.shape != jacobians.claim.shape:
+        return ""
+    entry = f"entry {write_code(list(index))}" if index else "the value"
+    should, found = float(jacobians.truth[index]), float(jacobians.claim[index])
+    return f"<p>the worst, framed: {entry} should be <b>{should:.6g}</b>, is <b>{found:.6g}</b></p>"
+
+
+def _write_settings(report: CheckReport) -> str:
+    """Sizes, point and seed, and in a fold the command that repeats the check."""
+    told = [f"{report.layout} layout"] if report.layout else []
+    told += [f"{letter} = {number}" for letter, number in report.sizes.items()]
+    told += [f"{report.points} point{'s' * (report.points != 1)}"] if report.points else []
+    told += [f"the worst at point {report.worst.point}"] if report.worst else []
+    told += [f"seed {report.seed}"]
+    line = f'<p class="mc-soft">{escape(", ".join(told))}</p>'
+    return line + (fold("repeat this check", write_code(report.command)) if report.command else "")

@@ -1,0 +1,40 @@
+"""A derivation as a table for a notebook: each line typeset, with the law, its source and the shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from matcalc.render.html_parts import STYLE, escape, typeset, write_code, write_table
+from matcalc.render.step import Step
+from matcalc.render.steps_latex import write_left, write_marked_latex, write_right
+
+
+def write_steps_html(steps: Sequence[Step]) -> str:
+    """Return a derivation as a page of its own, with the style that it needs."""
+    return f'{STYLE}<div class="matcalc">{write_steps_table(steps)}</div>'
+
+
+def write_steps_table(steps: Sequence[Step]) -> str:
+    """Return a derivation as a table that scrolls where it is too wide or too long.
+
+    >>> from matcalc.derivation import derive
+    >>> write_steps_table(derive("A @ x").steps).count("<tr>")
+    5
+    """
+    rows = [_write_row(step, before) for before, step in pairwise([None, *steps]) if step is not None]
+    return f'<div class="mc-wide mc-tall">{write_table(["line", "law", "source", "shapes"], rows)}</div>'
+
+
+def _write_row(step: Step, before: Step | None) -> list[str]:
+    laws = dict.fromkeys(f"{write_marked_latex(law.left)} = {write_marked_latex(law.right)}" for law in step.laws)
+    told = "<br>".join(map(typeset, laws)) or escape(step.rule)
+    return [_write_line(step, before), told, escape(step.source), escape(step.shapes)]
+
+
+def _write_line(step: Step, before: Step | None) -> str:
+    """left = right; the left side once where it stays the same."""
+    if step.expression is None:
+        return f'<td style="white-space:nowrap">{write_code(step.line)}</td>'
+    same = before is not None and before.left == step.left and step.kind != "layout"
+    return typeset(f"{'' if same else write_left(step)} = {write_right(step)}")
