@@ -14,9 +14,10 @@ from matcalc.data_parallel import check_data_parallel
 from matcalc.derivation import Derivative, derive
 from matcalc.derivatives import BlockHessian, Derivatives
 from matcalc.errors import MatcalcError
+from matcalc.notebook import explore, load_ipython_extension
 from matcalc.user_rules import load_rules
 
 __all__ = [
     "BlockHessian", "Derivative", "Derivatives", "MatcalcError",
-    "check", "check_backward", "check_data_parallel", "derive", "load_rules",
+    "check", "check_backward", "check_data_parallel", "derive", "explore", "load_ipython_extension", "load_rules",
 ]  # fmt: skip

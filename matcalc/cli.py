@@ -11,9 +11,10 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from matcalc.cli_arguments import (
+    Parser,
     UsageError,
     add_device,
     add_expression_options,
@@ -22,6 +23,7 @@ from matcalc.cli_arguments import (
     read_expression,
 )
 from matcalc.cli_check import add_check
+from matcalc.cli_explore import add_explore
 from matcalc.cli_graph import add_graph
 from matcalc.cli_output import EXIT_CODES, JSON_VERSION, paint, print_json
 from matcalc.cli_rules import check_rules, list_rules, show_rules
@@ -61,25 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # --- arguments ------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse that raises instead of exiting, so that --json reports a misspelled option as well."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(add_help=False, allow_abbrev=False, **options)
-        self.add_argument("--help", action="help", help="show this text and exit (also -h)")
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, advice=f"{self.prog} --help")
-
-
 def _keep_minus_expressions(arguments: list[str]) -> list[str]:
     """Shield "-x" with a space, so that it is read as an expression; matcalc has no options of one dash."""
     asked = ["--help" if argument == "-h" else argument for argument in arguments]
     return [f" {argument}" if re.match(r"-[^-]", argument) else argument for argument in asked]
 
 
-def _build_parser() -> _Parser:
-    parser = _Parser(
+def _build_parser() -> Parser:
+    parser = Parser(
         prog="matcalc",
         description="Derives matrix derivatives in the layout you ask for, each proven by torch, and judges yours.",
         epilog="exit codes: 0 done or agrees, 1 differs, 2 bad input, 3 could not check",
@@ -89,6 +80,7 @@ def _build_parser() -> _Parser:
     _add_derive(commands)
     add_check(commands)
     add_graph(commands)
+    add_explore(commands)
     _add_rules(commands)
     add_verify(commands)
     return parser

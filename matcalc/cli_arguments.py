@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from matcalc.errors import MatcalcError
 
@@ -16,10 +16,27 @@ class UsageError(MatcalcError):
     """The command was called with arguments it does not have."""
 
 
+class Parser(argparse.ArgumentParser):
+    """argparse that raises instead of exiting, so that --json reports a misspelled option as well."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(add_help=False, allow_abbrev=False, **options)
+        self.add_argument("--help", action="help", help="show this text and exit (also -h)")
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, advice=f"{self.prog} --help")
+
+
 def add_expression_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
     """Add the expression and what is declared about it; `several` variables where the command takes them."""
+    help_text = 'such as "A@x"; - reads it from standard input'
+    parser.add_argument("expression", metavar="EXPR", type=str.strip, help=help_text)
+    add_derivative_options(parser, several)
+
+
+def add_derivative_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Add by what to derive, the layout, the order, and what is declared about the names."""
     add = parser.add_argument
-    add("expression", metavar="EXPR", type=str.strip, help='such as "A@x"; - reads it from standard input')
     by, often = ("; or W,b; or all", "; or by what, x,y") if several else ("", "")
     add("--wrt", metavar="NAME", type=str.strip, help=f"the variable: x, else X, else the only one{by}")
     add("--layout", default="numerator", metavar="LAYOUT", help="numerator (default), denominator, mixed, torch or vec")
@@ -86,6 +103,17 @@ def read_device(text: str) -> str:
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", text):
         raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not cpu, cuda or cuda:N")
     return text
+
+
+def read_sizes(text: str) -> dict[str, int]:
+    """Return the sizes of "m=3, n=5" by letter; raises ArgumentTypeError for any other text."""
+    sizes = {}
+    for part in filter(None, (part.strip() for part in re.split("[,;]", text))):
+        found = re.fullmatch(r"(\w{1,40})\s*=\s*([0-9]{1,12})", part)
+        if found is None:
+            raise argparse.ArgumentTypeError(f'{part[:40]!r} is not a size; write "m=3, n=5"')
+        sizes[found[1]] = int(found[2])
+    return sizes
 
 
 def read_expression(text: str) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matcalc.cli_arguments import UsageError, add_declarations, read_declared, read_expression
+from matcalc.cli_arguments import UsageError, add_declarations, read_declared, read_expression, read_sizes
 from matcalc.cli_output import JSON_VERSION, print_json
 
 if TYPE_CHECKING:
@@ -31,17 +30,6 @@ def add_graph(commands: Any) -> None:
     shown.add_argument("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
     add("--output", metavar="FILE", help="write to this file; its ending tells the format where --format does not")
     parser.set_defaults(run=show_graph, layout="numerator", order=1)
-
-
-def read_sizes(text: str) -> dict[str, int]:
-    """Return the sizes of "m=3, n=5" by letter; raises ArgumentTypeError for any other text."""
-    sizes = {}
-    for part in filter(None, (part.strip() for part in re.split("[,;]", text))):
-        found = re.fullmatch(r"(\w{1,40})\s*=\s*([0-9]{1,12})", part)
-        if found is None:
-            raise argparse.ArgumentTypeError(f'{part[:40]!r} is not a size; write "m=3, n=5"')
-        sizes[found[1]] = int(found[2])
-    return sizes
 
 
 def show_graph(options: argparse.Namespace) -> int:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import linecache
+import os
+import re
+import sys
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 
 class MatcalcError(Exception):
@@ -44,6 +52,15 @@ class MatcalcError(Exception):
             lines.append(f"  try: {self.advice}")
         return "\n".join(lines)
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows: the error and the user's own line, or the traceback in a mode asked for."""
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        if shell is not None and shell.InteractiveTB.mode not in ("Context", "Minimal"):
+            full: list[str] = shell.InteractiveTB.structured_traceback(type(self), self, self.__traceback__)
+            return full
+        place = _find_own_line(self.__traceback__, shell)
+        return [f"{type(self).__name__}: {self}", *([f"  {place}"] if place else [])]
+
 
 def _point_at(text: str, start: int, end: int, width: int = 100) -> list[str]:
     """Return the text and a line of carets under text[start:end], cut to `width` characters."""
@@ -54,6 +71,44 @@ def _point_at(text: str, start: int, end: int, width: int = 100) -> list[str]:
     start, end = start - left, max(start + 1, end) - left
     carets = " " * start + "^" * max(1, min(end, len(shown)) - start)
     return [f"  {shown}", f"  {carets}"]
+
+
+# --- the line of the user's own code, for IPython --------------------------------------------------
+
+
+def _find_own_line(trace: TracebackType | None, shell: Any) -> str | None:
+    """Return "in Cell In[3], line 2: d = ..." of the innermost frame that is the user's; None where none is."""
+    for frame, number in reversed(list(traceback.walk_tb(trace))):
+        path = frame.f_code.co_filename
+        if name := shell and shell.compile.format_code_name(path):
+            return _write_place(" ".join(name), number, _undo_magic(path, number, name[1], shell))
+        if _is_own(path):
+            return _write_place(path, number, linecache.getline(path, number))
+    return None
+
+
+def _write_place(name: str, number: int, line: str) -> str:
+    line = line.strip()
+    return f"in {name}, line {number}: {line[:100]}{'…' if len(line) > 100 else ''}".rstrip(": ")
+
+
+def _undo_magic(path: str, number: int, name: str, shell: Any) -> str:
+    """Return a line of a cell as it was typed: IPython runs %matcalc as a call of its own."""
+    line = linecache.getline(path, number)
+    count = re.search(r"\d+", name)
+    if "get_ipython()" not in line or count is None:
+        return line
+    typed = dict(enumerate(shell.history_manager.input_hist_raw)).get(int(count[0]), "")
+    lines = dict(enumerate(re.sub(r"\A(\s*\n)+", "", typed).splitlines(), start=1))
+    return lines.get(number, line)
+
+
+def _is_own(path: str) -> bool:
+    """Whether a file is neither ours, nor Python's, nor of an installed package."""
+    folders = {Path(path).resolve(), *Path(path).resolve().parents}
+    others = {Path(__file__).resolve().parent, Path(os.__file__).resolve().parent}
+    installed = any(folder.name in ("site-packages", "dist-packages") for folder in folders)
+    return Path(path).is_file() and not installed and not folders & others
 
 
 class ParseError(MatcalcError):

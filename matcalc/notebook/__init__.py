@@ -1,0 +1,57 @@
+"""matcalc in notebooks: the explorer and the magics; what they need is imported when they are called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matcalc.language.declarations import Declared
+    from matcalc.notebook.explorer import Explorer
+
+__all__ = ["explore", "load_ipython_extension"]
+
+
+def explore(
+    expr: Any = "norm(A@x - b)**2",
+    wrt: str | None = None,
+    *,
+    layout: str = "numerator",
+    shapes: Declared = None,
+    assume: Declared = None,
+    order: int = 1,
+    claim: str = "",
+    rules: Any = None,
+) -> Explorer:
+    """Open the explorer: a panel in which an expression, its variables, the layout and a claim are edited.
+
+    It shows the derivative with its shape and verdict, the judge's answer to the claim, and tabs with steps, graph,
+    code and numbers; the arguments, those of `derive` and `check`, are only where it starts.  The panel's
+    `derivative`, `report` and `claim_report` are what it shows at the moment.  Raises MatcalcError where ipywidgets
+    is not installed, and for declarations that cannot be read at all.
+    """
+    _refuse_without_widgets()
+    from matcalc.notebook.exploration import explore_state
+    from matcalc.notebook.explorer import Explorer
+
+    return Explorer(
+        explore_state(
+            expr, wrt, layout=layout, shapes=shapes, assume=assume, order=order, claim=claim, rules=rules
+        )
+    )
+
+
+def _refuse_without_widgets() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("ipywidgets") is None:
+        from matcalc.errors import MatcalcError
+
+        advice = "pip install 'matcalc-checker[notebook]'"
+        raise MatcalcError("the explorer needs ipywidgets, which is not installed", advice=advice)
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Give IPython %matcalc and %%matcalc: `%load_ext matcalc` calls this."""
+    from matcalc.notebook.magic import load_ipython_extension as load
+
+    load(ipython)

@@ -1,0 +1,224 @@
+"""What forward and reverse accumulation cost on a deep network: time and memory measured, beside what the graph counts.
+
+The network is f(x) = sum(tanh(W_L @ ... tanh(W_1 @ x))) with square matrices; each pass computes df/dx in torch.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from matcalc.derivation import derive
+from matcalc.errors import DeclarationError
+from matcalc.notebook.measure_data_parallel import average_in_processes
+from matcalc.notebook.measure_memory import measure_peak
+from matcalc.notebook.measure_plot import plot_accumulation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "Cost", "CostTable", "average_in_processes", "measure_accumulation", "measure_peak", "plot_accumulation",
+    "write_network",
+]  # fmt: skip
+
+MOST_LAYERS, WIDEST = 1_000, 2_000
+FLOAT = 8
+"""Bytes of one number in float64."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one pass over a network of some depth took; what the graph predicts is None for a pass it does not know."""
+
+    mode: str
+    depth: int
+    width: int
+    seconds: float
+    peak_bytes: int
+    multiplications: int | None = None
+    predicted_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class CostTable(Sequence[Cost]):
+    """The costs of all passes, by depth; `str` is a table of the times and one of the memory.
+
+    `table.of("reverse")` are those of one mode; `write_memory()` is the part that is the same on every run.
+    """
+
+    costs: tuple[Cost, ...]
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.costs[place]
+
+    def __len__(self) -> int:
+        return len(self.costs)
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The names of the passes."""
+        return tuple(dict.fromkeys(cost.mode for cost in self.costs))
+
+    def of(self, mode: str) -> list[Cost]:
+        """Return the costs of one mode, by depth; raises DeclarationError for a mode that was not measured."""
+        if mode not in self.modes:
+            raise DeclarationError(f"{mode!r} was not measured", advice=f"use one of {', '.join(self.modes)}")
+        return [cost for cost in self.costs if cost.mode == mode]
+
+    def __str__(self) -> str:
+        return f"{self.write_times()}\n\n{self.write_memory()}"
+
+    def write_times(self) -> str:
+        """Return the table of the median times."""
+        return _write_table(self, lambda cost: f"{cost.seconds * 1e3:.2f} ms")
+
+    def write_memory(self) -> str:
+        """Return the table of the most bytes at one time, with what the graph counts in brackets."""
+        return _write_table(self, _write_bytes)
+
+
+def measure_accumulation(
+    depths: Iterable[int] = (1, 2, 4, 8, 16, 32), width: int = 64, seed: int = 0, repeats: int = 7
+) -> CostTable:
+    """Differentiate a deep network in forward and reverse mode and measure time and memory of each.
+
+    The modes are "forward", which carries all `width` directions at once, "one direction", of which it carries one,
+    "reverse", which is torch.autograd, and "checkpoints", reverse mode that keeps the input of every stretch of
+    about sqrt(depth) layers and computes the rest again.  `seconds` is the median of `repeats` runs on one thread, in
+    float64; `peak_bytes` are the most bytes that all tensors of the pass, not x and the matrices, held at one time.
+    Raises DeclarationError for depths and widths out of range.
+
+    >>> costs = measure_accumulation(depths=[2], width=8, repeats=1)
+    >>> [(cost.mode, cost.peak_bytes, cost.predicted_bytes) for cost in costs][0]
+    ('forward', 1152, 1152)
+    """
+    depths = list(depths)
+    for what, number, most in [*(("depth", depth, MOST_LAYERS) for depth in depths), ("width", width, WIDEST)]:
+        if not isinstance(number, int) or not 1 <= number <= most:
+            raise DeclarationError(f"a {what} is a whole number from 1 to {most}, not {number!r}")
+    return CostTable(tuple(cost for depth in depths for cost in _measure_depth(depth, width, seed, repeats)))
+
+
+def write_network(depth: int) -> str:
+    """Return the network as a text of the language.
+
+    >>> write_network(2)
+    'h_1 = tanh(W_1 @ x); h_2 = tanh(W_2 @ h_1); sum(h_2)'
+    """
+    names = ["x", *(f"h_{layer}" for layer in range(1, depth + 1))]
+    layers = [f"h_{layer} = tanh(W_{layer} @ {names[layer - 1]})" for layer in range(1, depth + 1)]
+    return "; ".join([*layers, f"sum({names[depth]})"])
+
+
+def _measure_depth(depth: int, width: int, seed: int, repeats: int) -> list[Cost]:
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    shape = (depth + 1, width, width)
+    # Divided by the root of the width, the layers neither saturate nor fade.
+    drawn = torch.randn(shape, generator=generator, dtype=torch.float64) / width**0.5
+    x, matrices = drawn[0, 0].clone(), [matrix.clone() for matrix in drawn[1:]]
+    predicted = _predict(depth, width)
+    return [
+        Cost(mode, depth, width, _time(run, repeats), measure_peak(run, [x, *matrices]), *predicted.get(mode, ()))
+        for mode, run in _list_passes(x, matrices).items()
+    ]
+
+
+def _predict(depth: int, width: int) -> dict[str, tuple[int, int]]:
+    """Return multiplications and bytes that the computation graph counts for each mode."""
+    shapes = {"x": ("n",), **{f"W_{layer}": ("n", "n") for layer in range(1, depth + 1)}}
+    graph = derive(write_network(depth), "x", shapes=shapes).graph({"n": width})
+    counted = {one.mode: one.count({"n": width}) for one in (graph.forward, graph.reverse)}
+    return {mode: (numbers["multiplications"], FLOAT * numbers["memory"]) for mode, numbers in counted.items()}
+
+
+def _time(run: Callable[[], Tensor], repeats: int) -> float:
+    """Return the median seconds of a run on one thread; the first run is not counted, it sets torch up."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        run()
+        return statistics.median(_time_once(run) for _ in range(max(1, repeats)))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _time_once(run: Callable[[], Tensor]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+# --- the passes -----------------------------------------------------------------------------------
+
+
+def _list_passes(x: Tensor, matrices: list[Tensor]) -> dict[str, Callable[[], Tensor]]:
+    return {
+        "forward": lambda: carry_forward(x, matrices, len(x)),
+        "one direction": lambda: carry_forward(x, matrices, 1),
+        "reverse": lambda: go_back(x, matrices),
+        "checkpoints": lambda: go_back_from_checkpoints(x, matrices),
+    }
+
+
+def carry_forward(x: Tensor, matrices: Iterable[Tensor], directions: int) -> Tensor:
+    """Return the first `directions` entries of df/dx: value and derivative go up the layers together."""
+    import torch
+
+    value, derivative = x, torch.eye(len(x), directions, dtype=x.dtype)
+    for matrix in matrices:
+        value, derivative = (matrix @ value).tanh(), matrix @ derivative
+        derivative = (1 - value**2)[:, None] * derivative
+    return derivative.sum(0)
+
+
+def go_back(x: Tensor, matrices: Iterable[Tensor]) -> Tensor:
+    """Return df/dx by torch.autograd: the way up keeps every activation, the way down takes them."""
+    import torch
+
+    value = leaf = x.detach().requires_grad_()
+    return torch.autograd.grad(_climb(value, *matrices).sum(), leaf)[0]
+
+
+def go_back_from_checkpoints(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    """Return df/dx by torch.autograd, which keeps only the input of every stretch of layers and climbs it again."""
+    import torch
+    from torch.utils.checkpoint import checkpoint
+
+    value = leaf = x.detach().requires_grad_()
+    stretch = max(1, round(len(matrices) ** 0.5))
+    for start in range(0, len(matrices), stretch):
+        value = checkpoint(_climb, value, *matrices[start : start + stretch], use_reentrant=False)
+    return torch.autograd.grad(value.sum(), leaf)[0]
+
+
+def _climb(value: Tensor, *matrices: Tensor) -> Tensor:
+    for matrix in matrices:
+        value = (matrix @ value).tanh()
+    return value
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def _write_table(table: CostTable, write: Callable[[Cost], str]) -> str:
+    cells = {(cost.depth, cost.mode): write(cost) for cost in table}
+    rows = [["depth", *table.modes]]
+    for depth in dict.fromkeys(cost.depth for cost in table):
+        rows.append([str(depth), *(cells.get((depth, mode), "") for mode in table.modes)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "   ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _write_bytes(cost: Cost) -> str:
+    told = f"{cost.peak_bytes / 1e3:,.1f}"
+    return f"{told} kB" if cost.predicted_bytes is None else f"{told} ({cost.predicted_bytes / 1e3:,.1f}) kB"
