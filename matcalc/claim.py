@@ -121,9 +121,15 @@ def _refuse_claim(alone: Problem, error: ShapeError, options: Options, rules: Ru
     message = f"differs. The shapes in the claim do not fit: {error.reason}."
     return CheckReport(
         DIFFERS, ("shape",), seed=options.seed, layout=options.layout, message=message, correct=correct,
-        notes=(str(error),), dtype=options.dtype, device=options.device, variables=_list_variables(alone),
+        notes=_show_place(error), dtype=options.dtype, device=options.device, variables=_list_variables(alone),
         page=show_report,
     )  # fmt: skip
+
+
+def _show_place(error: ShapeError) -> tuple[str, ...]:
+    """Return what an error shows beside its reason, which the message tells."""
+    told = str(error).partition("\n")[2]
+    return (f"in the claim\n{told}",) if told else ()
 
 
 def _list_variables(problem: Problem) -> dict[str, tuple[str, ...]]:

@@ -56,7 +56,8 @@ class Page(HTMLParser):
     @property
     def mathematics(self) -> list[str]:
         r"""What stands between \( and \), which MathJax finds within one piece of text."""
-        return [found for piece in self.read_by_mathjax for found in re.findall(r"\\\((.*?)\\\)", piece, re.DOTALL)]
+        pieces = [piece.replace(r"\mathstrut ", " ") for piece in self.read_by_mathjax]
+        return [found for piece in pieces for found in re.findall(r"\\\((.*?)\\\)", piece, re.DOTALL)]
 
     def count(self, tag: str) -> int:
         return sum(name == tag for name, _ in self.tags)

@@ -57,6 +57,8 @@ def typeset(latex: str) -> str:
     >>> typeset("a < b")
     '\\(\\displaystyle a &lt; b\\)'
     """
+    # MathJax draws the bars of a norm too small around what is no taller than an x.
+    latex = latex.replace("\\left\\| ", "\\left\\|\\mathstrut ")
     return f"\\(\\displaystyle {html.escape(latex, quote=False)}\\)"
 
 

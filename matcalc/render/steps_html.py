@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from matcalc.render.html_parts import STYLE, escape, typeset, write_code, write_table
+from matcalc.render.html_parts import STYLE, escape, typeset, write_table
 from matcalc.render.step import Step
 from matcalc.render.steps_latex import write_left, write_marked_latex, write_right
 
@@ -29,12 +30,18 @@ def write_steps_table(steps: Sequence[Step]) -> str:
 def _write_row(step: Step, before: Step | None) -> list[str]:
     laws = dict.fromkeys(f"{write_marked_latex(law.left)} = {write_marked_latex(law.right)}" for law in step.laws)
     told = "<br>".join(map(typeset, laws)) or escape(step.rule)
-    return [_write_line(step, before), told, escape(step.source), escape(step.shapes)]
+    return [_write_line(step, before), told, escape(step.source), _keep_shapes(escape(step.shapes))]
+
+
+def _keep_shapes(told: str) -> str:
+    """A shape is not broken over lines."""
+    return re.sub(r"\([^()]*\)", lambda shape: shape[0].replace(" ", "&nbsp;"), told)
 
 
 def _write_line(step: Step, before: Step | None) -> str:
     """left = right; the left side once where it stays the same."""
     if step.expression is None:
-        return f'<td style="white-space:nowrap">{write_code(step.line)}</td>'
+        return _keep_shapes(f"&emsp;{escape(step.line)}")
     same = before is not None and before.left == step.left and step.kind != "layout"
-    return typeset(f"{'' if same else write_left(step)} = {write_right(step)}")
+    line = typeset(f"{'' if same else write_left(step)} = {write_right(step)}")
+    return f'<div style="max-width:34em;overflow-x:auto">{line}</div>'
