@@ -10,9 +10,10 @@ from matcalc.notebook.plots_fits import (
     plot_weights,
 )
 from matcalc.notebook.plots_planes import plot_gradients, plot_layouts
+from matcalc.notebook.plots_unfolded import plot_unfolded
 
 __all__ = [
     "NoisyPolynomial", "draw_noisy_polynomial", "find_minimum",
     "plot_along_entry", "plot_fits", "plot_function_and_derivative", "plot_gradient_against_depth",
-    "plot_gradients", "plot_layouts", "plot_weights",
+    "plot_gradients", "plot_layouts", "plot_unfolded", "plot_weights",
 ]  # fmt: skip

@@ -60,7 +60,7 @@ def _write_labels(report: CheckReport) -> str:
     """The reasons as small labels; of what could not be checked the reason is the message."""
     if report.verdict != "differs" or not report.reasons:
         return ""
-    return f"<p>{''.join(write_chip(escape(reason)) for reason in report.reasons)}</p>"
+    return f"<p>{' '.join(write_chip(escape(reason)) for reason in report.reasons)}</p>"
 
 
 # --- formulas -------------------------------------------------------------------------------------
