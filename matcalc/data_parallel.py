@@ -142,7 +142,7 @@ def _list_names(wrt: Any) -> list[str]:
 def _declare_all(problem: Problem, shapes: Declared) -> dict[str, tuple[str, ...]]:
     """Return the shapes of all names, so that every reading of the text letters the sizes alike."""
     given = {name: tuple(map(str, shape)) for name, shape in read_shapes(shapes).items()}
-    found = {name: symbol.dropped_shape for name, symbol in problem.symbols.items()} | problem.abstract
+    found = {name: symbol.declared_shape for name, symbol in problem.symbols.items()} | problem.abstract
     return {name: tuple(map(str, shape)) for name, shape in found.items()} | given
 
 
@@ -160,7 +160,7 @@ def _refuse_no_scalar(text: str, problem: Problem, shapes: Mapping[str, Any]) ->
 
 
 def _write_symbols(problem: Problem) -> dict[str, str]:
-    return {name: write_shape(symbol.dropped_shape) for name, symbol in problem.symbols.items()}
+    return {name: write_shape(symbol.declared_shape) for name, symbol in problem.symbols.items()}
 
 
 def _find_batch(text: str, problem: Problem, names: list[str], batch_axis: Any, is_chosen: bool) -> Batch:

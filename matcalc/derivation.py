@@ -15,7 +15,7 @@ from matcalc.engine.layout import check_layout
 from matcalc.errors import LimitError, MatcalcError
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression, walk
-from matcalc.language.sizes import Shape, drop_units, write_shape
+from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.read_input import declared_shapes, read_asked, read_input, read_problem
 from matcalc.reader_views import ReaderViews, show_report
@@ -80,7 +80,7 @@ def derive(
         by = asked.names if asked.mixed else asked.names * asked.order
         return make(problem, [problem.symbols[name] for name in by])
     except MatcalcError as error:
-        named = {name: write_shape(found.dropped_shape) for name, found in problem.symbols.items()}
+        named = {name: write_shape(found.declared_shape) for name, found in problem.symbols.items()}
         raise error.complete(text, named) from None
 
 
@@ -100,7 +100,7 @@ class Derivative(ReaderViews):
         self.layout = layout
         self.order = len(by)
         self.names = names
-        self.given = {name: tuple(map(str, drop_units(shape))) for name, shape in given.items()}
+        self.given = {name: tuple(map(str, shape)) for name, shape in given.items()}
         self._rules = rules
         self._result = result or derive_mixed(problem.expressions[0], by, rules)
         self.expression = self._result.expression(layout)

@@ -50,7 +50,7 @@ def is_code(expr: Any) -> bool:
 
 def declared_shapes(found: Mapping[str, Expression]) -> dict[str, tuple[str, ...]]:
     """The shapes of variables as they would be declared."""
-    return {name: tuple(map(str, symbol.dropped_shape)) for name, symbol in found.items()}
+    return {name: tuple(map(str, symbol.declared_shape)) for name, symbol in found.items()}
 
 
 # --- the variables --------------------------------------------------------------------------------

@@ -197,7 +197,7 @@ LAWS = [
     ("trace(A @ X)", ("d trace(U) = trace(dU)", "Matrix Cookbook (36)")),
     ("X @ X", ("d(U @ V) = dU @ V + U @ dV", "Matrix Cookbook (37)")),
     ("kron(X, X)", ("d kron(U, V) = kron(dU, V) + kron(U, dV)", "Matrix Cookbook (39)")),
-    ("norm(A @ X)", ("d norm(U) = trace(U.T @ dU)/norm(U)", "Matrix Cookbook, sections 10.4.1 and 10.4.2")),
+    ("norm(A @ X)", ("d norm(U) = trace(U.T @ dU)/norm(U)", "Matrix Cookbook, sections 10.3.1 and 10.4.3")),
     ("sum(X**3)", ("d(U**3) = 3*U**2*dU", "power rule")),
 ]
 

@@ -54,6 +54,11 @@ class Expression:
         return drop_units(self.shape)
 
     @property
+    def declared_shape(self) -> Shape:
+        """The shape that declares it: without unit axes, unless it would be held otherwise then, as a row (1, n)."""
+        return self.dropped_shape if hold(self.dropped_shape) == self.shape else self.shape
+
+    @property
     def is_scalar(self) -> bool:
         """Whether every axis is a unit axis."""
         return all(size.is_unit for size in self.shape)

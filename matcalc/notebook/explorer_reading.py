@@ -194,7 +194,7 @@ def _can_be_read(text: str, declared: Declarations, rules: RuleBook) -> bool:
 def _list_variables(problem: Problem, declared: Declarations) -> Iterator[Variable]:
     for name, symbol in problem.symbols.items():
         known = declared.assume.get(name, ", ".join(sorted(symbol.data[1])))
-        yield Variable(name, write_shape(symbol.dropped_shape), known, _is_declared(name, declared))
+        yield Variable(name, write_shape(symbol.declared_shape), known, _is_declared(name, declared))
     for name, shape in problem.abstract.items():
         yield Variable(name, write_shape(shape), "", _is_declared(name, declared), is_function=True)
 

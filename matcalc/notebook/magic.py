@@ -44,6 +44,7 @@ _METHODS = {
     "latex": "d.latex()", "seed": "d.check(seed=...)", "steps": "d.write_steps()", "trials": "d.check(trials=...)",
     "unicode": "d.unicode()",
 }  # fmt: skip
+_REPEATED = ("vars", "assume", "rules")  # what is declared adds up
 _QUOTED = r"""(?P<quoted>"[^"]*"|(?<![\w)\]])'[^']*')"""  # behind a name ' is a transpose written wrongly
 _OPTION = re.compile(_QUOTED + r"|(?<!\S)--(?P<name>[a-z][a-z-]+)(?==|\s|$)")
 _COMMENT = re.compile(_QUOTED + r"|\s*#.*")
@@ -119,7 +120,7 @@ def read_line(text: str) -> Line:
     >>> read_line("check A @ x --layout denominator --claim A.T  # the transpose")
     Line(command='check', expression='A @ x', options=(('layout', 'denominator'), ('claim', 'A.T')))
     """
-    text = _drop_comment(text).strip()
+    text = _end(_drop_comment(text))
     named = _COMMAND.match(text)
     text = text[named.end() :] if named else text
     marks = [found for found in _OPTION.finditer(text) if found["name"]]
@@ -142,7 +143,7 @@ def read_cell(text: str) -> tuple[str, str | None]:
     if len(places) > 1:
         raise UsageError("the cell has two claims", advice="judge one formula a cell")
     end = places[0] if places else len(lines)
-    expression, claim = "\n".join(lines[:end]), "\n".join(lines[end:])
+    expression, claim = (_end("\n".join(part)) for part in (lines[:end], lines[end:]))
     if not expression:
         raise UsageError("there is no expression in the cell", advice="write it below the line with %%matcalc")
     return expression, _read_claim(claim) if places else None
@@ -157,6 +158,11 @@ def _read_claim(text: str) -> str:
 
 def _drop_comment(line: str) -> str:
     return _COMMENT.sub(lambda found: found["quoted"] or "", line).rstrip()
+
+
+def _end(text: str) -> str:
+    """Return a text without the semicolon in which many lines of a notebook end by habit."""
+    return text.strip().rstrip("; \n")
 
 
 def _unquote(text: str) -> str:
@@ -203,12 +209,21 @@ def _run(read: Line) -> Any:
     if not read.expression:
         advice = "%matcalc A @ x --layout denominator"
         raise UsageError("the expression comes first, the options behind it", advice=advice)
+    _refuse_twice(read)
     if command == "derive":
         _refuse_shell_options(read)
     if command == "check" and "claim" not in named:
         raise UsageError("there is no claim to judge", advice="--claim FORMULA, or in a cell the line claim: FORMULA")
     words = [f"--{name}={value}" if value else f"--{name}" for name, value in read.options]
     return COMMANDS[command](_build_parser(command).parse_args([*words, "--", read.expression]))
+
+
+def _refuse_twice(read: Line) -> None:
+    """Refuse an option that stands there twice, of which only the last would count."""
+    names = [name for name, _ in read.options if name not in _REPEATED]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UsageError(f"--{twice} stands there twice", advice="leave one of them")
 
 
 def _refuse_shell_options(read: Line) -> None:

@@ -5,7 +5,7 @@ The network is f(x) = sum(tanh(W_L @ ... tanh(W_1 @ x))) with square matrices; e
 
 from __future__ import annotations
 
-import statistics
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ __all__ = [
 MOST_LAYERS, WIDEST = 1_000, 2_000
 FLOAT = 8
 """Bytes of one number in float64."""
+LEAST_SECONDS = 0.05
+"""How long a pass is run again and again; a machine that is busy now may be idle in between."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class CostTable(Sequence[Cost]):
         return f"{self.write_times()}\n\n{self.write_memory()}"
 
     def write_times(self) -> str:
-        """Return the table of the median times."""
+        """Return the table of the times, of each pass the shortest that was measured."""
         return _write_table(self, lambda cost: f"{cost.seconds * 1e3:.2f} ms")
 
     def write_memory(self) -> str:
@@ -88,9 +90,10 @@ def measure_accumulation(
 
     The modes are "forward", which carries all `width` directions at once, "one direction", of which it carries one,
     "reverse", which is torch.autograd, and "checkpoints", reverse mode that keeps the input of every stretch of
-    about sqrt(depth) layers and computes the rest again.  `seconds` is the median of `repeats` runs on one thread, in
-    float64; `peak_bytes` are the most bytes that all tensors of the pass, not x and the matrices, held at one time.
-    Raises DeclarationError for depths and widths out of range.
+    about sqrt(depth) layers and computes the rest again.  `seconds` is the processor's time for the shortest of
+    `repeats` runs or more on one thread, in float64, after one that is not counted; `peak_bytes` are the most bytes
+    that all tensors of the pass, not x and the matrices, held at one time.  Raises DeclarationError for depths and
+    widths out of range.
 
     >>> costs = measure_accumulation(depths=[2], width=8, repeats=1)
     >>> [(cost.mode, cost.peak_bytes, cost.predicted_bytes) for cost in costs][0]
@@ -138,22 +141,33 @@ def _predict(depth: int, width: int) -> dict[str, tuple[int, int]]:
 
 
 def _time(run: Callable[[], Tensor], repeats: int) -> float:
-    """Return the median seconds of a run on one thread; the first run is not counted, it sets torch up."""
+    """Return the processor's seconds of the shortest run on one thread: other work can only make a run longer.
+
+    The first run is not counted, it sets torch up.
+    """
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         run()
-        return statistics.median(_time_once(run) for _ in range(max(1, repeats)))
+        end, times = time.perf_counter() + LEAST_SECONDS, [_time_once(run)]
+        while len(times) < repeats or time.perf_counter() < end:
+            times.append(_time_once(run))
+        return min(times)
     finally:
         torch.set_num_threads(threads)
 
 
 def _time_once(run: Callable[[], Tensor]) -> float:
-    start = time.perf_counter()
+    start = _read_clock()
     run()
-    return time.perf_counter() - start
+    return _read_clock() - start
+
+
+def _read_clock() -> float:
+    """Return the time that this process had the processor, not the time that it waited for it while others had it."""
+    return time.perf_counter() if os.name == "nt" else time.process_time()  # which ticks too slowly on Windows
 
 
 # --- the passes -----------------------------------------------------------------------------------
@@ -195,7 +209,9 @@ def go_back_from_checkpoints(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     value = leaf = x.detach().requires_grad_()
     stretch = max(1, round(len(matrices) ** 0.5))
     for start in range(0, len(matrices), stretch):
-        value = checkpoint(_climb, value, *matrices[start : start + stretch], use_reentrant=False)
+        # Nothing is random here: the state of the random numbers, larger than a vector, need not be kept.
+        parts = matrices[start : start + stretch]
+        value = checkpoint(_climb, value, *parts, use_reentrant=False, preserve_rng_state=False)
     return torch.autograd.grad(value.sum(), leaf)[0]
 
 

@@ -14,7 +14,8 @@ def measure_peak(run: Callable[[], Any], held: Iterable[Tensor] = ()) -> int:
     """Return the most bytes that tensors made by `run` held at one time; those in `held` were there before.
 
     Every operation that torch dispatches is observed, those of the backward pass included, and each storage until
-    nothing refers to it any more; what an operation holds only inside of itself is not seen.
+    nothing refers to it any more; what an operation holds only inside of itself is not seen, nor
+    what torch makes without an operation, as the state of its random numbers.
 
     >>> import torch
     >>> x = torch.ones(100, dtype=torch.float64)

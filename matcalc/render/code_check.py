@@ -90,18 +90,19 @@ def _draw(name: str, node: Expression, domain: str, signature: Signature, backen
     words, _, scale = domain.partition(" times ")
     kinds = words.split()
     kind = next((word for word in kinds if word in _ENTRIES), "real")
-    lines = [f"{name} = {_ENTRIES[kind].format(s=''.join(f', {size}' for size in _measure(node, signature)))}"]
+    structures = [word for word in kinds if word in _STRUCTURES]
+    # A structure is that of a matrix: a scalar is drawn as the only entry of one.
+    is_entry = bool(structures) and node.is_scalar
+    sizes = ["1", "1"] if is_entry else _measure(node, signature)
+    lines = [f"{name} = {_ENTRIES[kind].format(s=''.join(f', {size}' for size in sizes))}"]
     if scale:
         lines[0] += f" * {scale}"
-    for word in kinds:
-        if word in _STRUCTURES:
-            lines.append(f"{name} = {_fill_structure(word, name, node, signature, backend)}")
-    return lines
+    lines += [f"{name} = {_fill_structure(word, name, sizes[0], backend)}" for word in structures]
+    return [*lines, f"{name} = {name}[0, 0]"] if is_entry else lines
 
 
-def _fill_structure(word: str, name: str, node: Expression, signature: Signature, backend: str) -> str:
+def _fill_structure(word: str, name: str, size: str, backend: str) -> str:
     prefix = {"numpy": "np", "jax": "jnp", "torch": "torch"}[backend]
-    size = _measure(node, signature)[0]
     eye = f"torch.eye({size}, dtype=torch.float64)" if backend == "torch" else f"{prefix}.eye({size})"
     return _STRUCTURES[word].format(x=name, np=prefix, eye=eye, n=size)
 

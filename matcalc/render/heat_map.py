@@ -99,7 +99,7 @@ def _prepare(
     lengths = [math.prod(side) for side in sides]
     # A block is what the last of several joined axes counts.
     height, width = (side[-1] if len(side) > 1 else 0 for side in sides)
-    place = None if mark is None else divmod(_count_place(mark, array.shape), max(1, lengths[1]))
+    place = None if mark is None else find_place(mark, array.shape, split)
     shape = ", ".join(map(str, array.shape)) + ("," if array.ndim == 1 else "")
     told = f"{title}, shape ({shape})" if array.ndim else f"{title}, scalar"
     cells = array.reshape(lengths)
@@ -107,6 +107,15 @@ def _prepare(
     if drawn.shape != cells.shape:
         told += f"\n(the first {drawn.shape[0]} rows and {drawn.shape[1]} columns of {lengths[0]}×{lengths[1]})"
     return Map(drawn, array.shape, told.removeprefix(", "), rows, columns, (height, width), place)
+
+
+def find_place(index: Sequence[int], shape: Sequence[int], split: int) -> tuple[int, int]:
+    """Return the row and the column of an entry where the first `split` axes are joined as rows, the others as columns.
+
+    >>> find_place((1, 0, 2), (2, 3, 4), 1)
+    (1, 2)
+    """
+    return _count_place(index[:split], shape[:split]), _count_place(index[split:], shape[split:])
 
 
 def _count_place(index: Sequence[int], shape: Sequence[int]) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def write_header(derivative: Derivative) -> tuple[str, str]:
     """Return the line that echoes what was read, and the line that names layout and shape."""
     own = derivative.result_name
-    shapes = {name: symbol.dropped_shape for name, symbol in derivative.problem.symbols.items()}
+    shapes = {name: symbol.declared_shape for name, symbol in derivative.problem.symbols.items()}
     shapes |= {f"{name}()": shape for name, shape in derivative.problem.abstract.items()}
     shapes[own] = derivative.function.dropped_shape
     told = []

@@ -12,7 +12,7 @@ from matcalc.language.expression import Expression, symbols
 from matcalc.language.sizes import Size, write_shape
 from matcalc.render.axis_rows import choose_result_name, name_question_axes
 from matcalc.render.formula_html import write_typeset
-from matcalc.render.heat_map import draw_jacobians, is_drawable
+from matcalc.render.heat_map import draw_jacobians, find_place, is_drawable
 from matcalc.render.html_parts import (
     escape,
     fold,
@@ -158,8 +158,9 @@ def _write_numbers(report: CheckReport) -> str:
     evidence, jacobians = report.evidence, _compute(report)
     if evidence is None or jacobians is None:
         return ""
-    drawn = _draw(jacobians, Asked(evidence.question))
-    return fold("both Jacobians in numbers", f"{drawn}{_tell_worst(jacobians)}", report.verdict == "differs")
+    asked = Asked(evidence.question)
+    drawn = f"{_draw(jacobians, asked)}{_tell_worst(jacobians, asked.split)}"
+    return fold("both Jacobians in numbers", drawn, report.verdict == "differs")
 
 
 def _compute(report: CheckReport) -> NumericJacobians | None:
@@ -177,14 +178,16 @@ def _draw(jacobians: NumericJacobians, asked: Asked) -> str:
     return write_line(write_picture(drawn, "heat maps of the true derivative and of the claim"))
 
 
-def _tell_worst(jacobians: NumericJacobians) -> str:
-    """The entry with the largest error, which is framed in both maps."""
+def _tell_worst(jacobians: NumericJacobians, split: int) -> str:
+    """The entry with the largest error, which is framed in both maps unless they end before it."""
     index = jacobians.worst
     if index is None or jacobians.truth.shape != jacobians.claim.shape:
         return ""
     entry = f"entry {write_code(list(index))}" if index else "the value"
     should, found = float(jacobians.truth[index]), float(jacobians.claim[index])
-    return f"<p>the worst, framed: {entry} should be <b>{should:.6g}</b>, is <b>{found:.6g}</b></p>"
+    where = ", framed" if max(find_place(index, jacobians.truth.shape, split)) < MOST_DRAWN else ", beyond what is drawn"
+    where = where if is_drawable() else ""
+    return f"<p>the worst{where}: {entry} should be <b>{should:.6g}</b>, is <b>{found:.6g}</b></p>"
 
 
 def _write_settings(report: CheckReport) -> str:

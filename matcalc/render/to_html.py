@@ -56,7 +56,7 @@ def write_function_line(derivative: Derivative) -> str:
 
 def _list_names(derivative: Derivative) -> Iterator[str]:
     """The names with their shapes and what is assumed of them."""
-    shapes = {name: symbol.dropped_shape for name, symbol in derivative.problem.symbols.items()}
+    shapes = {name: symbol.declared_shape for name, symbol in derivative.problem.symbols.items()}
     shapes |= {f"{name}()": shape for name, shape in derivative.problem.abstract.items()}
     shapes[derivative.result_name] = derivative.function.dropped_shape
     for name, shape in shapes.items():
