@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from matcalc.command_line import Declaration, write_command
+from matcalc.command_line import Declaration, list_paths, write_command
 from matcalc.derivatives import BlockHessian, Derivatives, derive_several
 from matcalc.engine.derive_result import Result, derive_mixed, derive_result
 from matcalc.engine.layout import check_layout
@@ -73,7 +73,8 @@ def derive(
     book = choose_rules(rules)
     text, shapes, assume, names = read_input(expr, shapes, assume)
     problem, asked = read_problem(text, asked, shapes=shapes, assume=assume, rules=book)
-    make = partial(Derivative, text=text, layout=layout, rules=book, names=names, given=read_shapes(shapes))
+    make = partial(Derivative, text=text, layout=layout, rules=book, names=names, given=read_shapes(shapes),
+                   files=list_paths(rules))  # fmt: skip
     try:
         if asked.several:
             return derive_several(problem, asked, book, make)
@@ -93,6 +94,7 @@ class Derivative(ReaderViews):
     def __init__(
         self, problem: Problem, by: Sequence[Expression], *, text: str, layout: str, rules: RuleBook,
         names: Mapping[str, Any], given: Mapping[str, Shape], result: Result | None = None,
+        files: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.problem = replace(problem, wrt=by[-1])
         self.by = tuple(by)
@@ -101,7 +103,7 @@ class Derivative(ReaderViews):
         self.order = len(by)
         self.names = names
         self.given = {name: tuple(map(str, shape)) for name, shape in given.items()}
-        self._rules = rules
+        self._rules, self._files = rules, files
         self._result = result or derive_mixed(problem.expressions[0], by, rules)
         self.expression = self._result.expression(layout)
 
@@ -299,14 +301,16 @@ class Derivative(ReaderViews):
 
         try:
             printed = self._read_again()
-        except LimitError as error:
-            reason = f"the derivative is too long to be read again: {error.reason}"
+        except MatcalcError as error:
+            how = "is too long to" if isinstance(error, LimitError) else "cannot"
+            reason = f"the derivative {how} be read again: {error.reason}"
             return could_not_check(reason, seed=seed, layout=self.layout)
         expression, claim = printed.expressions
         by = [printed.symbols.get(wrt.name, wrt) for wrt in self.by]
         options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device}
         report = judge_question(ask(expression, claim, by, self.layout), rules=self._rules, **options)
-        declared = Declaration(None if self.is_mixed else self.wrt.name, self.given | self.declared, self.assumed)
+        by_one = None if self.is_mixed else self.wrt.name
+        declared = Declaration(by_one, self.given | self.declared, self.assumed, self._files)
         options |= {"layout": self.layout, "order": self._write_by() if self.is_mixed else self.order}
         command = write_command(["derive", self.text], declared, options)
         return replace(report, variables=dict(self.declared), command=command, page=show_report)
@@ -324,5 +328,5 @@ def _derive_part(expression: Expression, name: str, like: Derivative) -> Derivat
     return derive(expression, name, layout=like.layout, shapes=like.declared, assume=like.assumed, rules=like._rules)
 
 
-_SHARED = {"problem", "text", "by", "order", "names", "given", "_rules", "_result", "declared", "assumed",
+_SHARED = {"problem", "text", "by", "order", "names", "given", "_rules", "_files", "_result", "declared", "assumed",
            "result_name", "vec", "vec_shape", "differential", "entries"}  # fmt: skip

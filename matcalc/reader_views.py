@@ -94,9 +94,11 @@ class ReaderViews:
 
     def to_sympy(self) -> Any:
         """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""
+        from matcalc.check.rule_texts import rules_in_force
         from matcalc.render.to_sympy import to_sympy
 
-        return to_sympy(self.expression, self.names)
+        with rules_in_force(self._rules):
+            return to_sympy(self.expression, self.names)
 
     def _repr_html_(self) -> str:
         from matcalc.render.to_html import write_derivative_html

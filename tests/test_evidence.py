@@ -98,3 +98,51 @@ def test_an_abstract_function_gets_a_stand_in():
 def test_sizes_that_do_not_fit_are_refused(sizes, sentence):
     with pytest.raises(DeclarationError, match=sentence):
         matcalc.derive("A @ x").draw_point(sizes)
+
+
+# --- what was declared stays what it was -----------------------------------------------------------
+
+ROW = {"A": ("1", "n"), "x": ("n",)}
+
+
+def test_a_declared_row_is_a_row_for_the_judge_as_well():
+    derivative = matcalc.derive("sum(A*x)", "x", shapes=ROW, layout="denominator")
+    assert derivative.declaration.endswith("A: (1, n)   x: (n,)   f: scalar")
+    assert derivative.check().verdict == "agrees"
+    assert "--vars 'A: 1,n; x: n'" in derivative.check().command
+    assert matcalc.check("sum(A*x)", derivative, "x", shapes=ROW, layout="denominator").verdict == "agrees"
+    assert matcalc.check("sum(A*x)", "A.T", "x", shapes=ROW, layout="denominator").verdict == "differs"
+    code = matcalc.check(lambda x, A: (A * x[:, None]).sum(), "sum(A)*ones(n)", "x", shapes=ROW, layout="denominator")
+    assert code.verdict == "agrees"
+    backward = matcalc.check_backward(lambda A, x: (A * x[:, None]).sum(), "sum(A*x)", shapes=ROW)
+    assert backward.verdict == "agrees"
+
+
+def test_a_declared_row_can_be_read_again():
+    assert matcalc.derive("A @ X @ B", shapes={"A": "1, n"}).check().verdict == "agrees"
+
+
+def test_what_cannot_be_read_again_could_not_be_checked_and_still_shows_its_card():
+    derivative = matcalc.derive("sum(x)", shapes={"x": "m, m, m"}, order=3)
+    report = derivative.check()
+    assert (report.verdict, report.jacobians()) == ("could not check", None)
+    assert "cannot be read again: zeros takes at most 8 sizes" in report.message
+    assert "? could not check" in derivative._repr_html_()
+
+
+@pytest.fixture
+def own_rules(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text('[third]\ncall = "third(x)"\ndefine = "x**3"\n[both]\ncall = "both(x)"\ndefine = "third(x) + x"\n')
+    return str(path)
+
+
+def test_rules_of_ones_own_that_call_each_other_hold_in_code_numbers_and_command(own_rules):
+    derivative = matcalc.derive("sum(both(A @ x))", "x", rules=own_rules)
+    report = derivative.in_layout("denominator").check()
+    assert report.verdict == "agrees"
+    assert report.jacobians() is not None
+    assert f"--rules {own_rules}" in report.command
+    assert "def derivative_of_f" in derivative.code("numpy")
+    assert "class Formula" in derivative.autograd_function()
+    assert str(matcalc.derive("both(x)*both(y)", "y", rules=own_rules, shapes={"x": (), "y": ()}).to_sympy())

@@ -61,6 +61,16 @@ def test_the_worst_entry_is_framed_and_named():
     assert told in Page(report._repr_html_()).text
 
 
+def test_a_worst_entry_beyond_what_is_drawn_is_not_called_framed():
+    shapes = {"A": (150, 2), "x": (2,), "c": (150,)}
+    report = judge("A @ x", "diag(c) @ A", "x", shapes=shapes)
+    assert report.worst is not None
+    assert report.worst.index[0] > 100
+    told = Page(report._repr_html_()).text
+    assert f"the worst, beyond what is drawn: entry {list(report.worst.index)} should be" in told
+    assert find_frame(read_map(report)) == []
+
+
 def test_the_maps_hold_the_numbers_that_the_report_computes():
     report = judge("A @ x", "2*A")
     found = report.jacobians()
@@ -76,7 +86,7 @@ def test_other_shapes_show_at_once():
     assert {"should be, shape (5, 2)", "claim, shape (2, 5)"} <= set(texts)
     assert {"x axis 0, n = 5", "y axis 0, m = 2"} <= set(texts)
     page = Page(report._repr_html_())
-    assert "layouttransposeshape" in page.text
+    assert "layout transpose shape" in page.text
     assert "the worst, framed" not in page.text
 
 

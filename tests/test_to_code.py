@@ -161,6 +161,13 @@ def test_written_check_of_jax_passes(text: str) -> None:
 
 
 @every_backend
+@pytest.mark.parametrize("word", ["symmetric", "skew", "posdef", "orthogonal", "invertible", "diagonal"])
+def test_written_check_draws_a_scalar_with_a_structure(backend: str, word: str) -> None:
+    derivative = matcalc.derive("X*exp(X)", "X", shapes={"X": ()}, assume={"X": word})
+    assert run_check(to_code(derivative, backend)) == 0
+
+
+@every_backend
 def test_written_check_notices_a_wrong_formula(backend: str) -> None:
     source = to_code(matcalc.derive("x.T @ A @ x"), backend)
     assert source.count("A + A.T") == 2

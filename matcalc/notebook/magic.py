@@ -127,7 +127,7 @@ def read_line(text: str) -> Line:
     ends = [found.start() for found in marks] + [len(text)]
     values = [_unquote(text[found.end() : end].removeprefix("=")) for found, end in zip(marks, ends[1:], strict=True)]
     options = zip((found["name"] for found in marks), values, strict=True)
-    return Line(named[1] if named else None, _unquote(text[: ends[0]]), tuple(options))
+    return Line(named[1] if named else None, _unquote(_end(text[: ends[0]])), tuple(options))
 
 
 def read_cell(text: str) -> tuple[str, str | None]:

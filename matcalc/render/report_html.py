@@ -185,8 +185,8 @@ def _tell_worst(jacobians: NumericJacobians, split: int) -> str:
         return ""
     entry = f"entry {write_code(list(index))}" if index else "the value"
     should, found = float(jacobians.truth[index]), float(jacobians.claim[index])
-    where = ", framed" if max(find_place(index, jacobians.truth.shape, split)) < MOST_DRAWN else ", beyond what is drawn"
-    where = where if is_drawable() else ""
+    is_in_map = max(find_place(index, jacobians.truth.shape, split)) < MOST_DRAWN
+    where = (", framed" if is_in_map else ", beyond what is drawn") if is_drawable() else ""
     return f"<p>the worst{where}: {entry} should be <b>{should:.6g}</b>, is <b>{found:.6g}</b></p>"
 
 

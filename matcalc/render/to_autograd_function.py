@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from matcalc.check.rule_texts import rules_in_force
 from matcalc.engine.derive_result import derive_result
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression, einsum, multiply, symbol, walk
@@ -184,7 +185,8 @@ class _AutogradFunction:
         return _indent([*lines, '"""'])
 
     def _write_check(self) -> str:
-        sampling = choose_sampling(self.derivative.function, tuple(self.variables.values()), ())
+        with rules_in_force(self.book):
+            sampling = choose_sampling(self.derivative.function, tuple(self.variables.values()), ())
         draws = write_draws(self.signature, sampling, "torch")
         tensors = ", ".join(f"{name}.requires_grad_()" for name in self.names.values())
         inputs = ", ".join([tensors, *self._sizes_given])

@@ -137,9 +137,9 @@ class _Module:
 
     def _write_check(self) -> str:
         derivative = self.derivative
-        sampling = choose_sampling(
-            derivative.function, (derivative.expression, *self.signature.variables.values()), derivative.shape
-        )
+        others = (derivative.expression, *self.signature.variables.values())
+        with rules_in_force(self.book):
+            sampling = choose_sampling(derivative.function, others, derivative.shape)
         draws = write_draws(self.signature, sampling, self.backend)
         wrt = self.signature.names[derivative.wrt.name]
         code = CheckedCode(

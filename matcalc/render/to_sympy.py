@@ -9,10 +9,10 @@ import sympy
 from sympy.matrices.expressions import HadamardPower, HadamardProduct
 from sympy.tensor.array.expressions import ArraySymbol, OneArray, ZeroArray
 
+from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Size
-from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.render.sympy_arrays import add_arrays, is_array, make_dummy, scale_array, write_einsum, write_number
 from matcalc.render.sympy_functions import (
     DEFINITIONS,
@@ -279,7 +279,7 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     definition = DEFINITIONS.get(rule.name) or rule.define
     if not definition or "fuse(" in definition:
         raise _refuse(f"the function {rule.function}")
-    text = parse_rule_text(rule, definition, tuple(arg.shape for arg in node.args))
+    text = read_rule_text(rule, definition, tuple(arg.shape for arg in node.args))
     values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
     return _Writer(writer.names, values).write(text)
 
