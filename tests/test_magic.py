@@ -254,3 +254,13 @@ def test_python_itself_shows_its_traceback():
 
 def test_an_error_that_was_never_raised_is_shown_too():
     assert matcalc.MatcalcError("no", advice="yes")._render_traceback_() == ["MatcalcError: no\n  try: yes"]
+
+
+def test_help_is_no_variable(capsys):
+    assert run_magic("help") is None
+    assert capsys.readouterr().out == f"{HELP}\n"
+
+
+def test_explore_opens_without_an_expression():
+    panel = run_magic("explore --layout denominator")
+    assert str(panel.derivative) == "2*A.T @ (A @ x - b)"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from matcalc.notebook.explorer_examples import FIRST_EXPRESSION
+
 if TYPE_CHECKING:
     from matcalc.language.declarations import Declared
     from matcalc.notebook.explorer import Explorer
@@ -12,7 +14,7 @@ __all__ = ["explore", "load_ipython_extension"]
 
 
 def explore(
-    expr: Any = "norm(A@x - b)**2",
+    expr: Any = FIRST_EXPRESSION,
     wrt: str | None = None,
     *,
     layout: str = "numerator",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+FIRST_EXPRESSION = "norm(A@x - b)**2"
 EXAMPLES: dict[str, tuple[str, str]] = {
     "linear map": ("A @ x", "x"),
     "quadratic form": ("x.T @ A @ x", "x"),
-    "least squares": ("norm(A@x - b)**2", "x"),
+    "least squares": (FIRST_EXPRESSION, "x"),
     "ridge regression": ("norm(X@w - y)**2 + lambda*norm(w)**2", "w"),
     "mean squared error": ("mean((X@w - y)**2)", "w"),
     "logistic loss": ("sum(log(1 + exp(-y*(X@w))))", "w"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from matcalc.errors import LimitError
 from matcalc.language.sizes import Size
-from matcalc.render.axis_rows import list_axis_rows
+from matcalc.render.axis_rows import count_row_axes, list_axis_rows
 from matcalc.render.heat_map import draw_heat_map
 from matcalc.render.html_parts import escape, fold, write_block
 
@@ -24,7 +24,8 @@ _LONGEST_ARRAY = 60
 def choose_sizes(derivative: Derivative, chosen: Mapping[str, int]) -> dict[str, int]:
     """Return a number for each size of a derivative: the chosen one, else a small one, different for each letter."""
     letters = derivative.letters
-    return {letter: chosen.get(letter, _FIRST_SIZES[k % len(_FIRST_SIZES)]) for k, letter in enumerate(letters)}
+    first = (*_FIRST_SIZES, *range(max(_FIRST_SIZES) + 1, LARGEST_SIZE + 1))
+    return {letter: chosen.get(letter, first[k % len(first)]) for k, letter in enumerate(letters)}
 
 
 def write_heat_page(derivative: Derivative, sizes: Mapping[str, int], seed: int = 0) -> str:
@@ -45,16 +46,10 @@ def write_heat_page(derivative: Derivative, sizes: Mapping[str, int], seed: int 
 
 
 def _arrange_axes(derivative: Derivative, sizes: Mapping[str, int]) -> tuple[str, str, int]:
-    """Return what stands beside the rows of the map and above its columns, and how many axes are rows.
-
-    Axes of function and variable are kept apart; those of one alone, as of a Hessian, are shared out evenly.
-    """
+    """Return what stands beside the rows of the map and above its columns, and how many axes are rows."""
     axes = list_axis_rows(derivative)
-    split = max(1, len(axes) // 2)
-    if len(axes) == 1 and "row" in derivative.header and "column" not in derivative.header:
-        split = 0
-    borders = [place for place in range(1, len(axes)) if axes[place].of != axes[place - 1].of]
-    split = borders[0] if len(axes) > 2 and borders else split
+    ranks = [len(wrt.dropped_shape) for wrt in derivative.by]
+    split = count_row_axes(len(derivative.function.dropped_shape), ranks, derivative.layout)
     names = [f"{axis.name}, {_write_size(size, sizes)}" for axis, size in zip(axes, derivative.shape, strict=True)]
     return "; ".join(names[:split]), "; ".join(names[split:]), split
 

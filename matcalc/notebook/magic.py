@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from matcalc.claim import check
@@ -21,6 +21,7 @@ from matcalc.cli_arguments import (
 )
 from matcalc.derivation import Derivative, derive
 from matcalc.engine.layout import LAYOUTS
+from matcalc.notebook.explorer_examples import FIRST_EXPRESSION
 from matcalc.rule_files import shipped_rules
 
 HELP = """\
@@ -178,10 +179,11 @@ def run_magic(line: str, cell: str | None = None) -> Any:
     read = read_line(line)
     if read.command in SHELL_COMMANDS:
         raise UsageError(f"{read.command} is a command of the shell", advice=f"!matcalc {line.strip()}")
-    if read.expression == "-h" or "help" in dict(read.options):
+    if read.expression in ("-h", "help") or "help" in dict(read.options):
         return print(_build_parser(read.command).format_help() if read.command else HELP)
     if cell is None:
-        return _run(read) if read.expression or read.options else print(HELP)
+        is_empty = not (read.expression or read.options or read.command)
+        return print(HELP) if is_empty else _run(read)
     return _run(_join_cell(read, cell))
 
 
@@ -206,6 +208,8 @@ def _join_cell(read: Line, cell: str) -> Line:
 def _run(read: Line) -> Any:
     named = dict(read.options)
     command = read.command or ("check" if "claim" in named else "derive")
+    if command == "explore" and not read.expression:
+        read = replace(read, expression=FIRST_EXPRESSION)
     if not read.expression:
         advice = "%matcalc A @ x --layout denominator"
         raise UsageError("the expression comes first, the options behind it", advice=advice)

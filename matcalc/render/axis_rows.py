@@ -79,3 +79,21 @@ def choose_result_name(rank: int, taken: Collection[str]) -> str:
     """Return the name that an answer gives to a function of that rank: Y, y or f, whichever is free."""
     names = ["YZWVF", "yzwvf", "fghyz"][2 - min(rank, 2)]
     return next((name for name in names if name not in taken), names[0] + "0")
+
+
+def count_row_axes(rank: int, ranks: Sequence[int], layout: str) -> int:
+    """Return how many axes of a derivative are the rows where it is shown as a matrix; the others are its columns.
+
+    `rank` is that of the function, `ranks` those of the variables.  The rows are the axes of the function, or those of
+    the variables where they come first; the gradient of a scalar is a row in numerator layout.
+
+    >>> count_row_axes(2, [2], "numerator"), count_row_axes(1, [2], "denominator"), count_row_axes(0, [1], "numerator")
+    (2, 2, 0)
+    """
+    if layout == "vec":
+        return 1 if rank + sum(ranks[:-1]) else 0
+    if rank and sum(ranks):
+        return sum(ranks) if layout == "denominator" else rank
+    if list(ranks) == [1] and layout == "numerator":
+        return 0
+    return (rank + sum(ranks) + 1) // 2

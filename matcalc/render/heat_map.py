@@ -298,8 +298,10 @@ def _rename(svg: str) -> str:
 
 
 def _shorten_tag(tag: str) -> str:
-    """Return a tag with two decimals and without what every text of a figure says again."""
-    tag = re.sub(r"(\d\.\d\d)\d+", r"\1", tag) if "base64" not in tag else tag
+    """Return a tag with two decimals, a transformation with four, without what every text of a figure says again."""
+    if "base64" not in tag:
+        tag = re.sub(r"(\d\.\d\d)\d+", r"\1", tag)
+    tag = re.sub(r'transform="[^"]*"', lambda found: re.sub(r"(\d\.\d{4})\d+", r"\1", found[0]), tag)
     tag = re.sub(r' transform="rotate\(-?0 [^"]*"', "", tag)
     tag = re.sub(r"font-size: 9px; font-family: [^;]*; ", "", tag)
     return re.sub(r"\s*\n\s*", " ", tag)

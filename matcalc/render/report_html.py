@@ -10,7 +10,7 @@ from matcalc.check.question import ExpressionFunction
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.sizes import Size, write_shape
-from matcalc.render.axis_rows import choose_result_name, name_question_axes
+from matcalc.render.axis_rows import choose_result_name, count_row_axes, name_question_axes
 from matcalc.render.formula_html import write_typeset
 from matcalc.render.heat_map import draw_jacobians, find_place, is_drawable
 from matcalc.render.html_parts import (
@@ -129,14 +129,8 @@ class Asked:
     def split(self) -> int:
         """How many axes are the rows of a heat map: those of the function, or of the variable where they come first."""
         question = self.question
-        own, *ranks = len(question.function.shape), *(len(wrt.dropped_shape) for wrt in question.by)
-        if question.layout == "vec":
-            return 1 if own + sum(ranks[:-1]) else 0
-        if own and sum(ranks):
-            return sum(ranks) if question.layout == "denominator" else own
-        if ranks == [1] and question.layout == "numerator":
-            return 0  # the gradient of a scalar is a row there
-        return (own + sum(ranks) + 1) // 2
+        ranks = [len(wrt.dropped_shape) for wrt in question.by]
+        return count_row_axes(len(question.function.shape), ranks, question.layout)
 
     def label(self, sizes: dict[str, int]) -> tuple[str, str]:
         """Return what stands beside the rows and above the columns: y axis 0, m = 3."""

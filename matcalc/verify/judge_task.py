@@ -41,6 +41,12 @@ def stop_task(task: Task, settings: Settings, reason: str) -> Finding:
 
 
 def _judge(task: Task, settings: Settings) -> CheckReport:
+    report = _judge_entry(task, settings)
+    rules = [word for path in settings.rules for word in ("--rules", path)]  # they are in force here, each proven once
+    return replace(report, command=f"{report.command} {shlex.join(rules)}") if rules else report
+
+
+def _judge_entry(task: Task, settings: Settings) -> CheckReport:
     how: dict[str, Any] = {"trials": settings.trials, "seed": settings.seed, "dtype": settings.dtype}
     how["device"] = settings.device
     what: dict[str, Any] = {"layout": task.layout, "shapes": task.shapes, "assume": task.assume}
@@ -51,9 +57,7 @@ def _judge(task: Task, settings: Settings) -> CheckReport:
             reason = "an entry of a sheet is derived by one variable"
             raise DeclarationError(reason, advice="write an entry for each variable")
         return replace(derivative.check(**how), correct=str(derivative))
-    report = check(task.expr, task.claim, task.wrt, **what, **how)
-    rules = [word for path in settings.rules for word in ("--rules", path)]  # they are in force here, each proven once
-    return replace(report, command=f"{report.command} {shlex.join(rules)}") if rules else report
+    return check(task.expr, task.claim, task.wrt, **what, **how)
 
 
 def _give_up(task: Task, settings: Settings, reason: str) -> CheckReport:
