@@ -58,7 +58,8 @@ background:none;color:inherit}
 font-size:var(--jp-code-font-size,13px);line-height:1.35;white-space:pre;overflow:auto;max-height:36em;
 padding:.6em;border:1px solid var(--jp-border-color2,#ccc);background:var(--jp-layout-color0,#fff);
 color:var(--jp-ui-font-color1,#111)}
-.matcalc-explorer .matcalc:not(.mc-card){background:none}
+.matcalc-explorer .matcalc:not(.mc-card){background:none;max-width:none}
+.matcalc-explorer .matcalc .mc-tall{max-height:none}
 body[data-jp-theme-light="false"] .matcalc-explorer select{appearance:auto;background-image:none!important;
 color-scheme:dark}
 </style>"""

@@ -28,7 +28,8 @@ def write_dot(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> str:
         text = "\\n".join(map(_escape_dot, _label_node(node)))
         lines.append(f'  {place[node.name]} [label="{text}"{style}]')
     for source, target, label in _list_arrows(nodes, edges):
-        text = "\\n".join(map(_escape_dot, label))
+        # A space at both ends keeps the label off its arrow.
+        text = "\\n".join(f" {_escape_dot(line)} " for line in label)
         lines.append(f"  {place[source]} -> {place[target]} [" + (f'label="{text}"]' if label else "style=dashed]"))
     return "\n".join([*lines, "}", ""])
 
