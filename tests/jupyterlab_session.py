@@ -175,7 +175,14 @@ def stop_process_tree(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    _, left = psutil.wait_procs(known, timeout=15)
+    refuse_survivors(known)
+
+
+def refuse_survivors(processes: list[Any]) -> None:
+    """Waits until all of these processes have ended; what stays is killed, and is a RuntimeError."""
+    import psutil
+
+    _, left = psutil.wait_procs(processes, timeout=15)
     for each in left:
         each.kill()
     if left:
@@ -204,11 +211,7 @@ def run_browser(profile: Path, window: tuple[int, int] = (1280, 1400)) -> Iterat
         yield driver
     finally:
         driver.quit()
-        _, left = psutil.wait_procs(started, timeout=15)
-        for each in left:
-            each.kill()
-    if left:
-        raise RuntimeError(f"processes were left behind: {left}")
+        refuse_survivors(started)
 
 
 def _browser_options(profile: Path, window: tuple[int, int]) -> Any:

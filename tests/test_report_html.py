@@ -15,6 +15,7 @@ from matcalc.language.text_to_expression import parse
 from matcalc.render.backward_html import write_backward_html, write_data_parallel_html
 from matcalc.render.report_html import Asked, write_check_html
 from tests.read_html import Page, open_pictures
+from tests.test_backward import Softmax
 from tests.test_heat_map import find_frame, list_texts
 
 NASTY = "<img src=x onerror=alert(1)> & $x$ \\(y\\)"
@@ -179,21 +180,6 @@ def test_derivatives_of_any_rank_have_a_page():
 
 
 # --- several parts --------------------------------------------------------------------------------
-
-
-class Softmax(torch.autograd.Function):
-    """A backward pass that forgets a term."""
-
-    @staticmethod
-    def forward(ctx, x):
-        p = torch.softmax(x, dim=0)
-        ctx.save_for_backward(p)
-        return p
-
-    @staticmethod
-    def backward(ctx, grad_output):
-        (p,) = ctx.saved_tensors
-        return p * grad_output
 
 
 def test_a_backward_pass_has_a_row_for_value_and_inputs():
