@@ -2,9 +2,9 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
-import re
 import sys
 import time
 from pathlib import Path
