@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -91,6 +91,32 @@ class ReaderViews:
         from matcalc.render.to_unicode import to_unicode
 
         return to_unicode(self.expression, self._derivative.taken)
+
+    @cached_property
+    def structure(self) -> tuple[str, ...]:
+        """What kind of array the formula shows: zero, diagonal, rank 1, symmetric, Kronecker product, constant, ...
+
+        >>> from matcalc import derive
+        >>> derive("softmax(x)").structure
+        ('diagonal plus rank 1', 'symmetric')
+        """
+        from matcalc.render.structure import describe_structure
+
+        return describe_structure(self._derivative)
+
+    def compile(self, backend: str = "numpy") -> Callable[..., Any]:
+        """Return the derivative as a function of numpy, torch or jax arrays: what `code` writes, ready to be called.
+
+        Raises MissingRuleError where a function has no word there.
+
+        >>> from matcalc import derive
+        >>> derive("norm(x)**2", layout="denominator").compile()([1.0, 2.0]).tolist()
+        [2.0, 4.0]
+        """
+        from matcalc.render.to_code import compile_code
+
+        self._refuse_mixed("code is written")
+        return compile_code(self._derivative, backend)
 
     def to_sympy(self) -> Any:
         """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""

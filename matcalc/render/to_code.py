@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from matcalc.check.rule_texts import read_rule_text, rules_in_force
 from matcalc.errors import DeclarationError
@@ -41,9 +44,40 @@ def to_code(derivative: Derivative, backend: str) -> str:
     `backend` is numpy, torch or jax.  Vectors are (n,), scalars numbers or arrays without axes; the derivative
     has the axes of `derivative.shape`.  Raises MissingRuleError for a function that the backend has no word for.
     """
+    return _read_module(derivative, backend).write()
+
+
+def compile_code(derivative: Derivative, backend: str) -> Callable[..., Any]:
+    """Return the function that `to_code` writes for the derivative; its arguments are those of the source, or lists.
+
+    Raises MissingRuleError for a function that the backend has no word for.
+    """
+    module = _read_module(derivative, backend)
+    namespace: dict[str, Any] = {"__name__": module.derivative_name}
+    # The source is written from typed nodes, whose names the language has checked; no text of a reader runs.
+    exec(compile(module.write(), f"<matcalc {module.derivative_name}>", "exec"), namespace)
+    return _accept_lists(namespace[module.derivative_name], backend)
+
+
+def _accept_lists(function: Callable[..., Any], backend: str) -> Callable[..., Any]:
+    """The function, taking lists as arrays: of a list 2*x would be twice the list."""
+    library = importlib.import_module({"numpy": "numpy", "torch": "torch", "jax": "jax.numpy"}[backend])
+    convert = library.as_tensor if backend == "torch" else library.asarray
+
+    @functools.wraps(function)
+    def call(*values: Any, **named: Any) -> Any:
+        taken = [convert(value) if isinstance(value, list | tuple) else value for value in values]
+        kept = {name: convert(value) if isinstance(value, list | tuple) else value for name, value in named.items()}
+        return function(*taken, **kept)
+
+    return call
+
+
+def _read_module(derivative: Derivative, backend: str) -> _Module:
     if backend not in BACKENDS:
         raise DeclarationError(f"there is no code for {backend!r}", advice="use one of " + ", ".join(BACKENDS))
-    return _Module(derivative, backend).write()
+    return _Module(derivative, backend)
+
 
 class _Module:
     """One module of source: what its functions take, and what it needs above them."""

@@ -99,6 +99,8 @@ def _list_views(derivative: Derivative) -> Iterator[tuple[str, str]]:
         yield "vec layout", f"{vec} &emsp; shape {escape(write_shape(derivative.vec_shape))}"
     if derivative.order == 1 and not is_long(derivative.expression):
         yield "differential", _write_differential(derivative)
+    if derivative.structure:
+        yield "structure", escape(", ".join(derivative.structure))
 
 
 def _write_differential(derivative: Derivative) -> str:
