@@ -61,8 +61,7 @@ def _list_rows(report: CheckReport) -> Iterator[tuple[str, str]]:
             yield "derivative", f"{report.correct}        {report.layout} layout"
         yield "reasons", ", ".join(report.reasons)
         if report.worst:
-            entry = f"entry [{', '.join(map(str, report.worst.index))}]" if report.worst.index else "the value"
-            yield "worst", f"{entry} should be {report.worst.expected:.6g}, not {report.worst.got:.6g}"
+            yield "worst", f"{report.worst.entry} {report.worst.numbers}"
     if report.domains:
         yield "points", _write_points(report)
     yield from (("note", note) for note in report.notes)

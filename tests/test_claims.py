@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -189,3 +190,16 @@ def test_the_worst_entry_names_its_point():
     worst = matcalc.check("x.T @ x", "x", layout="denominator", seed=3).worst
     assert worst is not None
     assert (worst.seed, worst.got / worst.expected) == (3, 0.5)
+
+@pytest.mark.parametrize("layout", ["numerator", "denominator"])
+@pytest.mark.parametrize(
+    ("expr", "claim"),
+    [("x.T@x/3", "0.66666667*x"), ("norm(x)**2/6", "0.33333333*x"), ("x.T@x/3", "0.6667*x"),
+     ("1e-9*x.T@x", "2.0001e-9*x")],
+)  # fmt: skip
+def test_a_rounded_number_is_no_other_layout_and_no_factor(expr, claim, layout):
+    report = matcalc.check(expr, claim, "x", layout=layout)
+    assert (report.verdict, report.reasons, report.fits, report.factor) == ("differs", ("other",), (), None)
+    assert report.message.startswith("differs. It is nearly the derivative: ")
+    should, found = re.search(r"should be (\S+), not (\S+):", report.message).groups()
+    assert should != found

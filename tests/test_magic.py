@@ -264,3 +264,9 @@ def test_help_is_no_variable(capsys):
 def test_explore_opens_without_an_expression():
     panel = run_magic("explore --layout denominator")
     assert str(panel.derivative) == "2*A.T @ (A @ x - b)"
+
+
+def test_advice_keeps_the_other_options():
+    with pytest.raises(UsageError) as refused:
+        run_magic("norm(X@w - y)**2 --wrt w --layout denominator --steps")
+    assert refused.value.advice == "d = %matcalc norm(X@w - y)**2 --wrt w --layout denominator and then d.steps"

@@ -128,6 +128,13 @@ def test_a_compiled_derivative_takes_lists_for_arrays() -> None:
     assert matcalc.derive("x**3").compile("torch")(x=[1.0, 2.0]).tolist() == [[3.0, 0.0], [0.0, 12.0]]
 
 
+def test_a_compiled_derivative_takes_columns_and_refuses_what_does_not_fit() -> None:
+    x, y = np.arange(3.0), np.ones((3, 1))
+    assert np.allclose(matcalc.derive("x*y", "x").compile()(x, y), np.eye(3))
+    with pytest.raises(MatcalcError, match="A is \\(3, 4\\), but its value has shape \\(2, 2\\)"):
+        matcalc.derive("A @ x", "A", shapes={"A": (3, 4)}).compile()(np.ones((2, 2)), np.ones(2))
+
+
 def test_code_of_another_backend_is_refused() -> None:
     with pytest.raises(MatcalcError, match="there is no code for 'fortran'"):
         matcalc.derive("A @ x").compile("fortran")

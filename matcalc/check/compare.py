@@ -107,11 +107,8 @@ def _write_agreement(worst: Comparison, points: int, truth: str) -> str:
 
 def _write_difference(comparison: Comparison) -> str:
     worst = comparison.worst
-    entry = f"entry [{', '.join(map(str, worst.index))}]" if worst.index else "the value"
-    return (
-        f"differs: {entry} should be {worst.expected:.6g}, not {worst.got:.6g} "
-        f"(point {worst.point}, relative error {comparison.error:.1e})"
-    )
+    where = f"point {worst.point}, relative error {comparison.error:.1e}"
+    return f"differs: {worst.entry} {worst.numbers} ({where})"
 
 
 def write_error(error: float) -> str:

@@ -23,6 +23,8 @@ from matcalc.language.sizes import Shape
 # "mixed" is always one of these, so it would only say twice what another says.
 READ_LAYOUTS = ("numerator", "denominator", "torch", "vec")
 SAMPLES = 5
+# A factor so close to one is a rounded number, not a mistake of the derivation.
+NEARLY_ONE = 1e-4
 SYMMETRIC_SAMPLES = 2
 MAX_PERMUTED_AXES = 6
 MAX_SYMMETRISED = 5
@@ -37,7 +39,8 @@ class Diagnosis:
 
     `axes` is the permutation that makes the claim right; `elsewhere` says, where nothing else fits, what the
     claim would be in another layout: a factor or a missing term of the derivative there.  `confirmed` says that
-    the derived formula has torch's value at every sample, so that it may be shown.
+    the derived formula has torch's value at every sample, so that it may be shown.  `nearly` says that the claim is
+    off by no more than rounded numbers make; every other reading would hold as nearly, and mean nothing.
     """
 
     reasons: tuple[str, ...]
@@ -49,6 +52,7 @@ class Diagnosis:
     elsewhere: tuple[tuple[str, Diagnosis], ...] = ()
     confirmed: bool = False
     hints: tuple[Hint, ...] = ()
+    nearly: bool = False
 
 
 def diagnose(
@@ -62,7 +66,9 @@ def diagnose(
     settings: dict[str, Any] = {"seed": seed, "dtype": dtype, "device": device}
     samples = take_samples(question, SAMPLES, **settings)
     reader = _Reader(question, samples, derive, settings)
-    found = reader.read(question.layout)
+    found = Diagnosis(("other",)) if reader.holds_nearly() else reader.read(question.layout)
+    if reader.holds_nearly() or (isinstance(found.factor, float) and abs(found.factor - 1) < NEARLY_ONE):
+        return Diagnosis(("other",), confirmed=reader.confirm(question.layout), nearly=True)
     return _look_elsewhere(reader, found) if set(found.reasons) <= {"shape", "other"} else found
 
 
@@ -84,10 +90,15 @@ class _Reader:
     def __init__(self, question: Question, samples: list[Sample], derive: Derive, settings: dict[str, Any]) -> None:
         self.question, self.samples, self.derive, self.settings = question, samples, derive, settings
 
+    def holds_nearly(self) -> bool:
+        """Whether the claim is right as it stands for the tolerance of a reading, if not for that of the verdict."""
+        layout = self.question.layout
+        return self.question.shape(layout) == self.question.claim.shape and self._holds(self.samples, layout)
+
     def read(self, layout: str) -> Diagnosis:
         """Return all readings of the claim in the layout that was asked for."""
         shape_fits = self.question.shape(layout) == self.question.claim.shape
-        by_value = self.read_value(layout) if shape_fits else Diagnosis(("shape",), confirmed=self._confirm(layout))
+        by_value = self.read_value(layout) if shape_fits else Diagnosis(("shape",), confirmed=self.confirm(layout))
         fits, axes = tuple(self._list_fits(layout)), self._find_axes(layout)
         found = {*by_value.reasons, *(["layout"] if fits else []), *(["transpose"] if axes else [])}
         if len(found) > 1:
@@ -100,7 +111,7 @@ class _Reader:
         if not self.samples:
             return Diagnosis(("other",))
         truths = self.arrange(layout)
-        confirmed = self._confirm(layout)
+        confirmed = self.confirm(layout)
         factor = self._find_factor(truths)
         derived = self._derive_like_claim(layout) if confirmed else None
         terms = read_terms(self.samples, truths, self.question.claim.root, derived)
@@ -175,7 +186,7 @@ class _Reader:
         forms = [form for form in map(self.derive, alike) if form is not None]
         return next((form for form in forms if claim is not None and form.shape == claim.shape), forms[0])
 
-    def _confirm(self, layout: str) -> bool:
+    def confirm(self, layout: str) -> bool:
         """Whether the derived formula has torch's value at every sample."""
         derived = self.derive(layout)
         if derived is None or derived.dropped_shape != self.question.shape(layout) or not self.samples:

@@ -43,6 +43,17 @@ class Worst:
     point: int
     seed: int = 0
 
+    @property
+    def entry(self) -> str:
+        """The name of the entry: "entry [4]", of a scalar "the value"."""
+        return f"entry [{', '.join(map(str, self.index))}]" if self.index else "the value"
+
+    @property
+    def numbers(self) -> str:
+        """What the entry should be and what it is, with as many digits as tell them apart."""
+        expected, got = write_pair(self.expected, self.got)
+        return f"should be {expected}, not {got}"
+
 
 @dataclass(frozen=True)
 class CheckReport:
@@ -110,6 +121,16 @@ def _make_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _make_plain(item) for key, item in value.items()}
     return [_make_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def write_pair(expected: float, got: float) -> tuple[str, str]:
+    """Return two numbers with as few digits as tell them apart.
+
+    >>> write_pair(0.5, 1.0), write_pair(2/3, 0.66666667)
+    (('0.5', '1'), ('0.666666667', '0.66666667'))
+    """
+    pairs = [(f"{expected:.{digits}g}", f"{got:.{digits}g}") for digits in (6, 9, 12, 17)]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
 
 
 def find_worst(verdicts: Iterable[str]) -> str:

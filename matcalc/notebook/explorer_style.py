@@ -48,7 +48,7 @@ background:none;color:inherit}
 .matcalc-answer>.widget-htmlmath-content,.matcalc-claim-answer>.widget-htmlmath-content{width:100%}
 .matcalc-explorer .matcalc-tabs{margin-top:.6em}
 .matcalc-explorer .matcalc-tabs .lm-TabBar-tab{color:var(--jp-ui-font-color1,#111)!important}
-.matcalc-graph{overflow:auto;max-height:40em}
+.matcalc-graph{overflow:auto;max-height:80em}
 .matcalc-graph.matcalc-large svg{max-width:none}
 .matcalc-graph svg text{fill:var(--jp-ui-font-color1,#111)}
 .matcalc-graph svg polygon,.matcalc-graph svg path,.matcalc-graph svg ellipse{stroke:var(--jp-ui-font-color2,#444)}

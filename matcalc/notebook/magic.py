@@ -41,15 +41,15 @@ d = %matcalc A @ x                            keeps the answer
 SHELL_COMMANDS = ("rules", "verify")
 # What the options of the shell print, an answer in a notebook has as methods.
 _METHODS = {
-    "code": 'd.code("numpy")', "device": "d.check(device=...)", "dtype": "d.check(dtype=...)", "json": "d.to_dict()",
-    "latex": "d.latex()", "seed": "d.check(seed=...)", "steps": "d.write_steps()", "trials": "d.check(trials=...)",
-    "unicode": "d.unicode()",
+    "code": 'print(d.code("numpy"))', "device": "d.check(device=...)", "dtype": "d.check(dtype=...)",
+    "json": "d.to_dict()", "latex": "d.latex()", "seed": "d.check(seed=...)", "steps": "d.steps",
+    "trials": "d.check(trials=...)", "unicode": "d.unicode()",
 }  # fmt: skip
 _REPEATED = ("vars", "assume", "rules")  # what is declared adds up
 _QUOTED = r"""(?P<quoted>"[^"]*"|(?<![\w)\]])'[^']*')"""  # behind a name ' is a transpose written wrongly
 _OPTION = re.compile(_QUOTED + r"|(?<!\S)--(?P<name>[a-z][a-z-]+)(?==|\s|$)")
 _COMMENT = re.compile(_QUOTED + r"|\s*#.*")
-_CLAIM = re.compile(r"\s*claim\s*:(.*)")
+_CLAIM = re.compile(r"\s*claim\s*:(.*)", re.IGNORECASE)
 
 
 # --- what the commands answer ---------------------------------------------------------------------
@@ -235,7 +235,9 @@ def _refuse_shell_options(read: Line) -> None:
     for name, _ in read.options:
         if name in _METHODS:
             reason = f"--{name} is of the command in the shell"
-            raise UsageError(reason, advice=f"d = %matcalc {read.expression.splitlines()[0]} and then {_METHODS[name]}")
+            kept = [f"--{name} {value}".rstrip() for name, value in read.options if name not in _METHODS]
+            line = " ".join([read.expression.splitlines()[0], *kept])
+            raise UsageError(reason, advice=f"d = %matcalc {line} and then {_METHODS[name]}")
 
 
 def complete(_: Any, event: Any) -> list[str]:

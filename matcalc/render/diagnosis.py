@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 def write_diagnosis(found: Diagnosis, question: Question, worst: Worst | None, subject: str = "the derivative") -> str:
     """Return what is wrong with a claim, one sentence for each reading; `subject` is what was claimed."""
+    if found.nearly:
+        rounded = "numbers in it are rounded, perhaps; write 2/3, not 0.66666667"
+        return f"It is nearly {subject}{_write_example(worst)}: {rounded}."
     sentences = list(_write_readings(found, question, subject))
     if "shape" in found.reasons and not found.fits and not found.axes:
         sentences.insert(0, _write_shape(question, subject))
@@ -160,8 +163,7 @@ def _write_shape(question: Question, subject: str) -> str:
 def _write_example(worst: Worst | None) -> str:
     if worst is None:
         return ""
-    entry = f"entry [{', '.join(map(str, worst.index))}]" if worst.index else "the value"
-    return f": at point {worst.point} {entry} should be {worst.expected:.6g}, not {worst.got:.6g}"
+    return f": at point {worst.point} {worst.entry} {worst.numbers}"
 
 
 def _write_elsewhere(elsewhere: tuple[tuple[str, Diagnosis], ...], subject: str) -> Iterator[str]:

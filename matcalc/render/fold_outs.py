@@ -33,17 +33,17 @@ def write_fold_outs(derivative: Derivative) -> str:
     Of a large derivative the calls that print the views are named instead.
     """
     if is_large(derivative):
-        calls = ", ".join(map(write_code, ("d.write_steps()", "d.graph()", "d.code()")))
+        calls = ", ".join(map(write_code, ("d.steps", "d.graph()", "print(d.code())")))
         return f'<p class="mc-soft">a long answer: for this derivative d {calls} show steps, graph and code</p>'
     return "".join(_fold_view(*view) for view in _list_views(derivative))
 
 
 def _list_views(derivative: Derivative) -> list[View]:
     """The views that there are; code is not written of what the steps refuse either."""
-    steps: View = ("steps", lambda: write_steps_table(derivative.steps), "d.write_steps()")
+    steps: View = ("steps", lambda: write_steps_table(derivative.steps), "d.steps")
     chain: View = ("chain rule", lambda: write_chain_html(derivative.chain()), "d.chain()")
     graph: View = ("graph", lambda: write_graph_html(derivative.graph()), "d.graph()")
-    code: View = ("code", lambda: write_codes(derivative), "d.code()")
+    code: View = ("code", lambda: write_codes(derivative), "print(d.code())")
     if derivative.is_mixed:
         return [("steps and no code", *steps[1:]), graph]
     return [steps, chain, graph, code] if derivative.order == 1 else [steps, graph, code]
@@ -96,8 +96,10 @@ def shrink_graph(svg: str) -> str:
 
 def write_codes(derivative: Derivative) -> str:
     """Return the derivative as Python for each backend, and as a torch.autograd.Function, each in a fold-out."""
-    call = "d.autograd_function()"
-    views: list[View] = [(name, partial(_write_code, derivative, name), f"d.code({name!r})") for name in _BACKENDS]
+    call = "print(d.autograd_function())"
+    views: list[View] = [
+        (name, partial(_write_code, derivative, name), f"print(d.code({name!r}))") for name in _BACKENDS
+    ]
     if derivative.order == 1:
         views.append(("torch.autograd.Function", lambda: write_block(derivative.autograd_function()), call))
     return "".join(_fold_view(*view) for view in views)

@@ -29,6 +29,7 @@ border-bottom:1px solid var(--jp-border-color2,#ccc);max-width:none!important;wh
 .matcalc tr:nth-child(n){background:none!important}
 .matcalc td.mc-result{background:rgba(33,150,243,.2)}
 .matcalc td.mc-wrt{background:rgba(255,152,0,.25)}
+.matcalc code{white-space:pre-wrap}
 .matcalc summary{cursor:pointer}
 .matcalc details{margin:.15em 0}
 .matcalc details>div{margin:.2em 0 .4em 1em}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matcalc.check.question import ExpressionFunction
+from matcalc.check.report import write_pair
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.sizes import Size, write_shape
@@ -178,10 +179,10 @@ def _tell_worst(jacobians: NumericJacobians, split: int) -> str:
     if index is None or jacobians.truth.shape != jacobians.claim.shape:
         return ""
     entry = f"entry {write_code(list(index))}" if index else "the value"
-    should, found = float(jacobians.truth[index]), float(jacobians.claim[index])
+    should, found = write_pair(float(jacobians.truth[index]), float(jacobians.claim[index]))
     is_in_map = max(find_place(index, jacobians.truth.shape, split)) < MOST_DRAWN
     where = (", framed" if is_in_map else ", beyond what is drawn") if is_drawable() else ""
-    return f"<p>the worst{where}: {entry} should be <b>{should:.6g}</b>, is <b>{found:.6g}</b></p>"
+    return f"<p>the worst{where}: {entry} should be <b>{should}</b>, is <b>{found}</b></p>"
 
 
 def _write_settings(report: CheckReport) -> str:

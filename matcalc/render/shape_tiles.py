@@ -62,5 +62,10 @@ def _find_start(place: int, row: AxisRow, former: Sequence[AxisRow]) -> float:
 
 
 def _tell_change(before: Derivative, derivative: Derivative) -> str:
-    """numerator (m, n) → denominator (n, m)."""
-    return " → ".join(f"{one.layout} {write_shape(one.shape)}" for one in (before, derivative))
+    """numerator (m, n) → denominator (n, m); where the sizes are the same, what each axis is."""
+    told = [f"{one.layout} {write_shape(one.shape)}" for one in (before, derivative)]
+    if before.shape == derivative.shape and before.axes != derivative.axes:
+        told = [f"{text}: {', '.join(one.axes)}" for text, one in zip(told, (before, derivative), strict=True)]
+    elif before.shape == derivative.shape:
+        told = [one.header.partition("   ")[2] for one in (before, derivative)]
+    return " → ".join(told)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from matcalc.check.deduce_sizes import deduce_sizes, fit_shape
 from matcalc.check.rule_texts import read_rule_text, rules_in_force
 from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression, walk
@@ -50,25 +52,29 @@ def to_code(derivative: Derivative, backend: str) -> str:
 def compile_code(derivative: Derivative, backend: str) -> Callable[..., Any]:
     """Return the function that `to_code` writes for the derivative; its arguments are those of the source, or lists.
 
-    Raises MissingRuleError for a function that the backend has no word for.
+    It raises EvaluationError for arrays of other shapes, this MissingRuleError for what the backend has no word for.
     """
     module = _read_module(derivative, backend)
     namespace: dict[str, Any] = {"__name__": module.derivative_name}
     # The source is written from typed nodes, whose names the language has checked; no text of a reader runs.
     exec(compile(module.write(), f"<matcalc {module.derivative_name}>", "exec"), namespace)
-    return _accept_lists(namespace[module.derivative_name], backend)
+    return _check_arrays(namespace[module.derivative_name], backend, derivative.problem.symbols)
 
 
-def _accept_lists(function: Callable[..., Any], backend: str) -> Callable[..., Any]:
-    """The function, taking lists as arrays: of a list 2*x would be twice the list."""
+def _check_arrays(function: Callable[..., Any], backend: str, known: Mapping[str, Expression]) -> Callable[..., Any]:
+    """The function, which refuses arrays that do not fit the declared shapes, and takes lists and columns (n, 1)."""
     library = importlib.import_module({"numpy": "numpy", "torch": "torch", "jax": "jax.numpy"}[backend])
     convert = library.as_tensor if backend == "torch" else library.asarray
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
     def call(*values: Any, **named: Any) -> Any:
-        taken = [convert(value) if isinstance(value, list | tuple) else value for value in values]
-        kept = {name: convert(value) if isinstance(value, list | tuple) else value for name, value in named.items()}
-        return function(*taken, **kept)
+        given = signature.bind(*values, **named).arguments
+        arrays = {name: convert(value) for name, value in given.items() if name in known}
+        shapes = {name: (known[name], tuple(array.shape)) for name, array in arrays.items()}
+        deduce_sizes(shapes)
+        fitted = {name: array.reshape(fit_shape(name, *shapes[name])) for name, array in arrays.items()}
+        return function(**(given | fitted))
 
     return call
 

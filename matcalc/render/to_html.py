@@ -17,6 +17,7 @@ from matcalc.render.html_parts import (
     write_card,
     write_chip,
     write_code,
+    write_line,
     write_note,
     write_table,
     write_told,
@@ -78,7 +79,7 @@ def write_answer(derivative: Derivative, axes: str = "") -> str:
 def _write_formula(derivative: Derivative) -> str:
     """The answer in matrix notation; what has none is told entry by entry."""
     if _is_index_form(derivative):
-        return _write_entries(derivative)
+        return write_line(_write_entries(derivative))
     left = write_left_side(derivative.result_name, [wrt.name for wrt in derivative.by], derivative.layout)
     return write_equation(left, derivative.expression, derivative.taken)
 

@@ -219,9 +219,8 @@ def _judge_parameter(measured: _Measured, place: int) -> CheckReport:
 def _write_difference(name: str, factor: float | None, worst: Comparison) -> str:
     if factor is not None:
         return f"differs: the averaged gradient of {name} is {write_multiple(factor)} its derivative"
-    entry = f"entry [{', '.join(map(str, worst.worst.index))}]" if worst.worst.index else "the value"
-    values = f"should be {worst.worst.expected:.6g}, not {worst.worst.got:.6g}"
-    return f"differs: {entry} of the averaged gradient of {name} {values} (point {worst.worst.point})"
+    entry, numbers, point = worst.worst.entry, worst.worst.numbers, worst.worst.point
+    return f"differs: {entry} of the averaged gradient of {name} {numbers} (point {point})"
 
 
 def _write_agreement(measured: _Measured, error: float) -> str:
