@@ -112,8 +112,9 @@ class Reading:
         return self.write_shapes((axis,))[0][1:-2]
 
     def write_symbols(self) -> dict[str, str]:
-        """Return the shapes of the names as far as they are known."""
-        return dict(zip(self.symbols, self.write_shapes(*map(drop_unit_axes, self.symbols.values())), strict=True))
+        """Return the shapes of the names as far as they are known, of a row with its unit axis."""
+        shown = [axes if _is_row(axes) else drop_unit_axes(axes) for axes in self.symbols.values()]
+        return dict(zip(self.symbols, self.write_shapes(*shown), strict=True))
 
     def describe(self, axes: Axes) -> str:
         """Return the kind of a shape: a scalar, a column (n, 1), a row (1, n), a matrix (m, n)."""
@@ -163,3 +164,7 @@ def broadcast_axes(left: Axes, right: Axes) -> Axes | None:
         else:
             return None
     return tuple(common)
+
+
+def _is_row(axes: Axes) -> bool:
+    return len(axes) == 2 and is_unit(axes[0]) and not is_unit(axes[1])
