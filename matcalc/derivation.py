@@ -14,7 +14,7 @@ from matcalc.engine.derive_result import Result, derive_mixed, derive_result
 from matcalc.engine.layout import check_layout
 from matcalc.errors import LimitError, MatcalcError
 from matcalc.language.declarations import Declared, read_shapes
-from matcalc.language.expression import Expression, walk
+from matcalc.language.expression import Expression, list_letters
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.read_input import declared_shapes, read_asked, read_input, read_problem
@@ -275,8 +275,7 @@ class Derivative(ReaderViews):
         >>> derive("A @ x").letters
         ('m', 'n')
         """
-        nodes = walk(self.function, *self.by, self.expression)
-        return tuple(dict.fromkeys(letter for node in nodes for size in node.shape for letter in size.letters))
+        return list_letters(self.function, *self.by, self.expression)
 
     def draw_point(self, sizes: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, Any]:
         """Return random NumPy values for every variable, from the domains in which the function is defined.

@@ -66,8 +66,8 @@ def diagnose(
     settings: dict[str, Any] = {"seed": seed, "dtype": dtype, "device": device}
     samples = take_samples(question, SAMPLES, **settings)
     reader = _Reader(question, samples, derive, settings)
-    found = Diagnosis(("other",)) if reader.holds_nearly() else reader.read(question.layout)
-    if reader.holds_nearly() or (isinstance(found.factor, float) and abs(found.factor - 1) < NEARLY_ONE):
+    found = None if reader.holds_nearly() else reader.read(question.layout)
+    if found is None or (isinstance(found.factor, float) and abs(found.factor - 1) < NEARLY_ONE):
         return Diagnosis(("other",), confirmed=reader.confirm(question.layout), nearly=True)
     return _look_elsewhere(reader, found) if set(found.reasons) <= {"shape", "other"} else found
 
@@ -76,7 +76,7 @@ def _look_elsewhere(reader: _Reader, found: Diagnosis) -> Diagnosis:
     """Add hints, and what the claim would be in the other layouts, where one fault alone does not explain it."""
     readings = []
     for layout in READ_LAYOUTS:
-        if layout != reader.question.layout and reader.question.shape(layout) == reader.question.claim.shape:
+        if layout != reader.question.layout and reader.fits_shape(layout):
             reading = reader.read_value(layout)
             if set(reading.reasons) - {"other"}:
                 readings.append((layout, reading))
@@ -93,12 +93,16 @@ class _Reader:
     def holds_nearly(self) -> bool:
         """Whether the claim is right as it stands for the tolerance of a reading, if not for that of the verdict."""
         layout = self.question.layout
-        return self.question.shape(layout) == self.question.claim.shape and self._holds(self.samples, layout)
+        return self.fits_shape(layout) and self._holds(self.samples, layout)
+
+    def fits_shape(self, layout: str) -> bool:
+        """Whether the claim has the shape of the derivative in a layout."""
+        return self.question.shape(layout) == self.question.claim.shape
 
     def read(self, layout: str) -> Diagnosis:
         """Return all readings of the claim in the layout that was asked for."""
-        shape_fits = self.question.shape(layout) == self.question.claim.shape
-        by_value = self.read_value(layout) if shape_fits else Diagnosis(("shape",), confirmed=self.confirm(layout))
+        is_fitting = self.fits_shape(layout)
+        by_value = self.read_value(layout) if is_fitting else Diagnosis(("shape",), confirmed=self.confirm(layout))
         fits, axes = tuple(self._list_fits(layout)), self._find_axes(layout)
         found = {*by_value.reasons, *(["layout"] if fits else []), *(["transpose"] if axes else [])}
         if len(found) > 1:
@@ -125,8 +129,7 @@ class _Reader:
 
     def _list_fits(self, asked: str) -> Iterator[str]:
         for layout in READ_LAYOUTS:
-            fits = layout != asked and self.question.shape(layout) == self.question.claim.shape
-            if fits and self._holds(self.samples, layout):
+            if layout != asked and self.fits_shape(layout) and self._holds(self.samples, layout):
                 yield layout
 
     def _find_axes(self, layout: str) -> tuple[int, ...]:

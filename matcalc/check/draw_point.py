@@ -11,7 +11,7 @@ from matcalc.check.rule_texts import rules_in_force
 from matcalc.check.sample import NoPoint, PointSearch, collect_letters
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import Shape
+from matcalc.language.sizes import Shape, check_sizes
 from matcalc.rule_files import RuleBook
 
 
@@ -30,7 +30,7 @@ def draw_point(
     or too large, EvaluationError where no point is found.
     """
     letters = collect_letters((expression, *extra))
-    _check_sizes(sizes or {}, letters)
+    check_sizes(sizes or {}, letters)
     with rules_in_force(rules):
         search = PointSearch(expression, extra, seed=seed, shape=shape, sizes=sizes)
         _refuse_large([shape, *(node.shape for node in search.variables.values())], search, sizes or {})
@@ -43,15 +43,6 @@ def draw_point(
         for name, value in point.values.items()
     }  # fmt: skip
     return values | point.functions
-
-
-def _check_sizes(sizes: Mapping[str, int], letters: Iterable[str]) -> None:
-    known = ", ".join(letters) or "none"
-    for letter, number in sizes.items():
-        if letter not in letters:
-            raise DeclarationError(f"there is no size {letter}; there are {known}")
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise DeclarationError(f"the size {letter} is a whole number from 1 on, not {number!r}"[:200])
 
 
 def _refuse_large(shapes: Iterable[Shape], search: PointSearch, sizes: Mapping[str, int]) -> None:

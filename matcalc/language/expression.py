@@ -125,6 +125,11 @@ def symbols(*roots: Expression) -> dict[str, Expression]:
     return {node.name: node for node in walk(*roots) if node.op == "symbol"}
 
 
+def list_letters(*roots: Expression) -> tuple[str, ...]:
+    """Return the letters of all sizes in the shapes below the roots, in the order of their appearance."""
+    return tuple(dict.fromkeys(letter for node in walk(*roots) for size in node.shape for letter in size.letters))
+
+
 # --- leaves ---------------------------------------------------------------------------------------
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import reduce
 from typing import Any
+
+from matcalc.errors import DeclarationError
+
+LARGEST_SIZE = 10**12
 
 
 class Size:
@@ -87,6 +91,15 @@ UNIT = Size((), 1)
 
 Shape = tuple[Size, ...]
 SCALAR: Shape = (UNIT, UNIT)
+
+
+def check_sizes(sizes: Mapping[str, int], letters: Collection[str]) -> None:
+    """Raise DeclarationError for numbers that a reader gives to letters that do not exist, and for what is no size."""
+    for letter, number in sizes.items():
+        if letter not in letters:
+            raise DeclarationError(f"there is no size {letter}; there are {', '.join(letters) or 'none'}")
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= LARGEST_SIZE:
+            raise DeclarationError(f"the size {letter} is a whole number from 1 on, not {number!r}"[:200])
 
 
 def drop_units(shape: Shape) -> Shape:

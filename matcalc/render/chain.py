@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from matcalc.engine.assemble import transposed
 from matcalc.errors import DeclarationError
 from matcalc.language import expression as ex
-from matcalc.language.expression import Expression, symbol, walk
+from matcalc.language.expression import Expression, list_letters, symbol
 from matcalc.language.replace import replace
 from matcalc.render.chain_cuts import list_cuts
 from matcalc.render.chain_latex import write_chain_latex
@@ -126,8 +126,7 @@ def _list_names(factors: Sequence[Factor]) -> list[str]:
 def _name_cuts(derivative: Derivative, cuts: Sequence[Expression]) -> list[str]:
     """u1, U2, ... from the inside out, with another letter where one of them is taken."""
     problem = derivative.problem
-    sizes = {letter for node in walk(derivative.function) for size in node.shape for letter in size.letters}
-    taken = {*problem.symbols, *problem.abstract, *derivative.declared, *sizes}
+    taken = {*problem.symbols, *problem.abstract, *derivative.declared, *list_letters(derivative.function)}
     for letter in "uvwzhabcg":
         names = [(letter.upper() if len(cut.dropped_shape) > 1 else letter) + str(k) for k, cut in enumerate(cuts, 1)]
         if not taken & {letter, *names}:

@@ -58,10 +58,9 @@ def choose_sampling(function: Expression, others: tuple[Expression, ...], shape:
 
 
 def _guess_sampling(roots: tuple[Expression, ...]) -> Sampling:
-    from matcalc.language.expression import symbols, walk
+    from matcalc.language.expression import list_letters, symbols
 
-    letters = dict.fromkeys(letter for node in walk(*roots) for size in node.shape for letter in size.letters)
-    sizes = {letter: SIZES[place % len(SIZES)] for place, letter in enumerate(letters)}
+    sizes = {letter: SIZES[place % len(SIZES)] for place, letter in enumerate(list_letters(*roots))}
     return Sampling(sizes, {name: " ".join(sorted(node.data[1])) for name, node in symbols(*roots).items()})
 
 

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from matcalc.errors import DeclarationError
-from matcalc.language.expression import Expression, walk
+from matcalc.language.expression import Expression, list_letters
+from matcalc.language.sizes import check_sizes
 from matcalc.render.graph_accumulation import Accumulation, Visit, accumulate_forward, accumulate_in_reverse
 from matcalc.render.graph_drawing import DrawingError, draw, write_dot, write_mermaid
 from matcalc.render.graph_edges import GraphEdge, list_edges
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Accumulation", "ComputationGraph", "DrawingError", "GraphEdge", "GraphNode", "Visit", "write_graph"]
 
-LARGEST_SIZE = 10**12
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ class ComputationGraph:
     @property
     def letters(self) -> tuple[str, ...]:
         """The letters of all sizes, in the order of their appearance."""
-        sizes = [size for node in walk(self.wrt, *(node.expression for node in self.nodes)) for size in node.shape]
-        return tuple(dict.fromkeys(letter for size in sizes for letter in size.letters))
+        return list_letters(self.wrt, *(node.expression for node in self.nodes))
 
     def with_sizes(self, sizes: Mapping[str, int]) -> ComputationGraph:
         """Return the same graph, its costs told in numbers too; raises DeclarationError for sizes that do not fit."""
@@ -65,11 +64,7 @@ class ComputationGraph:
             if letter not in sizes:
                 advice = f"give every size: {', '.join(f'{each}=3' for each in self.letters)}"
                 raise DeclarationError(f"the size {letter} has no number", advice=advice)
-        for letter, number in sizes.items():
-            if letter not in self.letters:
-                raise DeclarationError(f"there is no size {letter}; there are {', '.join(self.letters) or 'none'}")
-            if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= LARGEST_SIZE:
-                raise DeclarationError(f"the size {letter} is a whole number from 1 on, not {number!r}")
+        check_sizes(sizes, self.letters)
         return replace(self, sizes=dict(sizes))
 
     def to_dot(self) -> str:
@@ -133,8 +128,7 @@ def write_graph(
     100101000
     """
     problem = derivative.problem
-    letters = {letter for node in walk(derivative.function) for size in node.shape for letter in size.letters}
-    taken = {*problem.symbols, *problem.abstract, *derivative.declared, *letters}
+    taken = {*problem.symbols, *problem.abstract, *derivative.declared, *list_letters(derivative.function)}
     nodes = list_nodes(derivative.function, derivative.wrt, derivative.result_name, taken)
     graph = ComputationGraph(tuple(nodes), tuple(list_edges(nodes, rules)), derivative.wrt)
     return graph if sizes is None else graph.with_sizes(sizes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matcalc.check.rule_texts import rules_in_force
 from matcalc.engine.derive_result import derive_result
 from matcalc.errors import MissingRuleError
-from matcalc.language.expression import Expression, einsum, multiply, symbol, walk
+from matcalc.language.expression import Expression, einsum, list_letters, multiply, symbol, walk
 from matcalc.language.replace import replace
 from matcalc.render.code_check import choose_sampling, write_drawing, write_draws
 from matcalc.render.code_helpers import write_helper
@@ -18,7 +18,7 @@ from matcalc.render.code_regroup import regroup
 from matcalc.render.code_signature import Signature
 from matcalc.render.code_words import Words
 from matcalc.render.code_writer import Names, Writer
-from matcalc.render.to_code import describe_shape, expand, list_letters, measure_text, write_imports
+from matcalc.render.to_code import describe_shape, expand, measure_text, write_imports
 from matcalc.render.to_text import to_text
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class _AutogradFunction:
     @property
     def _sources_of_sizes(self) -> set[str]:
         """The variables whose shapes tell the sizes that backward may need."""
-        letters = {letter for node in self.gradients.values() for letter in list_letters(node)}
+        letters = set(list_letters(*self.gradients.values()))
         needed = {node.name for node in walk(*self.gradients.values()) if node.op == "symbol"}
         own = {letter for name in needed & set(self.variables) for letter in list_letters(self.variables[name])}
         return {name for name, node in self.variables.items() if set(list_letters(node)) & (letters - own)}
@@ -141,7 +141,7 @@ class _AutogradFunction:
         """Return the writer of expressions and the lines that find the sizes they need."""
         self.words.like = like
         taken = {*self.names.values(), self.own, self.cotangent.name, *(f"grad_{name}" for name in self.names.values())}
-        taken |= {self.signature.letters[letter] for root in roots for letter in list_letters(root)}
+        taken |= {self.signature.letters[letter] for letter in list_letters(*roots)}
         known = {node: Part(self.names[name], ATOM, node.shape) for name, node in self.variables.items()}
         known |= {node: Part(self.names[node.name], ATOM, node.shape) for root in roots for node in walk(root)
                   if node.op == "symbol" and node.name in self.names}  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from matcalc.check.deduce_sizes import deduce_sizes, fit_shape
 from matcalc.check.rule_texts import read_rule_text, rules_in_force
 from matcalc.errors import DeclarationError
-from matcalc.language.expression import Expression, walk
+from matcalc.language.expression import Expression, list_letters, walk
 from matcalc.language.replace import rebuild, replace
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.render.code_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
@@ -213,11 +213,6 @@ def _write_function(name: str, arguments: list[str], described: list[str], body:
     return f"def {name}({', '.join(arguments)}):\n{lines}"
 
 
-def list_letters(expression: Expression) -> list[str]:
-    """Return the letters of all sizes below an expression."""
-    return [letter for node in walk(expression) for size in node.shape for letter in size.letters]
-
-
 def describe_shape(shape: Shape) -> str:
     """Return "a scalar" or "shape (m, n)"."""
     written = write_shape(shape)
@@ -258,4 +253,4 @@ def measure_text(expression: Expression) -> int:
     return lengths[expression]
 
 
-__all__ = ["describe_shape", "expand", "list_letters", "measure_text", "to_code", "write_imports"]
+__all__ = ["describe_shape", "expand", "measure_text", "to_code", "write_imports"]
