@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from matcalc.check.domains import draw
+import matcalc
+from matcalc.check.domains import draw, list_domains
 from matcalc.check.report import CheckReport
 from matcalc.check.sample import PRIMES, NoPoint, Point, PointSearch, choose_sizes
 from matcalc.check.verdict import judge
@@ -71,6 +72,37 @@ def test_assumptions_hold(assumption: str, holds: Any) -> None:
         assert isinstance(point, Point)
         assert holds(point.values["X"])
         assert assumption in point.domains["X"]
+
+
+@pytest.mark.parametrize(
+    ("assumptions", "holds"),
+    [
+        ("symmetric", lambda x: torch.equal(x, x.T)),
+        ("skew", lambda x: torch.equal(x, -x.T)),
+        ("posdef", lambda x: torch.equal(x, x.T)),
+        ("positive, posdef", lambda x: torch.equal(x, x.T)),
+        ("invertible, symmetric", lambda x: torch.equal(x, x.T)),
+        ("diagonal, posdef", lambda x: torch.equal(x, torch.diag(torch.diag(x)))),
+        ("symmetric, orthogonal", lambda x: torch.equal(x, x.T) and is_orthogonal(x)),
+        ("diagonal, orthogonal", lambda x: torch.equal(x, torch.diag(torch.diag(x))) and is_orthogonal(x)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("size", [2, 7, 31])
+def test_structures_hold_to_the_last_bit(assumptions: str, holds: Any, dtype: torch.dtype, size: int) -> None:
+    """In every domain, at sizes for which a product takes other kernels."""
+    (symbol_of_x,) = parse("X", shapes={"X": (size, size)}, assume={"X": assumptions}).expressions
+    for domain in [*list_domains(symbol_of_x), f"{list_domains(symbol_of_x)[0]} times 3.7"]:
+        if "orthogonal" not in domain or "times" not in domain:
+            assert holds(draw((size, size), domain, torch.Generator().manual_seed(size)).to(dtype)), domain
+
+
+def is_orthogonal(x: torch.Tensor) -> bool:
+    return torch.allclose(x @ x.T, torch.eye(len(x), dtype=x.dtype), atol=1e-5)
+
+
+def test_what_is_symmetric_to_the_last_bit_may_be_subtracted() -> None:
+    assert matcalc.derive("max(A - A.T)", "A", assume={"A": "posdef"}).check().verdict == "agrees"
 
 
 def test_sizes_are_distinct_primes_that_change() -> None:

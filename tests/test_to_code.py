@@ -168,6 +168,15 @@ def test_written_check_draws_a_scalar_with_a_structure(backend: str, word: str) 
 
 
 @every_backend
+@pytest.mark.parametrize("word", ["posdef", "symmetric, orthogonal"])
+def test_written_check_draws_what_is_symmetric_to_the_last_bit(backend: str, word: str) -> None:
+    source = to_code(matcalc.derive("trace(A @ B)", "B", assume={"A": word}, shapes={"A": ("n", "n")}), backend)
+    drawn = source.replace("    value = ", "    assert bool((A == A.T).all())\n    value = ")
+    assert drawn != source
+    assert run_check(drawn) == 0
+
+
+@every_backend
 def test_written_check_notices_a_wrong_formula(backend: str) -> None:
     source = to_code(matcalc.derive("x.T @ A @ x"), backend)
     assert source.count("A + A.T") == 2

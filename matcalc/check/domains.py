@@ -74,13 +74,31 @@ def _make_invertible(x: Tensor) -> Tensor:
     return x
 
 
+def _make_symmetric(x: Tensor) -> Tensor:
+    return (x + x.mT) / 2
+
+
+def _make_orthogonal(x: Tensor) -> Tensor:
+    """Return an orthogonal matrix; of one that is symmetric, or diagonal, a reflection, which is so as well."""
+    if not torch.equal(x, x.mT):
+        return torch.linalg.qr(x).Q
+    normal = x[:, 0] / torch.linalg.vector_norm(x[:, 0])
+    return torch.eye(x.shape[0], dtype=x.dtype) - 2 * torch.outer(normal, normal)
+
+
+def _make_posdef(x: Tensor) -> Tensor:
+    """Return a symmetric matrix with eigenvalues from 1/2 on; the product alone is not symmetric on every processor."""
+    return _make_symmetric(x @ x.mT / x.shape[0] + 0.5 * torch.eye(x.shape[0], dtype=x.dtype))
+
+
+# Each holds to the last bit, save orthogonality: a formula may take the largest entry of A - A.T.
 _STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
     "invertible": _make_invertible,
-    "symmetric": lambda x: (x + x.mT) / 2,
+    "symmetric": _make_symmetric,
     "skew": lambda x: (x - x.mT) / 2,
     "diagonal": lambda x: torch.diag(torch.diag(x)),
-    "orthogonal": lambda x: torch.linalg.qr(x).Q,
-    "posdef": lambda x: x @ x.mT / x.shape[0] + 0.5 * torch.eye(x.shape[0], dtype=x.dtype),
+    "orthogonal": _make_orthogonal,
+    "posdef": _make_posdef,
 }
 
 

@@ -22,15 +22,18 @@ _ENTRIES = {
     "simplex": "draw(0.2, 1.2{s})", "negative": "draw(-1.8, -0.3{s})", "large": "draw(2.0, 4.0{s})",
     "dominant": "draw_signed(0.2, 1.6{s})",
 }  # fmt: skip
+_SYMMETRIC = "({x} + {x}.T) / 2"
+# One line after the other; a product with its own transpose is symmetric to the last bit on some processors only.
 _STRUCTURES = {
-    "invertible": "{x} + (0.6 + {np}.linalg.norm({x})) * {eye}",
-    "dominant": "{x} + (0.6 + {np}.linalg.norm({x})) * {eye}",
-    "symmetric": "({x} + {x}.T) / 2",
-    "skew": "({x} - {x}.T) / 2",
-    "diagonal": "{np}.diag({np}.diag({x}))",
-    "orthogonal": "{np}.linalg.qr({x})[0]",
-    "posdef": "{x} @ {x}.T / {n} + 0.5 * {eye}",
-    "simplex": "{x} / {np}.sum({x})",
+    "invertible": ("{x} + (0.6 + {np}.linalg.norm({x})) * {eye}",),
+    "dominant": ("{x} + (0.6 + {np}.linalg.norm({x})) * {eye}",),
+    "symmetric": (_SYMMETRIC,),
+    "skew": ("({x} - {x}.T) / 2",),
+    "diagonal": ("{np}.diag({np}.diag({x}))",),
+    "orthogonal": ("{np}.linalg.qr({x})[0]",),
+    "reflection": ("{eye} - 2 * {np}.outer({x}[0], {x}[0]) / ({x}[0] @ {x}[0])",),
+    "posdef": ("{x} @ {x}.T / {n} + 0.5 * {eye}", _SYMMETRIC),
+    "simplex": ("{x} / {np}.sum({x})",),
 }
 
 
@@ -90,20 +93,22 @@ def _draw(name: str, node: Expression, domain: str, signature: Signature, backen
     kinds = words.split()
     kind = next((word for word in kinds if word in _ENTRIES), "real")
     structures = [word for word in kinds if word in _STRUCTURES]
+    if "orthogonal" in structures and {"symmetric", "diagonal"} & {*structures}:
+        structures = [word if word != "orthogonal" else "reflection" for word in structures]
     # A structure is that of a matrix: a scalar is drawn as the only entry of one.
     is_entry = bool(structures) and node.is_scalar
     sizes = ["1", "1"] if is_entry else _measure(node, signature)
     lines = [f"{name} = {_ENTRIES[kind].format(s=''.join(f', {size}' for size in sizes))}"]
     if scale:
         lines[0] += f" * {scale}"
-    lines += [f"{name} = {_fill_structure(word, name, sizes[0], backend)}" for word in structures]
+    lines += [f"{name} = {text}" for word in structures for text in _fill_structure(word, name, sizes[0], backend)]
     return [*lines, f"{name} = {name}[0, 0]"] if is_entry else lines
 
 
-def _fill_structure(word: str, name: str, size: str, backend: str) -> str:
+def _fill_structure(word: str, name: str, size: str, backend: str) -> list[str]:
     prefix = {"numpy": "np", "jax": "jnp", "torch": "torch"}[backend]
     eye = f"torch.eye({size}, dtype=torch.float64)" if backend == "torch" else f"{prefix}.eye({size})"
-    return _STRUCTURES[word].format(x=name, np=prefix, eye=eye, n=size)
+    return [text.format(x=name, np=prefix, eye=eye, n=size) for text in _STRUCTURES[word]]
 
 
 def _measure(node: Expression, signature: Signature) -> list[str]:
