@@ -26,7 +26,7 @@ def add_graph(commands: Any) -> None:
     add_declarations(parser)
     add("--sizes", type=read_sizes, metavar="SIZES", help='numbers for the costs: "m=3, n=5"')
     shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--format", choices=FORMATS, help="text (default), mermaid, dot; svg and png need Graphviz")
+    shown.add_argument("--format", choices=FORMATS, help="text (default), mermaid, dot, svg, png")
     shown.add_argument("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
     add("--output", metavar="FILE", help="write to this file; its ending tells the format where --format does not")
     parser.set_defaults(run=show_graph, layout="numerator", order=1)

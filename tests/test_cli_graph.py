@@ -37,6 +37,7 @@ def test_text(run):
 def test_other_formats(run):
     assert run("A@x", "--format", "dot").startswith("digraph {\n")
     assert run("A@x", "--format", "mermaid").startswith("flowchart BT\n")
+    assert run("A@x", "--format", "svg").startswith("<svg ")
 
 
 def test_json(run):
@@ -50,6 +51,8 @@ def test_the_ending_tells_the_format(run, tmp_path):
     assert (tmp_path / "graph.gv").read_text().startswith("digraph {")
     run("A@x", "--output", str(tmp_path / "graph.md"), "--format", "mermaid")
     assert (tmp_path / "graph.md").read_text().startswith("flowchart BT")
+    run("A@x", "--output", str(tmp_path / "graph.png"))
+    assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_file_that_cannot_be_written(run, tmp_path):

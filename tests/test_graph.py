@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import io
+import os
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import numpy as np
 import pytest
+from PIL import Image
 
 import matcalc
 from matcalc.errors import DeclarationError, MissingRuleError
 from matcalc.language.sizes import Size
-from matcalc.render import graph_drawing
-from matcalc.render.graph import ComputationGraph, DrawingError, write_graph
+from matcalc.render.graph import ComputationGraph, write_graph
 from matcalc.render.polynomial import Peak, Polynomial
 from matcalc.rule_files import shipped_rules
 from tests.mermaid_grammar import check_mermaid
@@ -234,30 +242,84 @@ def test_mermaid_shields_marks():
         check_mermaid('flowchart BT\n  n0["a"b"]\n')
 
 
-needs_graphviz = pytest.mark.skipif(not graph_drawing.find_graphviz(), reason="Graphviz is not installed")
+def list_texts(svg: str) -> list[str]:
+    return [node.text or "" for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("}text")]
 
 
-@needs_graphviz
-def test_graphviz_draws():
+def test_the_drawing_says_what_the_graph_says():
     graph = build("norm(A @ x - b)**2", "x")
+    assert list_texts(graph.to_svg())[:4] == ["x", "(n,)", "A", "(p, n)"]
+    assert {"v2.T/v3", "v1 = A @ x", "f = v3**2"} < {*list_texts(graph.to_svg())}
+    assert graph._repr_mimebundle_()["image/svg+xml"] == graph._repr_svg_() == graph.to_svg()
+
+
+def test_the_result_stands_above_its_operands_which_stand_from_left_to_right():
+    drawing = build("W2 @ tanh(W1 @ x)", "W1").drawing
+    boxes = {box.lines[0]: box for box in drawing.boxes if box.kind != "label"}
+    heights = [boxes[text].y for text in ("y = W2 @ v2", "v2 = tanh(v1)", "v1 = W1 @ x", "W1")]
+    assert heights == sorted(heights)
+    assert boxes["W2"].x < boxes["v2 = tanh(v1)"].x
+    assert boxes["W1"].x < boxes["x"].x
+
+
+def test_what_varies_is_drawn_solid_with_its_derivative_on_the_way():
+    drawing = build("A @ x", "x").drawing
+    assert [(line.dashed, line.arrow) for line in drawing.lines] == [(True, True), (False, True), (False, False)]
+    assert [box.kind for box in drawing.boxes] == ["input", "input", "operation", "label"]
+
+
+def test_a_variable_that_stands_nowhere_is_drawn_beside():
+    drawing = build("A @ y", "x", shapes={"x": ("n",)}).drawing
+    assert {box.lines[0] for box in drawing.boxes} == {"x", "A", "y", "z = A @ y"}
+
+
+def test_png_shows_the_same_picture():
+    graph = build("norm(A @ x - b)**2", "x")
+    picture = Image.open(io.BytesIO(graph.to_png()))
+    assert picture.size == pytest.approx((2 * graph.drawing.width, 2 * graph.drawing.height), abs=2)
+    dark = np.asarray(picture.convert("L")) < 128
+    for box in graph.drawing.boxes:
+        rows = slice(int(2 * (box.y - box.height / 2)) - 2, int(2 * (box.y + box.height / 2)) + 3)
+        columns = slice(int(2 * (box.x - box.width / 2)) - 2, int(2 * (box.x + box.width / 2)) + 3)
+        assert dark[rows, columns].any(), box.lines
+        dark[rows, columns] = False
+    assert dark.any(), "the lines between the boxes"
+
+
+def test_a_drawing_is_the_same_in_every_process():
+    code = "import matcalc; print(matcalc.derive('-sum(y*log(softmax(W @ relu(V @ x))))', 'V').graph().to_svg())"
+    drawn = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(drawn) == 1
+
+
+def test_texts_that_a_page_would_read_as_marks_are_shielded():
+    graph = build("where(x > 0, x, x**2)")
+    assert "v1 = x > 0" in list_texts(graph.to_svg())
     assert "<svg" in graph.to_svg()
-    assert "v2.T/v3" in graph.to_svg()
-    assert graph.to_png().startswith(b"\x89PNG")
-    assert graph._repr_mimebundle_()["image/svg+xml"] == graph._repr_svg_()
 
 
-@needs_graphviz
-def test_what_graphviz_refuses_is_told():
-    with pytest.raises(DrawingError, match="Graphviz could not draw"):
-        graph_drawing.draw("digraph {", "svg")
+@pytest.mark.parametrize(("package", "kind"), [("grandalf", "svg"), ("grandalf", "png"), ("matplotlib", "png")])
+def test_without_a_package_the_error_names_it(package, kind):
+    done = run_without(package, f"graph.to_{kind}()")
+    assert done.returncode == 1
+    assert f"to draw {'the graph' if package == 'grandalf' else 'PNG'} the package {package} is needed" in done.stderr
+    assert f"try: pip install {package}, or take the format" in done.stderr
 
 
-def test_without_graphviz_notebooks_show_mermaid(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    graph = build("A @ x")
-    with pytest.raises(DrawingError, match="Graphviz"):
-        graph.to_svg()
-    assert graph._repr_svg_() is None
-    bundle = graph._repr_mimebundle_()
+def test_without_a_drawing_notebooks_show_mermaid():
+    bundle = ast.literal_eval(run_without("grandalf", "print(graph._repr_mimebundle_())").stdout)
     assert bundle["text/markdown"] == f"```mermaid\n{bundle['text/vnd.mermaid']}```\n"
     assert "image/svg+xml" not in bundle
+
+
+def run_without(package: str, call: str) -> subprocess.CompletedProcess[str]:
+    """Run a call on a graph in a Python to which a package does not exist."""
+    without = f"import sys; sys.modules[{package!r}] = None"
+    code = f"{without}\nimport matcalc\ngraph = matcalc.derive('A @ x').graph()\n{call}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

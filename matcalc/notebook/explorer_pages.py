@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from matcalc.notebook.explorer_reading import Trouble
-from matcalc.render.fold_outs import shrink_graph, write_chain_html
+from matcalc.render.fold_outs import draw_graph, write_chain_html
 from matcalc.render.formula_html import is_large
-from matcalc.render.graph_drawing import DrawingError
+from matcalc.render.graph_layout import DrawingError
 from matcalc.render.html_parts import STYLE, escape, fold, write_block, write_told
 from matcalc.render.report_html import write_check_html
 from matcalc.render.shape_tiles import write_shape_tiles
@@ -82,7 +82,7 @@ def write_graph_page(derivative: Derivative) -> str:
     text = str(graph)
     summary = f"<p>{escape(text.rstrip().splitlines()[-1])}</p>"
     try:
-        drawn = shrink_graph(graph.to_svg())
+        drawn = draw_graph(graph)
     except DrawingError as error:
         return write_page(summary, write_block(text), f"<p>{escape(error)}</p>")
     if is_large(derivative):

@@ -50,10 +50,7 @@ background:none;color:inherit}
 .matcalc-explorer .matcalc-tabs .lm-TabBar-tab{color:var(--jp-ui-font-color1,#111)!important}
 .matcalc-graph{overflow:auto;max-height:80em}
 .matcalc-graph.matcalc-large svg{max-width:none}
-.matcalc-graph svg text{fill:var(--jp-ui-font-color1,#111)}
-.matcalc-graph svg polygon,.matcalc-graph svg path,.matcalc-graph svg ellipse{stroke:var(--jp-ui-font-color2,#444)}
-.matcalc-graph svg g.graph>polygon{fill:none;stroke:none}
-.matcalc-graph svg g.edge polygon{fill:var(--jp-ui-font-color2,#444)}
+.matcalc-graph svg{color:var(--jp-ui-font-color1,#111)}
 .matcalc-code pre{user-select:all;font-family:var(--jp-code-font-family,monospace);
 font-size:var(--jp-code-font-size,13px);line-height:1.35;white-space:pre;overflow:auto;max-height:36em;
 padding:.6em;border:1px solid var(--jp-border-color2,#ccc);background:var(--jp-layout-color0,#fff);

@@ -10,8 +10,8 @@ from matcalc.errors import MatcalcError
 from matcalc.render.chain import Chain
 from matcalc.render.chain_latex import write_chain_latex
 from matcalc.render.formula_html import is_large
-from matcalc.render.graph_drawing import DrawingError
-from matcalc.render.heat_map import shrink_svg
+from matcalc.render.graph_layout import DrawingError
+from matcalc.render.graph_picture import write_svg
 from matcalc.render.html_parts import escape, fold, typeset, write_block, write_code, write_line, write_picture
 from matcalc.render.steps_html import write_steps_table
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 View = tuple[str, Callable[[], str], str]  # the name, what writes it, the call that shows it in full
 
 LONGEST_VIEW = 20_000
-# Graphviz takes seconds for a graph with more nodes.
+# Of a graph with more nodes the drawing is larger than the page.
 MOST_DRAWN = 40
 _BACKENDS = ("numpy", "torch", "jax")
 
@@ -75,7 +75,7 @@ def write_graph_html(graph: ComputationGraph) -> str:
     if len(graph.nodes) > MOST_DRAWN:
         return write_block(str(graph))
     try:
-        drawn = write_picture(shrink_graph(graph.to_svg()), "the computation graph with the local derivatives")
+        drawn = write_picture(draw_graph(graph), "the computation graph with the local derivatives")
     except DrawingError:
         return write_block(str(graph))
     costs = " · ".join(
@@ -85,13 +85,9 @@ def write_graph_html(graph: ComputationGraph) -> str:
     return f"{write_line(drawn)}<p>{costs}</p>"
 
 
-def shrink_graph(svg: str) -> str:
-    """Return Graphviz's drawing for a page, in the colour of the page's text."""
-    svg = shrink_svg(svg).replace('fill="white" stroke="transparent"', 'fill="none"')
-    svg = svg.replace(' font-family="monospace" font-size="14.00"', "").replace(' text-anchor="middle"', "")
-    svg = svg.replace('"black"', '"currentColor"')
-    style = "fill:currentColor;text-anchor:middle;font:14px monospace"
-    return svg.replace("<svg", f'<svg style="{style}" role="img"', 1)
+def draw_graph(graph: ComputationGraph) -> str:
+    """Return the drawn graph as a part of a page, in the colour of its text; raises DrawingError as `to_svg` does."""
+    return write_svg(graph.drawing, ink="currentColor", paper="")
 
 
 def write_codes(derivative: Derivative) -> str:

@@ -11,9 +11,11 @@ from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression, list_letters
 from matcalc.language.sizes import check_sizes
 from matcalc.render.graph_accumulation import Accumulation, Visit, accumulate_forward, accumulate_in_reverse
-from matcalc.render.graph_drawing import DrawingError, draw, write_dot, write_mermaid
 from matcalc.render.graph_edges import GraphEdge, list_edges
+from matcalc.render.graph_languages import write_dot, write_mermaid
+from matcalc.render.graph_layout import Drawing, DrawingError, lay_out
 from matcalc.render.graph_nodes import GraphNode, list_nodes
+from matcalc.render.graph_picture import write_png, write_svg
 from matcalc.render.graph_text import write_graph_text
 from matcalc.rule_files import RuleBook
 
@@ -30,7 +32,7 @@ class ComputationGraph:
 
     `nodes` stand operands first, the result last; `edges` carry the local derivatives in numerator layout;
     `forward` and `reverse` tell the order of visits and the cost.  `sizes`, if given, are the numbers for which
-    the costs are told as well.  In a notebook it shows itself: drawn where Graphviz is installed, else as Mermaid.
+    the costs are told as well.  In a notebook it shows itself: drawn, or as Mermaid where grandalf is not installed.
     """
 
     nodes: tuple[GraphNode, ...]
@@ -67,6 +69,11 @@ class ComputationGraph:
         check_sizes(sizes, self.letters)
         return replace(self, sizes=dict(sizes))
 
+    @cached_property
+    def drawing(self) -> Drawing:
+        """Where everything lies in the picture; raises DrawingError where grandalf is not installed."""
+        return lay_out(self.nodes, self.edges)
+
     def to_dot(self) -> str:
         """The graph as text in Graphviz's language DOT."""
         return write_dot(self.nodes, self.edges)
@@ -76,12 +83,12 @@ class ComputationGraph:
         return write_mermaid(self.nodes, self.edges)
 
     def to_svg(self) -> str:
-        """The drawn graph; raises DrawingError where Graphviz is not installed."""
-        return draw(self.to_dot(), "svg").decode()
+        """The drawn graph; raises DrawingError where grandalf is not installed."""
+        return write_svg(self.drawing)
 
     def to_png(self) -> bytes:
-        """The drawn graph; raises DrawingError where Graphviz is not installed."""
-        return draw(self.to_dot(), "png")
+        """The drawn graph; raises DrawingError where grandalf and matplotlib are not installed."""
+        return write_png(self.drawing)
 
     def to_dict(self) -> dict[str, Any]:
         """The graph as plain data."""
