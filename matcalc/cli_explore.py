@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from matcalc.cli_arguments import UsageError, read_expression
-from matcalc.errors import MatcalcError
+from matcalc.errors import INSTALL_NOTEBOOK, MatcalcError
 
 NAME = "matcalc-explorer"
 _NEEDED = ("jupyterlab", "ipykernel", "ipywidgets")
@@ -54,7 +54,7 @@ def _check_installed() -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         reason = f"the explorer needs what is not installed: {', '.join(missing)}"
-        raise MatcalcError(reason, advice="pip install 'matcalc-checker[notebook]'")
+        raise MatcalcError(reason, advice=INSTALL_NOTEBOOK)
 
 
 def _list_server_options(options: argparse.Namespace, name: str) -> list[str]:

@@ -111,6 +111,10 @@ def _is_own(path: str) -> bool:
     return Path(path).is_file() and not installed and not folders & others
 
 
+# The distribution is on no index: what is optional is installed from a clone.
+INSTALL_NOTEBOOK = "in the clone of matcalc: pip install -c constraints.txt '.[notebook]'"
+
+
 class ParseError(MatcalcError):
     """The text is not an expression of the language."""
 

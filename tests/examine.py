@@ -22,8 +22,8 @@ from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse
+from tests.random_problems import Case
 from tests.read_cases import arrange
-from tests.strategies import Case
 from tests.torch_reading import read_with_torch
 from tests.torch_words import drop, hold
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from tests.examine import Outcome, examine
+from tests.random_problems import Case, number_case
 from tests.shrink import shrink
-from tests.strategies import Case, number_case
 
 SLOW = 2.0
 

@@ -41,6 +41,9 @@ class Case:
     shape_denominator: tuple[str, ...] | None = None
     layouts: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return self.id
+
     def closed_form(self, layout: str) -> str:
         return {"numerator": self.numerator, "denominator": self.denominator}.get(layout, "")
 

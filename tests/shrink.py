@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from matcalc import MatcalcError
 from matcalc.language.text_to_expression import parse
-from tests.strategies import Case
+from tests.random_problems import Case
 
 
 def shrink(case: Case, fails: Callable[[Case], bool], patience: int = 300, seconds: float = 60) -> Case:

@@ -14,6 +14,7 @@ from matcalc.check.sample import Point, PointSearch
 from matcalc.language.expression import Expression
 from matcalc.render.chain import Chain, write_chain
 from tests.read_cases import Case, derive_case, error_of, find_point, read_cases, true_derivative
+from tests.sampling import is_whole, sample
 
 LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
 FIRST = [case for case in read_cases() if case.order == 1]
@@ -59,13 +60,13 @@ def measure_error(case: Case, chain: Chain) -> float:
 
 def test_product_of_the_factors_is_the_derivative() -> None:
     count = 0
-    for case in FIRST:
+    for case in sample("chains", FIRST):
         for layout in ("numerator", "denominator", "vec"):
             chain = write_chain(derive_case(case, layout), derive_part)
             if len(chain.factors) > 1:
                 count += 1
                 assert measure_error(case, chain) < 1e-9, f"{case.id} {layout}: {chain}"
-    assert count > 300
+    assert count > (300 if is_whole() else 10)
 
 
 VECTORS = [

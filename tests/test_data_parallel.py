@@ -22,6 +22,7 @@ from matcalc.data_parallel import check_data_parallel, read_loss
 from matcalc.errors import DeclarationError, MatcalcError, ShapeError
 from matcalc.language.text_to_expression import parse
 from matcalc.render.to_text import to_text
+from tests.sampling import only_in_whole_run
 
 ROOT = Path(__file__).parents[1]
 MISH = """
@@ -118,6 +119,7 @@ def test_a_report_is_plain_data(reports):
     assert plain["versions"]["torch"]
 
 
+@only_in_whole_run()
 def test_three_processes_in_single_precision():
     losses = ["sum((X@w - y)**2)", "mean((X@w - y)**2)", "norm(X@w - y)**2 + norm(w)**2"]
     questions = [read_loss(loss, "w") for loss in losses]
@@ -150,6 +152,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@only_in_whole_run()
 def test_it_runs_from_a_bare_line_in_any_folder_under_another_launcher(tmp_path, reports):
     """The command of a report, whole in one -c text, so without a main guard."""
     python, *arguments = shlex.split(check_data_parallel(*LOSSES["sum"][:3], timeout=0.01).command)
@@ -184,6 +187,7 @@ def test_processes_that_hang_are_stopped():
     assert not report
 
 
+@only_in_whole_run()
 def test_an_error_in_a_process_is_told_in_its_words():
     point = make_point({"X": torch.ones(2, 3).double(), "w": torch.ones(5, 1).double()}, m=2, n=3)
     source = LossText("sum(X@w)", ("w",), {"X": ("m", "n"), "w": ("n",)}, {})

@@ -7,7 +7,9 @@ import threading
 
 import pytest
 
-pytest.importorskip("ipywidgets")
+from tests.requirements import find_absent
+
+pytest.importorskip("ipywidgets", reason=find_absent("ipywidgets"))
 
 import matcalc
 from matcalc.notebook.explorer import Explorer
@@ -360,7 +362,7 @@ def test_without_ipywidgets_the_error_says_what_to_install():
         "try:\n    matcalc.explore()\nexcept matcalc.MatcalcError as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'matcalc-checker[notebook]'" in done.stdout
+    assert "pip install -c constraints.txt '.[notebook]'" in done.stdout
 
 
 def test_importing_the_package_imports_no_widgets():

@@ -23,6 +23,7 @@ from tests.explorer_panel import (
     NotebookPage,
 )  # fmt: skip
 from tests.jupyterlab_session import Lab, name_missing_parts, run_browser, run_lab
+from tests.requirements import BRINGS
 
 pytestmark = pytest.mark.browser
 HEAT_MAPS = "heat maps of the true derivative and of the claim"
@@ -36,7 +37,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     if missing and os.environ.get("MATCALC_REQUIRE_BROWSER") == "1":
         pytest.fail(f"MATCALC_REQUIRE_BROWSER is 1, and this machine lacks {', '.join(missing)}", pytrace=False)
     if missing:
-        pytest.skip(f"this machine lacks {', '.join(missing)}")
+        pytest.skip(f"this machine lacks {', '.join(missing)}; apt-get install chromium chromium-driver; {BRINGS}")
     with run_lab(tmp_path_factory.mktemp("lab")) as running:
         yield running
 

@@ -20,6 +20,7 @@ from matcalc.render.graph import ComputationGraph, write_graph
 from matcalc.render.polynomial import Peak, Polynomial
 from matcalc.rule_files import shipped_rules
 from tests.mermaid_grammar import check_mermaid
+from tests.requirements import needs
 
 NETWORK = {"W": ("k", "m"), "V": ("m", "n"), "x": ("n",)}
 
@@ -226,9 +227,11 @@ def test_the_peak_leaves_out_what_is_never_largest():
 # --- pictures -------------------------------------------------------------------------------------
 
 
+@needs("pydot")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_dot_is_read_by_pydot():
-    pydot = pytest.importorskip("pydot")
+    import pydot
+
     (read,) = pydot.graph_from_dot_data(build("einsum('ij,jk->ik', A, X) @ B", "X").to_dot())
     assert len(read.get_nodes()) - 2 == 5  # the two that say how nodes and edges look
     assert sum(edge.get_style() == "dashed" for edge in read.get_edges()) == 2

@@ -7,8 +7,6 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from matcalc.errors import DeclarationError, LimitError, MatcalcError, MissingRuleError, ParseError, ShapeError
 from matcalc.language.text_to_expression import parse
@@ -286,14 +284,21 @@ def test_deep_networks_are_read(depth: int) -> None:
     assert len(parse("tanh(W @ " * depth + "x" + ")" * depth).expressions[0].dropped_shape) == 1
 
 
-PIECES = st.sampled_from(
+PIECES = (
     [*"AxXybc()[]'.,+-*/@<>=^ 019", "**", ".T", "exp(", "sum(", "axis=", "einsum('ij,j->i',", "eye(", "norm(", "where(",
      "u(", "alpha", "kron(", "D(", "λ", "matrix_power(", "keepdims=True", "lambda", "if", "e5", "#", "->"]
 )  # fmt: skip
 
 
-@given(st.lists(PIECES, max_size=14).map("".join))
-@settings(max_examples=300, deadline=None)
-def test_any_text_is_an_expression_or_a_matcalc_error(text: str) -> None:
-    with contextlib.suppress(MatcalcError):
-        assert len(parse(text, choose_wrt=True).expressions) == 1
+def test_any_text_is_an_expression_or_a_matcalc_error() -> None:
+    # Importing it takes as long as many a test.
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+
+    @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+    @settings(max_examples=300, deadline=None)
+    def read(text: str) -> None:
+        with contextlib.suppress(MatcalcError):
+            assert len(parse(text, choose_wrt=True).expressions) == 1
+
+    read()

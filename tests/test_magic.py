@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 
 import matcalc
 from matcalc.cli_arguments import UsageError
 from matcalc.notebook.magic import COMMANDS, HELP, SHELL_COMMANDS, Line, complete, read_cell, read_line, run_magic
+from tests.requirements import need, needs
 from tests.write_notebooks import run_notebook
 
 # --- reading --------------------------------------------------------------------------------------
@@ -106,6 +106,7 @@ def test_claims_are_judged():
         assert run_magic(line, cell).verdict == "agrees"
 
 
+@needs("ipywidgets")
 def test_the_explorer_begins_with_what_was_typed():
     explorer = run_magic("explore A @ x --layout denominator --claim A.T")
     assert (str(explorer.derivative), explorer.claim_report.verdict) == ("A.T", "agrees")
@@ -120,6 +121,7 @@ def test_help_is_printed(capsys):
         assert f"usage: %matcalc {command}" in capsys.readouterr().out
 
 
+@needs("ipywidgets")
 def test_every_line_of_the_help_works():
     shown = [text.split("  ")[0].removeprefix("%matcalc ") for text in HELP.splitlines() if text.startswith("%matcalc")]
     assert len(shown) == len(COMMANDS) + 1
@@ -162,6 +164,9 @@ CELLS = {
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """The outputs of each cell, run in one kernel."""
+    need("nbclient", "ipykernel")
+    from nbformat.v4 import new_code_cell, new_notebook
+
     folder = tmp_path_factory.mktemp("own")
     (folder / "own_formulas.py").write_text("import matcalc\n\ndef derive_wrong():\n    matcalc.derive('x @ A')\n")
     cells = [new_code_cell(source, metadata={"tags": ["raises-exception"]}) for source in CELLS.values()]
@@ -261,6 +266,7 @@ def test_help_is_no_variable(capsys):
     assert capsys.readouterr().out == f"{HELP}\n"
 
 
+@needs("ipywidgets")
 def test_explore_opens_without_an_expression():
     panel = run_magic("explore --layout denominator")
     assert str(panel.derivative) == "2*A.T @ (A @ x - b)"

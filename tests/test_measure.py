@@ -17,6 +17,7 @@ from matcalc.notebook.measure import (
 )
 from matcalc.notebook.measure_memory import measure_peak
 from matcalc.notebook.plots_unfolded import plot_unfolded
+from tests.sampling import only_in_whole_run
 
 DEPTHS, WIDTH = (1, 3, 16, 100), 8
 FLOAT = 8
@@ -153,6 +154,7 @@ def test_equal_shares_average_to_the_gradient_of_a_mean(batch):
     np.testing.assert_allclose(average_in_processes(MEAN, "w", batch, (4, 4)), truth)
 
 
+@only_in_whole_run()
 def test_unequal_shares_average_to_the_mean_of_their_gradients(batch):
     d = derive(MEAN, "w", layout="denominator")
     first = d.evaluate({**batch, "X": batch["X"][:6], "y": batch["y"][:6]})

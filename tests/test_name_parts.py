@@ -16,6 +16,7 @@ from matcalc.render.to_latex import list_latex_terms, to_latex
 from matcalc.render.to_text import to_text
 from matcalc.rule_files import shipped_rules
 from tests.read_cases import Case, derive_case, read_cases
+from tests.sampling import sample
 from tests.test_definitions import repeat
 
 TYPESETTER = MathTextParser("path")
@@ -108,7 +109,7 @@ def test_a_long_answer_is_read_again_as_the_same_node(layer: str, depth: int) ->
 LONG = [case for case in read_cases() if case.topic == "regressions" or "layer-norm" in case.id]
 
 
-@pytest.mark.parametrize("case", LONG, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", sample("long", LONG, 0.4), ids=lambda case: case.id)
 def test_cases_are_named_and_read_again(case: Case) -> None:
     derivative = derive_case(case, "denominator")
     printed = to_text_named(derivative.expression, list_taken(derivative.problem, shipped_rules(), derivative.given))
@@ -199,7 +200,7 @@ def test_the_terms_of_a_sum_joined_are_the_sum(text: str) -> None:
     assert " ".join(latex for _, latex in list_latex_terms(node)) == to_latex(node)
 
 
-@pytest.mark.parametrize("case", LONG, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", sample("long", LONG, 0.4), ids=lambda case: case.id)
 def test_each_part_of_a_long_result_can_be_typeset(case: Case) -> None:
     for left, right in list_rows(derive_case(case, "denominator").expression, left="Y"):
         TYPESETTER.parse(f"${left} {right}$")

@@ -2,14 +2,10 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from matcalc.derivation import derive
 from matcalc.errors import EvaluationError, ShapeError
-
-pytest.importorskip("matplotlib")
-
-from matplotlib.figure import Figure
-
 from matcalc.notebook import plots
 
 RIDGE = "norm(X@w - y)**2 + alpha*norm(w)**2"

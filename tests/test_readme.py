@@ -92,5 +92,5 @@ def test_two_commands_set_everything_up():
     commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
     assert len(commands) == 2
     assert commands[0].endswith('matcalc derive "A@x" --layout numerator')
-    assert commands[1].endswith("python -m pytest")
+    assert commands[1].endswith("python -m pytest -n auto")
     assert all("-c constraints.txt" in command for command in commands)

@@ -27,6 +27,7 @@ from matcalc.render.steps_text import write_steps, write_steps_markdown
 from matcalc.render.unfold_shape import unfold_shape
 from matcalc.rule_files import RuleBook, shipped_rules
 from tests.read_cases import Case, derive_case, error_of, find_point, read_cases, true_derivative
+from tests.sampling import sample
 from tests.write_shapes import COMBINATIONS, PAGE, write_page
 
 CASES = read_cases()
@@ -89,7 +90,7 @@ def multiply_by_direction(case: Case, derivative: Expression, seed: int) -> Tens
     return torch.tensordot(value, moved.permute(list(range(moved.ndim))[::-1]), moved.ndim)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", sample("lines", CASES, 0.2), ids=lambda case: case.id)
 def test_every_line_is_an_identity(case: Case) -> None:
     groups = group_lines(case)
     assert len(groups) == case.order
@@ -100,7 +101,7 @@ def test_every_line_is_an_identity(case: Case) -> None:
 
 
 def test_it_ends_in_the_answer() -> None:
-    for case in CASES:
+    for case in sample("ends", CASES):
         last = find_steps(case)[-1]
         assert (last.kind, last.right) == ("layout", str(derive_case(case)))
         assert last.shapes == tell_shape(derive_case(case).shape)
@@ -134,7 +135,10 @@ def find_same_point(case: Case, first: Case) -> None:
 # --- a line that is wrong is noticed --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", [case for case in FIRST if case.topic == "textbook"], ids=lambda case: case.id)
+TEXTBOOK = [case for case in FIRST if case.topic == "textbook"]
+
+
+@pytest.mark.parametrize("case", sample("wrong lines", TEXTBOOK, 0.2), ids=lambda case: case.id)
 def test_a_line_that_is_no_identity_is_noticed(case: Case) -> None:
     (steps,) = group_lines(case)
     wrong = [replace(step, expression=ex.multiply(ex.number(2), step.expression)) for step in steps]
@@ -249,7 +253,7 @@ def test_the_shape_unfolds_axis_by_axis() -> None:
 
 @pytest.mark.parametrize("layout", ["numerator", "denominator", "torch", "vec"])
 def test_the_unfolded_shape_is_that_of_the_answer(layout: str) -> None:
-    for case in FIRST:
+    for case in sample("shapes", FIRST, 0.3):
         derivative = derive_case(case, layout)
         axes = list(unfold_shape(derivative))
         assert len(axes) == (len(derivative.shape) if len(derivative.result.axes) > 2 and layout != "vec" else 0)
@@ -280,7 +284,7 @@ def test_text_has_the_rule_beside_the_line() -> None:
     assert lines[2].strip() == "(m, n) @ (n, k) @ (k, l), shape (m, l)"
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", sample("typeset steps", CASES), ids=lambda case: case.id)
 def test_every_step_can_be_typeset(case: Case) -> None:
     steps = find_steps(case)
     # Of each case the line in which most stands: the functions and the answer are typeset where answers are tested.

@@ -8,6 +8,7 @@ from matcalc import derive
 from matcalc.language.text_to_expression import parse
 from matcalc.render.to_unicode import to_unicode
 from tests.read_cases import Case, derive_case, read_cases
+from tests.sampling import sample
 
 EXPECTED = [
     ("2*A.T @ (A @ x - b)", "2 Aᵀ (A x − b)"),
@@ -31,7 +32,7 @@ def test_the_signs_of_mathematics(text: str, shown: str) -> None:
     assert to_unicode(parse(text).expressions[0]) == shown
 
 
-@pytest.mark.parametrize("case", read_cases(), ids=lambda case: case.id)
+@pytest.mark.parametrize("case", sample("unicode", read_cases()), ids=lambda case: case.id)
 def test_every_answer_has_a_line_with_balanced_brackets(case: Case) -> None:
     line = derive_case(case, "denominator").unicode()
     assert line

@@ -11,6 +11,7 @@ import signal
 import pytest
 from junitparser import Error, Failure, JUnitXml
 
+from tests.sampling import only_in_whole_run
 from tests.verify_runs import (
     COMMAND,
     QUICK,
@@ -193,6 +194,7 @@ def test_nothing_outlives_a_run_that_is_killed(tmp_path):
 # --- runs that stop and go on ---------------------------------------------------------------------
 
 
+@only_in_whole_run()
 def test_ctrl_c_keeps_the_results_and_resume_goes_on(tmp_path):
     sheet = make_mixed_sheet(tmp_path)
     terminal = Terminal(tmp_path, sheet)
@@ -221,6 +223,7 @@ def test_ctrl_c_keeps_the_results_and_resume_goes_on(tmp_path):
     assert not (tmp_path / JOURNAL).exists()
 
 
+@only_in_whole_run()
 def test_what_a_limit_stopped_is_tried_again_under_another(tmp_path):
     (tmp_path / "s.jsonl").write_text("\n".join(json.dumps({**SLOW, "id": f"slow {n}"}) for n in range(2)))
     with start([*COMMAND, "s.jsonl", "--timeout", "0.2"], tmp_path) as run:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import pytest
 from junitparser import JUnitXml
 
+from tests.sampling import only_in_whole_run, sample
 from tests.verify_runs import (
     COMMAND,
     QUICK,
@@ -44,7 +45,7 @@ def list_result_lines(said):
     return sorted(line for line in said.splitlines() if line.endswith(("  agrees", "  differs", "  could not check")))
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", sample("processes", [2, 3], 0.5))
 def test_any_number_of_processes_gives_the_same_answer(tmp_path, whole, processes):
     done = verify_with_torchrun(tmp_path, processes, make_mixed_sheet(tmp_path).name, *ANSWER)
     stdout, junit, lines = whole
@@ -56,6 +57,7 @@ def test_any_number_of_processes_gives_the_same_answer(tmp_path, whole, processe
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mixed.jsonl", "out.xml"]
 
 
+@only_in_whole_run()
 def test_a_dead_process_ends_the_run_and_another_number_of_processes_goes_on(tmp_path, whole):
     """Kill one of two that are both in a task of minutes; three go on from the two journals."""
     sheet = make_mixed_sheet(tmp_path).name
@@ -94,6 +96,7 @@ def find_free_port():
         return found.getsockname()[1]
 
 
+@only_in_whole_run()
 def test_machines_that_share_no_files_share_what_they_found(tmp_path):
     """The first has done its part and waits when the second dies; then both go on."""
     for rank in range(2):

@@ -12,12 +12,10 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import nbformat
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbformat import NotebookNode
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
@@ -27,14 +25,6 @@ METADATA = {
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PATIENCE = 120  # seconds that one cell may take
-
-
-class OwnPython(KernelSpecManager):
-    """Every kernel is this Python: whatever kernels a user has installed stay out of it."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        command = [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"]
-        return KernelSpec(argv=command, display_name=kernel_name, language="python")
 
 
 # --- running --------------------------------------------------------------------------------------
@@ -49,13 +39,29 @@ def run_notebook(notebook: NotebookNode, folder: Path = FOLDER) -> NotebookNode:
 
     Raises CellExecutionError for a cell that fails without being tagged raises-exception.
     """
+    import nbformat
+    from nbclient import NotebookClient
+
     run = nbformat.from_dict(notebook)
     with tempfile.TemporaryDirectory() as temporary:
         place = shutil.copytree(folder, Path(temporary) / folder.name)
-        manager = AsyncKernelManager(kernel_spec_manager=OwnPython())
-        client = NotebookClient(run, km=manager, timeout=PATIENCE, resources={"metadata": {"path": str(place)}})
+        resources = {"metadata": {"path": str(place)}}
+        client = NotebookClient(run, km=_make_kernel_manager(), timeout=PATIENCE, resources=resources)
         client.execute(env=_choose_environment(temporary))
     return clean_notebook(run)
+
+
+def _make_kernel_manager() -> Any:
+    """Every kernel is this Python: whatever kernels a user has installed stay out of it."""
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+
+    class OwnPython(KernelSpecManager):
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            command = [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"]
+            return KernelSpec(argv=command, display_name=kernel_name, language="python")
+
+    return AsyncKernelManager(kernel_spec_manager=OwnPython())
 
 
 def _choose_environment(folder: str) -> dict[str, str]:
@@ -70,6 +76,8 @@ def _choose_environment(folder: str) -> dict[str, str]:
 
 def clean_notebook(notebook: NotebookNode) -> NotebookNode:
     """Return the notebook, in place, without what changes from one run to the next; ids and tags stay."""
+    import nbformat
+
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})
@@ -98,6 +106,8 @@ def main(names: list[str]) -> None:
     chosen = [path for path in list_notebooks() if not names or path.stem in names]
     if unknown := {*names} - {path.stem for path in chosen}:
         raise SystemExit(f"there is no notebook {', '.join(sorted(unknown))} in {FOLDER}")
+    import nbformat
+
     for path in chosen:
         notebook = run_notebook(nbformat.read(path, as_version=4))
         nbformat.write(notebook, path)

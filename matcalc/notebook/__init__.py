@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from matcalc.errors import INSTALL_NOTEBOOK, MatcalcError
 from matcalc.notebook.explorer_examples import FIRST_EXPRESSION
 
 if TYPE_CHECKING:
@@ -46,10 +47,7 @@ def _refuse_without_widgets() -> None:
     from importlib.util import find_spec
 
     if find_spec("ipywidgets") is None:
-        from matcalc.errors import MatcalcError
-
-        advice = "pip install 'matcalc-checker[notebook]'"
-        raise MatcalcError("the explorer needs ipywidgets, which is not installed", advice=advice)
+        raise MatcalcError("the explorer needs ipywidgets, which is not installed", advice=INSTALL_NOTEBOOK)
 
 
 def load_ipython_extension(ipython: Any) -> None:

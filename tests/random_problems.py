@@ -1,4 +1,4 @@
-"""Hypothesis strategies for random problems: expressions of the whole language, typed by their shapes.
+"""Random problems: expressions of the whole language, typed by their shapes.
 
 Expressions are written from the result down, so that each is valid: whoever needs an (m, n) matrix asks for
 one.  Functions with a domain get arguments that mostly lie in it.
@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-
-from hypothesis import strategies as st
 
 from matcalc.engine.layout import LAYOUTS
 from tests.random_operations import REDUCTIONS, Operations
@@ -209,14 +207,8 @@ def _list_productions(shape: Shape) -> list[Production]:
 SIZES = (("m", "n", "p"), ("m", "n"), ("n",), ("m", "3"), ("2", "3"), ("n", "k", "2"))
 
 
-@st.composite
-def cases(draw: Callable[..., Any], max_depth: int = 5) -> Case:
-    """Random problems: an expression, the variable, declared shapes, assumptions, a layout and an order."""
-    return write_case(lambda options: draw(st.sampled_from(options)), max_depth)
-
-
 def number_case(number: int, max_depth: int = 5) -> Case:
-    """Return the problem with that number, the same each time; hypothesis likes to repeat itself, numbers do not."""
+    """Return the problem with that number, the same each time."""
     return write_case(random.Random(number).choice, max_depth)
 
 
