@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from matcalc.errors import RuleError
-
-
-@dataclass(frozen=True, eq=False)
-class Parameter:
-    """One parameter of a signature: `X[n,k]` (axes given), `x` (any shape), or a literal such as 'nuc'."""
-
-    name: str
-    axes: tuple[str, ...] | None = None
-    literal: str | int | None = None
+from matcalc.errors import LimitError, RuleError
+from matcalc.rule_checks import FLAGS, TEXTS, Entry, check_fields, check_words
+from matcalc.rule_signature import Parameter, Result
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +29,7 @@ class Rule:
     name: str
     function: str
     parameters: tuple[Parameter, ...]
-    result: str | tuple[str, ...] = ()
+    result: Result = ()
     axis: bool = False
     primitive: bool = False
     opaque: bool = False
@@ -74,90 +67,28 @@ class Rule:
         return f"{self.function}({', '.join(written)})"
 
 
-_SIGNATURE = re.compile(r"^\s*(\w+)\s*\((.*)\)\s*(?:->\s*(.+?))?\s*$")
-_PARAMETER = re.compile(
-    r"""\s*(?:'(?P<text>\w+)'|(?P<number>\d+)|(?P<name>\w+)\s*(?:\[(?P<axes>[^\]]*)\])?)\s*(?:,|$)"""
-)
-# Words that are written into code which people run: only functions of these modules, and nothing private.
-_WORDS = {
-    "numpy": re.compile(r"(numpy(\.linalg)?|scipy\.(special|linalg))\.[A-Za-z]\w*"),
-    "jax": re.compile(r"jax\.(numpy(\.linalg)?|nn|lax|scipy\.(special|linalg))\.[A-Za-z]\w*"),
-}
-_FLAGS = {"axis", "primitive", "opaque"}
-_FIELDS = {"call", "elementwise", "differential", "define", "primitive", "opaque", "axis", "domain", "kinks",
-           "torch", "numpy", "jax", "latex", "source", "note", "primary"}  # fmt: skip
+LONGEST_FILE = 100_000
+LONGEST_LINE = 5_000
+MOST_RULES = 300
 
 
-def read_signature(call: str) -> tuple[str, tuple[Parameter, ...], str | tuple[str, ...]]:
-    """Return function, parameters and result of "inv(X[n,n]) -> [n,n]"; the result is () for a scalar,
-    a tuple of sizes, or the name of the parameter that it is shaped like."""
-    match = _SIGNATURE.match(call) if isinstance(call, str) else None
-    if match is None:
-        raise RuleError(f"cannot read the signature {call!r}", advice='write it as "inv(X[n,n]) -> [n,n]"')
-    function, inside, result_text = match.groups()
-    parameters: list[Parameter] = []
-    position = 0
-    while position < len(inside):
-        found = _PARAMETER.match(inside, position)
-        if found is None or found.end() == position:
-            raise RuleError(f"cannot read the parameters of {call!r}")
-        position = found.end()
-        if found["name"] is None:
-            literal: str | int = found["text"] if found["text"] is not None else int(found["number"])
-            parameters.append(Parameter("", literal=literal))
-        else:
-            parameters.append(Parameter(found["name"], _read_axes(found["axes"])))
-    result: str | tuple[str, ...] = ()
-    if result_text:
-        result = _read_axes(result_text[1:-1]) or () if result_text.startswith("[") else result_text
-    return function, tuple(parameters), result
-
-
-def _read_axes(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def read_rule(name: str, entry: dict[str, Any], file: str) -> Rule:
-    """Return the rule of one table of a rules file; raises RuleError where the table makes no sense."""
-    unknown = set(entry) - _FIELDS
-    if unknown:
-        raise RuleError(
-            f"rule [{name}] in {file} has the unknown field {sorted(unknown)[0]!r}",
-            advice="the fields are " + ", ".join(sorted(_FIELDS)),
-        )
-    stated = [key for key in ("elementwise", "differential", "define", "primitive", "opaque") if entry.get(key)]
-    if len(stated) != 1:
-        raise RuleError(
-            f"rule [{name}] in {file} must state exactly one of elementwise, differential, define; "
-            f"it states {', '.join(stated) or 'none'}"
-        )
-    elementwise = entry.get("elementwise", ())
-    if isinstance(elementwise, str):
-        elementwise = (elementwise,)
-    function, parameters, result = read_signature(entry.get("call", f"{name}(x)"))
-    if not isinstance(elementwise, list | tuple):
-        raise RuleError(f"rule [{name}] in {file}: elementwise is a text or a list of texts, not {elementwise!r}")
+def read_rule(name: str, fields: Mapping[str, Any], file: str) -> Rule:
+    """Return the rule of one table of a rules file; raises RuleError, with the place, for what it may not hold."""
+    entry = Entry(name, file, fields)
+    check_fields(entry)
+    function, parameters, result = entry.read_signature()
     variables = sum(parameter.literal is None for parameter in parameters)
+    elementwise = fields.get("elementwise", ())
+    elementwise = (elementwise,) if isinstance(elementwise, str) else tuple(elementwise)
     if elementwise and len(elementwise) != variables:
-        raise RuleError(f"rule [{name}] in {file} has {variables} parameters and {len(elementwise)} derivatives")
-    flags: dict[str, Any] = {key: bool(entry.get(key, False)) for key in _FLAGS}
-    texts: dict[str, Any] = {key: str(entry.get(key, "")) for key in _FIELDS - _FLAGS - {"call", "elementwise"}}
-    _check_words(name, texts, file)
+        raise entry.refuse(f"it has {variables} parameters and {len(elementwise)} derivatives", "elementwise")
+    check_words(entry, parameters)
+    flags: dict[str, Any] = {key: fields.get(key, False) for key in FLAGS}
+    texts: dict[str, Any] = {key: fields.get(key, "") for key in TEXTS if key != "call"}
     return Rule(
-        name=name, function=function, parameters=parameters, result=result, elementwise=tuple(elementwise),
+        name=name, function=function, parameters=parameters, result=result, elementwise=elementwise,
         file=file, **flags, **texts,
     )  # fmt: skip
-
-
-def _check_words(name: str, texts: dict[str, Any], file: str) -> None:
-    """Raise RuleError for a word of NumPy or JAX that is no function of theirs."""
-    for backend, pattern in _WORDS.items():
-        word = texts[backend]
-        if word and not pattern.fullmatch(word):
-            advice = f'name one as in {backend} = "{"numpy.exp" if backend == "numpy" else "jax.numpy.exp"}"'
-            raise RuleError(f"rule [{name}] in {file}: {word!r} is no function of {backend}", advice=advice)
 
 
 class RuleBook:
@@ -219,18 +150,32 @@ def rules_folder() -> Path:
 def read_rules(path: Path | str) -> list[Rule]:
     """Return the rules of one TOML file, in file order; raises RuleError for what cannot be read."""
     path = Path(path)
+    rules = []
+    for name, fields in _read_tables(path).items():
+        if not isinstance(fields, dict):
+            raise RuleError(f"{path.name}: {ascii(name)[:80]} is not a table", advice="write [name] above its fields")
+        rules.append(read_rule(name, fields, path.name))
+    return rules
+
+
+def _read_tables(path: Path) -> dict[str, Any]:
+    """Return what a rules file holds; raises RuleError, or LimitError for a file of absurd size or depth."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST_FILE + 1)
+        if len(text) > LONGEST_FILE or max(map(len, text.split("\n"))) > LONGEST_LINE:
+            reason = f"the rules file {path} has more than {LONGEST_FILE} characters, or {LONGEST_LINE} in a line"
+            raise LimitError(reason)
+        tables = tomllib.loads(text)
     except OSError as error:
         raise RuleError(f"cannot read the rules file {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RuleError(f"the rules file {path} is not valid TOML: {error}") from None
-    rules = []
-    for name, entry in tables.items():
-        if not isinstance(entry, dict):
-            raise RuleError(f"{path.name}: {name!r} is not a table", advice=f"write [{name}]")
-        rules.append(read_rule(name, entry, path.name))
-    return rules
+    except RecursionError:
+        raise LimitError(f"the rules file {path} is nested too deeply") from None
+    except ValueError as error:
+        raise RuleError(f"the rules file {path} is not valid TOML: {error}"[:300]) from None
+    if len(tables) > MOST_RULES:
+        raise LimitError(f"the rules file {path} has more than {MOST_RULES} entries")
+    return tables
 
 
 FUNCTION_FILES = ("primitives.toml", "elementwise.toml", "vector.toml", "matrix.toml", "neural.toml")

@@ -35,12 +35,13 @@ def load_rules(path: str | Path) -> RuleBook:
 
 def verified_rules(paths: str | Path | Iterable[str | Path]) -> RuleBook:
     """Return the rules in force and those of the files, each proven numerically first; raises RuleError."""
-    from matcalc.check.verdict import prove_rule
-
     if not isinstance(paths, Iterable) and not isinstance(paths, Path):
         raise RuleError(f"rules are a RuleBook, a file or several files, not {paths!r}"[:200])
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
     added = [rule for path in paths for rule in read_rules(path)]
+    # Reading runs nothing and imports nothing; what may not be used has been refused by now.
+    from matcalc.check.verdict import prove_rule
+
     book = rules_in_force().extended(added)
     for rule in added:
         report = prove_rule(rule, book=book)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from matcalc.errors import EvaluationError
+from matcalc.rule_words import advise_word, is_word
 
 Axes = tuple[int, ...]
 
@@ -194,24 +195,18 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "cross_entropy": cross_entropy,
 }
 
-_MODULES = ("torch.linalg", "torch.special", "torch.nn.functional", "torch")
-
 
 @lru_cache(maxsize=1024)
 def resolve(path: str) -> Callable[..., Any]:
     """Return the torch function of a dotted path such as torch.linalg.det.
 
-    Only functions on tensors are found, so that a rules file cannot reach torch.load and its kin;
-    raises EvaluationError for any other path.
+    Only what a rule may name is found; raises EvaluationError for any other path, and for what this torch lacks.
     """
+    if not is_word(path, "torch"):
+        reason = f"{path!r} is no function of torch that a rule may name"
+        raise EvaluationError(reason, advice=advise_word(path, "torch"))
     module, _, name = path.rpartition(".")
-    found: Any = None
-    if module in _MODULES and not name.startswith("_") and (module != "torch" or hasattr(Tensor, name)):
-        found = getattr(importlib.import_module(module), name, None)
-    if not callable(found) or isinstance(found, type):
-        raise EvaluationError(
-            f"{path!r} is no function on tensors", advice="name one of torch, torch.linalg, torch.special "
-            "or torch.nn.functional, such as torch.linalg.det"
-        )  # fmt: skip
-    function: Callable[..., Any] = found
+    function: Callable[..., Any] | None = getattr(importlib.import_module(module), name, None)
+    if function is None:
+        raise EvaluationError(f"the installed torch has no {path}")
     return function

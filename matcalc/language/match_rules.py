@@ -10,7 +10,8 @@ from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, 
 from matcalc.language.explain_calls import advise_arguments, advise_keyword, write_forms
 from matcalc.language.sizes import UNIT, Size
 from matcalc.language.unknown_sizes import Axes, Axis, is_unit, multiply_axes, unify
-from matcalc.rule_files import Parameter, Rule
+from matcalc.rule_files import Rule
+from matcalc.rule_signature import Parameter
 
 # Functions of a 1 by 1 matrix, which counts as a scalar: trace(x.T @ A @ x) is x.T @ A @ x.
 _SAME_FOR_SCALARS = frozenset({"trace", "det", "diag", "vec", "tril", "triu"})

@@ -14,9 +14,9 @@ from matcalc.render.code_parts import ATOM, COMPARE, PRODUCT, SIGN, Part, align,
 from matcalc.render.code_products import transpose
 from matcalc.render.to_text import write_decimal
 from matcalc.rule_files import Rule
+from matcalc.rule_words import is_word, takes_last_axis
 
 BACKENDS = ("numpy", "torch", "jax")
-_TORCH_WORD = re.compile(r"torch(\.linalg|\.special|\.nn\.functional)?\.[A-Za-z]\w*")
 # Torch's functions of numbers are Python's own.
 _OF_NUMBERS = {
     "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf",
@@ -165,7 +165,7 @@ class Words:
         word = self._use_word(rule)
         if self.backend == "torch":
             args = [self.to_tensor(part) for part in args]
-        if word.startswith("jax.nn.") and rule.axis and not along and args[0].rank > 1:
+        if takes_last_axis(word) and rule.axis and not along and args[0].rank > 1:
             along = ", axis=None"
         given = iter(args)
         inside = [repr(p.literal) if p.literal is not None else next(given).text for p in rule.parameters]
@@ -208,10 +208,9 @@ class Words:
         return name_helper(entry, self.backend)
 
     def _find_word(self, rule: Rule) -> str:
-        if self.backend == "torch":
-            word = _TORCH_INSTEAD.get(rule.name, rule.torch)
-            return word if _TORCH_WORD.fullmatch(word) else ""
-        return rule.numpy if self.backend == "numpy" else rule.jax
+        """Return the word that the code calls, never one that is not on the list of what rules may name."""
+        word = {"torch": _TORCH_INSTEAD.get(rule.name, rule.torch), "numpy": rule.numpy, "jax": rule.jax}[self.backend]
+        return word if is_word(word, self.backend) else ""
 
     def _refuse(self, rule: Rule, how: str) -> MissingRuleError:
         name = {"numpy": "NumPy", "torch": "torch", "jax": "JAX"}[self.backend]

@@ -1,0 +1,162 @@
+"""The words that a rule may name in torch, NumPy, SciPy and JAX: a fixed list of mathematical functions of arrays.
+
+What stands here is called in the proof and in code that people run.  So nothing is listed that loads, saves, opens,
+evaluates, draws, changes its argument by its name, or takes a path or a callable.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+BACKENDS = ("torch", "numpy", "jax")
+LONGEST_WORD = 100
+
+_ENTRY_BY_ENTRY = """
+    abs absolute acos acosh add arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh cbrt
+    ceil clip copysign cos cosh deg2rad degrees divide exp exp2 expm1 fabs float_power floor fmax fmin fmod heaviside
+    hypot i0 log log10 log1p log2 logaddexp logaddexp2 maximum minimum mod multiply negative positive pow power rad2deg
+    radians remainder rint round sign sin sinc sinh sqrt square subtract tan tanh true_divide trunc where
+"""
+_OF_ARRAYS = """
+    amax amin average convolve corrcoef correlate cov cross cumprod cumsum cumulative_prod cumulative_sum diag diagflat
+    diagonal diff dot ediff1d flip fliplr flipud inner kron matmul matrix_transpose matvec max mean median min
+    nancumprod nancumsum nanmax nanmean nanmedian nanmin nanprod nanstd nansum nanvar outer prod ptp ravel roll rot90
+    sort std sum trace transpose trapezoid tril triu var vdot vecdot vecmat
+"""
+_LINEAR_ALGEBRA = """
+    cholesky cond cross det diagonal eigvalsh inv matmul matrix_norm matrix_power matrix_transpose norm outer pinv solve
+    svdvals tensorinv tensorsolve trace vecdot vector_norm
+"""
+# The language's numbers may reach NumPy as whole ones: numpy.reciprocal, which rounds those to 0, is not among these.
+_FUNCTIONS = {
+    "torch": {
+        "torch": """
+            abs absolute acos acosh add addcdiv addcmul addmm addmv addr amax amin arccos arccosh arcsin arcsinh arctan
+            arctan2 arctanh asin asinh atan atan2 atanh baddbmm bmm ceil celu cholesky_inverse cholesky_solve clamp
+            clamp_max clamp_min clip copysign corrcoef cos cosh cosine_similarity cov cross cumprod cumsum
+            cumulative_trapezoid deg2rad det diag diag_embed diagflat diagonal diff digamma dist div divide dot erf erfc
+            erfinv exp exp2 expm1 fix flatten fliplr flipud float_power floor fmax fmin fmod frac heaviside hypot i0
+            igamma igammac inner inverse kron ldexp lerp lgamma log log10 log1p log2 log_softmax logaddexp logaddexp2
+            logcumsumexp logdet logit logsumexp matmul matrix_exp matrix_power max maximum mean median min minimum mm
+            mul multiply mv mvlgamma nan_to_num nanmean nanmedian nansum neg negative norm nuclear_norm outer
+            pairwise_distance pinverse polygamma positive pow prelu prod rad2deg ravel reciprocal relu remainder roll
+            rot90 round rsqrt selu sgn sigmoid sign sin sinc sinh softmax sqrt square std sub subtract sum t tan tanh
+            threshold trace transpose trapezoid tril triu true_divide trunc var vdot where xlogy
+        """,
+        "torch.linalg": """
+            cholesky cond cross det diagonal eigvalsh inv matmul matrix_exp matrix_norm matrix_power norm pinv solve
+            svdvals tensorinv tensorsolve vecdot vector_norm
+        """,
+        "torch.special": """
+            airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 chebyshev_polynomial_t chebyshev_polynomial_u digamma entr
+            erf erfc erfcx erfinv exp2 expit expm1 gammainc gammaincc gammaln hermite_polynomial_h hermite_polynomial_he
+            i0 i0e i1 i1e laguerre_polynomial_l legendre_polynomial_p log1p log_ndtr log_softmax logit logsumexp
+            modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 multigammaln ndtr ndtri
+            polygamma psi round scaled_modified_bessel_k0 scaled_modified_bessel_k1 sinc softmax spherical_bessel_j0
+            xlog1py xlogy zeta
+        """,
+        "torch.nn.functional": """
+            bilinear binary_cross_entropy binary_cross_entropy_with_logits celu cosine_similarity cross_entropy elu
+            gaussian_nll_loss gelu glu hardshrink hardsigmoid hardswish hardtanh huber_loss kl_div l1_loss leaky_relu
+            linear log_softmax logsigmoid mish mse_loss normalize pairwise_distance pdist poisson_nll_loss prelu relu
+            relu6 selu sigmoid silu smooth_l1_loss soft_margin_loss softmax softmin softplus softshrink softsign tanh
+            tanhshrink threshold triplet_margin_loss
+        """,
+    },
+    "numpy": {
+        "numpy": _ENTRY_BY_ENTRY + _OF_ARRAYS,
+        "numpy.linalg": _LINEAR_ALGEBRA,
+        "scipy.special": """
+            agm bei beip ber berp beta betainc betaincc betaincinv betaln binom boxcox boxcox1p cbrt chdtr chdtrc cosdg
+            cosm1 cotdg dawsn digamma diric ellipe ellipeinc ellipk ellipkinc ellipkm1 elliprc elliprd elliprf elliprg
+            elliprj entr erf erfc erfcinv erfcx erfi erfinv eval_chebyt eval_chebyu eval_gegenbauer eval_genlaguerre
+            eval_hermite eval_hermitenorm eval_jacobi eval_laguerre eval_legendre exp1 exp10 exp2 expi expit expm1 expn
+            exprel fdtr fdtrc gamma gammainc gammaincc gammainccinv gammaincinv gammaln gammasgn gdtr gdtrc huber hyp0f1
+            hyp1f1 hyp2f1 hyperu i0 i0e i1 i1e inv_boxcox inv_boxcox1p iv ive j0 j1 jn jv jve k0 k0e k1 k1e kei keip ker
+            kerp kl_div kn kolmogorov kv kve log1p log_expit log_ndtr log_softmax loggamma logit logsumexp modstruve
+            multigammaln ndtr ndtri ndtri_exp owens_t poch polygamma powm1 pseudo_huber psi rel_entr rgamma round sinc
+            sindg softmax softplus spence spherical_in spherical_jn spherical_kn spherical_yn stdtr stdtrit struve tandg
+            tklmbda voigt_profile wright_bessel wrightomega xlog1py xlogy y0 y1 yn yv yve zeta zetac
+        """,
+        "scipy.linalg": """
+            cholesky circulant coshm cosm det eigvalsh expm expm_cond fractional_matrix_power hankel inv khatri_rao logm
+            matmul_toeplitz norm pinv pinvh sinhm sinm solve solve_circulant solve_continuous_are
+            solve_continuous_lyapunov solve_discrete_are solve_discrete_lyapunov solve_sylvester solve_toeplitz
+            solve_triangular sqrtm subspace_angles svdvals tanhm tanm toeplitz
+        """,
+    },
+    "jax": {
+        "jax.numpy": _ENTRY_BY_ENTRY + _OF_ARRAYS + "nan_to_num reciprocal",
+        "jax.numpy.linalg": _LINEAR_ALGEBRA,
+        "jax.nn": """
+            celu elu gelu glu hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log1mexp log_sigmoid log_softmax
+            logmeanexp logsumexp mish relu relu6 selu sigmoid silu soft_sign softmax softplus sparse_plus sparse_sigmoid
+            squareplus standardize swish tanh
+        """,
+        "jax.lax": """
+            abs acos acosh asin asinh atan atanh bessel_i0e bessel_i1e cbrt ceil cos cosh cumlogsumexp cumprod cumsum
+            digamma erf erf_inv erfc exp exp2 expm1 floor integer_pow lgamma log log1p logistic neg reciprocal round
+            rsqrt sign sin sinh sqrt square tan tanh
+        """,
+        "jax.scipy.special": """
+            beta betainc betaln boxcox boxcox1p dawsn digamma entr erf erfc erfcx erfinv exp1 expi expit expn gamma
+            gammainc gammaincc gammaln gammasgn hyp1f1 hyp2f1 i0 i0e i1 i1e kl_div log_ndtr log_softmax loggamma logit
+            logsumexp multigammaln ndtr ndtri owens_t poch polygamma rel_entr softmax spence xlog1py xlogy zeta
+        """,
+        "jax.scipy.linalg": """
+            cholesky circulant det expm hankel inv solve solve_sylvester solve_triangular toeplitz
+        """,
+    },
+}  # fmt: skip
+WORDS = {
+    backend: frozenset(f"{module}.{name}" for module, names in modules.items() for name in names.split())
+    for backend, modules in _FUNCTIONS.items()
+}
+# The kinds of norms that have a name, and the words that take one in the place after the array.
+_NORMS = ("fro", "nuc")
+_NAMED_NORMS = frozenset("""
+    torch.norm torch.linalg.norm torch.linalg.matrix_norm torch.linalg.cond
+    numpy.linalg.norm numpy.linalg.matrix_norm numpy.linalg.cond scipy.linalg.norm
+    jax.numpy.linalg.norm jax.numpy.linalg.matrix_norm jax.numpy.linalg.cond
+""".split())  # fmt: skip
+
+
+def is_word(word: str, backend: str) -> bool:
+    """Whether a rule may name this function of a backend.
+
+    >>> is_word("numpy.exp", "numpy"), is_word("numpy.load", "numpy"), is_word("numpy.exp", "jax")
+    (True, False, False)
+    """
+    return word in WORDS[backend]
+
+
+def takes_text(word: str, text: str, place: int) -> bool:
+    """Whether a word documents a text as its argument at a place, counted from 0.
+
+    >>> takes_text("numpy.linalg.norm", "nuc", 1), takes_text("numpy.linalg.norm", "evil", 1)
+    (True, False)
+    """
+    return place == 1 and word in _NAMED_NORMS and text in _NORMS
+
+
+def takes_last_axis(word: str) -> bool:
+    """Whether a word along an axis takes the last one where it is told none, so that axis=None must be said.
+
+    >>> takes_last_axis("jax.nn.softmax"), takes_last_axis("jax.numpy.sum")
+    (True, False)
+    """
+    return word.startswith("jax.nn.")
+
+
+def advise_word(word: str, backend: str) -> str:
+    """Return what to write in the place of a word that no rule may name.
+
+    >>> advise_word("numpy.expp", "numpy").partition("?")[0]
+    'did you mean "numpy.exp"'
+    """
+    *modules, last = _FUNCTIONS[backend]
+    advice = f"a rule names a mathematical function of {', '.join(modules)} or {last}"
+    if owner := next((other for other in BACKENDS if is_word(word, other)), None):
+        return f'write {owner} = "{word}"; for {backend} {advice}'
+    close = difflib.get_close_matches(word[:LONGEST_WORD].strip(), WORDS[backend], n=1, cutoff=0.88)
+    return f'did you mean "{close[0]}"? A{advice[1:]}' if close else advice
