@@ -261,20 +261,20 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
     if rule.name in ENTRYWISE:
         return ENTRYWISE[rule.name](*args)
     if rule.is_elementwise and rule.torch:
-        return resolve(rule.torch)(*args)
+        return call_torch(rule, args)
     if rule.name in ALONG:
         return ALONG[rule.name](args[0], tuple(range(args[0].ndim)))
     if rule.name in PLAIN or rule.torch:
         plain_shapes = [setting.measure(drop_units(shape)) for shape in shapes]
         plain = [value.reshape(shape).contiguous() for shape, value in zip(plain_shapes, args, strict=True)]
-        return PLAIN[rule.name](*plain) if rule.name in PLAIN else _call_torch(rule, plain)
+        return PLAIN[rule.name](*plain) if rule.name in PLAIN else call_torch(rule, plain)
     require_value(rule)
     values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
     return evaluate(read_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
 
 
-def _call_torch(rule: Rule, args: list[Tensor]) -> Tensor:
-    """Call the function that the rule names, its literal parameters in their places."""
+def call_torch(rule: Rule, args: list[Tensor]) -> Tensor:
+    """Return the value of the function that the rule names, its literal parameters in their places."""
     given = iter(args)
     everything = [next(given) if p.literal is None else p.literal for p in rule.parameters]
     return resolve(rule.torch)(*everything)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from matcalc.check.question_points import MAX_ENTRIES
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, could_not_check, find_missing
 from matcalc.check.rule_texts import read_rule_text, rules_in_force
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, call, compare, number, symbol, symbols
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
-from matcalc.rule_files import Parameter, Rule, RuleBook
+from matcalc.rule_files import Rule, RuleBook
+from matcalc.rule_signature import Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,8 +32,8 @@ def prove_rule(rule: Rule, trials: int = 3, seed: int = 0, book: RuleBook | None
     """Return whether what a rule states is true of its function, at random points and in every shape it takes.
 
     A derivative is compared with torch's jacobian of the function, a definition with the torch function of that
-    name; a definition alone, or a function without a derivative, only has to evaluate.  `book` holds the
-    rules that its texts may call, by default the shipped ones.
+    name; a definition alone, or a function without a derivative, only has to evaluate.  Its words in NumPy and JAX
+    must have the function's values.  `book` holds the rules that its texts may call, by default the shipped ones.
     """
     with rules_in_force(book):
         return _prove(rule, trials, seed)
@@ -42,11 +45,16 @@ def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
         missing = missing or _find_unknown(rule)
         if missing:
             return could_not_check(missing, seed=seed)
+        from matcalc.check.prove_words import find_change, prove_words
+
         calls = [_build_call(rule, shapes) for shapes in _list_shapes(rule)]
         for node in calls:
             if misfit := _find_misfit(rule, node):
                 return CheckReport(DIFFERS, ("shape",), seed=seed, message=f"differs: {misfit}")
-        return _prove_calls(rule, calls, trials, seed)
+        if change := find_change(rule, calls):
+            return CheckReport(DIFFERS, ("other",), seed=seed, message=f"differs: {change}")
+        report = _prove_calls(rule, calls, trials, seed)
+        return prove_words(rule, calls, report, trials) if report else report
     except (MatcalcError, RuntimeError) as error:
         return could_not_check(getattr(error, "reason", str(error)), seed=seed)
 
@@ -151,11 +159,23 @@ def _compare_at_some_point(
 
     compute = _choose_computation(rule)
     while not isinstance(point := search.find(trial), NoPoint):
+        if excess := _find_excess(node, point):
+            return excess
         found = compare(lambda values: compute(node, point, values), point, count)
         if found is not None:
             return found
         search.reject(Trouble(f"what the rule states is not finite where {rule.call} is", tuple(search.domains)))
     return point.reason
+
+
+def _find_excess(node: Expression, point: Point) -> str | None:
+    """Return why the derivatives are too large to be computed, if they are to be and are."""
+    rule = node.data[0]
+    if not rule.elementwise and not rule.differential:
+        return None
+    entries = math.prod(size.value(point.sizes) for size in node.shape)
+    entries *= max(value.numel() for value in point.values.values())
+    return f"its derivative has {entries} entries, more than {MAX_ENTRIES}" if entries > MAX_ENTRIES else None
 
 
 def _has_nothing_to_compare(rule: Rule) -> bool:
