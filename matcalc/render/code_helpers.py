@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from matcalc.rule_files import shipped_rules
+
 _ARRAYS = {
     "differentiate": '''
 def differentiate(function, at, order=1):
@@ -255,9 +257,13 @@ _SAME = {"leaky_relu_slope": "leaky_relu"}
 def find_helper(name: str, backend: str) -> str | None:
     """Return the entry whose source defines a rule's function for a backend, None where there is none.
 
-    >>> find_helper("leaky_relu_slope", "numpy"), find_helper("exp", "numpy")
-    ('leaky_relu', None)
+    Only shipped rules have one: a reader's rule called [differentiate] is not the helper of that name.
+
+    >>> find_helper("leaky_relu_slope", "numpy"), find_helper("exp", "numpy"), find_helper("differentiate", "numpy")
+    ('leaky_relu', None, None)
     """
+    if name not in shipped_rules():
+        return None
     sources = _list_sources(backend)
     return name if name in sources else _SAME.get(name) if _SAME.get(name) in sources else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from matcalc.render.step import Step
@@ -47,9 +48,9 @@ def write_steps_markdown(steps: Sequence[Step]) -> str:
     """Return a derivation as a Markdown table: line, rule with its source, shapes."""
     rows = ["| line | rule | shapes |", "| --- | --- | --- |"]
     for step in steps:
-        source = f" ({step.source})" if step.source else ""
+        source = f" ({_quote(step.source)})" if step.source else ""
         rule = _code(step.rule) if step.laws else step.rule
-        rows.append(f"| {_code(step.line)} | {_escape(rule)}{_escape(source)} | {_escape(step.shapes)} |")
+        rows.append(f"| {_code(step.line)} | {_escape(rule)}{source} | {_escape(step.shapes)} |")
     return "\n".join(rows)
 
 
@@ -59,3 +60,8 @@ def _code(text: str) -> str:
 
 def _escape(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def _quote(text: str) -> str:
+    """Return the words of a rule as they stand: no tag, no link, no mathematics."""
+    return re.sub(r"[\\`\[\]$|<]", r"\\\g<0>", text)

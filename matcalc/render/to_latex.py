@@ -220,7 +220,7 @@ def _abstract_derivative(node: Expression, parts: list[Part]) -> Part:
 
 def _call(node: Expression, parts: list[Part]) -> Part:
     rule, axis, keepdims = node.data
-    special = _SPECIAL.get(rule.function)
+    special = _SPECIAL.get(rule.name)
     if special is not None:
         return special(node, parts)
     template = rule.latex or _make_template(node)
