@@ -214,13 +214,11 @@ class _Judge:
     def _add_misuse(self, report: CheckReport, question: Question, claim: BackwardClaim) -> CheckReport:
         """Add to a report that differs what backward does with grad_output, where that explains it."""
         from matcalc.check.backward import describe_misuse
-        from matcalc.check.question_points import search_points
-        from matcalc.check.sample import Point
 
         if report.verdict != "differs":
             return report
-        point = search_points(question, self.options.seed, self.options.dtype, self.options.device).find(0)
-        misuse = describe_misuse(claim, point) if isinstance(point, Point) else ""
+        options = self.options
+        misuse = describe_misuse(question, claim, seed=options.seed, dtype=options.dtype, device=options.device)
         return replace(report, message=f"{report.message} {misuse}") if misuse else report
 
     def _read_code(self, problem: Problem) -> Code:

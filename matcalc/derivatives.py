@@ -163,17 +163,18 @@ class BlockHessian(_Collection[tuple[str, str]]):
         scalars and vectors.  Raises EvaluationError for a function or a variable of higher rank.
         """
         self._refuse_high_rank()
+        import numpy
         import torch
 
         # Of scalars and vectors the torch layout has the axes of the row before those of the column.
         found = {key: block.evaluate(values, sizes) for key, block in self._turn("torch").items()}
         lengths = {name: _count_entries(found[name, name]) for name in self.names}
+        is_torch = any(isinstance(value, torch.Tensor) for value in values.values())
+        join: Any = torch.cat if is_torch else numpy.concatenate
         rows = [
-            torch.cat([torch.as_tensor(found[row, name]).reshape(lengths[row], -1) for name in self.names], 1)
-            for row in self.names
+            join([found[row, name].reshape(lengths[row], -1) for name in self.names], 1) for row in self.names
         ]
-        whole = torch.cat(rows)
-        return whole if any(isinstance(value, torch.Tensor) for value in values.values()) else whole.numpy()
+        return join(rows)
 
     def _refuse_high_rank(self) -> None:
         if self.function.dropped_shape:

@@ -34,6 +34,12 @@ class Options:
     dtype: str = "float64"
     device: str = "cpu"
 
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for an unknown layout or dtype."""
+        from matcalc.check.verdict import refuse_unknown
+
+        refuse_unknown(self.layout, self.dtype)
+
     def judge(
         self, question: Question, function: Expression | None, rules: RuleBook,
         truth: str = TRUTH, subject: str = "the derivative",
@@ -57,6 +63,10 @@ def explain_difference(
     report: CheckReport, question: Question, function: Expression | None, rules: RuleBook, subject: str
 ) -> CheckReport:
     """Return the report of a claim that differs with its diagnosis: reasons, the right derivative, sentences."""
+    from matcalc.check.report import find_missing
+
+    if find_missing(report.device):  # that a shape is wrong is seen without torch
+        return replace(report, page=show_report)
     from matcalc.check.diagnose import diagnose
     from matcalc.check.rule_texts import rules_in_force
 

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from matcalc.check.code import Code, tell_error
 from matcalc.check.evaluate_nodes import squeeze
-from matcalc.check.question import Values
+from matcalc.check.modes import own_modes
+from matcalc.check.question import Question, Values
+from matcalc.check.question_points import search_points
 from matcalc.check.sample import Point
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression
@@ -59,8 +61,14 @@ class BackwardClaim:
             raise tell_error(f"backward of {self.code.name}", error) from error
 
 
-def describe_misuse(claim: BackwardClaim, point: Point) -> str:
+def describe_misuse(question: Question, claim: BackwardClaim, *, seed: int, dtype: str, device: str) -> str:
     """Say what a wrong backward does with grad_output that explains it, "" where nothing stands out."""
+    with own_modes(dtype, device):
+        point = search_points(question, seed, dtype, device).find(0)
+        return _describe_misuse(claim, point) if isinstance(point, Point) else ""
+
+
+def _describe_misuse(claim: BackwardClaim, point: Point) -> str:
     gradient = claim.run(point.values, point)
     if gradient is None:
         return f"It returns no gradient for {claim.wrt.name}."

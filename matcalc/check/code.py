@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from matcalc.check.domains import draw_unit
 from matcalc.check.evaluate_nodes import repeat_jacobian, squeeze
+from matcalc.check.modes import own_modes
 from matcalc.check.question import Values
 from matcalc.check.sample import NoPoint, Point, PointSearch
 from matcalc.errors import DeclarationError, EvaluationError
@@ -113,7 +115,7 @@ def measure_result(code: Code, shape: Shape, values: Values, point: Point) -> Te
 
 def _compare_with_differences(code: Code, function: Callable[[Tensor], Tensor], at: Tensor) -> None:
     generator = torch.Generator().manual_seed(0)
-    direction = torch.rand(at.shape, generator=generator, dtype=torch.float64).to(at) - 0.3
+    direction = draw_unit(at.shape, generator).to(at) - 0.3
     step, tolerance = STEPS[at.dtype], STEP_TOLERANCES[at.dtype]
     with torch.no_grad():
         differences = (function(at + step * direction) - function(at - step * direction)) / (2 * step)
@@ -173,21 +175,24 @@ def infer_code_shape(code: Code, seed: int, dtype: str, device: str) -> Shape:
 
     Raises EvaluationError where the function fails, or where an axis is no product of the sizes.
     """
-    seen: list[tuple[tuple[int, ...], Mapping[str, int]]] = []
-    for number in range(SHAPE_POINTS):
-        search = PointSearch(
-            code.parameters[0], code.parameters, seed=seed, dtype=getattr(torch, dtype), device=device
-        )
-        point = search.find(number)
-        if isinstance(point, NoPoint):
-            raise EvaluationError(point.reason)
-        with torch.no_grad():
-            seen.append((tuple(code.run(point.values, point.sizes).shape), point.sizes))
+    with own_modes(dtype, device), torch.no_grad():
+        seen = [_measure_value(code, number, seed, dtype, device) for number in range(SHAPE_POINTS)]
     if len({len(shape) for shape, _ in seen}) > 1:
         raise EvaluationError(f"the value of {code.name} has not always as many axes")
     letters = sorted(seen[0][1])
     axes = zip(*(shape for shape, _ in seen), strict=True)
     return drop_units(tuple(_name_axis(code, axis, letters, [sizes for _, sizes in seen]) for axis in axes))
+
+
+def _measure_value(
+    code: Code, number: int, seed: int, dtype: str, device: str
+) -> tuple[tuple[int, ...], Mapping[str, int]]:
+    """Return the shape of the value at a point, and the point's sizes."""
+    search = PointSearch(code.parameters[0], code.parameters, seed=seed, dtype=getattr(torch, dtype), device=device)
+    point = search.find(number)
+    if isinstance(point, NoPoint):
+        raise EvaluationError(point.reason)
+    return tuple(code.run(point.values, point.sizes).shape), point.sizes
 
 
 def _name_axis(code: Code, axis: tuple[int, ...], letters: list[str], sizes: list[Mapping[str, int]]) -> Size:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from matcalc.check.domains import draw_unit
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, Worst, could_not_check
 from matcalc.check.sample import Point
 
@@ -69,7 +70,7 @@ def _measure_rounding(compute: Both, point: Point, truth: Tensor, got: Tensor) -
 
 
 def _nudge(value: Tensor, generator: torch.Generator) -> Tensor:
-    noise = torch.rand(value.shape, generator=generator, dtype=torch.float64).to(value) - 0.5
+    noise = draw_unit(value.shape, generator).to(value) - 0.5
     return value * (1 + 2 * NUDGE * torch.finfo(value.dtype).eps * noise)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from matcalc.check.domains import draw_unit
 from matcalc.check.evaluate_nodes import Function, evaluate_all
 from matcalc.check.rule_texts import read_rule_text
 from matcalc.language.expression import Expression, walk
@@ -68,7 +69,7 @@ def find_hidden_kink(
     """
     generator = torch.Generator().manual_seed(0)
     moved = {
-        name: value + NUDGE * torch.rand(value.shape, generator=generator, dtype=torch.float64).to(value)
+        name: value + NUDGE * draw_unit(value.shape, generator).to(value)
         for name, value in values.items()
     }
     trouble, _ = find_trouble(expression, moved, sizes, functions)

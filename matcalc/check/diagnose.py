@@ -13,6 +13,7 @@ from matcalc.check.compare import TOLERANCES
 from matcalc.check.factor import name_factor
 from matcalc.check.hints import Hint, find_hints
 from matcalc.check.match_terms import TermReading, read_terms
+from matcalc.check.modes import own_modes
 from matcalc.check.question import ExpressionClaim, Question
 from matcalc.check.report import REASONS
 from matcalc.check.samples import ROOM, Sample, take_samples
@@ -63,7 +64,11 @@ def diagnose(
     `derive` gives the derivative as an expression in a layout, or None; its terms are those that may be missing.
     It is used only where it agrees with torch at the same points.
     """
-    settings: dict[str, Any] = {"seed": seed, "dtype": dtype, "device": device}
+    with own_modes(dtype, device):
+        return _diagnose(question, derive, {"seed": seed, "dtype": dtype, "device": device})
+
+
+def _diagnose(question: Question, derive: Derive, settings: dict[str, Any]) -> Diagnosis:
     samples = take_samples(question, SAMPLES, **settings)
     reader = _Reader(question, samples, derive, settings)
     found = None if reader.holds_nearly() else reader.read(question.layout)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from matcalc.check.modes import own_modes
 from matcalc.language.expression import Expression
 
 
@@ -27,6 +28,7 @@ class SmoothFunction:
         waves = outer @ torch.sin(inner @ x.reshape(-1) + phases)
         return (waves + 2.5 * self.positive).reshape(self.shape)
 
+    @own_modes(None)  # what is drawn is kept: no mode of the first caller may mark it
     def _draw(self, shape: tuple[int, ...], features: int = 6) -> tuple[Tensor, Tensor, Tensor]:
         generator = torch.Generator().manual_seed(self.seed)
         entries = max(1, math.prod(shape))
@@ -38,8 +40,17 @@ class SmoothFunction:
         return self._weights[shape]
 
 
+def draw_unit(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return random float64 entries from 0 to 1, on the generator's device whatever the default one is."""
+    return torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
+
+
+def _eye_like(x: Tensor) -> Tensor:
+    return torch.eye(x.shape[0], dtype=x.dtype, device=x.device)
+
+
 def _signed(u: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.where(torch.rand(u.shape, generator=generator, dtype=u.dtype) < 0.5, -u, u)
+    return torch.where(draw_unit(u.shape, generator) < 0.5, -u, u)
 
 
 _ENTRIES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
@@ -62,7 +73,7 @@ _ENTRIES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 
 def _dominate(x: Tensor) -> Tensor:
     """Add to the diagonal until every eigenvalue has a positive real part."""
-    return x + (0.6 + float(torch.linalg.matrix_norm(x, 2))) * torch.eye(x.shape[0], dtype=x.dtype)
+    return x + (0.6 + float(torch.linalg.matrix_norm(x, 2))) * _eye_like(x)
 
 
 def _make_invertible(x: Tensor) -> Tensor:
@@ -83,12 +94,12 @@ def _make_orthogonal(x: Tensor) -> Tensor:
     if not torch.equal(x, x.mT):
         return torch.linalg.qr(x).Q
     normal = x[:, 0] / torch.linalg.vector_norm(x[:, 0])
-    return torch.eye(x.shape[0], dtype=x.dtype) - 2 * torch.outer(normal, normal)
+    return _eye_like(x) - 2 * torch.outer(normal, normal)
 
 
 def _make_posdef(x: Tensor) -> Tensor:
     """Return a symmetric matrix with eigenvalues from 1/2 on; the product alone is not symmetric on every processor."""
-    return _make_symmetric(x @ x.mT / x.shape[0] + 0.5 * torch.eye(x.shape[0], dtype=x.dtype))
+    return _make_symmetric(x @ x.mT / x.shape[0] + 0.5 * _eye_like(x))
 
 
 # Each holds to the last bit, save orthogonality: a formula may take the largest entry of A - A.T.
@@ -128,7 +139,7 @@ def draw(shape: tuple[int, ...], domain: str, generator: torch.Generator) -> Ten
     """Return random float64 entries from a domain such as "real", "positive symmetric" or "real times 10"."""
     domain, _, scale = domain.partition(_TIMES)
     kind, *structures = domain.split()
-    value = _ENTRIES[kind](torch.rand(shape, generator=generator, dtype=torch.float64), generator)
+    value = _ENTRIES[kind](draw_unit(shape, generator), generator)
     for structure in structures:
         value = _STRUCTURES[structure](value)
     return float(scale) * value if scale else value

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from matcalc.check.evaluate_nodes import squeeze
+from matcalc.check.modes import own_modes
 from matcalc.check.question_points import MAX_ENTRIES
 from matcalc.check.rule_texts import rules_in_force
 from matcalc.check.sample import NoPoint, PointSearch, collect_letters
@@ -31,18 +33,14 @@ def draw_point(
     """
     letters = collect_letters((expression, *extra))
     check_sizes(sizes or {}, letters)
-    with rules_in_force(rules):
+    with rules_in_force(rules), own_modes():
         search = PointSearch(expression, extra, seed=seed, shape=shape, sizes=sizes)
         _refuse_large([shape, *(node.shape for node in search.variables.values())], search, sizes or {})
         point = search.find(0)
-    if isinstance(point, NoPoint):
-        raise EvaluationError(f"no point was found: {point.reason}")
-    values: dict[str, Any] = {
-        name: value.reshape([number for size, number in zip(search.variables[name].shape, value.shape, strict=True)
-                             if not size.is_unit]).numpy()
-        for name, value in point.values.items()
-    }  # fmt: skip
-    return values | point.functions
+        if isinstance(point, NoPoint):
+            raise EvaluationError(f"no point was found: {point.reason}")
+        values = {name: squeeze(search.variables[name], value, point.sizes) for name, value in point.values.items()}
+        return {name: value.numpy() for name, value in values.items()} | point.functions
 
 
 def _refuse_large(shapes: Iterable[Shape], search: PointSearch, sizes: Mapping[str, int]) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from matcalc.check.deduce_sizes import deduce_sizes
 from matcalc.check.evaluate_nodes import evaluate, squeeze
+from matcalc.check.modes import own_modes, without_autocast
 from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression, symbols, walk
@@ -30,20 +31,34 @@ def evaluate_with(
 
     Values are arrays or numbers by name, vectors of shape (n,) or (n, 1); a function of tensors stands for an
     abstract function.  Sizes follow from the arrays; `sizes` adds those that do not.  `known` lists variables
-    that may be given although the expression lacks them; `rules` is the book that it was read with.  Raises
+    that may be given although the expression lacks them; `rules` is the book that it was read with.  With tensors
+    the result has a gradient where torch's are switched on; none of torch's modes changes that of arrays.  Raises
     EvaluationError for a name that is missing or unknown, and for shapes that do not fit.
     """
     variables = {symbol.name: symbol for symbol in known} | symbols(expression)
+    with rules_in_force(rules):
+        if any(isinstance(value, Tensor) for value in values.values()):
+            return _evaluate(expression, values, sizes, variables)
+        with own_modes(dtype=None), torch.no_grad():
+            return _evaluate(expression, values, sizes, variables).numpy()
+
+
+def _evaluate(
+    expression: Expression,
+    values: Mapping[str, Any],
+    sizes: Mapping[str, int] | None,
+    variables: Mapping[str, Expression],
+) -> Tensor:
+    """Return the value as a tensor, in the dtype of the arrays; without a gradient where they are switched off."""
     functions = {name: value for name, value in values.items() if _is_function(value)}
     arrays = {name: value for name, value in values.items() if name not in functions}
     _check_names(expression, variables, arrays, functions)
     tensors = _align({name: _read_array(name, value) for name, value in arrays.items()}, arrays)
     numbers = deduce_sizes({name: (variables[name], tuple(tensors[name].shape)) for name in tensors}, sizes)
     held = {name: tensor.reshape(_measure(variables[name].shape, numbers)) for name, tensor in tensors.items()}
-    is_torch = any(isinstance(value, Tensor) for value in values.values())
-    with rules_in_force(rules), torch.set_grad_enabled(is_torch and torch.is_grad_enabled()):
+    with without_autocast(*(tensor.device.type for tensor in held.values())):
         result = squeeze(expression, evaluate(expression, held, numbers, functions), numbers)
-    return result if is_torch else result.detach().numpy()
+    return result if torch.is_grad_enabled() else result.detach()
 
 
 def _is_function(value: Any) -> bool:

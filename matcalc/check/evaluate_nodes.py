@@ -20,7 +20,6 @@ from matcalc.language.sizes import UNIT, Shape, drop_units
 from matcalc.rule_files import Rule
 
 MAX_ENTRIES = 10**7
-_NO_VALUE = torch.empty(0, dtype=torch.float64)
 
 Function = Callable[[Tensor], Tensor]
 
@@ -73,8 +72,8 @@ def evaluate_all(
 
     Letters that only the value of an abstract function tells are added to `sizes`, where that is a dict.
     """
-    like = next((value for value in values.values() if value.is_floating_point()), _NO_VALUE)
-    setting = Setting(values, sizes, functions or {}, like.dtype, like.device)
+    kinds = ((value.dtype, value.device) for value in values.values() if value.is_floating_point())
+    setting = Setting(values, sizes, functions or {}, *next(kinds, ()))
     found: dict[Expression, Tensor] = {}
     measured: dict[int, tuple[int, ...]] = {}
     for node, place in _list_steps(roots):
@@ -198,7 +197,10 @@ def repeat_jacobian(function: Function, at: Tensor, order: int) -> Tensor:
     if order == 0:
         return function(at)
     inner = function if order == 1 else lambda x: repeat_jacobian(function, x, order - 1)
-    return torch.autograd.functional.jacobian(inner, at, create_graph=True)
+    # In inference mode torch's derivatives are 0, and a tensor that was made in it has none anywhere.
+    with torch.inference_mode(False):
+        at = at.clone() if at.is_inference() else at
+        return torch.autograd.functional.jacobian(inner, at, create_graph=True)
 
 
 def _find_function(name: str, setting: Setting) -> Function:

@@ -45,9 +45,13 @@ class Evidence:
 
     def compute(self) -> NumericJacobians | None:
         """Return both Jacobians, None where there is no point at which both can be computed."""
+        from matcalc.check.modes import own_modes
+        from matcalc.check.report import find_missing
         from matcalc.check.rule_texts import rules_in_force
 
-        with rules_in_force(self.rules):
+        if find_missing(self.device):
+            return None
+        with rules_in_force(self.rules), own_modes(self.dtype, self.device):
             point = self.point or self._find_point()
             if point is None:
                 return None

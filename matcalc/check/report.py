@@ -149,11 +149,15 @@ def could_not_check(reason: str, **settings: Any) -> CheckReport:
 
 
 def find_missing(device: str = "cpu") -> str | None:
-    """Return what keeps torch from computing on that device, or None."""
+    """Return what keeps torch from computing on that device as the judge needs it, or None."""
     try:
         import torch
     except ImportError:
         return "torch is not installed"
+    from matcalc.check.modes import find_strange_mode
+
+    if strange := find_strange_mode():
+        return strange
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -64,9 +64,7 @@ def judge_question(
 
     Raises DeclarationError for an unknown layout or dtype; all else that goes wrong is "could not check".
     """
-    for what, given, allowed in (("layout", question.layout, LAYOUTS), ("dtype", dtype, DTYPES)):
-        if given not in allowed:
-            raise DeclarationError(f"{given!r} is not a {what}", advice="use one of " + ", ".join(allowed))
+    refuse_unknown(question.layout, dtype)
     settings: dict[str, Any] = {"seed": seed, "layout": question.layout, "dtype": dtype, "device": device}
     misfit = _find_misfit(question)
     evidence = Evidence(question, seed, dtype, device, rules)
@@ -75,9 +73,18 @@ def judge_question(
     reason = "no points were asked for" if trials < 1 else find_missing(device)
     if reason:
         return could_not_check(reason, **settings)
-    with rules_in_force(rules):
+    from matcalc.check.modes import own_modes
+
+    with rules_in_force(rules), own_modes(dtype, device):
         report = _judge_at_points(evidence, trials, truth)
     return replace(report, dtype=dtype, device=device)
+
+
+def refuse_unknown(layout: str, dtype: str) -> None:
+    """Raise DeclarationError for a layout or a dtype that the judge does not know."""
+    for what, given, allowed in (("layout", layout, LAYOUTS), ("dtype", dtype, DTYPES)):
+        if given not in allowed:
+            raise DeclarationError(f"{given!r} is not a {what}", advice="use one of " + ", ".join(allowed))
 
 
 def _find_misfit(question: Question) -> str | None:

@@ -38,14 +38,16 @@ def average_in_processes(
     """
     from matcalc.check.data_parallel.launch import Task, run_tasks
     from matcalc.check.evaluate_nodes import squeeze
+    from matcalc.check.modes import own_modes
 
     question = read_loss(loss, wrt, batch_axis, shapes=shapes)
-    point = _read_point(question, values)
-    points = _deal(question, point, _check_shares(shares, point.sizes[question.batch.letter]))
-    measured = run_tasks([Task(question.source, [points])], len(points), timeout)
-    if isinstance(measured, str):
-        raise EvaluationError(measured)
-    return squeeze(question.parameters[0], measured[0][0][wrt], point.sizes).numpy()
+    with own_modes():
+        point = _read_point(question, values)
+        points = _deal(question, point, _check_shares(shares, point.sizes[question.batch.letter]))
+        measured = run_tasks([Task(question.source, [points])], len(points), timeout)
+        if isinstance(measured, str):
+            raise EvaluationError(measured)
+        return squeeze(question.parameters[0], measured[0][0][wrt], point.sizes).numpy()
 
 
 def _check_shares(shares: Sequence[int], samples: int) -> list[int]:

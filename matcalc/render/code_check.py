@@ -48,11 +48,13 @@ class Sampling:
 def choose_sampling(function: Expression, others: tuple[Expression, ...], shape: Shape) -> Sampling:
     """Return sizes and domains at which the function is defined: those of the judge where torch is installed."""
     try:
+        from matcalc.check.modes import own_modes
         from matcalc.check.sample import Point, PointSearch
     except ImportError:
         return _guess_sampling((function, *others))
     try:
-        point = PointSearch(function, others, shape=shape).find(0)
+        with own_modes():
+            point = PointSearch(function, others, shape=shape).find(0)
     except EvaluationError:
         return _guess_sampling((function, *others))
     if not isinstance(point, Point):

@@ -162,7 +162,9 @@ def differentiate(function, at, order=1):
     derivative = function
     for _ in range(order):
         derivative = functools.partial(torch.autograd.functional.jacobian, derivative, create_graph=True)
-    tensor, rank = derivative(at), at.ndim
+    with torch.inference_mode(False):  # in inference mode every derivative is 0
+        tensor = derivative(at.clone())
+    rank = at.ndim
     first = tensor.ndim - order * rank
     blocks = [range(start, start + rank) for start in range(first, tensor.ndim, rank or 1)]
     return tensor.permute(*range(first), *(axis for block in blocks for axis in reversed(block)))

@@ -153,8 +153,11 @@ def _write_numbers(report: CheckReport) -> str:
     evidence, jacobians = report.evidence, _compute(report)
     if evidence is None or jacobians is None:
         return ""
+    from matcalc.check.modes import own_modes
+
     asked = Asked(evidence.question)
-    drawn = f"{_draw(jacobians, asked)}{_tell_worst(jacobians, asked.split)}"
+    with own_modes(dtype=None):
+        drawn = f"{_draw(jacobians, asked)}{_tell_worst(jacobians, asked.split)}"
     return fold("both Jacobians in numbers", drawn, report.verdict == "differs")
 
 

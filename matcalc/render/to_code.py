@@ -63,8 +63,7 @@ def compile_code(derivative: Derivative, backend: str) -> Callable[..., Any]:
 
 def _check_arrays(function: Callable[..., Any], backend: str, known: Mapping[str, Expression]) -> Callable[..., Any]:
     """The function, which refuses arrays that do not fit the declared shapes, and takes lists and columns (n, 1)."""
-    library = importlib.import_module({"numpy": "numpy", "torch": "torch", "jax": "jax.numpy"}[backend])
-    convert = library.as_tensor if backend == "torch" else library.asarray
+    convert = _choose_conversion(backend)
     signature = inspect.signature(function)
 
     @functools.wraps(function)
@@ -77,6 +76,15 @@ def _check_arrays(function: Callable[..., Any], backend: str, known: Mapping[str
         return function(**(given | fitted))
 
     return call
+
+
+def _choose_conversion(backend: str) -> Callable[[Any], Any]:
+    """Return what makes an array of an array or a list; a tensor stays on its device, whatever the default one is."""
+    library = importlib.import_module({"numpy": "numpy", "torch": "torch", "jax": "jax.numpy"}[backend])
+    if backend != "torch":
+        convert: Callable[[Any], Any] = library.asarray
+        return convert
+    return lambda value: value if isinstance(value, library.Tensor) else library.as_tensor(value)
 
 
 def _read_module(derivative: Derivative, backend: str) -> _Module:

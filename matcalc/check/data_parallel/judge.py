@@ -17,6 +17,7 @@ from matcalc.check.data_parallel.points import ShareSearch, average_gradients, d
 from matcalc.check.data_parallel.question import DataParallelReport, LossQuestion, Settings, split_point
 from matcalc.check.data_parallel.ratios import find_ratio, write_multiple
 from matcalc.check.evaluate_nodes import evaluate, squeeze
+from matcalc.check.modes import own_modes
 from matcalc.check.report import AGREES, COULD_NOT_CHECK, DIFFERS, CheckReport
 from matcalc.check.rule_texts import rules_in_force
 from matcalc.check.sample import NoPoint, Point
@@ -29,6 +30,11 @@ EQUAL_SHARES = "this holds for shares of one size; of unequal ones the mean of t
 
 def judge_losses(questions: Sequence[LossQuestion], settings: Settings) -> list[DataParallelReport]:
     """Return a report for each loss; the processes are started once for all of them."""
+    with own_modes(settings.dtype):
+        return _judge_losses(questions, settings)
+
+
+def _judge_losses(questions: Sequence[LossQuestion], settings: Settings) -> list[DataParallelReport]:
     prepared = [_find_points(question, settings) for question in questions]
     ready = {place: points for place, points in enumerate(prepared) if not isinstance(points, str)}
     tasks = [_make_task(questions[place], points, settings) for place, points in ready.items()]
