@@ -87,18 +87,27 @@ def summarize(comparisons: list[Comparison], reason: str, truth: str, *, seed: i
     """Return the verdict over all points; without a single point it is "could not check" with the reason."""
     if not comparisons:
         return could_not_check(reason, seed=seed, layout=layout)
-    worst = find_largest(comparisons)
+    worst, shown = find_largest(comparisons), find_shown(comparisons)
     agrees = worst.is_small
     message = _write_agreement(worst, len(comparisons), truth) if agrees else _write_difference(worst)
     return CheckReport(
         AGREES if agrees else DIFFERS, () if agrees else ("other",), worst.error, len(comparisons), seed, layout,
-        worst.point.sizes, worst.point.domains, None if agrees else replace(worst.worst, seed=seed), message,
+        shown.point.sizes, shown.point.domains, None if agrees else replace(worst.worst, seed=seed), message,
     )  # fmt: skip
 
 
 def find_largest(comparisons: list[Comparison]) -> Comparison:
     """Return the comparison with the largest error."""
     return max(comparisons, key=lambda comparison: comparison.error)
+
+
+def find_shown(comparisons: list[Comparison]) -> Comparison:
+    """Return the comparison whose point a report names: the largest error, the first where all are mere rounding.
+
+    Which rounding error is the largest depends on the processor, and a report is the same on all of them.
+    """
+    largest = find_largest(comparisons)
+    return comparisons[0] if largest.is_small else largest
 
 
 def _write_agreement(worst: Comparison, points: int, truth: str) -> str:

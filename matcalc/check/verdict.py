@@ -98,7 +98,7 @@ def _find_misfit(question: Question) -> str | None:
 
 
 def _judge_at_points(asked: Evidence, trials: int, truth: str) -> CheckReport:
-    from matcalc.check.compare import find_largest, summarize
+    from matcalc.check.compare import find_shown, summarize
 
     question, seed = asked.question, asked.seed
     search = search_points(question, seed, asked.dtype, asked.device)
@@ -118,9 +118,9 @@ def _judge_at_points(asked: Evidence, trials: int, truth: str) -> CheckReport:
         comparisons = []
     report = summarize(comparisons, reason, truth, seed=seed, layout=question.layout)
     if comparisons:
-        largest = find_largest(comparisons)
+        shown = find_shown(comparisons)
         worst = None if report.worst is None else report.worst.index
-        evidence = replace(asked, point=largest.point, number=largest.worst.point, worst=worst)
+        evidence = replace(asked, point=shown.point, number=shown.worst.point, worst=worst)
         report = replace(report, evidence=evidence)
     if not report or not search.objection:
         return report

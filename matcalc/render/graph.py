@@ -112,10 +112,12 @@ class ComputationGraph:
             return None
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        mermaid = self.to_mermaid()
-        bundle = {"text/plain": str(self), "text/vnd.mermaid": mermaid}
         svg = self._repr_svg_()
-        return bundle | ({"image/svg+xml": svg} if svg else {"text/markdown": f"```mermaid\n{mermaid}```\n"})
+        if svg is not None:
+            return {"text/plain": str(self), "image/svg+xml": svg}
+        mermaid = self.to_mermaid()
+        drawn_by_others = {"text/vnd.mermaid": mermaid, "text/markdown": f"```mermaid\n{mermaid}```\n"}
+        return {"text/plain": str(self), **drawn_by_others}
 
 
 def write_graph(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matcalc.check.compare import TOLERANCES, Comparison, compare, write_error
+from matcalc.check.compare import TOLERANCES, Comparison, compare, find_largest, find_shown, write_error
 from matcalc.check.conditions import Trouble, find_hidden_kink, names_below
 from matcalc.check.data_parallel.explain import explain, join
 from matcalc.check.data_parallel.launch import Task, run_tasks
@@ -204,11 +204,12 @@ def _judge(measured: _Measured) -> DataParallelReport:
 def _judge_parameter(measured: _Measured, place: int) -> CheckReport:
     question, settings = measured.question, measured.settings
     numbers = range(len(measured.points))
-    worst = max((measured.compare(place, number) for number in numbers), key=lambda found: found.error)
+    comparisons = [measured.compare(place, number) for number in numbers]
+    worst, shown = find_largest(comparisons), find_shown(comparisons)
     agrees = worst.error <= _tolerance(settings)
     shared: dict[str, Any] = {
         "max_error": worst.error, "points": len(numbers), "seed": settings.seed, "layout": "torch",
-        "sizes": worst.point.sizes, "domains": worst.point.domains, "dtype": settings.dtype,
+        "sizes": shown.point.sizes, "domains": shown.point.domains, "dtype": settings.dtype,
         "correct": question.written[place], "variables": question.variables,
     }  # fmt: skip
     name = question.parameters[place].name
