@@ -92,5 +92,7 @@ def test_shapes_that_nothing_tells_are_asked_for():
 
 
 def test_arguments_without_names_are_refused():
+    with pytest.raises(DeclarationError, match="'float23' is not a dtype"):
+        matcalc.check(soften, "diag(x)", dtype="float23")
     with pytest.raises(DeclarationError, match=r"\*args"):
         matcalc.check(lambda *args: args[0], "x")

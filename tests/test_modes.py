@@ -23,6 +23,7 @@ from matcalc.check.domains import draw
 from matcalc.check.modes import own_modes
 from matcalc.check.prove import prove_rule
 from matcalc.errors import EvaluationError, RuleError
+from matcalc.notebook.measure_data_parallel import average_in_processes
 from matcalc.render.backward_html import write_data_parallel_html
 from matcalc.rule_files import read_rule
 
@@ -440,6 +441,9 @@ def test_rules_of_a_file_are_proven_in_any_mode(mode: Run, tmp_path) -> None:
 def test_processes_and_their_gradients_in_many_modes() -> None:
     report = MODES["many"](lambda: matcalc.check_data_parallel("norm(X@w - y)**2", "w", trials=1))
     assert report.factor == 0.5, report.message
+    values = {"X": np.eye(2), "w": np.ones(2), "y": np.zeros(2)}
+    found = MODES["many"](lambda: average_in_processes("norm(X@w - y)**2", "w", values))
+    np.testing.assert_array_equal(found, [1, 1])
 
 
 # --- what cannot be set aside ---------------------------------------------------------------------
@@ -573,10 +577,11 @@ def test_modes_nest() -> None:
 
 FIRST_USE = """
 import torch, matcalc
+constant = matcalc.derive("2*t", "t", shapes={"t": ()})
 with torch.inference_mode(), torch.device("meta"):
+    assert constant.evaluate({}) == 2
     assert matcalc.derive("u(x)").check(), "inside"
-    assert matcalc.derive("2*t", "t", shapes={"t": ()}).evaluate({}) == 2
-assert matcalc.derive("2*t", "t", shapes={"t": ()}).evaluate({}) == 2
+assert constant.evaluate({}) == 2
 assert matcalc.derive("norm(u(x))").check(), "outside"
 """
 
