@@ -91,8 +91,11 @@ def test_shapes_that_nothing_tells_are_asked_for():
         matcalc.check(multiply, "A", "x")
 
 
-def test_arguments_without_names_are_refused():
+def test_an_unknown_dtype_is_refused():
     with pytest.raises(DeclarationError, match="'float23' is not a dtype"):
         matcalc.check(soften, "diag(x)", dtype="float23")
+
+
+def test_arguments_without_names_are_refused():
     with pytest.raises(DeclarationError, match=r"\*args"):
         matcalc.check(lambda *args: args[0], "x")
