@@ -45,7 +45,7 @@ def test_mutants_are_many_and_nearly_all_are_judged() -> None:
     cases = sample("mutants", CASES)
     counts = sum(map(count_verdicts, cases), Counter())
     assert counts["different", "differs"] > (1800 if is_whole() else len(cases))
-    assert counts["undefined", "could not check"] < 0.01 * counts.total()
+    assert not is_whole() or counts["undefined", "could not check"] < 0.01 * counts.total()
 
 
 @pytest.mark.parametrize(

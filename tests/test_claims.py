@@ -39,7 +39,7 @@ def test_the_sheets_are_there():
     assert {reason for claim in CLAIMS for reason in claim.get("reasons", ())} == set(REASONS)
 
 
-@pytest.mark.parametrize("name", BY_ID)
+@pytest.mark.parametrize("name", sample("claims", BY_ID, 0.4))
 def test_verdict_and_every_reading(name):
     claim, report = BY_ID[name], report_on(name)
     assert report.verdict == claim["verdict"], report.message

@@ -135,6 +135,7 @@ def make_point(values, **sizes):
     return Point(values, sizes, {}, {}, 1.0)
 
 
+@only_in_whole_run()
 def test_the_processes_average_what_each_finds_on_its_share():
     """The gradients written out by hand, on shares that differ."""
     shares = [torch.tensor([[1.0, 2.0], [3.0, 5.0]]).double(), torch.tensor([[7.0, -1.0], [0.5, 2.0]]).double()]

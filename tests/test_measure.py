@@ -149,6 +149,7 @@ def batch():
     return {"X": draw(size=(8, 3)), "w": draw(size=3), "y": draw(size=8)}
 
 
+@only_in_whole_run()
 def test_equal_shares_average_to_the_gradient_of_a_mean(batch):
     truth = derive(MEAN, "w", layout="denominator").evaluate(batch)
     np.testing.assert_allclose(average_in_processes(MEAN, "w", batch, (4, 4)), truth)

@@ -26,6 +26,7 @@ from matcalc.errors import EvaluationError, RuleError
 from matcalc.notebook.measure_data_parallel import average_in_processes
 from matcalc.render.backward_html import write_data_parallel_html
 from matcalc.rule_files import read_rule
+from tests.sampling import only_in_whole_run, spread
 
 Work = Callable[[], Any]
 Run = Callable[[Work], Any]
@@ -240,16 +241,15 @@ WORKS = {
 }  # fmt: skip
 
 
-@every_mode
-@pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
-def test_right_claims_agree_and_wrong_ones_differ(mode: Run, work: Work) -> None:
+@pytest.mark.parametrize(("mode", "work"), spread("works", MODES, list(WORKS)))
+def test_right_claims_agree_and_wrong_ones_differ(mode: str, work: str) -> None:
     def judge() -> list[str]:
         before = read_state()
-        verdicts: list[str] = work()
+        verdicts: list[str] = WORKS[work]()
         assert read_state() == before
         return verdicts
 
-    assert mode(judge) == ["agrees", "differs"]
+    assert MODES[mode](judge) == ["agrees", "differs"]
 
 
 @every_mode
@@ -438,6 +438,7 @@ def test_rules_of_a_file_are_proven_in_any_mode(mode: Run, tmp_path) -> None:
         mode(lambda: matcalc.derive("bend(x)", rules=wrong))
 
 
+@only_in_whole_run()
 def test_processes_and_their_gradients_in_many_modes() -> None:
     report = MODES["many"](lambda: matcalc.check_data_parallel("norm(X@w - y)**2", "w", trials=1))
     assert report.factor == 0.5, report.message

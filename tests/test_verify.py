@@ -241,6 +241,7 @@ def test_what_a_limit_stopped_is_tried_again_under_another(tmp_path):
     assert other.stdout.count("stopped after 0.3 s") == 2
 
 
+@only_in_whole_run()
 def test_a_terminal_shows_colours_and_its_own_width(tmp_path):
     (tmp_path / "s.jsonl").write_text(json.dumps(QUICK[1]))
     coloured = Terminal(tmp_path, "s.jsonl").read()

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 from junitparser import JUnitXml
 
-from tests.sampling import only_in_whole_run, sample
+from tests.sampling import only_in_whole_run
 from tests.verify_runs import (
     COMMAND,
     QUICK,
@@ -45,7 +45,8 @@ def list_result_lines(said):
     return sorted(line for line in said.splitlines() if line.endswith(("  agrees", "  differs", "  could not check")))
 
 
-@pytest.mark.parametrize("processes", sample("processes", [2, 3], 0.5))
+@only_in_whole_run()
+@pytest.mark.parametrize("processes", [2, 3])
 def test_any_number_of_processes_gives_the_same_answer(tmp_path, whole, processes):
     done = verify_with_torchrun(tmp_path, processes, make_mixed_sheet(tmp_path).name, *ANSWER)
     stdout, junit, lines = whole
@@ -132,6 +133,7 @@ def test_an_error_is_said_once(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@only_in_whole_run()
 def test_the_answer_of_one_process_is_whole(whole):
     """The others are compared with it; it must not be empty."""
     answer = json.loads(whole[0])
