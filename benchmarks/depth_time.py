@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 
-from matcalc.engine.derive_result import Result, derive_result
+from matcalc.engine.result import Result, derive_result
 from matcalc.language.text_to_expression import parse
 from matcalc.render.name_parts import to_text_named
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from matcalc.command_line import Declaration, list_paths, write_command
 from matcalc.derivatives import BlockHessian, Derivatives, derive_several
-from matcalc.engine.derive_result import Result, derive_mixed, derive_result
 from matcalc.engine.layout import check_layout
+from matcalc.engine.result import Result, derive_mixed, derive_result
 from matcalc.errors import LimitError, MatcalcError
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression, list_letters

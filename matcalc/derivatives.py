@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from matcalc.engine.derive_result import Result, derive_each
+from matcalc.engine.result import Result, derive_each
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import write_shape

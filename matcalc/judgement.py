@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from matcalc.engine.derive_result import derive_result
+from matcalc.engine.result import derive_result
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression
 from matcalc.reader_views import show_report

@@ -7,7 +7,7 @@ from typing import Any
 
 from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import Reader
-from matcalc.engine.read_result import read_result
+from matcalc.engine.result import read_result
 from matcalc.language.expression import symbol
 from matcalc.language.sizes import Size
 from matcalc.render.to_text import to_text

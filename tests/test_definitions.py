@@ -6,7 +6,7 @@ import pytest
 
 import matcalc
 from matcalc import MatcalcError
-from matcalc.engine.derive_result import derive_result
+from matcalc.engine.result import derive_result
 from matcalc.errors import LimitError
 from matcalc.language.expression import walk
 from matcalc.language.read_text import LONGEST_TEXT, MOST_NODES

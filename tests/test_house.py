@@ -8,7 +8,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "matcalc").rglob("*.py"))
-LONGEST_FILE = 350
 
 
 @pytest.mark.parametrize(
@@ -20,11 +19,6 @@ def test_tools_find_nothing(command):
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         pytest.fail(done.stdout + done.stderr, pytrace=False)
-
-
-def test_no_file_is_two():
-    lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in SOURCES}
-    assert not {name: length for name, length in lengths.items() if length > LONGEST_FILE}, "these ask to be two each"
 
 
 def test_every_file_has_a_name_that_says_something():

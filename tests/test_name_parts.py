@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pytest
 from matplotlib.mathtext import MathTextParser
 
-from matcalc.engine.derive_result import Result, derive_result
+from matcalc.engine.result import Result, derive_result
 from matcalc.language.expression import Expression
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.render.latex_aligned import list_rows, to_latex_named

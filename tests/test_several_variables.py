@@ -15,11 +15,11 @@ from matcalc.check.question import ask, mixed_shape
 from matcalc.check.verdict import judge_question
 from matcalc.cli import main
 from matcalc.derivatives import BlockHessian, Derivatives
-from matcalc.engine.derive_result import derive_each, derive_result
 from matcalc.engine.differentiate import differentiate_by_each
 from matcalc.engine.expression_to_index import convert
 from matcalc.engine.index_form import Graph
 from matcalc.engine.layout import LAYOUTS
+from matcalc.engine.result import derive_each, derive_result
 from matcalc.errors import DeclarationError, EvaluationError, LimitError
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse

@@ -14,8 +14,7 @@ from torch import Tensor
 import matcalc
 from matcalc.check.differentials import evaluate_lines
 from matcalc.check.evaluate_nodes import evaluate, squeeze
-from matcalc.engine.differential_steps import expand_differential
-from matcalc.engine.marks import MARK, list_marks, mark
+from matcalc.engine.differentials import MARK, expand_differential, list_marks, mark
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 from matcalc.language.replace import replace as put_in

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from matcalc.engine.cancellation import order_chain
+from matcalc.engine.products import order_chain
 from matcalc.language.sizes import Shape, hold
 from matcalc.rule_files import Identity, Rule, shipped_identities
 

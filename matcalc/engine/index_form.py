@@ -28,8 +28,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from matcalc.engine.addition import add_terms
-from matcalc.engine.contraction import Contraction
+from matcalc.engine.products import Contraction
+from matcalc.engine.sums import add_terms
 from matcalc.errors import LimitError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size

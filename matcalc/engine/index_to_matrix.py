@@ -6,16 +6,28 @@ again wherever it is not much longer than what would be printed otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
-from matcalc.engine.assemble import Lengths, as_column, number, transposed
-from matcalc.engine.factor_terms import TermWriter
-from matcalc.engine.index_form import Graph, Node, Part, reachable
-from matcalc.engine.network_to_einsum import LETTERS
-from matcalc.engine.product_to_term import read_sum, read_term
+from matcalc.engine.assemble import (
+    Lengths,
+    as_column,
+    chain,
+    is_ones,
+    negated,
+    number,
+    product_of,
+    quotient,
+    split_product,
+    transposed,
+)
+from matcalc.engine.factor_terms import Term, TermWriter
+from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reachable
+from matcalc.engine.network import LETTERS, Network, as_diagonal, closed_chain, mask, write_einsum
+from matcalc.engine.products import connected
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import SCALAR, Shape, Size, hold
+from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, hold
 from matcalc.rule_files import shipped_rules
 
 # The user's own words are kept even where they are this many nodes longer than what would be printed.
@@ -252,3 +264,297 @@ class Reader:
         `explicit`), everything else is written out with ones.
         """
         return self.writer.write_sum(read_sum(self, node, explicit, letters))
+
+
+# --- product to term --------------------------------------------------------------------------------
+#
+# One product of the index form as a term of matrix notation: coefficient, scalars, and a chain of matrices.
+
+
+def read_term(reader: Reader, coefficient: Fraction, node: Node, letters: str) -> Term:
+    """One product as coefficient, scalar factors and a chain of matrices."""
+    if node.op != "product":
+        if node.rank == 0:
+            return _scalar_term(coefficient, node)
+        return Term(coefficient, {}, (reader.read_once(node),))
+    scalars: dict[Node, Fraction] = {}
+    rest: list[Part] = []
+    groups = connected(node.parts, set(range(node.rank)))
+    for component in groups:
+        open_axes = any(label < node.rank for _, labels in component for label in labels)
+        if open_axes:
+            rest += component
+            continue
+        inner = component[0][0] if component[0][1] == () else reader.graph.product(1, component, ())
+        if len(groups) == 1 and component[0][1] != ():
+            return _whole_sum(reader, coefficient * node.payload, component)
+        base, exponent = base_and_exponent(inner)
+        scalars[base] = scalars.get(base, Fraction(0)) + exponent
+    write_means(reader, scalars)
+    if not node.rank:
+        return Term(coefficient * node.payload, scalars)
+    network = build_network(reader, rest, range(node.rank))
+    network.reduce()
+    for scalar in network.scalars:
+        base, exponent = reader.node_of(scalar)
+        scalars[base] = scalars.get(base, Fraction(0)) + exponent
+    items = _items(network, dict(enumerate(node.shape)), letters)
+    if node.rank <= 2:
+        items = write_axis_sums(reader, items, scalars)
+        items = pull_scalars(reader, items, scalars) if len(items) > 1 or items[0].op != "divide" else items
+    return Term(coefficient * node.payload, scalars, items)
+
+
+def _whole_sum(reader: Reader, coefficient: Fraction, component: list[Part]) -> Term:
+    """A product that is one connected sum: a dot product, a trace, a quadratic form."""
+    network = build_network(reader, component, ())
+    network.reduce()
+    if network.bound or network.others:
+        return Term(coefficient, {}, (product_of([*network.scalars, write_einsum(network, {}, LETTERS)]),))
+    return Term(coefficient, {}, (product_of(network.scalars),))
+
+
+def build_network(reader: Reader, parts: Sequence[Part], out: Sequence[int]) -> Network:
+    """The factors of a product as a network whose axes are the points `out`."""
+    sizes = {label: size for part, labels in parts for label, size in zip(labels, part.shape, strict=True)}
+    network = Network(sizes, out, reader.turn, reader.lengths)
+    for part, labels in parts:
+        if part.op == "ones":
+            continue
+        base, exponent = base_and_exponent(part)
+        divides = exponent < 0
+        factor = reader.read_once(reader.graph.power(base, -exponent) if divides else part)
+        network.add(factor, labels, divides, part.op == "delta")
+    return network
+
+
+def _items(network: Network, sizes: dict[int, Size], letters: str) -> tuple[Expression, ...]:
+    """The chain of a reduced product with axes: a column for one axis, rows and columns for two."""
+    if network.bound or network.others or len(sizes) > 2:
+        return (_without_einsum(write_einsum(network, sizes, letters)),)
+    columns = [_column(network, k) for k in sizes]
+    if len(sizes) == 1:
+        return tuple(columns[0] or [ex.filled("ones", sizes[0])])
+    return tuple(_matrix(network, columns, sizes))
+
+
+def _without_einsum(einsum: Expression) -> Expression:
+    """An einsum that only repeats its one operand is that operand: D(u, X) for einsum('iba->iba', D(u, X))."""
+    inputs, output = einsum.data[0].split("->")
+    return einsum.args[0] if inputs == output and einsum.args[0].shape == einsum.shape else einsum
+
+
+def _column(network: Network, point: int) -> list[Expression]:
+    pieces = network.pieces.get(point, [])
+    return network.hadamard(pieces) if pieces else []
+
+
+def _matrix(network: Network, columns: list[list[Expression]], sizes: dict[int, Size]) -> list[Expression]:
+    """diag(u) @ M @ diag(v), diag(u), eye(n), u @ v.T, or ones(m, n)."""
+    matrices = [edge for edge in network.edges if not edge.identity]
+    if network.edges and not matrices:
+        return [as_diagonal(closed_chain(columns[0]))] if columns[0] else [ex.filled("eye", sizes[0])]
+    if not network.edges:
+        if not columns[0] and not columns[1]:
+            return [ex.filled("ones", sizes[0], sizes[1])]
+        left, right = [column or [ex.filled("ones", sizes[k])] for k, column in enumerate(columns)]
+        return [*left, *network.reversed(right)]
+    edge = matrices[0]
+    items = edge.items if edge.start == 0 else network.reversed(edge.items)
+    if columns[0] and columns[1] and len(items) == 1:
+        masked = mask(items[0], chain([*columns[0], *network.reversed(columns[1])]))
+        if masked is not None:
+            return [masked]
+    left = [as_diagonal(closed_chain(columns[0]))] if columns[0] else []
+    right = [as_diagonal(closed_chain(columns[1]))] if columns[1] else []
+    return [*left, *items, *right]
+
+
+def read_sum(reader: Reader, node: Node, explicit: bool, letters: str) -> list[Term]:
+    """The terms of a sum, each turned to its shape.
+
+    A scalar beside a vector or a matrix broadcasts, unless `explicit`, which still lets it beside a vector that is
+    a function entry by entry; everything else that lacks an axis is written out with ones.
+    """
+    terms = []
+    spelled = explicit and not (node.rank == 1 and _is_entrywise(node))
+    for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True):
+        if len(labels) < node.rank and (spelled or labels):
+            missing = [(reader.graph.ones(size), (k,)) for k, size in enumerate(node.shape) if k not in labels]
+            part = reader.graph.product(1, [(part, labels), *missing], range(node.rank))
+        terms.append(read_term(reader, coefficient, part, letters))
+    return terms
+
+
+def _is_entrywise(node: Node) -> bool:
+    """Whether a sum reads entry by entry, as 1 + log(p) does and ones(n) + 2*x does not."""
+    if any(part.op == "product" and not labels and _is_mean(part) for part, labels in node.parts):
+        return True
+    factors = [factor for part, _ in node.parts for factor in (part, *_factors(part))]
+    return any(factor.rank and factor.op in {"apply", "power"} for factor in factors)
+
+
+def _factors(part: Node) -> list[Node]:
+    return [factor for factor, _ in part.parts] if part.op == "product" else []
+
+
+def _is_mean(part: Node) -> bool:
+    """Whether a scalar is a sum divided by a size."""
+    return any(_divides_by_size(factor) for factor in _factors(part))
+
+
+def _divides_by_size(factor: Node) -> bool:
+    return factor.op == "power" and factor.payload == -1 and factor.parts[0][0].op == "size"
+
+
+def _scalar_term(coefficient: Fraction, node: Node) -> Term:
+    if node.op == "number":
+        return Term(coefficient * node.payload)
+    base, exponent = base_and_exponent(node)
+    return Term(coefficient, {base: exponent})
+
+
+# --- tidy terms -------------------------------------------------------------------------------------
+#
+# Words for what a chain and its scalars say: mean(v) for sum(v)/n, sum(M, axis=1) for M @ ones(n).
+
+
+def write_means(reader: Reader, scalars: dict[Node, Fraction]) -> None:
+    """sum(v)/n is mean(v)."""
+    for node in [node for node, exponent in scalars.items() if exponent == 1]:
+        found = reader.read(node)
+        if found.op != "call" or found.data[0].name != "sum" or found.data[1] is not None:
+            continue
+        if _take_sizes(reader, scalars, found.args[0].dropped_shape):
+            del scalars[node]
+            mean = ex.call(shipped_rules()["mean"], found.args, SCALAR)
+            scalars[reader.graph.intern("written", (), mean)] = Fraction(1)
+
+
+def _take_sizes(reader: Reader, scalars: dict[Node, Fraction], shape: Shape) -> bool:
+    """Remove the sizes of a shape from below the fraction bar, if all stand there."""
+    letters = [letter for size in shape for letter in size.letters]
+    nodes = [reader.graph.intern("size", (), letter) for letter in letters]
+    if any(size.number != 1 for size in shape) or any(scalars.get(n, 0) > -nodes.count(n) for n in nodes):
+        return False
+    for node in nodes:
+        scalars[node] += 1
+        if not scalars[node]:
+            del scalars[node]
+    return True
+
+
+def write_axis_sums(
+    reader: Reader, items: Sequence[Expression], scalars: dict[Node, Fraction]
+) -> tuple[Expression, ...]:
+    """M @ ones(n) is sum(M, axis=1), over n it is mean(M, axis=1); the same with ones(m).T @ M along axis 0."""
+    written: list[Expression] = []
+    for item in items:
+        before = written[-1] if written else None
+        if before is not None and before.is_column and is_ones(before) and not (item.is_row or item.is_column):
+            written.append(item)
+            continue
+        if before is not None and is_ones(item) and item.is_column and not (before.is_row or before.is_column):
+            written[-1] = _axis_sum(reader, before, 1, scalars)
+        elif before is not None and before.op == "transpose" and is_ones(before.args[0]) and not item.is_column:
+            written[-1] = transposed(_axis_sum(reader, item, 0, scalars))
+        else:
+            written.append(item)
+    return tuple(written)
+
+
+def _axis_sum(reader: Reader, matrix: Expression, axis: int, scalars: dict[Node, Fraction]) -> Expression:
+    if matrix.op == "transpose":
+        matrix, axis = matrix.args[0], 1 - axis
+    name = "mean" if _take_sizes(reader, scalars, (matrix.shape[axis],)) else "sum"
+    return ex.call(shipped_rules()[name], (matrix,), (matrix.shape[1 - axis], UNIT), axis)
+
+
+def pull_scalars(
+    reader: Reader, items: Sequence[Expression], scalars: dict[Node, Fraction]
+) -> tuple[Expression, ...]:
+    """Move scalar divisors of the items in front: A.T @ (M/s) is A.T @ M over s."""
+    pulled: list[Expression] = []
+    for item in items:
+        while item.op == "divide" and item.args[1].is_scalar and not item.args[0].is_scalar:
+            item, divisor = item.args
+            for factor in split_product(divisor):
+                node, exponent = reader.node_of(factor)
+                scalars[node] = scalars.get(node, Fraction(0)) - exponent
+                if not scalars[node]:
+                    del scalars[node]
+        pulled.append(item)
+    return tuple(pulled)
+
+
+# --- index to einsum --------------------------------------------------------------------------------
+#
+# Index form as einsum: the notation that every rank has, and that a product falls back to.
+
+
+# Up to so many factors the entries of a matrix or a vector are written out, sums and all.
+FEW_FACTORS = 6
+EinsumTerm = tuple[Fraction, list[Expression], list[Expression], Expression | None]
+
+
+def einsum_terms(reader: Reader, node: Node, letters: str) -> list[EinsumTerm]:
+    """The terms of a node: coefficient, scalars above and below the bar, and an einsum (None for a scalar)."""
+    reader.read(node)
+    coefficient, inner = reader.graph.split(node)
+    tops = [(Fraction(1), inner, tuple(range(node.rank)))]
+    if inner.op == "sum":
+        tops = [(c, part, at) for c, (part, at) in zip(inner.payload, inner.parts, strict=True)]
+    found = []
+    for c, part, at in tops:
+        missing = [(reader.graph.ones(size), (k,)) for k, size in enumerate(node.shape) if k not in at]
+        spread = reader.graph.product(c * coefficient, [(part, at), *missing], range(node.rank))
+        amount, whole = reader.graph.split(spread)
+        reader.read(whole)
+        found.append(_einsum_term(reader, amount, whole, letters))
+    # A positive term first, as a reader would write it.
+    first = next((k for k, term in enumerate(found) if term[0] > 0), 0)
+    return [found[first], *found[:first], *found[first + 1 :]]
+
+
+def _einsum_term(reader: Reader, coefficient: Fraction, node: Node, letters: str) -> EinsumTerm:
+    if node.op == "number":
+        return coefficient * node.payload, [], [], None
+    parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
+    if node.op == "zeros":
+        return Fraction(0), [], [], None
+    above: list[Expression] = []
+    below: list[Expression] = []
+    rest: list[Part] = []
+    for component in connected(parts, set(range(node.rank))):
+        if any(label < node.rank for _, labels in component for label in labels):
+            rest += component
+            continue
+        inner = component[0][0] if component[0][1] == () else reader.graph.product(1, component, ())
+        base, exponent = base_and_exponent(inner)
+        (above if exponent > 0 else below).append(reader.power_of(base, abs(exponent)))
+    if not node.rank:
+        return coefficient, above, below, None
+    network = build_network(reader, rest, range(node.rank))
+    if node.rank > 2 or len(rest) > FEW_FACTORS:
+        network.reduce()
+    network.invert_divisors()
+    above += network.scalars
+    return coefficient, above, below, write_einsum(network, dict(enumerate(node.shape)), letters)
+
+
+def read_einsum(reader: Reader, node: Node, letters: str) -> Expression:
+    """The sum of the einsum terms as one expression."""
+    if node.op == "zeros":
+        return reader.read(node)
+    whole: Expression | None = None
+    terms = [term for term in einsum_terms(reader, node, letters) if term[0]]
+    if not terms:
+        return ex.filled("zeros", *node.shape)
+    for coefficient, above, below, einsum in terms:
+        positive = quotient(abs(coefficient), above, [einsum] if einsum is not None else [], below)
+        if whole is None:
+            whole = positive if coefficient > 0 else negated(positive)
+        else:
+            whole = (ex.add if coefficient > 0 else ex.subtract)(whole, positive)
+    assert whole is not None
+    return whole

@@ -6,10 +6,14 @@ holds again (A.T is A).  One pass over the nodes, operands first, so it ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
-from matcalc.engine.index_form import Graph, Node, reachable
-from matcalc.engine.rewrite_products import fresh_parts, rewritten_product, shorter_sum
+from matcalc.engine.expression_to_index import convert_body
+from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reachable
+from matcalc.engine.products import is_closed
+from matcalc.rule_files import shipped_rules
 
 
 def simplify(old: Graph, root: Node, free: frozenset[str] = frozenset()) -> tuple[Graph, Node]:
@@ -61,3 +65,226 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
         case "call":
             return graph.call(node.payload[0], node.payload[1], parts, node.shape)
     return graph.intern(node.op, node.shape, node.payload, tuple(parts), node.symmetric)
+
+
+# --- rewrite products -------------------------------------------------------------------------------
+#
+# Rewrites of a product of the result: each makes it smaller, so rewriting ends.
+#
+# * a sum with more than two axes is multiplied out, since a reader sees it term by term;
+# * a sum is multiplied out where that leaves fewer factors: y.T @ (eye - ones @ s.T) is y.T - sum(y)*s.T;
+# * exp(z)/(1 + exp(z)) is sigmoid(z);
+# * the Jacobian of a matrix function f comes down to f'(X) in a trace and along a direction that commutes with X;
+# * the entries of a point of the simplex sum to 1.
+
+
+MANY_TERMS = 200
+# Brackets are multiplied out on trial only in products and sums that a reader could still take in.
+FEW_TERMS = 8
+FEW_FACTORS = 12
+
+
+def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
+    """Return coefficient * product of parts, with axes 0 ... rank - 1, after the rewrites."""
+    parts = [(rewritten_scalar(graph, part), labels) for part, labels in parts]
+    for rewrite in (_logistic, _trace_of_jacobian, _commuting_direction, _simplex_sum):
+        found = rewrite(graph, parts, rank)
+        while found is not None:
+            parts = found
+            found = rewrite(graph, parts, rank)
+    tall = next((k for k, (part, _) in enumerate(parts) if part.op == "sum" and part.rank > 2), None)
+    if tall is not None and len(parts[tall][0].parts) <= MANY_TERMS:
+        return multiplied_out(graph, coefficient, parts, rank, tall)
+    plain = graph.product(coefficient, parts, range(rank))
+    scalars = [part for part, _ in plain.parts if is_closed(part)] if plain.op == "product" else []
+    if any(rewritten_scalar(graph, part) is not part for part in scalars):
+        return rewritten_product(graph, plain.payload, fresh_parts(graph, list(plain.parts), rank), rank)
+    if plain.op == "product" and len(plain.parts) < len(parts):
+        parts = list(plain.parts)
+        coefficient = plain.payload
+    return _shorter_multiplied(graph, plain, coefficient, parts, rank)
+
+
+def rewritten_scalar(graph: Graph, node: Node) -> Node:
+    """A scalar that is one connected sum, after the rewrites, once for each; anything else as it stands."""
+    if not is_closed(node):
+        return node
+    key = ("rewritten", node.id)
+    if key not in graph.partials:
+        graph.partials[key] = node
+        graph.partials[key] = rewritten_product(graph, node.payload, fresh_parts(graph, list(node.parts), 0), 0)
+    return graph.partials[key]
+
+
+def fresh_parts(graph: Graph, parts: list[Part], rank: int) -> list[Part]:
+    """The same factors with indices of this graph: axes 0, 1, ... stay, summed ones are fresh."""
+    bound = sorted({label for _, labels in parts for label in labels if label >= rank})
+    rename = dict(zip(bound, graph.fresh(len(bound)), strict=True)) | {k: k for k in range(rank)}
+    return [(part, tuple([rename[label] for label in labels])) for part, labels in parts]
+
+
+def multiplied_out(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int, k: int) -> Node:
+    """Multiply out the sum that is factor k."""
+    found = [(1, rewritten_product(graph, c, factors, rank), range(rank)) for c, factors in _spread(graph, parts, k)]
+    return graph.scaled(coefficient, graph.sum(found, range(rank), found[0][1].shape))
+
+
+def _spread(graph: Graph, parts: list[Part], k: int) -> Iterator[tuple[Fraction, list[Part]]]:
+    """The terms that multiplying out factor k gives: coefficient and factors."""
+    total, labels = parts[k]
+    rest = parts[:k] + parts[k + 1 :]
+    for c, (part, at) in zip(total.payload, total.parts, strict=True):
+        missing = [(graph.ones(total.shape[a]), (labels[a],)) for a in range(total.rank) if a not in at]
+        yield c, [*rest, (part, tuple([labels[a] for a in at])), *missing]
+
+
+def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
+    """Multiply out a sum, if that leaves fewer factors: terms cancel, deltas and ones go."""
+    if len(parts) > FEW_FACTORS:
+        return plain
+    for k, (part, labels) in enumerate(parts):
+        if part.op != "sum" or len(part.parts) > FEW_TERMS:
+            continue
+        # Tried without rewriting the terms, so that many sums in one product do not multiply the work.
+        spread = [(c, graph.product(1, factors, range(rank)), range(rank)) for c, factors in _spread(graph, parts, k)]
+        found = graph.sum(spread, range(rank), plain.shape)
+        # u*(1 - u**2) stays: only what cancels, or is summed over, is worth multiplying out.
+        simpler = any(label >= rank for label in labels) or _count_terms(found) < len(spread)
+        if not simpler and not _cancels(part, parts[:k] + parts[k + 1 :]):
+            continue
+        if found.weight < plain.weight or (found.weight == plain.weight and not part.rank):
+            return multiplied_out(graph, coefficient, parts, rank, k)
+    return plain
+
+
+def _count_terms(node: Node) -> int:
+    """The terms of a sum, or of the longest sum that is a factor of the node; 1 where there is none."""
+    sums = [part for part in (node, *_parts(node)) if part.op == "sum"]
+    return max([len(part.parts) for part in sums], default=1) if node.op in {"sum", "product"} else 1
+
+
+def _cancels(total: Node, rest: list[Part]) -> bool:
+    """Whether a factor beside a sum stands in it on the other side of the fraction bar: u*(v/u + w)."""
+    beside = {base.id: exponent for base, exponent in map(base_and_exponent, [part for part, _ in rest])}
+    inside = [inner for part, _ in total.parts for inner in (_parts(part) if part.op == "product" else [part])]
+    return any(beside.get(base.id, 0) * exponent < 0 for base, exponent in map(base_and_exponent, inside))
+
+
+def _parts(node: Node) -> list[Node]:
+    return [part for part, _ in node.parts]
+
+
+def shorter_sum(graph: Graph, total: Node) -> Node:
+    """Multiply out the terms of a sum, if that leaves fewer factors, as where terms cancel."""
+    if total.op != "sum" or len(total.parts) > FEW_TERMS:
+        return total
+    if not any(part.op == "product" and any(inner.op == "sum" for inner, _ in part.parts) for part, _ in total.parts):
+        return total
+    spread = distributed(graph, total)
+    return spread if spread.weight < total.weight else total
+
+
+def distributed(graph: Graph, node: Node, least_rank: int = 0) -> Node:
+    """Return the node with each of its products multiplied out once, at a sum of at least so many axes."""
+    coefficient, inner = graph.split(node)
+    axes = range(node.rank)
+    if inner.op == "sum":
+        pairs = zip(inner.payload, inner.parts, strict=True)
+        terms = [(c, distributed(graph, part, least_rank), labels) for c, (part, labels) in pairs]
+        return graph.scaled(coefficient, graph.sum(terms, axes, node.shape))
+    if inner.op != "product" or len(inner.parts) > FEW_FACTORS:
+        return node
+    for k, (part, _) in enumerate(inner.parts):
+        if part.op == "sum" and part.rank >= least_rank and len(part.parts) <= FEW_TERMS and len(inner.parts) > 1:
+            return multiplied_out(graph, coefficient * inner.payload, list(inner.parts), node.rank, k)
+    return node
+
+
+def _logistic(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """exp(z) / (1 + exp(z)) = sigmoid(z)."""
+    for k, (node, labels) in enumerate(parts):
+        if node.op != "power" or node.payload != -1 or node.parts[0][0].op != "sum":
+            continue
+        grown = _one_plus_exponential(graph, node.parts[0][0])
+        if grown is None or (grown, labels) not in parts:
+            continue
+        rest = [part for at, part in enumerate(parts) if at != k]
+        rest.remove((grown, labels))
+        sigmoid = graph.apply(shipped_rules()["sigmoid"], grown.parts, grown.shape)
+        return [*rest, (sigmoid, labels)]
+    return None
+
+
+def _one_plus_exponential(graph: Graph, total: Node) -> Node | None:
+    """Return exp(z) if the sum is 1 + exp(z)."""
+    if len(total.parts) != 2 or set(total.payload) != {Fraction(1)}:
+        return None
+    grown = [part for part, labels in total.parts if part.op == "apply" and part.payload == shipped_rules()["exp"]]
+    return grown[0] if grown and any(part is graph.one for part, _ in total.parts) else None
+
+
+def _trace_of_jacobian(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """The trace of df(X)[dX] is the trace of f'(X) dX: J[i,i,a,b] summed over i is f'(X)[b,a]."""
+    for k, (node, labels) in enumerate(parts):
+        if not _is_jacobian(node) or labels[0] != labels[1]:
+            continue
+        used = Counter(label for _, at in parts for label in at)
+        if labels[0] >= rank and used[labels[0]] == 2:
+            return [*parts[:k], *parts[k + 1 :], (_primary(graph, node), (labels[3], labels[2]))]
+    return None
+
+
+def _commuting_direction(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """df(X)[A] is A f'(X) where X is a multiple of A."""
+    for k, (node, labels) in enumerate(parts):
+        if not _is_jacobian(node):
+            continue
+        direction = _single_matrix(node.parts[0][0])
+        used = Counter(label for _, at in parts for label in at)
+        for at, (other, ends) in enumerate(parts):
+            summed = all(label >= rank and used[label] == 2 for label in labels[2:])
+            if other is direction and ends == labels[2:] and summed:
+                (middle,) = graph.fresh(1)
+                kept = [part for place, part in enumerate(parts) if place not in (k, at)]
+                return [*kept, (other, (labels[0], middle)), (_primary(graph, node), (middle, labels[1]))]
+    return None
+
+
+def _single_matrix(argument: Node) -> Node:
+    """A, where the argument is a number or a scalar times A."""
+    if argument.op != "product":
+        return argument
+    matrices = [(part, labels) for part, labels in argument.parts if part.rank]
+    plain = len(matrices) == 1 and matrices[0][1] == (0, 1)
+    return matrices[0][0] if plain else argument
+
+
+def _is_jacobian(node: Node) -> bool:
+    return node.op == "call" and bool(node.payload[0].primary)
+
+
+def _primary(graph: Graph, node: Node) -> Node:
+    """f'(X) of the Jacobian of f at X."""
+    rule, argument = node.payload[0], node.parts[0][0]
+    return convert_body(graph, rule, rule.primary, (argument.shape,), {"X": argument})
+
+
+def _simplex_sum(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """sum(y) = 1 for a point y of the simplex, and for softmax(x), along its axis."""
+    used = Counter(label for part, at in parts if part.op != "ones" for label in at)
+    for k, (node, labels) in enumerate(parts):
+        summed = _simplex_axis(graph, node)
+        if summed is None or labels[summed] < rank or used[labels[summed]] != 1:
+            continue
+        rest = [part for at, part in enumerate(parts) if at != k and labels[summed] not in part[1]]
+        return rest + [(graph.ones(node.shape[a]), (labels[a],)) for a in range(node.rank) if a != summed]
+    return None
+
+
+def _simplex_axis(graph: Graph, node: Node) -> int | None:
+    """The axis along which the entries of a node sum to 1, if there is one."""
+    if node.rank == 1 and graph.has(node, "simplex"):
+        return 0
+    if node.op == "call" and node.payload[0].name == "softmax":
+        return node.payload[1] if node.rank == node.payload[1] + 1 else None
+    return None

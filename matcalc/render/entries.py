@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from matcalc.engine.derive_result import Result
-from matcalc.engine.index_to_einsum import einsum_terms, read_einsum
+from matcalc.engine.index_to_matrix import einsum_terms, read_einsum
 from matcalc.engine.layout import Axis, arrange
+from matcalc.engine.result import Result
 from matcalc.language.expression import Expression
 from matcalc.render.index_letters import avoid_sizes
 from matcalc.render.to_text import to_text

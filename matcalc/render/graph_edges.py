@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from matcalc.engine.derive_result import derive_result
+from matcalc.engine.result import derive_result
 from matcalc.language.expression import Expression, symbols, transpose
 from matcalc.language.replace import replace
 from matcalc.language.sizes import Shape

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from matcalc.engine.derive_result import Result
-from matcalc.engine.index_to_einsum import einsum_terms
+from matcalc.engine.index_to_matrix import einsum_terms
 from matcalc.engine.layout import Axis, arrange
+from matcalc.engine.result import Result
 from matcalc.language.expression import Expression
 from matcalc.render.index_letters import avoid_sizes
 from matcalc.render.latex_names import write_name

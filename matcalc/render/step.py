@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from matcalc.engine.differential_laws import Law
-from matcalc.engine.marks import MARK
+from matcalc.engine.differentials import MARK, Law
 from matcalc.language.expression import Expression
 from matcalc.render.to_text import to_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace as replace_fields
 
-from matcalc.engine.marks import is_mark
+from matcalc.engine.differentials import is_mark
 from matcalc.language.expression import Expression, symbol, walk
 from matcalc.language.replace import replace
 from matcalc.render.line_shapes import tell_shape

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace as replace_fields
 from typing import TYPE_CHECKING, Any
 
-from matcalc.engine.derive_result import Result, derive_result
-from matcalc.engine.differential_laws import Law
-from matcalc.engine.differential_steps import Line, expand_differential
+from matcalc.engine.differentials import Law, Line, expand_differential
+from matcalc.engine.result import Result, derive_result
 from matcalc.language.expression import Expression, symbol
 from matcalc.language.replace import replace
 from matcalc.render.entries import write_entries

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from matcalc.engine.marks import MARK, list_marks
+from matcalc.engine.differentials import MARK, list_marks
 from matcalc.language.expression import Expression, walk
 from matcalc.render.latex_names import write_name, write_word
 from matcalc.render.step import Step

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from matcalc.check.rule_texts import rules_in_force
-from matcalc.engine.derive_result import derive_result
+from matcalc.engine.result import derive_result
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression, einsum, list_letters, multiply, symbol, walk
 from matcalc.language.replace import replace

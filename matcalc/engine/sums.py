@@ -15,6 +15,7 @@ from matcalc.language.sizes import Shape
 if TYPE_CHECKING:
     from matcalc.engine.index_form import Graph, Node, Part
 
+
 Term = tuple[Fraction, "Node", tuple[int, ...]]
 
 
