@@ -33,7 +33,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import matcalc
-from matcalc.check.sample import Point
+from matcalc.check.points import Point
 from tests.read_cases import Case, arrange, find_point, read_cases
 from tests.torch_words import WORDS, drop, hold
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from matcalc.engine.result import Result, derive_result
 from matcalc.language.text_to_expression import parse
-from matcalc.render.name_parts import to_text_named
+from matcalc.render.named_parts import to_text_named
 
 DEPTHS = (1, 2, 4, 8, 16, 32, 64)
 FITTED = (16, 32, 64)

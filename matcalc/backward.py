@@ -60,7 +60,7 @@ class BackwardReport:
         return self.message
 
     def _repr_html_(self) -> str:
-        from matcalc.render.backward_html import write_backward_html
+        from matcalc.render.report_html import write_backward_html
 
         return write_backward_html(self)
 

@@ -17,11 +17,11 @@ from matcalc.derivation import derive
 from matcalc.errors import DeclarationError, MatcalcError, ShapeError
 from matcalc.language.declarations import Declared, read_assumptions, read_shapes
 from matcalc.language.expression import walk
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.names import name_wrt
 from matcalc.language.sizes import write_shape
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.read_input import read_input
-from matcalc.render.to_text import to_text
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 
@@ -68,7 +68,7 @@ def check_data_parallel(
 
 
 def _show(report: Any) -> str:
-    from matcalc.render.backward_html import write_data_parallel_html
+    from matcalc.render.report_html import write_data_parallel_html
 
     return write_data_parallel_html(report)
 

@@ -19,11 +19,10 @@ from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.read_input import declared_shapes, read_asked, read_input, read_problem
 from matcalc.reader_views import ReaderViews, show_report
-from matcalc.render.axis_rows import choose_result_name, name_question_axes
 from matcalc.render.entries import write_einsum, write_entries
-from matcalc.render.name_parts import list_taken, to_text_named
+from matcalc.render.named_parts import list_taken, to_text_named
 from matcalc.render.notes import describe_notes
-from matcalc.render.report import write_header, write_report
+from matcalc.render.report import choose_result_name, name_question_axes, write_header, write_report
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 
@@ -252,7 +251,7 @@ class Derivative(ReaderViews):
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data, the same fields in every release of version 1."""
-        from matcalc.render.to_data import write_data
+        from matcalc.render.report import write_data
 
         return write_data(self)
 

@@ -11,7 +11,7 @@ from matcalc.language.expression import Expression
 from matcalc.language.sizes import write_shape
 from matcalc.language.text_to_expression import Problem
 from matcalc.read_input import Asked
-from matcalc.render.block_table import write_block_table
+from matcalc.render.report import write_block_table
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _Collection(Mapping[Key, "Derivative"]):
         }  # fmt: skip
 
     def _repr_html_(self) -> str:
-        from matcalc.render.to_html import write_derivatives_html
+        from matcalc.render.answer_html import write_derivatives_html
 
         return write_derivatives_html(self)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from matcalc.engine.result import derive_result
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression
+from matcalc.language.expression_to_text import to_text
 from matcalc.reader_views import show_report
 from matcalc.render.diagnosis import write_diagnosis
-from matcalc.render.to_text import to_text
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:

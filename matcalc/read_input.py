@@ -9,9 +9,9 @@ from typing import Any
 from matcalc.errors import DeclarationError
 from matcalc.language.declarations import Declared, split_assumptions, split_shapes
 from matcalc.language.expression import Expression, symbols
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.names import name_wrt
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.render.to_text import to_text
 
 MAX_ORDER = 6
 ALL = "all"

@@ -41,8 +41,7 @@ class ReaderViews:
 
         Raises DeclarationError for another form.
         """
-        from matcalc.render.steps_latex import write_steps_latex
-        from matcalc.render.steps_text import write_steps, write_steps_markdown
+        from matcalc.render.steps import write_steps, write_steps_latex, write_steps_markdown
 
         writers = {"text": write_steps, "markdown": write_steps_markdown, "latex": write_steps_latex}
         if form not in writers:
@@ -80,15 +79,14 @@ class ReaderViews:
 
         Of a long one the parts that repeat are named and the lines aligned.
         """
-        from matcalc.render.latex_aligned import to_latex_named
-        from matcalc.render.latex_names import bold_arrays
+        from matcalc.render.latex import bold_arrays, to_latex_named
 
         with bold_arrays(bold):
             return to_latex_named(self.expression, self._derivative.taken)
 
     def unicode(self) -> str:
         """The derivative in the signs of mathematics, for a terminal: 2 Aᵀ (A x − b)."""
-        from matcalc.render.to_unicode import to_unicode
+        from matcalc.render.unicode import to_unicode
 
         return to_unicode(self.expression, self._derivative.taken)
 
@@ -127,7 +125,7 @@ class ReaderViews:
             return to_sympy(self.expression, self.names)
 
     def _repr_html_(self) -> str:
-        from matcalc.render.to_html import write_derivative_html
+        from matcalc.render.answer_html import write_derivative_html
 
         return write_derivative_html(self._derivative, self._derivative.check())
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from matcalc import Derivative, MatcalcError, derive
 from matcalc.check.conditions import find_hidden_kink
 from matcalc.check.evaluate_nodes import evaluate, squeeze
-from matcalc.check.sample import NoPoint, Point, PointSearch
+from matcalc.check.points import NoPoint, Point, PointSearch
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Size

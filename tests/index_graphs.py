@@ -9,8 +9,8 @@ from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import Reader
 from matcalc.engine.result import read_result
 from matcalc.language.expression import symbol
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import Size
-from matcalc.render.to_text import to_text
 
 M, N, K = (Size.of(letter) for letter in "mnk")
 

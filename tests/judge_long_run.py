@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from matcalc.check.report import CheckReport
-from matcalc.render.to_text import to_text
+from matcalc.language.expression_to_text import to_text
 from tests.claim_mutants import BOTH, Mutant, compare_with_truth, judge_text, mutate, read_mutant, read_truth
 from tests.read_cases import Case, derive_case, read_cases
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import matcalc
 from matcalc import Derivative
-from matcalc.check.sample import Point, PointSearch
+from matcalc.check.points import Point, PointSearch
 from matcalc.engine.layout import LAYOUTS
 from tests.torch_words import drop, hold, read
 

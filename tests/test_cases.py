@@ -10,7 +10,7 @@ import pytest
 import matcalc
 from matcalc.check.evaluate import evaluate_with
 from matcalc.language.text_to_expression import parse
-from matcalc.render.name_parts import to_text_named
+from matcalc.render.named_parts import to_text_named
 from tests.read_cases import LAYOUTS, Case, derive_case, error_of, find_point, read_cases, read_text, true_derivative
 from tests.sampling import sample
 

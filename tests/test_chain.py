@@ -10,7 +10,7 @@ from torch import Tensor
 
 import matcalc
 from matcalc import Derivative, MatcalcError
-from matcalc.check.sample import Point, PointSearch
+from matcalc.check.points import Point, PointSearch
 from matcalc.language.expression import Expression
 from matcalc.render.chain import Chain, write_chain
 from tests.read_cases import Case, derive_case, error_of, find_point, read_cases, true_derivative

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from matcalc.cli import main
+from matcalc.cli.main import main
 
 FAST = ["--no-check"]
 
@@ -91,11 +91,11 @@ def test_expression_from_standard_input(run):
 def test_the_derivation_is_printed_before_the_proof(monkeypatch):
     """The answer must be on the screen while torch is still loading."""
     code = (
-        "import sys, matcalc.cli_output, matcalc.derivation as d\n"
+        "import sys, matcalc.cli.arguments, matcalc.derivation as d\n"
         "def stop(*_, **__): sys.stdout.flush(); import os; os._exit(9)\n"
         "d.Derivative.check = stop\n"
         "import builtins; assert 'torch' not in sys.modules\n"
-        "from matcalc.cli import main; main(['derive', 'A@x'])"
+        "from matcalc.cli.main import main; main(['derive', 'A@x'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 9, done.stderr

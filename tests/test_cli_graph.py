@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from matcalc.cli_arguments import UsageError
-from matcalc.cli_graph import add_graph, read_sizes
+from matcalc.cli.arguments import UsageError
+from matcalc.cli.graph import add_graph, read_sizes
 from matcalc.errors import MatcalcError
 
 

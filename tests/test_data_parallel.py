@@ -17,11 +17,11 @@ from matcalc.check.data_parallel.judge import judge_losses
 from matcalc.check.data_parallel.launch import Task, clean_environment, run_tasks, run_together
 from matcalc.check.data_parallel.question import LossText, Settings, split_loss
 from matcalc.check.data_parallel.ratios import find_ratio, write_multiple
-from matcalc.check.sample import Point
+from matcalc.check.points import Point
 from matcalc.data_parallel import check_data_parallel, read_loss
 from matcalc.errors import DeclarationError, MatcalcError, ShapeError
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.text_to_expression import parse
-from matcalc.render.to_text import to_text
 from tests.sampling import only_in_whole_run
 
 ROOT = Path(__file__).parents[1]

@@ -9,10 +9,10 @@ from matcalc import MatcalcError
 from matcalc.engine.result import derive_result
 from matcalc.errors import LimitError
 from matcalc.language.expression import walk
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.read_text import LONGEST_TEXT, MOST_NODES
 from matcalc.language.text_to_expression import parse
-from matcalc.render.name_parts import to_text_named
-from matcalc.render.to_text import to_text
+from matcalc.render.named_parts import to_text_named
 
 SAME = [
     ("p = softmax(A @ x); diag(p) - p @ p.T", "diag(softmax(A @ x)) - softmax(A @ x) @ softmax(A @ x).T"),

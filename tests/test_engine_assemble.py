@@ -7,8 +7,8 @@ import ast
 import pytest
 
 from matcalc.engine.assemble import Lengths, flatten, transposed
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.text_to_expression import parse
-from matcalc.render.to_text import to_text
 
 TEXTS = [
     "A @ x", "(A + A.T) @ x", "2*X.T @ (X @ w - y)", "-x/2", "x**2 - 0.01*x",

@@ -3,18 +3,19 @@
 import pytest
 
 from matcalc.errors import DeclarationError, MatcalcError
-from matcalc.notebook.exploration import Exploration, attempt, explore_state
-from matcalc.notebook.explorer_numbers import MOST_ENTRIES, choose_sizes, write_heat_page
-from matcalc.notebook.explorer_pages import (
+from matcalc.notebook.exploration import Exploration, Trouble, attempt, explore_state, join_lines
+from matcalc.notebook.pages import (
     BACKENDS,
+    MOST_ENTRIES,
+    choose_sizes,
     write_answer_page,
     write_claim_page,
     write_code_page,
     write_graph_page,
+    write_heat_page,
     write_steps_page,
     write_troubles,
 )
-from matcalc.notebook.explorer_reading import Trouble, join_lines
 
 LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
 

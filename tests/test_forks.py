@@ -8,8 +8,7 @@ import pytest
 import torch
 
 import matcalc
-from matcalc.check.forks import Coverage, list_forks
-from matcalc.check.sample import Point, PointSearch
+from matcalc.check.points import Coverage, Point, PointSearch, list_forks
 from matcalc.check.verdict import judge
 from matcalc.language.text_to_expression import parse
 from tests.sampling import sample

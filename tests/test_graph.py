@@ -17,7 +17,7 @@ import matcalc
 from matcalc.errors import DeclarationError, MissingRuleError
 from matcalc.language.sizes import Size
 from matcalc.render.graph import ComputationGraph, write_graph
-from matcalc.render.polynomial import Peak, Polynomial
+from matcalc.render.graph_costs import Peak, Polynomial
 from matcalc.rule_files import shipped_rules
 from tests.mermaid_grammar import check_mermaid
 from tests.requirements import needs

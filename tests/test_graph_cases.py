@@ -17,9 +17,10 @@ from torch import Tensor
 
 import matcalc
 from matcalc.check.evaluate_nodes import evaluate, squeeze
-from matcalc.check.sample import Point
-from matcalc.render.graph import ComputationGraph, GraphEdge, GraphNode, write_graph
-from matcalc.render.graph_layout import Box, Line
+from matcalc.check.points import Point
+from matcalc.render.graph import ComputationGraph, write_graph
+from matcalc.render.graph_nodes import GraphEdge, GraphNode
+from matcalc.render.graph_picture import Box, Line
 from matcalc.rule_files import shipped_rules
 from tests.mermaid_grammar import check_mermaid
 from tests.read_cases import Case, derive_case, error_of, find_point, read_cases

@@ -19,7 +19,8 @@ import matcalc
 from matcalc.check import conditions, evaluate_nodes
 from matcalc.check.prove import prove_rule
 from matcalc.errors import LimitError, MatcalcError, MissingRuleError, RuleError
-from matcalc.render import code_words, sympy_functions, to_latex
+from matcalc.render import code_words, sympy_functions
+from matcalc.render import latex as to_latex
 from matcalc.rule_files import read_rule, shipped_rules
 from matcalc.rule_words import BACKENDS, WORDS
 from tests.hostile_rules import HOSTILE, Hostile

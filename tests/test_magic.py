@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import matcalc
-from matcalc.cli_arguments import UsageError
+from matcalc.cli.arguments import UsageError
 from matcalc.notebook.magic import COMMANDS, HELP, SHELL_COMMANDS, Line, complete, read_cell, read_line, run_magic
 from tests.requirements import need, needs
 from tests.write_notebooks import run_notebook
@@ -133,7 +133,7 @@ def test_every_line_of_the_help_works():
 
 def test_every_command_of_the_shell_is_known():
     """A command that the magic does not know would be read as the name of a variable."""
-    from matcalc.cli import _build_parser
+    from matcalc.cli.main import _build_parser
 
     commands = [action.choices for action in _build_parser()._actions if isinstance(action.choices, dict)]
     assert [{*choices} for choices in commands] == [{*COMMANDS, *SHELL_COMMANDS}]

@@ -12,11 +12,11 @@ from matcalc.notebook.measure import (
     go_back,
     go_back_from_checkpoints,
     measure_accumulation,
+    measure_peak,
     plot_accumulation,
     write_network,
 )
-from matcalc.notebook.measure_memory import measure_peak
-from matcalc.notebook.plots_unfolded import plot_unfolded
+from matcalc.notebook.plots import plot_unfolded
 from tests.sampling import only_in_whole_run
 
 DEPTHS, WIDTH = (1, 3, 16, 100), 8

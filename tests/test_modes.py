@@ -23,8 +23,8 @@ from matcalc.check.domains import draw
 from matcalc.check.modes import own_modes
 from matcalc.check.prove import prove_rule
 from matcalc.errors import EvaluationError, RuleError
-from matcalc.notebook.measure_data_parallel import average_in_processes
-from matcalc.render.backward_html import write_data_parallel_html
+from matcalc.notebook.measure import average_in_processes
+from matcalc.render.report_html import write_data_parallel_html
 from matcalc.rule_files import read_rule
 from tests.sampling import only_in_whole_run, spread
 

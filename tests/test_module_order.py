@@ -22,13 +22,12 @@ LAYERS = [
     ("matcalc.judgement",),
     ("matcalc.code_claim",),
     ("matcalc.claim", "matcalc.backward"),
-    ("matcalc.data_parallel", "matcalc.cli_arguments"),
+    ("matcalc.data_parallel", "matcalc.cli.arguments"),
     ("matcalc.notebook",),
     ("matcalc",),  # the package itself: the names that people import
     ("matcalc.verify",),
-    ("matcalc.cli_output",),
-    ("matcalc.cli_check", "matcalc.cli_explore", "matcalc.cli_graph", "matcalc.cli_several", "matcalc.cli_rules",
-     "matcalc.cli_verify"),
+    ("matcalc.cli.check", "matcalc.cli.explore", "matcalc.cli.graph", "matcalc.cli.rules", "matcalc.cli.several",
+     "matcalc.cli.verify"),
     ("matcalc.cli",),
     ("matcalc.__main__",),
 ]

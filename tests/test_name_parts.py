@@ -9,11 +9,10 @@ from matplotlib.mathtext import MathTextParser
 
 from matcalc.engine.result import Result, derive_result
 from matcalc.language.expression import Expression
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.render.latex_aligned import list_rows, to_latex_named
-from matcalc.render.name_parts import LONGEST_LINE, is_long, list_taken, name_parts, to_text_named
-from matcalc.render.to_latex import list_latex_terms, to_latex
-from matcalc.render.to_text import to_text
+from matcalc.render.latex import list_latex_terms, list_rows, to_latex, to_latex_named
+from matcalc.render.named_parts import LONGEST_LINE, is_long, list_taken, name_parts, to_text_named
 from matcalc.rule_files import shipped_rules
 from tests.read_cases import Case, derive_case, read_cases
 from tests.sampling import sample

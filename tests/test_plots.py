@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from matcalc.derivation import derive
 from matcalc.errors import EvaluationError, ShapeError
-from matcalc.notebook import plots
+from matcalc.notebook import plots as plots
 
 RIDGE = "norm(X@w - y)**2 + alpha*norm(w)**2"
 LASSO = "norm(X@w - y)**2 + alpha*norm(w, 1)"

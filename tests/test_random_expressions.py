@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 import torch
 
-from matcalc.language import names
+from matcalc.language import names as names
 from matcalc.rule_files import shipped_rules
 from tests.examine import examine
 from tests.random_problems import Case, number_case

@@ -12,8 +12,7 @@ import matcalc
 from matcalc.check.data_parallel.question import DataParallelReport
 from matcalc.check.report import CheckReport, could_not_check
 from matcalc.language.text_to_expression import parse
-from matcalc.render.backward_html import write_backward_html, write_data_parallel_html
-from matcalc.render.report_html import Asked, write_check_html
+from matcalc.render.report_html import Asked, write_backward_html, write_check_html, write_data_parallel_html
 from tests.read_html import Page, open_pictures
 from tests.test_backward import Softmax
 from tests.test_heat_map import find_frame, list_texts

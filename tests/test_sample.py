@@ -9,8 +9,8 @@ import torch
 
 import matcalc
 from matcalc.check.domains import draw, list_domains
+from matcalc.check.points import PRIMES, NoPoint, Point, PointSearch, choose_sizes
 from matcalc.check.report import CheckReport
-from matcalc.check.sample import PRIMES, NoPoint, Point, PointSearch, choose_sizes
 from matcalc.check.verdict import judge
 from matcalc.language.expression import Expression, symbol
 from matcalc.language.sizes import Size

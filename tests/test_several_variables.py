@@ -13,7 +13,7 @@ from matcalc import derive
 from matcalc.check.jacobian import arrange_mixed
 from matcalc.check.question import ask, mixed_shape
 from matcalc.check.verdict import judge_question
-from matcalc.cli import main
+from matcalc.cli.main import main
 from matcalc.derivatives import BlockHessian, Derivatives
 from matcalc.engine.differentiate import differentiate_by_each
 from matcalc.engine.expression_to_index import convert
@@ -21,10 +21,10 @@ from matcalc.engine.index_form import Graph
 from matcalc.engine.layout import LAYOUTS
 from matcalc.engine.result import derive_each, derive_result
 from matcalc.errors import DeclarationError, EvaluationError, LimitError
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse
 from matcalc.render.report import name_mixed
-from matcalc.render.to_text import to_text
 
 FUNCTIONS = [
     "norm(W @ x + b)**2", "sum(tanh(W @ x + b))", "softmax(W @ x + b)", "A @ X @ B", "x.T @ A @ y", "x * y",

@@ -12,19 +12,26 @@ from matplotlib.mathtext import MathTextParser
 from torch import Tensor
 
 import matcalc
-from matcalc.check.differentials import evaluate_lines
 from matcalc.check.evaluate_nodes import evaluate, squeeze
 from matcalc.engine.differentials import MARK, expand_differential, list_marks, mark
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
-from matcalc.language.replace import replace as put_in
-from matcalc.render.line_shapes import tell_shape
-from matcalc.render.step import Step
-from matcalc.render.steps import list_rules, list_steps
-from matcalc.render.steps_latex import write_left, write_marked_latex, write_right, write_steps_latex
-from matcalc.render.steps_text import write_steps, write_steps_markdown
-from matcalc.render.unfold_shape import unfold_shape
+from matcalc.language.rewrite import replace as put_in
+from matcalc.render.steps import (
+    Step,
+    list_rules,
+    list_steps,
+    tell_shape,
+    unfold_shape,
+    write_left,
+    write_marked_latex,
+    write_right,
+    write_steps,
+    write_steps_latex,
+    write_steps_markdown,
+)
 from matcalc.rule_files import RuleBook, shipped_rules
+from tests.evaluate_lines import evaluate_lines
 from tests.read_cases import Case, derive_case, error_of, find_point, read_cases, true_derivative
 from tests.sampling import sample
 from tests.write_shapes import COMBINATIONS, PAGE, write_page

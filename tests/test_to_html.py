@@ -12,12 +12,16 @@ from matplotlib.mathtext import MathTextParser
 from matcalc import check, derive
 from matcalc.check.report import CheckReport, could_not_check
 from matcalc.engine.layout import LAYOUTS
-from matcalc.render.axis_rows import list_axis_rows, name_question_axes
-from matcalc.render.fold_outs import LONGEST_VIEW
-from matcalc.render.html_parts import escape, fold, typeset, write_block, write_code, write_table, write_told
-from matcalc.render.left_latex import write_entries_latex
-from matcalc.render.shape_tiles import STRIDE, write_shape_tiles
-from matcalc.render.to_html import write_derivative_html, write_derivatives_html
+from matcalc.render.answer_html import (
+    LONGEST_VIEW,
+    STRIDE,
+    write_derivative_html,
+    write_derivatives_html,
+    write_shape_tiles,
+)
+from matcalc.render.html import escape, fold, typeset, write_block, write_code, write_table, write_told
+from matcalc.render.latex import write_entries_latex
+from matcalc.render.report import list_axis_rows, name_question_axes
 from tests.read_cases import derive_case, read_cases
 from tests.read_html import Page, open_pictures
 

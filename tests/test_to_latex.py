@@ -10,9 +10,7 @@ from matplotlib.mathtext import MathTextParser
 
 from matcalc import MatcalcError, derive
 from matcalc.language.text_to_expression import parse
-from matcalc.render.latex_names import write_name
-from matcalc.render.latex_templates import fill_template, find_level
-from matcalc.render.to_latex import to_latex
+from matcalc.render.latex import fill_template, find_level, to_latex, write_name
 from matcalc.rule_files import read_rule, shipped_rules
 from tests.random_problems import write_case
 from tests.read_cases import Case, derive_case, read_cases

@@ -6,7 +6,7 @@ import pytest
 
 from matcalc import derive
 from matcalc.language.text_to_expression import parse
-from matcalc.render.to_unicode import to_unicode
+from matcalc.render.unicode import to_unicode
 from tests.read_cases import Case, derive_case, read_cases
 from tests.sampling import sample
 

@@ -11,8 +11,8 @@ import pytest
 
 from matcalc.errors import DeclarationError, RuleError
 from matcalc.verify.journal import HEADER, Journal
-from matcalc.verify.ranks import Ranks
 from matcalc.verify.read_sheet import Entry, read_sheet
+from matcalc.verify.run import Ranks
 from matcalc.verify.tasks import Settings, find_keys, list_tasks
 
 CASES = Path(__file__).parent / "cases"

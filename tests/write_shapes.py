@@ -11,8 +11,7 @@ from pathlib import Path
 import matcalc
 from matcalc import Derivative
 from matcalc.language.sizes import write_shape
-from matcalc.render.steps import list_steps
-from matcalc.render.steps_text import write_steps
+from matcalc.render.steps import list_steps, write_steps
 
 PAGE = Path(__file__).parents[1] / "docs" / "shapes.md"
 # One function for each combination, rows by the result, columns by the variable.

@@ -10,9 +10,8 @@ from torch import Tensor
 from matcalc.check.code import Code, tell_error
 from matcalc.check.evaluate_nodes import squeeze
 from matcalc.check.modes import own_modes
-from matcalc.check.question import Question, Values
-from matcalc.check.question_points import search_points
-from matcalc.check.sample import Point
+from matcalc.check.points import Point
+from matcalc.check.question import Question, Values, search_points
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape

@@ -10,8 +10,8 @@ from matcalc.errors import MatcalcError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from matcalc.check.points import Point
     from matcalc.check.question import Question
-    from matcalc.check.sample import Point
     from matcalc.rule_files import RuleBook
 
 
@@ -61,8 +61,8 @@ class Evidence:
                 return None
 
     def _find_point(self) -> Point | None:
-        from matcalc.check.question_points import find_excess, search_points
-        from matcalc.check.sample import Point
+        from matcalc.check.points import Point
+        from matcalc.check.question import find_excess, search_points
 
         point = search_points(self.question, self.seed, self.dtype, self.device).find(0)
         return point if isinstance(point, Point) and find_excess(self.question, point) is None else None

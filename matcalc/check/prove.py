@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from matcalc.check.question_points import MAX_ENTRIES
+from matcalc.check.question import MAX_ENTRIES
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, could_not_check, find_missing
 from matcalc.check.rule_texts import read_rule_text, rules_in_force
 from matcalc.errors import EvaluationError, MatcalcError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from matcalc.check.compare import Comparison
-    from matcalc.check.sample import Point, PointSearch
+    from matcalc.check.points import Point, PointSearch
 
     Pair = tuple[Tensor, Tensor]
     Compute = Callable[[Expression, Point, dict[str, Tensor]], Pair]
@@ -136,7 +136,7 @@ def _find_misfit(rule: Rule, node: Expression) -> str | None:
 def _prove_calls(rule: Rule, calls: list[Expression], trials: int, seed: int) -> CheckReport:
     """Return the verdict over all calls and trials; every call needs a point."""
     from matcalc.check.compare import summarize
-    from matcalc.check.sample import PointSearch
+    from matcalc.check.points import PointSearch
 
     comparisons: list[Comparison] = []
     for node in calls:
@@ -159,7 +159,7 @@ def _compare_at_some_point(
 ) -> Comparison | str:
     from matcalc.check.compare import compare
     from matcalc.check.conditions import Trouble
-    from matcalc.check.sample import NoPoint
+    from matcalc.check.points import NoPoint
 
     compute = _choose_computation(rule)
     while not isinstance(point := search.find(trial), NoPoint):

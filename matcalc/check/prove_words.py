@@ -16,8 +16,8 @@ from torch import Tensor
 
 from matcalc.check.compare import Comparison, compare
 from matcalc.check.evaluate_nodes import call_torch, evaluate, squeeze
+from matcalc.check.points import NoPoint, Point, PointSearch, choose_sizes, collect_letters
 from matcalc.check.report import DIFFERS, CheckReport, could_not_check
-from matcalc.check.sample import NoPoint, Point, PointSearch, choose_sizes, collect_letters
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression, call, symbol
 from matcalc.language.sizes import UNIT, Shape, Size

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from matcalc.check.compare import ABSOLUTE, LARGEST_FLOOR, TOLERANCES
 from matcalc.check.conditions import Trouble, names_below
-from matcalc.check.question import Question
-from matcalc.check.question_points import find_excess, search_points
-from matcalc.check.sample import NoPoint, Point, PointSearch
+from matcalc.check.points import NoPoint, Point, PointSearch
+from matcalc.check.question import Question, find_excess, search_points
 from matcalc.errors import MatcalcError
 
 # A reading is named, not proven: its tolerance leaves room for the rounding that the verdict measures.

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from matcalc.check.evidence import Evidence
 from matcalc.check.prove import prove_rule
-from matcalc.check.question import LAYOUTS, ExpressionClaim, ExpressionFunction, Question, layout_shape
-from matcalc.check.question_points import find_excess, search_points
+from matcalc.check.question import (
+    LAYOUTS,
+    ExpressionClaim,
+    ExpressionFunction,
+    Question,
+    find_excess,
+    layout_shape,
+    search_points,
+)
 from matcalc.check.report import DIFFERS, CheckReport, Worst, could_not_check, find_missing
 from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import DeclarationError, MatcalcError
@@ -19,7 +26,7 @@ from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
     from matcalc.check.compare import Comparison
-    from matcalc.check.sample import Point, PointSearch
+    from matcalc.check.points import Point, PointSearch
 
 __all__ = ["CheckReport", "Worst", "judge", "judge_question", "layout_shape", "prove_rule"]
 
@@ -131,7 +138,7 @@ def _compare_at_some_point(question: Question, search: PointSearch, trial: int) 
     """Return the comparison at the first point where truth and claim are finite, or why there is none."""
     from matcalc.check.compare import compare
     from matcalc.check.conditions import Trouble, names_below
-    from matcalc.check.sample import NoPoint
+    from matcalc.check.points import NoPoint
 
     while not isinstance(point := search.find(trial), NoPoint):
         if excess := find_excess(question, point):

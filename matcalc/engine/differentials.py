@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache, reduce
 
 from matcalc.engine.assemble import Lengths, chain, flatten, number, product_of
-from matcalc.engine.map_along import map_along
 from matcalc.engine.result import derive_result
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, walk
-from matcalc.language.replace import rebuild, replace
+from matcalc.language.rewrite import map_along, rebuild, replace
 from matcalc.language.sizes import UNIT, Shape, drop_units
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule, RuleBook

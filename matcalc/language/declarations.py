@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from matcalc.errors import DeclarationError, LimitError
-from matcalc.language.foreign_characters import is_plain_name, normalize_name
-from matcalc.language.names import find_closest
+from matcalc.language.names import find_closest, is_plain_name, normalize_name
 from matcalc.language.sizes import Shape, Size
 
 ASSUMPTIONS = (

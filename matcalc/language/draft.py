@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import reduce
+from itertools import count
+from math import gcd
 from typing import Any
 
-from matcalc.language.name_sizes import name_sizes, settle
+from matcalc.errors import LimitError
 from matcalc.language.names import CONSTANTS
 from matcalc.language.read_text import SourceText
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
-from matcalc.language.unknown_sizes import Axes, Axis, Unknown, is_unit, unify
 from matcalc.rule_files import Rule, RuleBook
 
 SCALAR_AXES: Axes = SCALAR
@@ -168,3 +170,222 @@ def broadcast_axes(left: Axes, right: Axes) -> Axes | None:
 
 def _is_row(axes: Axes) -> bool:
     return len(axes) == 2 and is_unit(axes[0]) and not is_unit(axes[1])
+
+
+# --- unknown sizes ----------------------------------------------------------------------------------
+#
+# Sizes that are not known yet, and what is learnt when two of them must be equal.
+
+
+MOST_FACTORS = 64
+
+
+class Unknown:
+    """A size that is still open; it is never 1, since the number of axes is known from the start."""
+
+    __slots__ = ("bound",)
+
+    def __init__(self) -> None:
+        self.bound: Axis | None = None
+
+
+class Product:
+    """A product of sizes of which some are still open, such as the rows of kron(A, B)."""
+
+    __slots__ = ("factors",)
+
+    def __init__(self, factors: tuple[Size | Unknown, ...]) -> None:
+        self.factors = factors
+
+
+Axis = Size | Unknown | Product
+Axes = tuple[Axis, ...]
+
+
+def resolve(axis: Axis) -> Axis:
+    """Return what is known of a size by now: a Size, an open Unknown, or a Product with an open factor."""
+    while isinstance(axis, Unknown) and axis.bound is not None:
+        axis = axis.bound
+    return multiply_axes(axis.factors) if isinstance(axis, Product) else axis
+
+
+def multiply_axes(axes: Iterable[Axis]) -> Axis:
+    """Return the product of sizes, in the order given."""
+    factors = [factor for axis in axes for factor in list_factors(axis)]
+    if all(isinstance(factor, Size) for factor in factors):
+        return reduce(lambda a, b: a * b, (f for f in factors if isinstance(f, Size)), UNIT)
+    return factors[0] if len(factors) == 1 else Product(tuple(factors))
+
+
+def list_factors(axis: Axis) -> list[Size | Unknown]:
+    """Return the factors of a size in order; raises LimitError beyond 64, since kron of kron doubles them."""
+    found: list[Size | Unknown] = []
+    stack = [axis]
+    while stack:
+        part = stack.pop()
+        while isinstance(part, Unknown) and part.bound is not None:
+            part = part.bound
+        if isinstance(part, Product):
+            stack.extend(reversed(part.factors))
+        else:
+            found.append(part)
+        if len(found) + len(stack) > MOST_FACTORS:
+            raise LimitError(f"a size is a product of more than {MOST_FACTORS} sizes")
+    return found
+
+
+def is_unit(axis: Axis) -> bool:
+    """Whether the axis is a unit axis; an open size never is."""
+    axis = resolve(axis)
+    return isinstance(axis, Size) and axis.is_unit
+
+
+def unify(left: Axis, right: Axis) -> bool:
+    """Make two sizes equal and return True, or return False where they cannot be."""
+    left, right = resolve(left), resolve(right)
+    if left is right:
+        return True
+    if isinstance(left, Size) and isinstance(right, Size):
+        return left == right
+    if isinstance(left, Unknown):
+        return _bind(left, right)
+    if isinstance(right, Unknown):
+        return _bind(right, left)
+    return _unify_products(list_factors(left), list_factors(right))
+
+
+def _bind(unknown: Unknown, value: Axis) -> bool:
+    if is_unit(value) or (isinstance(value, Product) and unknown in value.factors):
+        return False
+    unknown.bound = value
+    return True
+
+
+def _unify_products(left: list[Size | Unknown], right: list[Size | Unknown]) -> bool:
+    """Cancel what both products have; what is left must be equal one by one, or one open size the rest."""
+    left_open, right_open, left_size, right_size = _cancel(left, right)
+    if not left_open and not right_open:
+        return left_size == right_size
+    if len(left_open) == len(right_open) and left_size.is_unit and right_size.is_unit:
+        return all(unify(a, b) for a, b in zip(left_open, right_open, strict=True))
+    if len(left_open) == 1 and left_size.is_unit:
+        return _bind(left_open[0], multiply_axes([right_size, *right_open] if not right_size.is_unit else right_open))
+    if len(right_open) == 1 and right_size.is_unit:
+        return _bind(right_open[0], multiply_axes([left_size, *left_open] if not left_size.is_unit else left_open))
+    return False
+
+
+def _cancel(left: list[Size | Unknown], right: list[Size | Unknown]) -> tuple[list[Unknown], list[Unknown], Size, Size]:
+    left_open = [factor for factor in left if isinstance(factor, Unknown)]
+    right_open = [factor for factor in right if isinstance(factor, Unknown)]
+    for factor in list(left_open):
+        if factor in right_open:
+            left_open.remove(factor)
+            right_open.remove(factor)
+    return left_open, right_open, *_cancel_sizes(_known_part(left), _known_part(right))
+
+
+def _known_part(factors: list[Size | Unknown]) -> Size:
+    return reduce(lambda a, b: a * b, (factor for factor in factors if isinstance(factor, Size)), UNIT)
+
+
+def _cancel_sizes(left: Size, right: Size) -> tuple[Size, Size]:
+    left_letters, right_letters = list(left.letters), list(right.letters)
+    for letter in list(left_letters):
+        if letter in right_letters:
+            left_letters.remove(letter)
+            right_letters.remove(letter)
+    common = gcd(left.number, right.number)
+    return Size(tuple(left_letters), left.number // common), Size(tuple(right_letters), right.number // common)
+
+
+# --- name sizes -------------------------------------------------------------------------------------
+#
+# Open sizes -> letters, as a textbook would choose them.
+
+
+_OWN = ("n", "k")
+_RESULT = ("m", "l")
+_OTHERS = "pqrsthdgbcfvw"
+
+Letters = dict[Unknown, Size]
+
+
+def name_sizes(wrt: Axes, result: Axes, others: Iterable[Axes], taken: set[str]) -> Letters:
+    """Return a letter for each open size: n, k for wrt, m, l for the result, p, q, r ... for the others.
+
+    Where wrt has no sizes of its own, n and k are free for the others.
+    `taken` are the names that stand for something else.
+    """
+    letters: Letters = {}
+    free = (letter for letter in _list_letters(() if wrt else _OWN) if letter not in taken)
+    for axes, preferred in ((wrt, _OWN), (result, _RESULT)):
+        for axis, letter in zip(axes, preferred, strict=False):
+            known = resolve(axis)
+            if isinstance(known, Unknown) and known not in letters:
+                letters[known] = Size.of(next(free) if letter in taken else letter)
+                taken = taken | {letter}
+    for axes in (wrt, *others, result):
+        for axis in axes:
+            _name_factors(axis, letters, free)
+    return letters
+
+
+def _name_factors(axis: Axis, letters: Letters, free: Iterator[str]) -> None:
+    for factor in list_factors(axis):
+        if isinstance(factor, Unknown) and factor not in letters:
+            letters[factor] = Size.of(next(free))
+
+
+def _list_letters(first: tuple[str, ...]) -> Iterator[str]:
+    yield from (*first, *_OTHERS)
+    yield from (f"p{number}" for number in count(1))
+
+
+def settle(axes: Axes, letters: Letters) -> Shape:
+    """Return a shape whose open sizes have been replaced by their letters."""
+    sizes = []
+    for axis in axes:
+        size = UNIT
+        for factor in list_factors(axis):
+            size = size * (factor if isinstance(factor, Size) else letters[factor])
+        sizes.append(size)
+    return tuple(sizes)
+
+
+# --- note names -------------------------------------------------------------------------------------
+#
+# Remarks on names that are not what they look like: Ax is one name, I no unit matrix, e a number.
+
+
+def note_name(reading: Reading, name: str) -> None:
+    """Remark, once, that a name which the reader did not declare may be a product or a transpose in their mind."""
+    if reading.is_rule or name in reading.declared:
+        return
+    if re.fullmatch(r"([A-Z]{1,2}|[xyzwv]T[A-Z]?)[xyzwv]", name):
+        reading.note(f"{name} is one name; the product is {_space_factors(name)}")
+    elif re.fullmatch(r"[xyzwv]T", name):
+        reading.note(f"{name} is one name; the transpose is {name[0]}.T")
+    elif name == "I":
+        reading.note("I is a variable; the identity is eye(n)")
+
+
+def _space_factors(text: str) -> str:
+    """Write ABx as A @ B @ x, and xTAx as x.T @ A @ x."""
+    return " @ ".join(factor.replace("T", ".T") if factor[0].islower() else factor
+                      for factor in re.findall(r"[a-z]T|\w", text))  # fmt: skip
+
+
+def note_constant(reading: Reading, name: str) -> None:
+    """Remark that e is a number, which many a text uses for a residual."""
+    if name == "e" and not reading.is_rule:
+        reading.note("e is the number 2.718...; declare e to use it as a variable")
+
+
+def note_index(reading: Reading, function: str, args: tuple[Draft, ...]) -> None:
+    """Remark that sum(x_i) does not run over i."""
+    if reading.is_rule or function not in ("sum", "mean", "prod") or len(args) != 1 or args[0].op != "symbol":
+        return
+    found = re.fullmatch(r"([A-Za-z])_[ijk]", args[0].data[0])
+    if found and args[0].data[0] not in reading.declared:
+        reading.note(f"{found[0]} is a name of its own, not an entry; write {function}({found[1]})")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from matcalc.language import expression
-from matcalc.language.draft import Draft
+from matcalc.language.draft import Draft, Letters, settle
 from matcalc.language.expression import Expression
-from matcalc.language.name_sizes import Letters, settle
 
 _BINARY = {
     "add": expression.add, "subtract": expression.subtract, "multiply": expression.multiply,

@@ -7,7 +7,7 @@ import difflib
 import re
 
 from matcalc.errors import MissingRuleError
-from matcalc.language import names
+from matcalc.language import names as names
 from matcalc.language.draft import Draft, Reading
 from matcalc.rule_files import Rule
 

@@ -7,12 +7,11 @@ import re
 from fractions import Fraction
 
 from matcalc.errors import LimitError, ParseError, RuleError, ShapeError
-from matcalc.language import names
+from matcalc.language import names as names
 from matcalc.language.declarations import LARGEST_SIZE
-from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, drop_unit_axes, hold
+from matcalc.language.draft import SCALAR_AXES, Axis, Draft, Reading, broadcast_axes, drop_unit_axes, hold, unify
 from matcalc.language.read_text import restore_name
 from matcalc.language.sizes import UNIT, Size
-from matcalc.language.unknown_sizes import Axis, unify
 
 LARGEST_FILLED = 10**7
 LARGEST_MATRIX_POWER = 64

@@ -6,14 +6,12 @@ import ast
 import re
 
 from matcalc.errors import DeclarationError, ParseError
-from matcalc.language import names
-from matcalc.language.draft import Draft, Reading, drop_unit_axes, hold, open_shape
+from matcalc.language import names as names
+from matcalc.language.draft import Axes, Draft, Reading, drop_unit_axes, hold, note_index, open_shape
 from matcalc.language.explain_calls import explain_missing
 from matcalc.language.infer_built_in import infer_einsum, infer_filled, infer_where, read_power, refuse_comparison
 from matcalc.language.match_rules import call_rule
-from matcalc.language.note_names import note_index
 from matcalc.language.read_text import restore_name
-from matcalc.language.unknown_sizes import Axes
 
 HIGHEST_ORDER = 6
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 
 from matcalc.errors import LimitError, ParseError, ShapeError
-from matcalc.language import names
-from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold, open_shape
+from matcalc.language import names as names
+from matcalc.language.draft import (
+    SCALAR_AXES,
+    Draft,
+    Reading,
+    broadcast_axes,
+    hold,
+    is_unit,
+    note_constant,
+    note_name,
+    open_shape,
+    unify,
+)
 from matcalc.language.infer_built_in import refuse_comparison
 from matcalc.language.infer_calls import infer_call, list_operands
-from matcalc.language.infer_definitions import begin_definitions, define, use_definition
-from matcalc.language.limit_numbers import compute_value, read_number
-from matcalc.language.note_names import note_constant, note_name
-from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES, restore_name
-from matcalc.language.unknown_sizes import is_unit, unify
+from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES, Definition, restore_name
 
 _OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.Pow: "power",
@@ -321,3 +331,130 @@ _HANDLERS: dict[type[ast.expr], _Handler] = {
     ast.Name: _infer_name, ast.Constant: _infer_constant, ast.BinOp: _infer_operator, ast.UnaryOp: _infer_sign,
     ast.Attribute: _infer_transpose, ast.Compare: _infer_comparison,
 }  # fmt: skip
+
+
+# --- infer definitions ------------------------------------------------------------------------------
+#
+# Definitions -> drafts: a defined name is the draft of what it stands for, one node however often it is used.
+
+
+Span = tuple[int, int]
+_RENAME = "use another name for one of them"
+
+
+def begin_definitions(reading: Reading) -> None:
+    """Note which names the text will define; raises ParseError for a name that cannot be defined.
+
+    Names that an earlier text has defined are known here too, and may be defined anew.
+    """
+    reading.awaited = set()
+    for definition in reading.source.definitions:
+        if definition.name in reading.awaited:
+            raise ParseError(f"{definition.name} is defined twice", span=definition.span, advice=_RENAME)
+        _refuse_definition(reading, definition.name, definition.span)
+        reading.awaited.add(definition.name)
+
+
+def _refuse_definition(reading: Reading, name: str, span: Span) -> None:
+    taken = _find_other_meaning(reading, name)
+    if taken:
+        raise ParseError(f"{name} is {taken}, so it cannot be defined", span=span, advice=_RENAME)
+    if name.startswith("__") or len(name) > 50:
+        raise ParseError(f"{name[:50]} cannot be a name", span=span, advice="use letters and digits, such as p_1")
+
+
+def _find_other_meaning(reading: Reading, name: str) -> str | None:
+    if name in reading.declared:
+        return "a parameter of the rule" if reading.is_rule else "declared as a variable"
+    if name in reading.sizes:
+        return "a size"
+    if name in reading.symbols:
+        return "a variable"
+    if name in reading.abstract or name in names.SPECIAL or name == "D" or reading.book.overloads(name):
+        return "a function"
+    return "a number" if name == "pi" else None
+
+
+def define(reading: Reading, definition: Definition, draft: Draft) -> None:
+    """Let a name stand for a draft from here on."""
+    reading.awaited.discard(definition.name)
+    reading.defined[definition.name] = draft
+
+
+def use_definition(reading: Reading, name: str, span: Span) -> Draft:
+    """Return the draft that a name stands for, placed where it is used; raises ParseError where it has none yet."""
+    if name not in reading.awaited:
+        return replace(reading.defined[name], span=span)
+    own = next(definition.span for definition in reading.source.definitions if definition.name == name)
+    current = next(part for part in reading.source.definitions if part.name in reading.awaited)
+    if current.name == name:
+        raise ParseError(f"{name} is defined by itself", span=span, advice="give the new value another name")
+    assert own[0] > span[0]
+    raise ParseError(f"{name} is used before it is defined", span=span, advice=f"move the definition of {name} up")
+
+
+# --- limit numbers ----------------------------------------------------------------------------------
+#
+# Numbers of a text: exact, and bounded before anything is computed with them.
+
+
+MOST_DIGITS = 300
+LARGEST_EXPONENT = 10_000
+
+
+
+def read_number(text: str, value: int | float, span: Span) -> Fraction:
+    """Return the exact value of a literal; raises LimitError for more than 300 digits or a huge exponent.
+
+    >>> read_number("0.1", 0.1, (0, 3))
+    Fraction(1, 10)
+    """
+    if isinstance(value, float):
+        exponent = re.search(r"[eE]([+-]?\d+)$", text.replace("_", ""))
+        if len(text) > MOST_DIGITS or (exponent and abs(int(exponent.group(1)[:9])) > MOST_DIGITS):
+            raise _refuse(span)
+        return Fraction(text.replace("_", ""))
+    return bound_value(Fraction(value), span)
+
+
+def bound_value(value: Fraction, span: Span) -> Fraction:
+    """Return the value; raises LimitError where it has more than 300 digits."""
+    if max(abs(value.numerator).bit_length(), value.denominator.bit_length()) > MOST_DIGITS * 10 // 3:
+        raise _refuse(span)
+    return value
+
+
+def _refuse(span: Span) -> LimitError:
+    return LimitError(f"the number has more than {MOST_DIGITS} digits", span=span, advice="use a name for it")
+
+
+def compute_value(op: str, left: Draft, right: Draft, span: Span) -> Fraction | None:
+    """Return the value of left op right where it is a number; raises for 1/0 and for powers beyond the bound."""
+    if op == "power":
+        return _compute_power(left.value, right.value, span)
+    if op == "divide" and right.value == 0:
+        raise ParseError("division by zero", span=span)
+    if left.value is None or right.value is None:
+        return None
+    if op == "add":
+        return bound_value(left.value + right.value, span)
+    if op == "subtract":
+        return bound_value(left.value - right.value, span)
+    return bound_value(left.value * right.value if op == "multiply" else left.value / right.value, span)
+
+
+def _compute_power(base: Fraction | None, exponent: Fraction | None, span: Span) -> Fraction | None:
+    if exponent is None:
+        return None
+    if abs(exponent) > LARGEST_EXPONENT:
+        raise LimitError(f"the exponent is beyond {LARGEST_EXPONENT}", span=span, advice="use a name for it")
+    if base is None:
+        return None
+    if base == 0 and exponent < 0:
+        raise ParseError("division by zero", span=span)
+    if exponent.denominator != 1:
+        return None
+    bits = max(abs(base.numerator).bit_length(), base.denominator.bit_length())
+    if (bits - 1) * abs(exponent) > MOST_DIGITS * 10 // 3:
+        raise _refuse(span)
+    return bound_value(base**exponent.numerator, span)

@@ -6,10 +6,20 @@ import ast
 from fractions import Fraction
 
 from matcalc.errors import MatcalcError, ParseError, RuleError, ShapeError
-from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold
+from matcalc.language.draft import (
+    SCALAR_AXES,
+    Axes,
+    Axis,
+    Draft,
+    Reading,
+    broadcast_axes,
+    hold,
+    is_unit,
+    multiply_axes,
+    unify,
+)
 from matcalc.language.explain_calls import advise_arguments, advise_keyword, write_forms
 from matcalc.language.sizes import UNIT, Size
-from matcalc.language.unknown_sizes import Axes, Axis, is_unit, multiply_axes, unify
 from matcalc.rule_files import Rule
 from matcalc.rule_signature import Parameter
 

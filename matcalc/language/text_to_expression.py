@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from matcalc.errors import DeclarationError, MatcalcError, RuleError, ShapeError
-from matcalc.language import names
+from matcalc.language import names as names
 from matcalc.language.declarations import (
     SQUARE_ASSUMPTIONS,
     Declared,
@@ -15,15 +15,24 @@ from matcalc.language.declarations import (
     read_declarations,
     read_shapes,
 )
-from matcalc.language.draft import Draft, Kinds, Reading, drop_unit_axes, hold
+from matcalc.language.draft import (
+    Draft,
+    Kinds,
+    Reading,
+    drop_unit_axes,
+    hold,
+    is_unit,
+    name_sizes,
+    resolve,
+    settle,
+    unify,
+)
 from matcalc.language.draft_to_expression import build_expressions
 from matcalc.language.expression import Expression, symbol
 from matcalc.language.infer_calls import list_size_names
 from matcalc.language.infer_shapes import infer
-from matcalc.language.name_sizes import name_sizes, settle
 from matcalc.language.read_text import SourceText
 from matcalc.language.sizes import UNIT, Shape, Size, write_shape
-from matcalc.language.unknown_sizes import is_unit, resolve, unify
 from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
 __all__ = ["Problem", "parse", "parse_rule_text", "read_declarations"]

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from matcalc.engine.layout import LAYOUTS
-from matcalc.notebook.exploration import HIGHEST_ORDER, Exploration, Question, attempt, describe_surprise
+from matcalc.language.declarations import ASSUMPTIONS
+from matcalc.notebook.exploration import (
+    HIGHEST_ORDER,
+    Exploration,
+    Question,
+    Trouble,
+    Turns,
+    Variable,
+    attempt,
+    describe_surprise,
+)
 from matcalc.notebook.explorer_examples import EXAMPLES
-from matcalc.notebook.explorer_pages import write_answer_page, write_claim_page, write_troubles
-from matcalc.notebook.explorer_reading import Trouble
-from matcalc.notebook.explorer_style import STYLE
-from matcalc.notebook.explorer_tabs import ExplorerTabs
-from matcalc.notebook.explorer_turns import Turns
-from matcalc.notebook.explorer_variables import VariablesTable
-from matcalc.render.html_parts import escape
+from matcalc.notebook.pages import (
+    BACKENDS,
+    EXPLORER_STYLE,
+    LARGEST_SIZE,
+    MOST_ENTRIES,
+    choose_sizes,
+    write_answer_page,
+    write_claim_page,
+    write_code_page,
+    write_graph_page,
+    write_heat_page,
+    write_page,
+    write_steps_page,
+    write_troubles,
+)
+from matcalc.render.html import escape, write_code
 
 if TYPE_CHECKING:
     from matcalc.check.report import CheckReport
     from matcalc.derivation import Derivative
+
 
 _ASK = "choose one …"
 # In the order of LAYOUTS: numerator, denominator, mixed, torch, vec.
@@ -95,7 +115,7 @@ class Explorer(widgets.VBox):
         left = widgets.VBox([self.variables], layout=widgets.Layout(flex="0 1 auto"))
         right = widgets.VBox([self.answer], layout=widgets.Layout(flex="1 1 34em", min_width="0"))
         return [
-            widgets.HTML(STYLE, layout=widgets.Layout(display="none")),
+            widgets.HTML(EXPLORER_STYLE, layout=widgets.Layout(display="none")),
             widgets.HBox([self.expression_box, self.examples_box], layout=wrapped), self.expression_error,
             widgets.HBox([self.wrt_box, self.order_box, self.layout_box], layout=wrapped),
             self.wrt_note, self.wrt_error, self.order_error,
@@ -198,3 +218,223 @@ def _label(box: widgets.Widget, text: str, name: str) -> widgets.Widget:
     box.description = text
     box.style.description_width = "initial"
     return box.add_class(name)
+
+
+# --- explorer tabs ----------------------------------------------------------------------------------
+#
+# The tabs of the explorer as widgets: steps, graph, code, heat map; each is computed when it is looked at.
+
+
+Write = Callable[["Derivative"], str]
+
+Renew = Callable[["Page"], None]
+
+_NOTHING = write_page('<p class="mc-soft">There is no derivative at the moment.</p>')
+
+
+class Page(widgets.VBox):
+    """One tab: `content` shows what `write` makes of a derivative, `error_box` why that did not work."""
+
+    def __init__(self, write: Write, content: widgets.HTML, controls: tuple[widgets.Widget, ...] = ()) -> None:
+        self.content, self.error_box = content, widgets.HTML().add_class("matcalc-error")
+        self._write = write
+        self._shown: Derivative | None = None
+        self._is_current = False
+        super().__init__([*controls, self.error_box, content])
+
+    def forget(self) -> None:
+        """Have the page written anew when it is shown next."""
+        self._is_current = False
+
+    def show(self, derivative: Derivative | None) -> None:
+        """Show the page of a derivative; what is shown already is not written again."""
+        if self._is_current and derivative is self._shown:
+            return
+        page, trouble = attempt("tab", lambda: _NOTHING if derivative is None else self._write(derivative))
+        self._shown, self._is_current = derivative, True
+        self.error_box.value = write_troubles([trouble] if trouble else [])
+        self.content.value = page or ""
+
+
+class CodePage(Page):
+    """The code of a derivative for the backend chosen in `backend_box`."""
+
+    def __init__(self, renew: Renew) -> None:
+        self.backend_box = widgets.Dropdown(options=BACKENDS, description="code for", style=_narrow())
+        super().__init__(
+            lambda derivative: write_code_page(derivative, self.backend_box.value), widgets.HTML(), (self.backend_box,)
+        )
+        self.backend_box.observe(lambda _: renew(self), "value")
+
+
+class HeatPage(Page):
+    """The numeric Jacobian: `size_boxes` hold a size for each letter, `seed_box` says which random point."""
+
+    def __init__(self, renew: Renew) -> None:
+        self.size_boxes: dict[str, widgets.BoundedIntText] = {}
+        self.seed_box = widgets.BoundedIntText(
+            value=0, min=0, max=10**6, description="seed", style=_narrow(), layout=widgets.Layout(width="8em")
+        )
+        self.another_button = widgets.Button(description="another point", tooltip="draw new random values")
+        self._all_boxes: dict[str, widgets.BoundedIntText] = {}
+        self._renew = renew
+        self._line = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
+        limit = f"Random values at these sizes, 1 to {LARGEST_SIZE} each; at most {MOST_ENTRIES:,} entries are drawn."
+        super().__init__(self._write_heat, widgets.HTML(), (widgets.HTML(write_page(f"<p>{limit}</p>")), self._line))
+        self.seed_box.observe(lambda _: self._renew(self), "value")
+        self.another_button.on_click(lambda _: self._draw_another())
+
+    def _draw_another(self) -> None:
+        self.seed_box.value += 1
+
+    def _write_heat(self, derivative: Derivative) -> str:
+        sizes = choose_sizes(derivative, {letter: box.value for letter, box in self._all_boxes.items()})
+        self.size_boxes = {letter: self._find_box(letter, number) for letter, number in sizes.items()}
+        boxes = (*self.size_boxes.values(), self.seed_box, self.another_button)
+        if self._line.children != boxes:
+            self._line.children = boxes
+        return write_page(write_heat_page(derivative, sizes, self.seed_box.value))
+
+    def _find_box(self, letter: str, number: int) -> widgets.BoundedIntText:
+        if letter not in self._all_boxes:
+            box = widgets.BoundedIntText(
+                value=number, min=1, max=LARGEST_SIZE, description=f"{letter} =", style=_narrow(),
+                layout=widgets.Layout(width="7em"),
+            )  # fmt: skip
+            box.observe(lambda _: self._renew(self), "value")
+            self._all_boxes[letter] = box
+        return self._all_boxes[letter]
+
+
+class ExplorerTabs(widgets.Tab):
+    """Steps, graph, code and heat map of the derivative that `show` was given last."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._derivative: Derivative | None = None
+        self._turns = turns
+        self.steps_page = Page(write_steps_page, widgets.HTMLMath())
+        self.graph_page = Page(write_graph_page, widgets.HTML())
+        self.code_page = CodePage(self._renew)
+        self.heat_page = HeatPage(self._renew)
+        super().__init__([self.steps_page, self.graph_page, self.code_page, self.heat_page])
+        self.titles = ("steps", "graph", "code", "heat map")
+        self.selected_index = 0
+        self.observe(lambda _: turns.take(self.refresh), "selected_index")
+
+    def _renew(self, page: Page) -> None:
+        self._turns.take(lambda: self._write_anew(page))
+
+    def _write_anew(self, page: Page) -> None:
+        page.forget()
+        self.refresh()
+
+    def show(self, derivative: Derivative | None) -> None:
+        """Show another derivative, or nothing; only the page that is looked at is written."""
+        self._derivative = derivative
+        if derivative is None:
+            for page in self.children:
+                page.show(None)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Write the page that is looked at, if what it shows has changed."""
+        if self.selected_index is not None:
+            self.children[self.selected_index].show(self._derivative)
+
+
+def _narrow() -> dict[str, Any]:
+    return {"description_width": "initial"}
+
+
+# --- explorer variables -----------------------------------------------------------------------------
+#
+# The table of variables as widgets: a row for each name, its shape and assumptions to be edited.
+
+
+# Told of every change, those that come from the panel itself included: "shapes" or "assume", the name, the text.
+Edit = Callable[[str, str, str], None]
+
+_AT_START = {"width": "auto", "align_self": "flex-start"}
+_WIDTHS = {"name": "5em", "shape": "9em", "assumed": "12em", "how": "6em"}
+
+
+class VariableRow(widgets.VBox):
+    """One name: `shape_box` and `assume_box` hold what is known of it, and an error stands below them."""
+
+    def __init__(self, name: str, edit: Edit) -> None:
+        self.shape_box = _make_box(widgets.Text, f"shape of {name}", "shape", "inferred")
+        self.assume_box = _make_box(widgets.Combobox, f"assumptions of {name}", "assumed", "real")
+        self.assume_box.options = ASSUMPTIONS
+        self.error_box = widgets.HTML().add_class("matcalc-error")
+        self._label = widgets.HTML(layout=_set_width("name"))
+        self._how = widgets.HTML(layout=_set_width("how")).add_class("matcalc-note")
+        self._name = name
+        line = widgets.HBox([self._label, self.shape_box, self.assume_box, self._how]).add_class("matcalc-row")
+        super().__init__([line, self.error_box])
+        self.shape_box.observe(lambda change: edit("shapes", name, change["new"]), "value")
+        self.assume_box.observe(lambda change: edit("assume", name, change["new"]), "value")
+
+    def show(self, variable: Variable, troubles: Sequence[Trouble]) -> None:
+        """Show what a name was taken for, and what is wrong with what is declared of it."""
+        self._label.value = write_code(f"{variable.name}()" if variable.is_function else variable.name)
+        self.shape_box.value = variable.shape
+        self.assume_box.value = variable.assumed
+        self.assume_box.disabled = variable.is_function
+        self._how.value = variable.how
+        self._show_troubles(troubles)
+
+    def _show_troubles(self, troubles: Sequence[Trouble]) -> None:
+        fields = {f"shape of {self._name}": self.shape_box, f"assumptions of {self._name}": self.assume_box}
+        own = {trouble.field: trouble for trouble in troubles if trouble.field in fields}
+        for field, box in fields.items():
+            (box.add_class if field in own else box.remove_class)("matcalc-wrong")
+        self.error_box.value = write_troubles(own.values())
+
+
+class VariablesTable(widgets.VBox):
+    """A row for each name, by name in `rows`, and `reset_button`, which drops what a reader has declared."""
+
+    def __init__(self, edit: Edit, reset: Callable[[], None]) -> None:
+        self.rows: dict[str, VariableRow] = {}
+        self._edit = edit
+        self._list = widgets.VBox().add_class("matcalc-variables")
+        self.error_box = widgets.HTML().add_class("matcalc-error")
+        self.reset_button = widgets.Button(description="infer again", layout=_AT_START)
+        self.reset_button.tooltip = "drop all declarations and infer again"
+        self.reset_button.on_click(lambda _: reset())
+        super().__init__([_make_head(), self._list, self.error_box, self.reset_button])
+
+    def show(self, variables: Sequence[Variable], troubles: Sequence[Trouble]) -> None:
+        """Show the names of an expression; where none is known the rows before stay, greyed."""
+        stale = not variables and bool(troubles)
+        (self._list.add_class if stale else self._list.remove_class)("matcalc-stale")
+        if not stale:
+            self._show_rows(variables, troubles)
+        for row in self.rows.values():
+            row.shape_box.disabled = stale
+            row.assume_box.disabled = stale or row.assume_box.disabled
+        self.error_box.value = write_troubles([trouble for trouble in troubles if trouble.field == "variables"])
+        self.reset_button.disabled = not any(variable.is_declared for variable in variables)
+
+    def _show_rows(self, variables: Sequence[Variable], troubles: Sequence[Trouble]) -> None:
+        self.rows = {v.name: self.rows.get(v.name) or VariableRow(v.name, self._edit) for v in variables}
+        for variable in variables:
+            self.rows[variable.name].show(variable, troubles)
+        # Set only where they changed: the browser would draw them anew, and the keyboard lose its place.
+        if list(self._list.children) != list(self.rows.values()):
+            self._list.children = list(self.rows.values())
+
+
+def _make_box(kind: type[widgets.Text], label: str, column: str, placeholder: str) -> widgets.Text:
+    box = kind(description=label, placeholder=placeholder, continuous_update=False, layout=_set_width(column))
+    return box.add_class("matcalc-quiet")
+
+
+def _set_width(column: str) -> widgets.Layout:
+    return widgets.Layout(width=_WIDTHS[column], flex="0 0 auto")
+
+
+def _make_head() -> widgets.HBox:
+    heads = {"name": "variable", "shape": "shape", "assumed": "assumptions", "how": "taken"}
+    cells = [widgets.HTML(text, layout=_set_width(column)) for column, text in heads.items()]
+    return widgets.HBox([cell.add_class("matcalc-note") for cell in cells])

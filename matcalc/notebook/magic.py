@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from matcalc.claim import check
-from matcalc.cli_arguments import (
+from matcalc.cli.arguments import (
     Parser,
     UsageError,
     add_declarations,

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from matcalc.data_parallel import MOST_PROCESSES, read_loss
 from matcalc.derivation import derive
-from matcalc.errors import DeclarationError
-from matcalc.notebook.measure_data_parallel import average_in_processes
-from matcalc.notebook.measure_memory import measure_peak
-from matcalc.notebook.measure_plot import plot_accumulation
+from matcalc.errors import DeclarationError, EvaluationError
+from matcalc.language.declarations import Declared
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "Cost", "CostTable", "average_in_processes", "measure_accumulation", "measure_peak", "plot_accumulation",
-    "write_network",
-]  # fmt: skip
+    from matcalc.check.data_parallel.question import LossQuestion
+    from matcalc.check.points import Point
+    from matcalc.notebook.pictures import Picture
+
 
 MOST_LAYERS, WIDEST = 1_000, 2_000
 FLOAT = 8
@@ -238,3 +239,213 @@ def _write_table(table: CostTable, write: Callable[[Cost], str]) -> str:
 def _write_bytes(cost: Cost) -> str:
     told = f"{cost.peak_bytes / 1e3:,.1f}"
     return f"{told} kB" if cost.predicted_bytes is None else f"{told} ({cost.predicted_bytes / 1e3:,.1f}) kB"
+
+
+# --- measure data parallel --------------------------------------------------------------------------
+#
+# The gradient that DistributedDataParallel leaves in the parameters, from real processes, for values of one's own.
+
+
+def average_in_processes(
+    loss: Any,
+    wrt: str,
+    values: Mapping[str, Any],
+    shares: Sequence[int] = (),
+    *,
+    batch_axis: Any = 0,
+    shapes: Declared = None,
+    timeout: float = 120.0,
+) -> Any:
+    """Return the gradient by `wrt`, a NumPy array, that DistributedDataParallel averages over gloo processes.
+
+    Each process holds the parameter whole and, of the variables that have the batch axis, as many samples as its
+    entry in `shares` says, in order: (4, 4) are two processes with four samples each, (6, 2) unequal ones.
+    `values` gives an array for every variable of the loss.  Raises DeclarationError where the shares do not make
+    up the batch, EvaluationError where values do not fit or the processes fail.
+
+        average_in_processes("mean((X@w - y)**2)", "w", {"X": X, "y": y, "w": w}, shares=(4, 4))
+    """
+    from matcalc.check.data_parallel.launch import Task, run_tasks
+    from matcalc.check.evaluate_nodes import squeeze
+    from matcalc.check.modes import own_modes
+
+    question = read_loss(loss, wrt, batch_axis, shapes=shapes)
+    with own_modes():
+        point = _read_point(question, values)
+        points = _deal(question, point, _check_shares(shares, point.sizes[question.batch.letter]))
+        measured = run_tasks([Task(question.source, [points])], len(points), timeout)
+        if isinstance(measured, str):
+            raise EvaluationError(measured)
+        return squeeze(question.parameters[0], measured[0][0][wrt], point.sizes).numpy()
+
+
+def _check_shares(shares: Sequence[int], samples: int) -> list[int]:
+    """Return the shares, equal ones for two processes where none are given."""
+    found = list(shares) or [samples // 2, samples - samples // 2]
+    if sum(found) != samples or min(found) < 1:
+        reason = f"the shares {', '.join(map(str, found))} do not deal out the {samples} samples of the batch"
+        raise DeclarationError(reason, advice="give every process one sample or more, and each sample to one process")
+    if not 2 <= len(found) <= MOST_PROCESSES:
+        raise DeclarationError(f"there are 2 to {MOST_PROCESSES} processes, not {len(found)}")
+    return found
+
+
+def _read_point(question: LossQuestion, values: Mapping[str, Any]) -> Point:
+    """Return the values as the judge's processes take them: float64 tensors with their unit axes."""
+    import torch
+
+    from matcalc.check.evaluate import deduce_sizes
+    from matcalc.check.points import Point
+    from matcalc.language.expression import symbols
+
+    variables = symbols(question.loss)
+    if missing := [name for name in variables if name not in values]:
+        raise EvaluationError(f"{missing[0]} has no value", advice=f"give all of {', '.join(variables)}")
+    tensors = {name: torch.as_tensor(values[name], dtype=torch.float64) for name in variables}
+    sizes = deduce_sizes({name: (variables[name], tuple(tensor.shape)) for name, tensor in tensors.items()})
+    held = {
+        name: tensor.reshape([size.value(sizes) for size in variables[name].shape]) for name, tensor in tensors.items()
+    }
+    largest = max(float(tensor.abs().max()) for tensor in held.values())
+    return Point(held, sizes, {}, dict.fromkeys(held, "real"), largest)
+
+
+def _deal(question: LossQuestion, point: Point, shares: Sequence[int]) -> list[Point]:
+    """Return the point as each process sees it."""
+    from dataclasses import replace
+
+    letter, starts = question.batch.letter, [0, *accumulate(shares)]
+    return [
+        replace(point, values=_cut(question, point.values, start, share), sizes={**point.sizes, letter: share})
+        for start, share in zip(starts, shares, strict=False)
+    ]
+
+
+def _cut(question: LossQuestion, values: Mapping[str, Tensor], start: int, share: int) -> dict[str, Tensor]:
+    axes = question.batch.axes
+    return {
+        name: value.narrow(axes[name], start, share).contiguous() if name in axes else value
+        for name, value in values.items()
+    }
+
+
+# --- measure memory ---------------------------------------------------------------------------------
+#
+# The most bytes that tensors hold at one time while something is computed, observed and not assumed.
+
+
+def measure_peak(run: Callable[[], Any], held: Iterable[Tensor] = ()) -> int:
+    """Return the most bytes that tensors made by `run` held at one time; those in `held` were there before.
+
+    Every operation that torch dispatches is observed, those of the backward pass included, and each storage until
+    nothing refers to it any more; what an operation holds only inside of itself is not seen, nor
+    what torch makes without an operation, as the state of its random numbers.
+
+    >>> import torch
+    >>> x = torch.ones(100, dtype=torch.float64)
+    >>> measure_peak(lambda: (x + 1).sum(), [x])
+    808
+    """
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    ledger = _Ledger({tensor.untyped_storage()._cdata for tensor in held})
+
+    class Observer(TorchDispatchMode):
+        def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = call(*args, **(kwargs or {}))
+            ledger.note(tree_leaves(result))
+            return result
+
+    with Observer():
+        run()
+    return ledger.most
+
+
+class _Ledger:
+    """The storages that are alive, how many bytes they hold, and the most they ever held."""
+
+    def __init__(self, known: set[int]) -> None:
+        self.known = known
+        self.alive: dict[int, weakref.ref[Any]] = {}
+        self.now = self.most = 0
+
+    def note(self, results: Iterable[Any]) -> None:
+        """Enter the storages of the tensors among the results of an operation, each of them once."""
+        import torch
+
+        for tensor in results:
+            if isinstance(tensor, torch.Tensor):
+                self._enter(tensor.untyped_storage())
+
+    def _enter(self, storage: Any) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self.known or key in self.alive:
+            return
+
+        def leave(_: Any) -> None:
+            del self.alive[key]
+            self.now -= size
+
+        self.alive[key] = weakref.ref(storage, leave)
+        self.now += size
+        self.most = max(self.most, self.now)
+
+
+# --- measure plot -----------------------------------------------------------------------------------
+#
+# Time and memory of forward and reverse accumulation, drawn against the depth of the network.
+
+
+MARKERS = "os^D"
+
+
+def plot_accumulation(table: CostTable) -> Picture:
+    """Return a figure of two panels, time and memory of each mode against depth, both with logarithmic axes.
+
+    Lines with markers are measured, dotted ones in the same colour what the computation graph counts.
+
+    >>> from matcalc.notebook.measure import measure_accumulation
+    >>> picture = plot_accumulation(measure_accumulation(depths=[1, 2], width=4, repeats=1))
+    >>> [panel.get_title() for panel in picture.axes]
+    ['time in milliseconds', 'most memory at one time in kB']
+    """
+    from matcalc.notebook.pictures import open_picture
+
+    picture, (times, memory) = open_picture(2, height=3.1)
+    _draw_lines(times, table, "seconds", 1e3)
+    _draw_lines(memory, table, "peak_bytes", 1e-3)
+    _draw_predictions(memory, table)
+    _label(times, table, "time in milliseconds")
+    _label(memory, table, "most memory at one time in kB")
+    handles, labels = memory.get_legend_handles_labels()
+    picture.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False)
+    return picture
+
+
+def _draw_lines(panel: Any, table: CostTable, what: str, scale: float) -> None:
+    from matcalc.notebook.pictures import COLOURS
+
+    for mode, colour, marker in zip(table.modes, COLOURS, MARKERS, strict=False):
+        costs = table.of(mode)
+        values = [getattr(cost, what) * scale for cost in costs]
+        panel.plot([cost.depth for cost in costs], values, color=colour, marker=marker, markersize=4, label=mode)
+
+
+def _draw_predictions(panel: Any, table: CostTable) -> None:
+    from matcalc.notebook.pictures import COLOURS
+
+    for mode, colour in zip(table.modes, COLOURS, strict=False):
+        costs = [cost for cost in table.of(mode) if cost.predicted_bytes is not None]
+        depths, values = [cost.depth for cost in costs], [(cost.predicted_bytes or 0) * 1e-3 for cost in costs]
+        panel.plot(depths, values, color=colour, linestyle=":", linewidth=3, alpha=0.5)
+    panel.plot([], [], color=COLOURS[-1], linestyle=":", linewidth=3, alpha=0.5, label="counted on the graph")
+
+
+def _label(panel: Any, table: CostTable, title: str) -> None:
+    depths = list(dict.fromkeys(cost.depth for cost in table))
+    panel.set_title(title, fontsize=9)
+    panel.set_xlabel(f"layers (width {table[0].width})", fontsize=8)
+    panel.set_xscale("log", base=2)
+    panel.set_yscale("log")
+    panel.set_xticks(depths, [str(depth) for depth in depths])

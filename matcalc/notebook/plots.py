@@ -1,19 +1,511 @@
 """Pictures of functions and their derivatives, every value computed from a formula that matcalc reads or derives."""
 
-from matcalc.notebook.plots_curves import plot_along_entry, plot_function_and_derivative
-from matcalc.notebook.plots_depth import plot_gradient_against_depth
-from matcalc.notebook.plots_fits import (
-    NoisyPolynomial,
-    draw_noisy_polynomial,
-    find_minimum,
-    plot_fits,
-    plot_weights,
-)
-from matcalc.notebook.plots_planes import plot_gradients, plot_layouts
-from matcalc.notebook.plots_unfolded import plot_unfolded
+from __future__ import annotations
 
-__all__ = [
-    "NoisyPolynomial", "draw_noisy_polynomial", "find_minimum",
-    "plot_along_entry", "plot_fits", "plot_function_and_derivative", "plot_gradient_against_depth",
-    "plot_gradients", "plot_layouts", "plot_unfolded", "plot_weights",
-]  # fmt: skip
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+
+from matcalc.derivation import Derivative, derive
+from matcalc.errors import DeclarationError, EvaluationError, ShapeError
+from matcalc.language.sizes import write_shape
+from matcalc.notebook.pictures import (
+    COLOURS,
+    Picture,
+    draw_line,
+    name_panel,
+    open_picture,
+    shapes_told,
+    value_of_function,
+    values_of,
+)
+
+# --- plots curves -----------------------------------------------------------------------------------
+#
+# Curves: a function of one number beside its derivative, and the entries of a result as one entry of x moves.
+
+
+Array = NDArray[numpy.float64]
+Curve = Callable[[float], float]
+POINTS = 241
+
+
+def plot_function_and_derivative(
+    expr: str, wrt: str = "x", *, low: float = -4, high: float = 4, values: Mapping[str, Any] | None = None
+) -> Picture:
+    """Plot a function of one number beside its derivative, from matcalc's values of both; kinks are marked.
+
+    The variable is taken for a scalar, and so are names whose `values` are numbers.  At a kink the limits from either
+    side are open circles, and a dot is the value that the formula has there.  Raises ShapeError where the function is
+    not a scalar.
+    """
+    derivative = derive(expr, wrt, shapes={wrt: ()} | shapes_told(values))
+    _refuse_arrays(derivative)
+    function, slope = _follow(derivative, values)
+    kinks = _find_kinks(derivative, slope, low, high)
+    picture, (left, right) = open_picture(2)
+    for panel, curve in ((left, function), (right, slope)):
+        _draw_pieces(panel, curve, kinks, low, high)
+    for kink in kinks:
+        _mark_kink(left, right, function, slope, kink)
+    name_panel(left, f"f = {derivative.text}", wrt)
+    name_panel(right, f"df/d{wrt} = {derivative}", wrt, legend=bool(kinks))
+    return picture
+
+
+def _refuse_arrays(derivative: Derivative) -> None:
+    if derivative.function.dropped_shape:
+        shape = write_shape(derivative.function.dropped_shape)
+        raise ShapeError(
+            f"{derivative.text} has the shape {shape}, and only a scalar is one curve", advice="use plot_along_entry"
+        )
+
+
+def _follow(derivative: Derivative, values: Mapping[str, Any] | None) -> tuple[Curve, Curve]:
+    """Return the function and its derivative as functions of one number."""
+    name, others = derivative.wrt.name, dict(values or {})
+    return (
+        lambda at: float(value_of_function(derivative, {**others, name: at})),
+        lambda at: float(derivative.evaluate({**others, name: at})),
+    )
+
+
+def _draw_pieces(panel: Axes, curve: Curve, kinks: Sequence[float], low: float, high: float) -> None:
+    """Draw a curve from kink to kink, so that a jump is a gap and not a steep line."""
+    ends = [low, *kinks, high]
+    for start, end in pairwise(ends):
+        points = numpy.linspace(start, end, POINTS)
+        points[0] += GAP if start in kinks else 0
+        points[-1] -= GAP if end in kinks else 0
+        panel.plot(points, [curve(point) for point in points], color=COLOURS[0], linewidth=1.8)
+
+
+# --- kinks ----------------------------------------------------------------------------------------
+
+GAP = 1e-9
+_JUMP = 1e-4
+
+
+def _find_kinks(derivative: Derivative, slope: Curve, low: float, high: float) -> list[float]:
+    """Return where the derivative jumps, if matcalc notes that there are kinks; each within GAP."""
+    if not any("not differentiable" in note for note in derivative.notes):
+        return []
+    # An odd number of steps keeps a kink in the middle from being a point of the grid.
+    grid = numpy.linspace(low, high, POINTS + 1)
+    found = {_close_in(slope, float(left), float(right)) for left, right in pairwise(grid)}
+    return sorted(kink for kink in found if kink is not None)
+
+
+def _close_in(slope: Curve, left: float, right: float) -> float | None:
+    """Return the point in an interval at which the slope still jumps when the interval is tiny, if any."""
+    at_left, at_right = slope(left), slope(right)
+    while abs(at_right - at_left) > _JUMP:
+        middle = (left + right) / 2
+        if right - left < GAP:
+            return round(middle, 8) + 0.0
+        at_middle = slope(middle)
+        if abs(at_middle - at_left) >= abs(at_right - at_middle):
+            right, at_right = middle, at_middle
+        else:
+            left, at_left = middle, at_middle
+    return None
+
+
+def _mark_kink(left: Axes, right: Axes, function: Curve, slope: Curve, kink: float) -> None:
+    left.plot([kink], [function(kink)], "o", color=COLOURS[1], markersize=5)
+    sides = [slope(kink - GAP), slope(kink + GAP)]
+    right.plot([kink, kink], sides, "o", markerfacecolor="white", color=COLOURS[0], markersize=5, zorder=3)
+    chosen = f"kink at {kink:g}: the formula gives {slope(kink):g}"
+    right.plot([kink], [slope(kink)], "o", color=COLOURS[1], markersize=5, zorder=4, label=chosen)
+
+
+# --- a vector of which one entry moves --------------------------------------------------------------
+
+
+def plot_along_entry(
+    expr: str, at: Sequence[float], wrt: str = "x", *, entry: int = 0, low: float = -4, high: float = 4,
+    values: Mapping[str, Any] | None = None,
+) -> Picture:  # fmt: skip
+    """Plot every entry of a function of a vector, and its derivative by one entry, while that entry moves.
+
+    `at` is the vector, `entry` the entry of it that runs from `low` to `high`.  The right panel shows the column of the
+    Jacobian (numerator layout) that belongs to it.  Raises ShapeError where the function is a matrix.
+    """
+    derivative = derive(expr, wrt, shapes=shapes_told(values))
+    if len(derivative.function.dropped_shape) > 1:
+        raise ShapeError(f"{derivative.text} is a matrix", advice="plot a vector, or a scalar")
+    points = numpy.linspace(low, high, POINTS)
+    rows = [_move(at, entry, point) for point in points]
+    given = [{**(values or {}), wrt: row} for row in rows]
+    picture, (left, right) = open_picture(2)
+    result, moving = derivative.result_name, f"{wrt}[{entry}]"
+    _draw_entries(left, points, [value_of_function(derivative, one) for one in given], result)
+    _draw_entries(right, points, [derivative.evaluate(one)[..., entry] for one in given], f"d{result}", f"/d{moving}")
+    name_panel(left, f"{result} = {derivative.text}", moving, legend=True)
+    name_panel(right, f"column {entry} of d{result}/d{wrt}", moving, legend=True)
+    return picture
+
+
+def _move(at: Sequence[float], entry: int, value: float) -> Array:
+    moved = numpy.array(at, dtype=float)
+    moved[entry] = value
+    return moved
+
+
+def _draw_entries(panel: Axes, points: Array, rows: Sequence[Any], name: str, below: str = "") -> None:
+    lines = numpy.array(rows).reshape(len(points), -1).T
+    for place, line in enumerate(lines):
+        label = f"{name}[{place}]{below}" if numpy.ndim(rows[0]) else name + below
+        draw_line(panel, points, line, place, label)
+
+
+# --- plots depth ------------------------------------------------------------------------------------
+#
+# How the gradient at the input of a deep network shrinks with its depth.
+
+
+def plot_gradient_against_depth(
+    activations: Sequence[str] = ("sigmoid", "tanh", "relu"), *, depth: int = 12, width: int = 32, seed: int = 0
+) -> Picture:
+    """Plot the length of df/dx of f = c.T @ h, h being `depth` layers such as sigmoid(W_1 @ x), against the depth.
+
+    The W are random orthogonal matrices and c has length 1, so that a layer multiplies the length of the gradient by at
+    most the largest slope of its activation; x and the W follow from the seed.
+    """
+    picture, (panel,) = open_picture(1, width=5.0, height=3.0)
+    depths = list(range(1, depth + 1))
+    values = _draw_network(depth, width, seed)
+    for place, activation in enumerate(activations):
+        lengths = [_measure_gradient(activation, layers, values) for layers in depths]
+        draw_line(panel, depths, lengths, place, activation)
+    if "sigmoid" in activations:
+        bound = [0.25**layers for layers in depths]
+        panel.plot(depths, bound, color="#999999", linewidth=0.8, label="bound $(1/4)^L$")
+    panel.set_yscale("log")
+    name_panel(panel, "length of df/dx", "layers $L$", legend=True)
+    return picture
+
+
+def _draw_network(depth: int, width: int, seed: int) -> dict[str, Array]:
+    generator = numpy.random.default_rng(seed)
+    weights = {f"W_{layer}": _draw_orthogonal(generator, width) for layer in range(1, depth + 1)}
+    last = generator.normal(size=width)
+    return {"x": generator.normal(size=width), "c": last / numpy.linalg.norm(last), **weights}
+
+
+def _draw_orthogonal(generator: numpy.random.Generator, width: int) -> Array:
+    return numpy.linalg.qr(generator.normal(size=(width, width)))[0]
+
+
+def _measure_gradient(activation: str, layers: int, values: dict[str, Array]) -> float:
+    text = "x"
+    for layer in range(1, layers + 1):
+        text = f"{activation}(W_{layer} @ {text})"
+    used = {name: value for name, value in values.items() if name in ("x", "c") or int(name[2:]) <= layers}
+    square = {name: ("n", "n") for name in used if name.startswith("W_")}
+    gradient = derive(f"c.T @ {text}", "x", layout="denominator", shapes=square)
+    return float(numpy.linalg.norm(gradient.evaluate(used)))
+
+
+# --- plots fits -------------------------------------------------------------------------------------
+#
+# Overfitting and what holds it back: a noisy polynomial, fitted by gradient descent along matcalc's derivative.
+
+
+@dataclass(frozen=True)
+class NoisyPolynomial:
+    """A sample of a polynomial with noise: y = X @ truth + noise, X[i,j] being the Legendre polynomial P_j at t[i]."""
+
+    t: Array
+    truth: Array
+    y: Array
+
+    @property
+    def X(self) -> Array:
+        """The columns P_0 ... P_d at the points of the sample, shape (points, d + 1)."""
+        return self.columns(self.t)
+
+    def columns(self, t: Array) -> Array:
+        """The same columns at other points."""
+        return numpy.asarray(legendre.legvander(t, len(self.truth) - 1), dtype=float)
+
+    def error(self, weights: Array) -> float:
+        """The mean squared distance from the polynomial without noise, over 201 points from -1 to 1."""
+        every = self.columns(numpy.linspace(-1, 1, 201))
+        return float(numpy.mean((every @ (weights - self.truth)) ** 2))
+
+
+def draw_noisy_polynomial(points: int = 14, degree: int = 9, noise: float = 0.3, seed: int = 0) -> NoisyPolynomial:
+    """Draw a polynomial of `degree` of which only P_1 and P_3 have a weight, and noisy values of it at even distances.
+
+    >>> sample = draw_noisy_polynomial()
+    >>> sample.X.shape, sample.y.shape
+    ((14, 10), (14,))
+    """
+    truth = numpy.zeros(degree + 1)
+    truth[[1, 3]] = 1.0, -0.8
+    t = numpy.linspace(-1, 1, points)
+    exact = legendre.legvander(t, degree) @ truth
+    return NoisyPolynomial(t, truth, exact + noise * numpy.random.default_rng(seed).normal(size=points))
+
+
+# --- descent --------------------------------------------------------------------------------------
+
+_TINY = 1e-9
+_FLAT = 1e-7
+
+
+def find_minimum(loss: str, values: Mapping[str, Any], start: Any, *, wrt: str = "w", steps: int = 4000) -> Array:
+    """Return where a convex loss of a vector is least, by gradient descent along matcalc's derivative.
+
+    The loss is quadratic but for kinks where an entry is zero, as in norm(X@w - y)**2 + alpha*norm(w, 1).  A step is
+    2/(a + b) times the gradient, a and b the least and the largest eigenvalue of the Hessian.  An entry that would
+    cross zero stops there, and stays while the derivatives on both sides of zero point back to it.  Raises
+    EvaluationError where `steps` are not enough.
+
+    >>> find_minimum("norm(w - y)**2 + alpha*norm(w, 1)", {"y": [3.0, 0.4], "alpha": 1.0}, [0, 0]).round(6)
+    array([2.5, 0. ])
+    """
+    gradient = derive(loss, wrt, layout="denominator", shapes=shapes_told(values))
+    weights = numpy.array(start, dtype=float)
+    step = _choose_step(loss, {**values, wrt: weights}, wrt)
+    for _ in range(steps):
+        slope = _find_slope(gradient, values, weights)
+        if numpy.abs(slope).max() < _FLAT:
+            return weights
+        moved = weights - step * slope
+        weights = numpy.where(moved * weights < 0, 0.0, moved)
+    raise EvaluationError(f"{loss} is still falling after {steps} steps", advice="give more steps, or scale the data")
+
+
+def _choose_step(loss: str, values: Mapping[str, Any], wrt: str) -> float:
+    hessian = derive(loss, wrt, order=2, shapes=shapes_told(values)).evaluate(values)
+    eigenvalues = numpy.linalg.eigvalsh(numpy.atleast_2d(hessian))
+    return float(2 / (eigenvalues[0] + eigenvalues[-1]))
+
+
+def _find_slope(gradient: Derivative, values: Mapping[str, Any], weights: Array) -> Array:
+    """Return the gradient; of an entry at zero the derivative of the side to which the loss falls, if any, else 0."""
+    name, at_zero = gradient.wrt.name, weights == 0
+    above: Array = gradient.evaluate({**values, name: numpy.where(at_zero, _TINY, weights)})
+    if not at_zero.any():
+        return above
+    below: Array = gradient.evaluate({**values, name: numpy.where(at_zero, -_TINY, weights)})
+    falling = numpy.where(above < 0, above, numpy.where(below > 0, below, 0.0))
+    return numpy.where(at_zero, falling, above)
+
+
+# --- pictures ---------------------------------------------------------------------------------------
+
+
+def plot_fits(sample: NoisyPolynomial, losses: Mapping[str, str], alpha: float = 1.0) -> Picture:
+    """Plot the polynomial that each loss finds, and its weights; the legend tells how far it is from the truth.
+
+    `losses` are expressions in X, w, y and alpha by the name to show: {"L2": "norm(X@w - y)**2 + alpha*norm(w)**2"}.
+    """
+    picture, (left, right) = open_picture(2, width=8.0, height=3.1)
+    every = numpy.linspace(-1, 1, 201)
+    left.plot(sample.t, sample.y, "o", color="black", markersize=4)
+    left.plot(every, sample.columns(every) @ sample.truth, color="#999999", linewidth=1, label="without noise")
+    for place, (name, loss) in enumerate(losses.items()):
+        weights = find_minimum(loss, _fill(sample, loss, alpha), numpy.zeros_like(sample.truth))
+        label = f"{name}: error {sample.error(weights):.3f}"
+        draw_line(left, every, sample.columns(every) @ weights, place, label)
+        _draw_weights(right, weights, place, len(losses), name)
+    right.set_xticks(range(len(sample.truth)), [f"$P_{power}$" for power in range(len(sample.truth))])
+    name_panel(left, "fits of the noisy points", "t", legend=True)
+    name_panel(right, "weights", legend=True)
+    return picture
+
+
+def _fill(sample: NoisyPolynomial, loss: str, alpha: float) -> dict[str, Any]:
+    return {"X": sample.X, "y": sample.y} | ({"alpha": alpha} if "alpha" in loss else {})
+
+
+def _draw_weights(panel: Axes, weights: Array, place: int, count: int, name: str) -> None:
+    width = 0.8 / count
+    shift = (place - (count - 1) / 2) * width
+    zeros = int((weights == 0).sum())
+    label = f"{name}: {zeros} of {len(weights)} exactly zero"
+    panel.bar(numpy.arange(len(weights)) + shift, weights, width, color=COLOURS[place], label=label)
+
+
+def plot_weights(sample: NoisyPolynomial, losses: Mapping[str, str], alphas: Sequence[float]) -> Picture:
+    """Plot how the weights that each loss finds shrink as alpha grows, one panel for each loss."""
+    picture, panels = open_picture(len(losses), width=3.8 * len(losses), height=2.9)
+    for panel, (name, loss) in zip(panels, losses.items(), strict=True):
+        paths = _follow_weights(sample, loss, alphas).T
+        panel.plot(alphas, paths[sample.truth == 0].T, color="#aaaaaa", linewidth=1.2)
+        for place, power in enumerate(numpy.flatnonzero(sample.truth)):
+            draw_line(panel, alphas, paths[power], place, f"$P_{power}$, in the truth")
+        panel.set_xscale("log")
+        name_panel(panel, f"{name}: {loss}", "alpha", legend=True)
+    return picture
+
+
+def _follow_weights(sample: NoisyPolynomial, loss: str, alphas: Sequence[float]) -> Array:
+    """Return the weights for each alpha, each descent starting where the one before it ended."""
+    found = [numpy.zeros_like(sample.truth)]
+    for alpha in alphas:
+        found.append(find_minimum(loss, _fill(sample, loss, alpha), found[-1]))
+    return numpy.array(found[1:])
+
+
+# --- plots planes -----------------------------------------------------------------------------------
+#
+# Planes: the gradient of a scalar on its contour lines, and a Jacobian as the matrix that each layout makes of it.
+
+
+def plot_gradients(
+    *expressions: str, wrt: str = "x", reach: float = 2, values: Mapping[str, Any] | None = None
+) -> Picture:
+    """Plot contour lines of scalar functions of a vector with two entries, with their gradients as arrows.
+
+    Both entries run from -reach to reach; the longest arrow of each panel has the same length.  Raises ShapeError where
+    a function is not a scalar.  A function uses those of the `values` that it has names for.
+    """
+    picture, panels = open_picture(len(expressions), width=2.6 * len(expressions), height=2.8)
+    for panel, expr in zip(panels, expressions, strict=True):
+        derivative = derive(expr, wrt, layout="denominator", shapes=shapes_told(values))
+        if derivative.function.dropped_shape:
+            shape = write_shape(derivative.function.dropped_shape)
+            raise ShapeError(f"{expr} has the shape {shape}, and only a scalar has contour lines")
+        given = values_of(derivative, values)
+        _draw_contours(panel, derivative, reach, given)
+        _draw_arrows(panel, derivative, reach, given)
+        name_panel(panel, expr, f"{wrt}[0]", f"{wrt}[1]")
+        panel.set_aspect("equal")
+    return picture
+
+
+def _draw_contours(panel: Axes, derivative: Derivative, reach: float, values: Mapping[str, Any]) -> None:
+    line = numpy.linspace(-reach, reach, 41)
+    points = [{**values, derivative.wrt.name: numpy.array([across, up])} for up in line for across in line]
+    heights = numpy.array([value_of_function(derivative, point) for point in points])
+    panel.contour(line, line, heights.reshape(41, 41), levels=7, colors="#777777", linewidths=0.9)
+
+
+def _draw_arrows(panel: Axes, derivative: Derivative, reach: float, values: Mapping[str, Any]) -> None:
+    # An even number of points keeps the arrows off the axes, where norms have their kinks.
+    line = numpy.linspace(-0.85 * reach, 0.85 * reach, 6)
+    points = numpy.array([[a, b] for a in line for b in line])
+    arrows = numpy.array([derivative.evaluate({**values, derivative.wrt.name: point}) for point in points])
+    longest = numpy.linalg.norm(arrows, axis=1).max() or 1.0
+    scaled = arrows / longest * (line[1] - line[0]) * 0.8
+    panel.quiver(*points.T, *scaled.T, angles="xy", scale_units="xy", scale=1, color=COLOURS[1], width=0.009)
+
+
+# --- a Jacobian as a matrix -------------------------------------------------------------------------
+
+
+def plot_layouts(
+    derivative: Derivative, values: Mapping[str, Any], layouts: Sequence[str] = ("numerator", "denominator")
+) -> Picture:
+    """Draw the numbers of a derivative as the matrix, row or column that each layout makes of them.
+
+    Raises ShapeError for a derivative of more than two axes.
+    """
+    if len(derivative.shape) > 2:
+        shape = write_shape(derivative.shape)
+        raise ShapeError(f"the derivative has the shape {shape}, and a picture has two axes")
+    picture, panels = open_picture(len(layouts), width=3.3 * len(layouts), height=2.9)
+    for panel, layout in zip(panels, layouts, strict=True):
+        _draw_matrix(panel, derivative.in_layout(layout), values)
+    return picture
+
+
+def _draw_matrix(panel: Axes, derivative: Derivative, values: Mapping[str, Any]) -> None:
+    matrix = _unfold(derivative, derivative.evaluate(values))
+    bound = numpy.abs(matrix).max() or 1.0
+    panel.imshow(matrix, cmap="RdBu_r", norm=TwoSlopeNorm(0, -bound, bound))
+    for (row, column), number in numpy.ndenumerate(matrix):
+        colour = "white" if abs(number) > 0.6 * bound else "black"
+        panel.text(column, row, f"{number:.3g}", ha="center", va="center", fontsize=8, color=colour)
+    panel.grid(visible=False)
+    panel.set_xticks(range(matrix.shape[1]))
+    panel.set_yticks(range(matrix.shape[0]))
+    rows, columns = _name_sides(derivative)
+    name_panel(panel, f"{derivative.layout}: {derivative}", columns, rows)
+
+
+def _unfold(derivative: Derivative, numbers: Any) -> Any:
+    """Return the numbers as a matrix, the unit axes of a row or a column restored."""
+    if len(derivative.shape) != 1:
+        return numpy.atleast_2d(numbers)
+    return numbers[None, :] if _is_row(derivative) else numbers[:, None]
+
+
+def _is_row(derivative: Derivative) -> bool:
+    """Whether a lone axis is a row: the variable's in numerator layout, the result's in denominator layout."""
+    of_variable = not derivative.function.dropped_shape
+    return derivative.layout in ("numerator", "vec") if of_variable else derivative.layout == "denominator"
+
+
+def _name_sides(derivative: Derivative) -> tuple[str, str]:
+    if len(derivative.axes) != 1:
+        return ("", "") if not derivative.axes else (derivative.axes[0], derivative.axes[1])
+    return ("", derivative.axes[0]) if _is_row(derivative) else (derivative.axes[0], "")
+
+
+# --- plots unfolded ---------------------------------------------------------------------------------
+#
+# An array of any rank as a picture: some axes joined to rows, the others to columns, its blocks outlined.
+
+
+MOST_CELLS = 10_000
+
+
+def plot_unfolded(values: Any, rows: str = "", columns: str = "", split: int | None = None) -> Picture:
+    """Return the heat map of an array whose first `split` axes, half of them by default, are joined to rows.
+
+    The last axis of each side counts fastest, as in NumPy's reshape; lines stand where another axis moves on.  Zero
+    is white, red is positive, blue negative.  `rows` and `columns` name the sides.  Raises DeclarationError for a
+    split that is none and for an array of more than 10,000 entries.
+
+    >>> plot_unfolded(numpy.ones((2, 3, 3, 2)), rows="Y[i, j]", columns="X[a, b]").axes[0].get_xlabel()
+    'X[a, b]'
+    """
+    array = numpy.asarray(values, dtype=float)
+    split = array.ndim // 2 if split is None else split
+    if not 0 <= split <= array.ndim:
+        raise DeclarationError(f"an array of {array.ndim} axes is split after 0 to {array.ndim} of them, not {split}")
+    if not 0 < array.size <= MOST_CELLS:
+        raise DeclarationError(f"an array of {array.size} entries cannot be drawn", advice=f"1 to {MOST_CELLS:,}")
+    sides = array.shape[:split], array.shape[split:]
+    cells = array.reshape([math.prod(side) for side in sides])
+    picture, (panel,) = open_picture(1, width=_measure_width(*cells.shape), height=2.6)
+    _fill_picture(panel, cells, picture)
+    _outline(panel, sides)
+    panel.set_ylabel(rows, fontsize=8)
+    panel.set_xlabel(columns, fontsize=8)
+    return picture
+
+
+def _measure_width(height: int, width: int) -> float:
+    """The inches that leave the cells about square, within a page."""
+    return min(7.4, max(2.4, 2.0 * width / height + 1.2))
+
+
+def _fill_picture(panel: Axes, cells: Any, picture: Picture) -> None:
+    largest = float(numpy.abs(cells).max()) or 1.0
+    image = panel.imshow(cells, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    panel.grid(False)
+    panel.set_xticks([])
+    panel.set_yticks([])
+    picture.colorbar(image, ax=panel, shrink=0.8).ax.tick_params(labelsize=8)
+
+
+def _outline(panel: Axes, sides: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    """Draw a line after every block: as many cells as the last of several joined axes has."""
+    for side, draw in zip(sides, (panel.axhline, panel.axvline), strict=True):
+        if len(side) > 1:
+            for place in range(side[-1], math.prod(side), side[-1]):
+                draw(place - 0.5, color="black", linewidth=1)

@@ -49,7 +49,7 @@ def choose_sampling(function: Expression, others: tuple[Expression, ...], shape:
     """Return sizes and domains at which the function is defined: those of the judge where torch is installed."""
     try:
         from matcalc.check.modes import own_modes
-        from matcalc.check.sample import Point, PointSearch
+        from matcalc.check.points import Point, PointSearch
     except ImportError:
         return _guess_sampling((function, *others))
     try:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import reduce
 
 from matcalc.language.expression import Expression, add, divide, matmul, multiply, negate, subtract, transpose, walk
-from matcalc.language.replace import rebuild
+from matcalc.language.rewrite import rebuild
 
 
 def regroup(*roots: Expression) -> list[Expression]:
@@ -17,7 +17,7 @@ def regroup(*roots: Expression) -> list[Expression]:
     matrices and outer products is applied term by term: (diag(p) - p @ p.T) @ x is diag(p) @ x - p @ (p.T @ x).
 
     >>> from matcalc.language.text_to_expression import parse
-    >>> from matcalc.render.to_text import to_text
+    >>> from matcalc.language.expression_to_text import to_text
     >>> to_text(regroup(parse("A @ (diag(p) - p @ p.T) @ x").expressions[0])[0])
     'A @ (diag(p) @ x - p @ (p.T @ x))'
     """

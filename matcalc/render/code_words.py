@@ -8,11 +8,11 @@ from fractions import Fraction
 
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression
+from matcalc.language.expression_to_text import write_decimal
 from matcalc.language.sizes import Shape, Size
 from matcalc.render.code_helpers import find_helper, list_modules, list_needed, name_helper
 from matcalc.render.code_parts import ATOM, COMPARE, PRODUCT, SIGN, Part, align, hold, join
 from matcalc.render.code_products import transpose
-from matcalc.render.to_text import write_decimal
 from matcalc.rule_files import Rule
 from matcalc.rule_words import is_word, takes_last_axis
 

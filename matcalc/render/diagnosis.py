@@ -8,12 +8,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from matcalc.language.expression import Expression
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import write_shape
-from matcalc.render.to_text import to_text
 
 if TYPE_CHECKING:
-    from matcalc.check.diagnose import Diagnosis
-    from matcalc.check.hints import Hint
+    from matcalc.check.diagnose import Diagnosis, Hint
     from matcalc.check.match_terms import TermReading
     from matcalc.check.question import Question
     from matcalc.check.report import Worst

@@ -6,8 +6,7 @@ from matcalc.engine.index_to_matrix import einsum_terms, read_einsum
 from matcalc.engine.layout import Axis, arrange
 from matcalc.engine.result import Result
 from matcalc.language.expression import Expression
-from matcalc.render.index_letters import avoid_sizes
-from matcalc.render.to_text import to_text
+from matcalc.language.expression_to_text import avoid_sizes, to_text
 
 
 def write_einsum(result: Result, layout: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from matcalc.language.expression import Expression, walk
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import write_shape
-from matcalc.render.to_text import to_text
 
 
 def describe_notes(function: Expression, wrt: Expression, answer: Expression) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,8 @@ from matcalc.check.report import write_pair
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.sizes import Size, write_shape
-from matcalc.render.axis_rows import choose_result_name, count_row_axes, name_question_axes
-from matcalc.render.formula_html import write_typeset
 from matcalc.render.heat_map import draw_jacobians, find_place, is_drawable
-from matcalc.render.html_parts import (
+from matcalc.render.html import (  # fmt: skip
     escape,
     fold,
     typeset,
@@ -26,14 +24,19 @@ from matcalc.render.html_parts import (
     write_picture,
     write_table,
     write_told,
-)  # fmt: skip
-from matcalc.render.latex_names import write_name
-from matcalc.render.left_latex import write_left_side
+    write_typeset,
+    write_verdict,  # fmt: skip
+)
+from matcalc.render.latex import write_left_side, write_name
+from matcalc.render.report import choose_result_name, count_row_axes, name_question_axes
 
 if TYPE_CHECKING:
+    from matcalc.backward import BackwardReport
+    from matcalc.check.data_parallel.question import DataParallelReport
     from matcalc.check.evidence import NumericJacobians
     from matcalc.check.question import Question
     from matcalc.check.report import CheckReport
+
 
 # So many rows and columns are drawn; more would be a blur, and make a notebook large.
 MOST_DRAWN = 100
@@ -197,3 +200,47 @@ def _write_settings(report: CheckReport) -> str:
     told += [f"seed {report.seed}"]
     line = f'<p class="mc-soft">{escape(", ".join(told))}</p>'
     return line + (fold("repeat this check", write_code(report.command)) if report.command else "")
+
+
+# --- backward html ----------------------------------------------------------------------------------
+#
+# Reports on a hand-written backward pass and on data-parallel training as pages for a notebook.
+
+
+def write_backward_html(report: BackwardReport) -> str:
+    """Return the page of a backward pass: a row for the value and for each input, and the page of each in a fold."""
+    parts = {"forward": report.forward, **report.inputs}
+    head = f"<p>{write_verdict(report.verdict)}</p>" + write_part_table(parts)
+    return write_card(head, "".join(map(write_note, report.notes)), _fold_parts(parts))
+
+
+def write_data_parallel_html(report: DataParallelReport) -> str:
+    """Return the page of a data-parallel check: what was found, and a row for each parameter."""
+    told = f"<p>{escape(_tell_shares(report))}</p>" + "".join(map(write_note, report.notes))
+    table = write_part_table(report.parameters) if report.parameters else ""
+    command = fold("repeat this check", write_code(report.command)) if report.command else ""
+    return write_card(
+        write_told(report.verdict, report.message), table, told, _fold_parts(report.parameters), command
+    )
+
+
+def _tell_shares(report: DataParallelReport) -> str:
+    shares = f", each with {report.batch}/{report.processes} samples" if report.batch else ""
+    return f"{report.processes} processes{shares}"
+
+
+def write_part_table(parts: Mapping[str, CheckReport]) -> str:
+    """Return a row for each part: its name, its verdict, what was found and, where it differs, what it should be."""
+    rows = [[f"<b>{escape(name)}</b>", write_verdict(one.verdict), _tell(one)] for name, one in parts.items()]
+    return f'<div class="mc-wide">{write_table([], rows)}</div>'
+
+
+def _tell(report: CheckReport) -> str:
+    told = escape(report.message.removeprefix(report.verdict).lstrip(" .:"))
+    if report.verdict == "differs" and report.correct:
+        told += f"<br>It should be {write_code(report.correct)}"
+    return told
+
+
+def _fold_parts(parts: Mapping[str, CheckReport]) -> str:
+    return "".join(fold(escape(name), write_check_body(one)) for name, one in parts.items())

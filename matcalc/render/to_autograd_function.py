@@ -10,7 +10,8 @@ from matcalc.check.rule_texts import rules_in_force
 from matcalc.engine.result import derive_result
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression, einsum, list_letters, multiply, symbol, walk
-from matcalc.language.replace import replace
+from matcalc.language.expression_to_text import to_text
+from matcalc.language.rewrite import replace
 from matcalc.render.code_check import choose_sampling, write_drawing, write_draws
 from matcalc.render.code_helpers import write_helper
 from matcalc.render.code_parts import ATOM, Part
@@ -19,7 +20,6 @@ from matcalc.render.code_signature import Signature
 from matcalc.render.code_words import Words
 from matcalc.render.code_writer import Names, Writer
 from matcalc.render.to_code import describe_shape, expand, measure_text, write_imports
-from matcalc.render.to_text import to_text
 
 if TYPE_CHECKING:
     from matcalc.derivation import Derivative

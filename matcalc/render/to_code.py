@@ -13,7 +13,8 @@ from matcalc.check.deduce_sizes import deduce_sizes, fit_shape
 from matcalc.check.rule_texts import read_rule_text, rules_in_force
 from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression, list_letters, walk
-from matcalc.language.replace import rebuild, replace
+from matcalc.language.expression_to_text import to_text
+from matcalc.language.rewrite import rebuild, replace
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.render.code_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code_helpers import write_helper
@@ -23,7 +24,6 @@ from matcalc.render.code_signature import Signature
 from matcalc.render.code_words import BACKENDS, Words
 from matcalc.render.code_writer import Names, Writer, name_derivative_of
 from matcalc.render.report import name_derivative
-from matcalc.render.to_text import to_text
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:

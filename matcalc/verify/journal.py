@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from matcalc.errors import DeclarationError
-from matcalc.verify.judge_task import Finding
+from matcalc.verify.tasks import Finding
 
 HEADER = b'{"matcalc-journal": 1}\n'
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from matcalc.check.report import list_versions
-from matcalc.errors import RuleError
-from matcalc.verify.read_sheet import Entry
+from matcalc.check.report import COULD_NOT_CHECK, CheckReport, could_not_check, list_versions
+from matcalc.claim import check
+from matcalc.derivation import Derivative, derive
+from matcalc.errors import DeclarationError, MatcalcError, RuleError
+from matcalc.verify.read_sheet import VERDICTS, Entry
 
 
 @dataclass(frozen=True)
@@ -106,3 +109,124 @@ def _digest_file(path: str) -> str:
         return _digest(Path(path).read_bytes())
     except OSError as error:
         raise RuleError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+# --- judge task -------------------------------------------------------------------------------------
+#
+# Task -> finding, whatever happens: a task that cannot be read or runs out of memory is "could not check".
+
+
+Finding = dict[str, Any]
+"""{"report": a report as plain data, "limits": None, or the limits on time and memory of which one made it}."""
+
+# What torch, NumPy and the C++ library say where memory runs out.
+_OUT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "bad_alloc", "out of memory", "unable to allocate")
+
+
+def judge_task(task: Task, settings: Settings) -> Finding:
+    """Return what the judge finds of a task; an error is a verdict, not the end of the run."""
+    try:
+        report = _judge(task, settings)
+    except MemoryError:
+        return stop_task(task, settings, _name_lack(settings))
+    except MatcalcError as error:
+        report = _give_up(task, settings, "; ".join(filter(None, (error.reason, error.advice))))
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        report = _give_up(task, settings, f"internal error: {said}; please report it with this entry")
+    if report.verdict == COULD_NOT_CHECK and any(words in report.message.lower() for words in _OUT_OF_MEMORY):
+        return stop_task(task, settings, _name_lack(settings))
+    return {"report": report.to_dict(), "limits": None}
+
+
+def stop_task(task: Task, settings: Settings, reason: str) -> Finding:
+    """Return the finding of a task that reached a limit."""
+    return {"report": _give_up(task, settings, reason).to_dict(), "limits": settings.limits}
+
+
+def _judge(task: Task, settings: Settings) -> CheckReport:
+    report = _judge_entry(task, settings)
+    rules = [word for path in settings.rules for word in ("--rules", path)]  # they are in force here, each proven once
+    return replace(report, command=f"{report.command} {shlex.join(rules)}") if rules else report
+
+
+def _judge_entry(task: Task, settings: Settings) -> CheckReport:
+    how: dict[str, Any] = {"trials": settings.trials, "seed": settings.seed, "dtype": settings.dtype}
+    how["device"] = settings.device
+    what: dict[str, Any] = {"layout": task.layout, "shapes": task.shapes, "assume": task.assume}
+    what["order"] = task.order
+    if task.claim is None:
+        derivative = derive(task.expr, task.wrt, **what)
+        if not isinstance(derivative, Derivative):
+            reason = "an entry of a sheet is derived by one variable"
+            raise DeclarationError(reason, advice="write an entry for each variable")
+        return replace(derivative.check(**how), correct=str(derivative))
+    return check(task.expr, task.claim, task.wrt, **what, **how)
+
+
+def _give_up(task: Task, settings: Settings, reason: str) -> CheckReport:
+    assert settings.device is not None
+    return could_not_check(
+        reason, seed=settings.seed, layout=task.layout, dtype=settings.dtype, device=settings.device
+    )
+
+
+def _name_lack(settings: Settings) -> str:
+    if str(settings.device).startswith("cuda"):
+        return f"the memory of the device {settings.device} does not suffice"
+    return f"it needs more than the {settings.memory:g} GiB of memory that --memory allows"
+
+
+# --- outcome ----------------------------------------------------------------------------------------
+#
+# What became of a task, and of all of them together.
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A task and the report on it, as plain data."""
+
+    task: Task
+    report: dict[str, Any]
+
+    @classmethod
+    def of(cls, task: Task, finding: Finding) -> Outcome:
+        """Return the outcome of a finding."""
+        return cls(task, finding["report"])
+
+    @property
+    def verdict(self) -> str:
+        """agrees, differs, or could not check."""
+        return str(self.report["verdict"])
+
+    @property
+    def message(self) -> str:
+        """The judge's sentence, without the verdict in front of it."""
+        message = str(self.report["message"])
+        return message.removeprefix(self.verdict).lstrip(":. ") or message
+
+    @property
+    def is_as_stated(self) -> bool | None:
+        """Whether the verdict is the one that the sheet states; None where it states none."""
+        return None if self.task.expected is None else self.task.expected == self.verdict
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome as plain data for JSON."""
+        task = self.task
+        stated = {} if task.expected is None else {"expected": task.expected, "as_stated": self.is_as_stated}
+        return {
+            "sheet": task.sheet, "id": task.id, "expression": task.expr, "wrt": task.wrt, "order": task.order,
+            "layout": task.layout, "claim": task.claim, "verdict": self.verdict, **stated, "report": self.report,
+        }  # fmt: skip
+
+
+def count_verdicts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """Return how often each verdict was given, the three always in the same order."""
+    counted = Counter(outcome.verdict for outcome in outcomes)
+    return {verdict: counted[verdict] for verdict in VERDICTS}
+
+
+def count_stated(outcomes: Sequence[Outcome]) -> tuple[int, int]:
+    """Return how many verdicts are those that the sheets state, and how many the sheets state."""
+    stated = [outcome.is_as_stated for outcome in outcomes if outcome.is_as_stated is not None]
+    return sum(stated), len(stated)

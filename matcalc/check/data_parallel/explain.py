@@ -11,7 +11,7 @@ from torch import Tensor
 from matcalc.check.data_parallel.points import average_gradients, differentiate
 from matcalc.check.data_parallel.question import LossQuestion, split_point
 from matcalc.check.data_parallel.ratios import Ratio, find_ratio, is_zero, powers, write_multiple
-from matcalc.check.sample import Point
+from matcalc.check.points import Point
 from matcalc.language.expression import Expression
 
 LONGEST_PART = 60

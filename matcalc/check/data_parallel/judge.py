@@ -18,9 +18,9 @@ from matcalc.check.data_parallel.question import DataParallelReport, LossQuestio
 from matcalc.check.data_parallel.ratios import find_ratio, write_multiple
 from matcalc.check.evaluate_nodes import evaluate, squeeze
 from matcalc.check.modes import own_modes
+from matcalc.check.points import NoPoint, Point
 from matcalc.check.report import AGREES, COULD_NOT_CHECK, DIFFERS, CheckReport
 from matcalc.check.rule_texts import rules_in_force
-from matcalc.check.sample import NoPoint, Point
 from matcalc.errors import MatcalcError
 
 Values = Mapping[str, Tensor]

@@ -18,7 +18,7 @@ from matcalc.check.data_parallel.question import LossText
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from matcalc.check.sample import Point
+    from matcalc.check.points import Point
 
 WORKER = "matcalc.check.data_parallel.worker"
 TASKS, GRADIENTS, MEETING = "tasks.pt", "gradients.pt", "meeting"

@@ -12,7 +12,7 @@ from matcalc.language.expression import Expression, divide, multiply, symbols
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
-    from matcalc.check.sample import Point
+    from matcalc.check.points import Point
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,162 @@
+"""The arguments that several commands share, and how their texts are read."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from typing import Any, NoReturn, TextIO
+
+from matcalc.errors import MatcalcError
+
+LONGEST_INPUT = 1_000_000  # characters read from a pipe; the language refuses far less, with a better sentence
+
+
+class UsageError(MatcalcError):
+    """The command was called with arguments it does not have."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises instead of exiting, so that --json reports a misspelled option as well."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(add_help=False, allow_abbrev=False, **options)
+        self.add_argument("--help", action="help", help="show this text and exit (also -h)")
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, advice=f"{self.prog} --help")
+
+
+def add_expression_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Add the expression and what is declared about it; `several` variables where the command takes them."""
+    help_text = 'such as "A@x"; - reads it from standard input'
+    parser.add_argument("expression", metavar="EXPR", type=str.strip, help=help_text)
+    add_derivative_options(parser, several)
+
+
+def add_derivative_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Add by what to derive, the layout, the order, and what is declared about the names."""
+    add = parser.add_argument
+    by, often = ("; or W,b; or all", "; or by what, x,y") if several else ("", "")
+    add("--wrt", metavar="NAME", type=str.strip, help=f"the variable: x, else X, else the only one{by}")
+    add("--layout", default="numerator", metavar="LAYOUT", help="numerator (default), denominator, mixed, torch or vec")
+    add("--order", type=read_order, default=1, metavar="N", help=f"how often to derive (default 1){often}")
+    add_declarations(parser)
+
+
+def add_declarations(parser: argparse.ArgumentParser) -> None:
+    """Add what is declared about the names of an expression, and the rules it is read with."""
+    add = parser.add_argument
+    add("--vars", action="append", default=[], metavar="DECL", help='shapes: "A: m,n; x: n; c: scalar"')
+    add("--assume", action="append", default=[], metavar="DECL", help='what is known: "A: symmetric; x: positive"')
+    add("--rules", action="append", default=[], metavar="FILE", help="your own rules, verified first; may be repeated")
+
+
+def read_declared(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options declare, as `derive` and `check` take it."""
+    from matcalc.language.text_to_expression import read_declarations
+
+    return {
+        "layout": options.layout,
+        "shapes": read_declarations("; ".join(options.vars)) if options.vars else None,
+        "assume": "; ".join(options.assume),
+        "order": options.order,
+        "rules": options.rules or None,
+    }
+
+
+def add_proof_options(parser: argparse.ArgumentParser) -> None:
+    """Add the number of points and their seed."""
+    add = parser.add_argument
+    add("--trials", type=read_whole_number, default=3, metavar="N", help="points of the proof (default 3)")
+    add("--seed", type=read_seed, default=0, metavar="N", help="seed of the points (default 0)")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the precision with which torch computes, and the device."""
+    add = parser.add_argument
+    add("--dtype", default="float64", metavar="DTYPE", help="float64 (default) or float32")
+    add("--device", type=read_device, default="cpu", metavar="DEVICE", help="cpu (default), cuda or cuda:N")
+
+
+def read_whole_number(text: str) -> int:
+    """Return the number; raises ArgumentTypeError for what is none."""
+    if not re.fullmatch(r"\s*[0-9]{1,6}\s*", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a whole number from 1 to 999999")
+    return int(text)
+
+
+def read_order(text: str) -> int | str:
+    """Return the number, or the text itself for `derive` to refuse: the limits have one place and one sentence."""
+    return int(text) if re.fullmatch(r"\s*-?[0-9]{1,6}\s*", text) else text.strip()[:40]
+
+
+def read_seed(text: str) -> int:
+    """Return the seed; raises ArgumentTypeError for what is none."""
+    if not re.fullmatch(r"\s*[0-9]{1,18}\s*", text):
+        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def read_device(text: str) -> str:
+    """Return the device; raises ArgumentTypeError for what torch would not know."""
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not cpu, cuda or cuda:N")
+    return text
+
+
+def read_sizes(text: str) -> dict[str, int]:
+    """Return the sizes of "m=3, n=5" by letter; raises ArgumentTypeError for any other text."""
+    sizes = {}
+    for part in filter(None, (part.strip() for part in re.split("[,;]", text))):
+        found = re.fullmatch(r"(\w{1,40})\s*=\s*([0-9]{1,12})", part)
+        if found is None:
+            raise argparse.ArgumentTypeError(f'{part[:40]!r} is not a size; write "m=3, n=5"')
+        sizes[found[1]] = int(found[2])
+    return sizes
+
+
+def read_expression(text: str) -> str:
+    """Return the expression; - stands for standard input."""
+    if text != "-":
+        return text
+    try:
+        return sys.stdin.read(LONGEST_INPUT).strip()
+    except UnicodeDecodeError:
+        raise UsageError("standard input is not text in UTF-8") from None
+
+
+# --- cli output -------------------------------------------------------------------------------------
+#
+# What the command line prints: colour on a terminal, and JSON that any reader can load.
+
+
+JSON_VERSION = 1
+EXIT_CODES = {"agrees": 0, "differs": 1, "could not check": 3}
+_COLORS = {"agrees": "32", "differs": "31", "could not check": "33", "error": "31"}
+
+
+def paint(text: str, meaning: str, stream: TextIO) -> str:
+    """Colour the text on a terminal, unless NO_COLOR asks for none."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return f"\x1b[{_COLORS[meaning]}m{text}\x1b[0m"
+
+
+def print_json(answer: dict[str, Any]) -> None:
+    """Print the answer as one JSON object with its version."""
+    import json
+
+    print(json.dumps(_finite({"version": JSON_VERSION} | answer), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """Return the value with null for what JSON cannot say: infinity and not-a-number."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

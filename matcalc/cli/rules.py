@@ -1,0 +1,116 @@
+"""The command `matcalc rules`: list the rules, show one, prove them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from matcalc.check.report import find_worst
+from matcalc.cli.arguments import EXIT_CODES, paint, print_json
+from matcalc.errors import RuleError
+from matcalc.rule_files import Rule, RuleBook, read_rules, shipped_rules
+
+if TYPE_CHECKING:
+    from matcalc.check.verdict import CheckReport
+
+
+def list_rules(options: argparse.Namespace) -> int:
+    """Print every rule in force, one a line."""
+    book = _known_rules(options.rules)
+    if options.json:
+        print_json({"rules": [_describe(rule) for rule in book]})
+    else:
+        rows = [(rule.name, _write_signature(rule), _kind(rule), rule.source) for rule in book]
+        print(_align([("rule", "call", "derived by", "source"), *rows]))
+    return 0
+
+
+def show_rules(options: argparse.Namespace) -> int:
+    """Print the entries of one name in full."""
+    rules = _find_rules(_known_rules(options.rules), options.name)
+    if options.json:
+        print_json({"rules": [_describe(rule) for rule in rules]})
+    else:
+        print("\n\n".join(_write_rule(rule) for rule in rules))
+    return 0
+
+
+def check_rules(options: argparse.Namespace) -> int:
+    """Prove rule after rule, printing each verdict as soon as it is known, and count the verdicts."""
+    rules = _rules_to_prove(options.rules)
+    reports = dict(_prove(rules, options))
+    counts = {verdict: sum(report.verdict == verdict for report in reports.values()) for verdict in EXIT_CODES}
+    if options.json:
+        print_json({"rules": {name: report.to_dict() for name, report in reports.items()}, "counts": counts})
+    else:
+        print(", ".join(f"{verdict}: {count}" for verdict, count in counts.items()))
+    return EXIT_CODES[find_worst(report.verdict for report in reports.values())]
+
+
+def _prove(rules: list[Rule], options: argparse.Namespace) -> Iterator[tuple[str, CheckReport]]:
+    from matcalc.check.prove import prove_rule
+
+    book = _known_rules(options.rules)
+    width = max((len(rule.name) for rule in rules), default=0)
+    for rule in rules:
+        report = prove_rule(rule, trials=options.trials, seed=options.seed, book=book)
+        if not options.json:
+            print(f"{rule.name:{width}}  {paint(report.message, report.verdict, sys.stdout)}", flush=True)
+        yield rule.name, report
+
+
+def _known_rules(paths: list[str] | None) -> RuleBook:
+    """Return the shipped rules and those of the files as they are written: to look at, not to derive with."""
+    return shipped_rules().extended(rule for path in paths or [] for rule in read_rules(path))
+
+
+def _rules_to_prove(paths: list[str] | None) -> list[Rule]:
+    shipped = shipped_rules()
+    return [rule for rule in _known_rules(paths) if rule.name not in shipped] if paths else list(shipped)
+
+
+def _find_rules(book: RuleBook, name: str) -> list[Rule]:
+    """Return the entry of this name, or every entry of the function of this name."""
+    found = book.overloads(name) or ([book[name]] if name in book else [])
+    if found:
+        return found
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, [*book.functions, *(rule.name for rule in book)])
+    advice = f"matcalc rules show {close[0]}" if close else "matcalc rules lists them"
+    raise RuleError(f"there is no rule {name[:80]!r}", advice=advice)
+
+
+def _kind(rule: Rule) -> str:
+    """Say what the rule states; the engine itself knows a primitive."""
+    fields = ("elementwise", "differential", "define", "opaque")
+    return next((field for field in fields if getattr(rule, field)), "primitive")
+
+
+def _write_signature(rule: Rule) -> str:
+    if isinstance(rule.result, str):
+        return f"{rule.call} -> {rule.result}"
+    return f"{rule.call} -> [{','.join(rule.result)}]" if rule.result else rule.call
+
+
+def _describe(rule: Rule) -> dict[str, Any]:
+    texts = ("differential", "define", "domain", "kinks", "torch", "latex", "source", "note", "file")
+    described: dict[str, Any] = {"name": rule.name, "call": _write_signature(rule), "kind": _kind(rule)}
+    if rule.elementwise:
+        described["elementwise"] = list(rule.elementwise)
+    return described | {field: getattr(rule, field) for field in texts if getattr(rule, field)}
+
+
+def _write_rule(rule: Rule) -> str:
+    fields = {key: value for key, value in _describe(rule).items() if key not in ("name", "kind", "file")}
+    if rule.elementwise:
+        fields["elementwise"] = ",  ".join(rule.elementwise)
+    head = f"[{rule.name}]   {_kind(rule)}, {rule.file}"
+    return "\n".join([head, *(f"  {key:12}  {value}" for key, value in fields.items())])
+
+
+def _align(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

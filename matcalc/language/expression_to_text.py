@@ -1,0 +1,191 @@
+"""Typed expression -> text in the same language: what is printed can be read again and means the same."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from matcalc.errors import LimitError
+from matcalc.language.expression import Expression, walk
+
+# What is shared in an expression is written out at each place, which can double the text again and again.
+LONGEST_TEXT = 100_000
+
+# Python's precedence, low to high.
+SUM, PRODUCT, SIGN, POWER, ATOM = range(5)
+_OPERATORS = {
+    "add": (" + ", SUM), "subtract": (" - ", SUM), "multiply": ("*", PRODUCT), "divide": ("/", PRODUCT),
+    "matmul": (" @ ", PRODUCT), "power": ("**", POWER),
+}  # fmt: skip
+
+
+Part = tuple[str, int]  # a text and how tightly it binds
+
+
+def to_text(expression: Expression) -> str:
+    """Return the text of an expression; raises LimitError where it has more than 100,000 characters.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> to_text(parse("(A+A.T)@x").expressions[0])
+    '(A + A.T) @ x'
+    """
+    written: dict[int, Part] = {}
+    for node in walk(expression):
+        written[id(node)] = part = write_node(node, [written[id(arg)] for arg in node.args])
+        if len(part[0]) > LONGEST_TEXT:
+            reason = f"the text of the answer has more than {LONGEST_TEXT} characters"
+            raise LimitError(reason, advice="name its parts, as in p = softmax(x); diag(p) - p @ p.T")
+    return written[id(expression)][0]
+
+
+def is_longer(expression: Expression, length: int) -> bool:
+    """Whether the text of an expression has more characters than that; the long text itself is not written."""
+    written: dict[int, Part] = {}
+    for node in walk(expression):
+        written[id(node)] = part = write_node(node, [written[id(arg)] for arg in node.args])
+        if len(part[0]) > length:
+            return True
+    return False
+
+
+def write_node(node: Expression, parts: list[Part]) -> Part:
+    """Return the text of a node, given the texts of its operands, and how tightly both bind."""
+    if node.op in _OPERATORS:
+        return _binary(node, parts)
+    texts = [text for text, _ in parts]
+    match node.op:
+        case "symbol" | "constant":
+            return node.name, ATOM
+        case "number":
+            return _number(node.data[0])
+        case "size":
+            text = str(node.data[0])
+            return text, PRODUCT if "*" in text else ATOM
+        case "negate":
+            text, level = parts[0]
+            return ("-" + (text if level >= POWER else f"({text})")), SIGN
+        case "transpose":
+            return wrap(parts[0], ATOM) + ".T", ATOM
+        case "compare":
+            return f"{wrap(parts[0], SUM)} {node.data[0]} {wrap(parts[1], SUM)}", SUM - 1
+        case "call":
+            return _call(node, texts), ATOM
+        case "einsum":
+            return f"einsum('{node.data[0]}', {', '.join(texts)})", ATOM
+        case "filled":
+            return f"{node.name}({', '.join(map(str, node.data[1]))})", ATOM
+        case "abstract":
+            return f"{node.name}({texts[0]})", ATOM
+    order = f", {node.data[1]}" if node.data[1] > 1 else ""
+    return f"D({node.name}, {texts[0]}{order})", ATOM
+
+
+def is_bracketed(node: Expression, place: int, part: Part) -> bool:
+    """Whether the operand at a place, with this text, stands in brackets, be it those of a function."""
+    if node.op not in _OPERATORS:
+        return node.op not in ("transpose", "negate", "compare") or part[1] < POWER
+    if node.op == "power":
+        return part[1] < ATOM
+    return part[1] < _OPERATORS[node.op][1] + place or (place == 0 and _reads_better_bracketed(node))
+
+
+def wrap(part: Part, level: int) -> str:
+    """Put brackets around what binds weaker than `level`."""
+    text, own = part
+    return text if own >= level else f"({text})"
+
+
+def _binary(node: Expression, parts: list[Part]) -> Part:
+    symbol, level = _OPERATORS[node.op]
+    if node.op == "power":
+        # Python reads -x**2 as -(x**2) and 2**-1 as it stands.
+        number = node.args[1].args[0] if node.args[1].op == "negate" else node.args[1]
+        return wrap(parts[0], ATOM) + symbol + wrap(parts[1], SIGN if number.op == "number" else ATOM), POWER
+    first = wrap(parts[0], level)
+    if _reads_better_bracketed(node):
+        first = f"({parts[0][0]})"
+    second = wrap(parts[1], level + 1)
+    if second[0] == "-":
+        second = f"({parts[1][0]})"
+    return first + symbol + second, level
+
+
+def _reads_better_bracketed(node: Expression) -> bool:
+    """Whether the left operand gets brackets that Python does not need: (x.T @ y)*a, (1/x) @ y.T, (A*B) @ C."""
+    left = node.args[0]
+    if (node.op, left.op) in {("multiply", "matmul"), ("matmul", "divide")}:
+        return True
+    return node.op == "matmul" and left.op == "multiply" and not any(arg.is_scalar for arg in left.args)
+
+
+def _number(value: Fraction) -> Part:
+    if value.denominator == 1:
+        return str(value.numerator), ATOM if value >= 0 else SIGN
+    text = write_decimal(value)
+    if text is not None:
+        return text, ATOM if value >= 0 else SIGN
+    return f"{value.numerator}/{value.denominator}", PRODUCT
+
+
+def write_decimal(value: Fraction) -> str | None:
+    """Write the number exactly with a decimal point or an exponent, or None where it has no end."""
+    denominator, digits = value.denominator, 0
+    while denominator % 10 == 0:
+        denominator //= 10
+        digits += 1
+    while denominator % 2 == 0 or denominator % 5 == 0:
+        denominator //= 2 if denominator % 2 == 0 else 5
+        digits += 1
+    if denominator != 1:
+        return None
+    scaled = value * 10**digits
+    text = re.sub(r"e([-+])0", r"e\1", repr(float(value)))
+    if Fraction(text) == value:
+        return text
+    sign, numerals = ("-", str(-scaled.numerator)) if scaled < 0 else ("", str(scaled.numerator))
+    if digits > 18:
+        return f"{sign}{numerals}e-{digits}"
+    return f"{sign}{numerals[:-digits] or '0'}.{numerals[-digits:].zfill(digits)}"
+
+
+def _call(node: Expression, texts: list[str]) -> str:
+    rule, axis, keepdims = node.data
+    left = iter(texts)
+    arguments = [repr(p.literal) if p.literal is not None else next(left) for p in rule.parameters]
+    if axis is not None:
+        arguments.append(f"axis={axis}")
+    if keepdims:
+        arguments.append("keepdims=True")
+    return f"{rule.function}({', '.join(arguments)})"
+
+
+# --- index letters ----------------------------------------------------------------------------------
+#
+# Letters of indices where the sizes of the same line are letters as well.
+
+
+_FREE = "pqrstuvwxyzcdefghijklmnabo"
+
+
+def avoid_sizes(einsum: Expression, kept: str = "") -> str:
+    """Return the subscripts of an einsum whose indices, but for the kept ones, differ from the sizes shown.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> avoid_sizes(parse("einsum('ipq,pq->i', fuse(p, q), ones(p, q))").expressions[0])
+    'irs,rs->i'
+    """
+    subscripts = str(einsum.data[0])
+    shown = _list_size_letters(einsum)
+    used = [letter for letter in dict.fromkeys(subscripts) if letter.isalpha()]
+    free = [letter for letter in _FREE if letter not in shown and letter not in used and letter not in kept]
+    clashing = [letter for letter in used if letter in shown and letter not in kept]
+    return subscripts.translate(dict(zip(map(ord, clashing), free, strict=False)))
+
+
+def _list_size_letters(einsum: Expression) -> set[str]:
+    """The letters of sizes that are printed: of fuse(p, q) or n, not of delta and of the ones, which show none."""
+    shown: set[str] = set()
+    for node in walk(*[arg for arg in einsum.args if arg.op != "filled" or arg.name not in ("eye", "ones")]):
+        sizes = node.data[1] if node.op == "filled" else node.data if node.op == "size" else ()
+        shown.update(letter for size in sizes for letter in size.letters)
+    return shown

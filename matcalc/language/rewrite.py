@@ -1,0 +1,90 @@
+"""Sub-expressions replaced by others of the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from matcalc.language import expression as ex
+from matcalc.language.expression import Expression, replace_args, walk
+from matcalc.language.sizes import UNIT, Shape
+
+
+def replace(root: Expression, table: Mapping[Expression, Expression]) -> Expression:
+    """Return the expression with every node of the table replaced by its partner, which has the same shape.
+
+    What stands below a replaced node is not looked at.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> from matcalc.language.expression_to_text import to_text
+    >>> problem = parse("exp(A @ x) + x")
+    >>> to_text(replace(problem.expressions[0], {problem.symbols["x"]: parse("y").expressions[0]}))
+    'exp(A @ y) + y'
+    """
+    done: dict[Expression, Expression] = {}
+    for node in walk(root):
+        found = table.get(node)
+        done[node] = rebuild(node, [done[arg] for arg in node.args]) if found is None else found
+    return done[root]
+
+
+def rebuild(node: Expression, args: Iterable[Expression]) -> Expression:
+    """Return the same operation on other operands of the same shapes."""
+    return replace_args(node, tuple(args))
+
+
+# --- map along --------------------------------------------------------------------------------------
+#
+# A formula for a vector, carried out along one axis of a matrix: sum(x) becomes sum(X, axis=1, keepdims=True).
+
+
+_ENTRYWISE = frozenset({"add", "subtract", "multiply", "divide", "power", "compare"})
+
+
+def map_along(body: Expression, table: Mapping[str, Expression], axis: int) -> Expression | None:
+    """Return the formula for every column (axis 0) or row (axis 1) of the matrices that the table gives for its names.
+
+    None where the formula is not made of functions entry by entry and of functions along an axis.
+    """
+    done: dict[Expression, Expression] = {}
+    for node in walk(body):
+        mapped = _map_node(node, [done[arg] for arg in node.args], table, axis)
+        if mapped is None:
+            return None
+        done[node] = mapped
+    return done[body]
+
+
+def _map_node(
+    node: Expression, args: list[Expression], table: Mapping[str, Expression], axis: int
+) -> Expression | None:
+    if node.op == "symbol":
+        return table.get(node.name)
+    if not args:
+        return node if node.is_scalar else None
+    if node.op in _ENTRYWISE:
+        return ex.elementwise(node.op, args[0], args[1], node.data)
+    if node.op == "negate":
+        return ex.negate(args[0])
+    return _map_call(node, args, axis) if node.op == "call" else None
+
+
+def _map_call(node: Expression, args: list[Expression], axis: int) -> Expression | None:
+    rule = node.data[0]
+    if rule.name == "size":
+        return ex.size_value(node.args[0].shape[0])
+    if rule.is_elementwise or (len(args) == 1 and node.args[0].is_scalar and node.is_scalar):
+        return ex.call(rule, tuple(args), _join_shapes(args))
+    if not rule.axis or len(args[0].dropped_shape) != 2 or node.data[1] is not None:
+        return None
+    if not node.is_scalar:
+        return ex.call(rule, tuple(args), args[0].shape, axis)
+    kept = list(args[0].shape)
+    kept[axis] = UNIT
+    return ex.call(rule, tuple(args), tuple(kept), axis, True)
+
+
+def _join_shapes(args: list[Expression]) -> Shape:
+    shape = args[0].shape
+    for arg in args[1:]:
+        shape = ex.broadcast(shape, arg.shape) or shape
+    return shape

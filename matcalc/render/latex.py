@@ -1,0 +1,668 @@
+"""Typed expression -> LaTeX, as it would stand in a paper."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from fractions import Fraction
+from itertools import groupby
+
+from matcalc.engine.index_to_matrix import einsum_terms
+from matcalc.engine.layout import Axis, arrange
+from matcalc.engine.result import Result
+from matcalc.errors import LimitError
+from matcalc.language.expression import Expression, walk
+from matcalc.language.expression_to_text import LONGEST_TEXT, avoid_sizes, to_text, write_decimal
+from matcalc.language.names import GREEK
+from matcalc.render.named_parts import is_long, name_parts
+
+_RELATIONS = {">": ">", "<": "<", ">=": "\\geq", "<=": "\\leq"}
+_OPPOSITE = {">": "\\leq", "<": "\\geq", ">=": "<", "<=": ">"}
+
+
+def to_latex(expression: Expression) -> str:
+    r"""Return the LaTeX of an expression, without dollar signs.
+
+    Products of arrays entry by entry are \odot, quotients \oslash, powers x^{\circ 2}; a function of a matrix
+    that could be taken for a matrix function has a small circle as well.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> print(to_latex(parse("(A + A.T) @ x1 / norm(x1)").expressions[0]))
+    \frac{(A + A^\top) x_{1}}{\left\| x_{1} \right\|}
+    """
+    return _write_all(expression)[id(expression)][0]
+
+
+def list_latex_terms(expression: Expression) -> list[tuple[Expression, str]]:
+    r"""Return the terms of a sum with their LaTeX, which begins with + or - but for the first; joined they are the sum.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> [latex for _, latex in list_latex_terms(parse("A @ x - (x - y) + b").expressions[0])]
+    ['A x', '- (x - y)', '+ b']
+    """
+    written = _write_all(expression)
+    terms: list[tuple[Expression, str]] = []
+    while expression.op in ("add", "subtract"):
+        left, right = expression.args
+        whole = _WRITERS[expression.op](expression, [written[id(left)], written[id(right)]])[0]
+        terms.append((right, whole.removeprefix(written[id(left)][0]).lstrip()))
+        expression = left
+    return [(expression, written[id(expression)][0]), *reversed(terms)]
+
+
+def _write_all(expression: Expression) -> dict[int, Part]:
+    written: dict[int, Part] = {}
+    for node in walk(expression):
+        written[id(node)] = part = _WRITERS[node.op](node, [written[id(arg)] for arg in node.args])
+        if len(part[0]) > LONGEST_TEXT:
+            raise LimitError(f"the LaTeX of the answer has more than {LONGEST_TEXT} characters")
+    return written
+
+
+# --- leaves ---------------------------------------------------------------------------------------
+
+
+def _symbol(node: Expression, parts: list[Part]) -> Part:
+    return write_variable(node.name, not node.is_scalar), ATOM
+
+
+def _number(node: Expression, parts: list[Part]) -> Part:
+    value: Fraction = node.data[0]
+    if value < 0:
+        return "-" + _write_number(-value)[0], SIGN
+    return _write_number(value)
+
+
+def _write_number(value: Fraction) -> Part:
+    """Return a number that is not negative: 2, 0.01, 10^{-5} or a fraction."""
+    text = str(value) if value.denominator == 1 else write_decimal(value)
+    if text is None or (value.denominator == 2 and "e" not in text):
+        return f"\\frac{{{value.numerator}}}{{{value.denominator}}}", SUPERSCRIPT
+    mantissa, _, exponent = text.partition("e")
+    if not exponent:
+        return text, ATOM
+    power = f"10^{{{int(exponent)}}}"
+    return (power, SUPERSCRIPT) if mantissa == "1" else (f"{mantissa} \\cdot {power}", PRODUCT)
+
+
+def _constant(node: Expression, parts: list[Part]) -> Part:
+    return "\\pi" if node.name == "pi" else "e", ATOM
+
+
+def _size(node: Expression, parts: list[Part]) -> Part:
+    size = node.data[0]
+    number = [str(size.number)] if size.number != 1 else []
+    letters = [write_name(letter) for letter in size.letters]
+    return " ".join(number + letters), SCALED if len(number + letters) > 1 else ATOM
+
+
+def _filled(node: Expression, parts: list[Part]) -> Part:
+    name, sizes = node.data
+    if not sizes:
+        return "1" if name == "ones" else "0", ATOM
+    if name == "eye":
+        sizes = sizes[:1] if sizes[0] == sizes[-1] else sizes
+    letters = [" ".join(write_name(part) for part in str(size).split("*")) for size in sizes]
+    sign = {"eye": "I", "ones": "\\mathbf{1}", "zeros": "\\mathbf{0}", "commutation": "K"}.get(name)
+    between = "," if name in ("commutation", "fuse") else " \\times "
+    return f"{sign or write_word(name)}_{{{between.join(letters)}}}", ATOM
+
+
+# --- operators ------------------------------------------------------------------------------------
+
+
+def _add(node: Expression, parts: list[Part]) -> Part:
+    right = parts[1][0]
+    return f"{parts[0][0]} + {enclose(right) if right.startswith('-') else right}", SUM
+
+
+def _subtract(node: Expression, parts: list[Part]) -> Part:
+    return f"{parts[0][0]} - {wrap(parts[1], ENTRYWISE)}", SUM
+
+
+def _negate(node: Expression, parts: list[Part]) -> Part:
+    return "-" + wrap(parts[0], ENTRYWISE), SIGN if parts[0][1] != ENTRYWISE else SUM
+
+
+def _multiply(node: Expression, parts: list[Part]) -> Part:
+    left, right = node.args
+    if left.is_scalar or right.is_scalar:
+        return _scale(node, parts)
+    first = parts[0] if left.op in ("multiply", "negate") else (wrap(parts[0], SUPERSCRIPT), ATOM)
+    text = f"{wrap(first, SIGN)} \\odot {wrap(parts[1], SUPERSCRIPT)}"
+    return text, SUM if first[1] == SIGN else ENTRYWISE
+
+
+def _scale(node: Expression, parts: list[Part]) -> Part:
+    """Write the scalar first; a scalar that is a product of vectors is in brackets."""
+    (left, first), (right, second) = zip(node.args, parts, strict=True)
+    if right.is_scalar and (not left.is_scalar or (right.op == "number" and left.op != "number")):
+        first, second = second, first
+    other = wrap(second, PRODUCT)
+    level = SIGN if first[1] == SIGN else SCALED if node.is_scalar and second[1] != PRODUCT else PRODUCT
+    one = first[0] if level == SIGN else wrap(first, SCALED)
+    return one + (" \\cdot " if other[0].isdigit() else " ") + other, level
+
+
+def _matmul(node: Expression, parts: list[Part]) -> Part:
+    other = wrap(parts[1], SUPERSCRIPT if node.args[1].op == "multiply" else PRODUCT)
+    level = SIGN if parts[0][1] == SIGN else PRODUCT
+    return f"{wrap(parts[0], level)} {other}", level
+
+
+def _divide(node: Expression, parts: list[Part]) -> Part:
+    above, below = parts
+    if node.args[1].is_scalar:
+        sign = "-" if above[1] == SIGN else ""
+        return f"{sign}\\frac{{{above[0][len(sign):]}}}{{{below[0]}}}", SIGN if sign else SUPERSCRIPT
+    return f"{wrap(above, SUPERSCRIPT)} \\oslash {wrap(below, SUPERSCRIPT)}", ENTRYWISE
+
+
+def _power(node: Expression, parts: list[Part]) -> Part:
+    base, exponent = node.args
+    is_half = exponent.op == "number" and exponent.data[0] == Fraction(1, 2)
+    is_half = is_half or (exponent.op == "divide" and parts[1][0] == "\\frac{1}{2}")
+    # The circle would bind to the first term of a sum alone.
+    written = parts[1][0] if node.is_scalar or parts[1][1] != SUM else enclose(parts[1][0])
+    return _write_power(base, parts[0], "1/2" if is_half else written, node.is_scalar)
+
+
+def _write_power(base: Expression, part: Part, exponent: str, is_scalar: bool) -> Part:
+    if exponent == "1/2" and not _is_matrix(base):
+        return f"\\sqrt{{{part[0]}}}", ATOM
+    sign = "" if is_scalar else "\\circ "
+    return f"{wrap(part, ATOM)}^{{{sign}{exponent}}}", SUPERSCRIPT
+
+
+def _is_matrix(node: Expression) -> bool:
+    return len(node.dropped_shape) > 1
+
+
+def _transpose(node: Expression, parts: list[Part]) -> Part:
+    (operand,) = node.args
+    if node.is_scalar:
+        return parts[0]
+    if operand.op == "call" and operand.data[0].function == "inv" and parts[0][0].endswith("^{-1}"):
+        return parts[0][0].removesuffix("1}") + "\\top}", SUPERSCRIPT
+    return wrap(parts[0], ATOM) + "^\\top", SUPERSCRIPT
+
+
+def _compare(node: Expression, parts: list[Part]) -> Part:
+    return f"{parts[0][0]} {_RELATIONS[node.data[0]]} {parts[1][0]}", SUM
+
+
+# --- calls ----------------------------------------------------------------------------------------
+
+
+def _einsum(node: Expression, parts: list[Part]) -> Part:
+    return write_einsum(node, parts)
+
+
+def _abstract(node: Expression, parts: list[Part]) -> Part:
+    return write_name(node.name) + enclose(parts[0][0]), ATOM
+
+
+def _abstract_derivative(node: Expression, parts: list[Part]) -> Part:
+    """Write D(u, x) as a partial derivative, at another argument as D u(A x)."""
+    name, order = write_name(node.name), f"^{{{node.data[1]}}}" if node.data[1] > 1 else ""
+    if node.args[0].op == "symbol":
+        return f"\\frac{{\\partial{order} {name}}}{{\\partial {parts[0][0]}{order}}}", SUPERSCRIPT
+    return f"\\mathrm{{D}}{order} {name}{enclose(parts[0][0])}", ATOM
+
+
+def _call(node: Expression, parts: list[Part]) -> Part:
+    rule, axis, keepdims = node.data
+    special = _SPECIAL.get(rule.name)
+    if special is not None:
+        return special(node, parts)
+    template = rule.latex or _make_template(node)
+    if axis is not None:
+        template = _mark_operator(template, f"{{\\mathrm{{axis}}\\,{axis}}}")
+    elif rule.is_elementwise and _is_matrix(node) and rule.function in _ALSO_OF_MATRICES:
+        template = _mark_operator(template, "\\circ")
+    arguments = {parameter.name: part for parameter, part in zip(rule.variables, parts, strict=True)}
+    text, level = fill_template(template, arguments)
+    return (f"{text}^\\top", SUPERSCRIPT) if keepdims and axis == 0 else (text, level)
+
+
+# exp(X) and its kin, entry by entry, could be taken for functions of the matrix.
+_ALSO_OF_MATRICES = frozenset({"exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sign"})
+
+
+def _make_template(node: Expression) -> str:
+    rule = node.data[0]
+    inside = [f"\\text{{{p.literal}}}" if p.literal is not None else f"{{{p.name}}}" for p in rule.parameters]
+    return f"{write_word(rule.function)}({', '.join(inside)})"
+
+
+def _mark_operator(template: str, mark: str) -> str:
+    """Put a subscript on the operator before the first bracket, or on brackets around the whole."""
+    operator, bracket, rest = template.partition("(")
+    if operator and bracket and "{x}" not in operator:
+        return f"{operator}_{mark}({rest}"
+    return f"({template})_{mark}"
+
+
+def _sum(node: Expression, parts: list[Part]) -> Part:
+    """Write a sum as a product with ones, on the left for the rows and on the right for the columns."""
+    (operand,) = node.args
+    _, axis, keepdims = node.data
+    rows, columns = operand.shape[0], operand.shape[-1]
+    if len(operand.shape) > 2 or operand.is_scalar:
+        return f"\\mathrm{{sum}}{enclose(parts[0][0])}", ATOM
+    if axis == 0 and not keepdims and not columns.is_unit and not rows.is_unit:
+        return f"{wrap(parts[0], ATOM)}^\\top {_write_ones(rows)}", PRODUCT
+    left = "" if axis == 1 or rows.is_unit else f"{_write_ones(rows)}^\\top "
+    right = "" if axis == 0 or columns.is_unit else f" {_write_ones(columns)}"
+    return left + wrap(parts[0], SUPERSCRIPT if left and operand.op == "multiply" else PRODUCT) + right, PRODUCT
+
+
+def _write_ones(size: object) -> str:
+    return f"\\mathbf{{1}}_{{{' '.join(write_name(part) for part in str(size).split('*'))}}}"
+
+
+def _where(node: Expression, parts: list[Part]) -> Part:
+    """Write where(c, 1, 0) as the bracket [c], other choices as two lines."""
+    condition, chosen, otherwise = (text for text, _ in parts)
+    if (chosen, otherwise) == ("1", "0"):
+        return f"[{condition}]", ATOM
+    if (chosen, otherwise) == ("0", "1") and node.args[0].op == "compare":
+        old, new = f" {_RELATIONS[node.args[0].data[0]]} ", f" {_OPPOSITE[node.args[0].data[0]]} "
+        if condition.count(old) == 1:
+            return f"[{condition.replace(old, new)}]", ATOM
+    lines = f"{chosen} \\;\\text{{if}}\\; {condition} \\\\ {otherwise} \\;\\text{{otherwise}}"
+    return f"\\left\\{{ \\substack{{ {lines} }} \\right.", SUM
+
+
+def _square(node: Expression, parts: list[Part]) -> Part:
+    return _write_power(node.args[0], parts[0], "2", node.is_scalar)
+
+
+def _sqrt(node: Expression, parts: list[Part]) -> Part:
+    return _write_power(node.args[0], parts[0], "1/2", node.is_scalar)
+
+
+_SPECIAL: dict[str, Callable[[Expression, list[Part]], Part]] = {
+    "sum": _sum, "where": _where, "square": _square, "sqrt": _sqrt,
+}  # fmt: skip
+_WRITERS: dict[str, Callable[[Expression, list[Part]], Part]] = {
+    "symbol": _symbol, "number": _number, "constant": _constant, "size": _size, "filled": _filled, "add": _add,
+    "subtract": _subtract, "negate": _negate, "multiply": _multiply, "divide": _divide, "power": _power,
+    "matmul": _matmul, "transpose": _transpose, "compare": _compare, "call": _call, "einsum": _einsum,
+    "abstract": _abstract, "abstract_derivative": _abstract_derivative,
+}  # fmt: skip
+
+
+# --- latex names ------------------------------------------------------------------------------------
+#
+# Names -> LaTeX: Greek words, subscripts, accents.
+
+
+# Capitals that look like Latin ones have no command of their own.
+_CAPITALS = frozenset("Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split())
+_ACCENTS = {"hat": "\\hat", "bar": "\\bar", "tilde": "\\tilde", "dot": "\\dot"}
+_NAME = re.compile(r"([^\W\d_]+)(?:_?(\d+))?((?:_[^\W_]+)*)")
+
+
+def write_name(name: str, bold: bool = False) -> str:
+    r"""Return a name as LaTeX.
+
+    >>> [write_name(name) for name in ("x", "alpha", "λ", "x1", "X_12", "x_hat", "loss", "w_max")]
+    ['x', '\\alpha', '\\lambda', 'x_{1}', 'X_{12}', '\\hat{x}', '\\mathrm{loss}', 'w_{\\mathrm{max}}']
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return write_word(name)
+    stem, digits, rest = match.groups()
+    words = rest.split("_")[1:]
+    text = _write_letter(stem)
+    if bold:
+        text = f"\\{'boldsymbol' if text.startswith(chr(92)) else 'mathbf'}{{{text}}}"
+    if words and words[0] in _ACCENTS:
+        text = f"{_ACCENTS[words.pop(0)]}{{{text}}}"
+    below = ",".join(([digits] if digits else []) + [_write_letter(word) for word in words])
+    return f"{text}_{{{below}}}" if below else text
+
+
+_is_bold: ContextVar[bool] = ContextVar("is_bold", default=False)
+
+
+@contextmanager
+def bold_arrays(bold: bool) -> Iterator[None]:
+    """Write the names of vectors and matrices in bold meanwhile."""
+    token = _is_bold.set(bold)
+    try:
+        yield
+    finally:
+        _is_bold.reset(token)
+
+
+def write_variable(name: str, is_array: bool) -> str:
+    r"""Return the name of a variable, that of an array in bold where that was asked for.
+
+    >>> with bold_arrays(True):
+    ...     [write_variable(name, name != "c") for name in ("x", "x_hat", "Sigma", "c")]
+    ['\\mathbf{x}', '\\hat{\\mathbf{x}}', '\\boldsymbol{\\Sigma}', 'c']
+    """
+    return write_name(name, bold=is_array and _is_bold.get())
+
+
+def _write_letter(stem: str) -> str:
+    """A letter stands as it is, a Greek word becomes its letter, another word stands upright."""
+    word = _spell_greek(stem)
+    if word == "omicron":
+        return "o"
+    if word in GREEK or word in _CAPITALS:
+        return "\\" + word
+    return stem if len(stem) == 1 or stem.isdigit() else write_word(stem)
+
+
+def _spell_greek(stem: str) -> str:
+    """Return "lambda" for λ and "Sigma" for Σ, other texts as they are."""
+    spelled = unicodedata.name(stem, "").split() if len(stem) == 1 else []
+    if spelled[:1] != ["GREEK"] or spelled[2:3] != ["LETTER"]:
+        return stem
+    word = spelled[-1].lower().replace("lamda", "lambda")
+    return word.capitalize() if spelled[1] == "CAPITAL" else word
+
+
+def write_word(word: str) -> str:
+    """Return a word in upright letters."""
+    return "\\mathrm{" + word.replace("_", "\\_") + "}"
+
+
+# --- latex templates --------------------------------------------------------------------------------
+#
+# The `latex` of a rule, with arguments in the places of its parameters.
+#
+# In a template `{x}` stands for the argument x, in brackets where it would be misread: in `\log({x})` a sum
+# needs none, in `{x}^\top` it does.  All else is LaTeX as it is.  So `{{x}}` is the argument in braces; where
+# a command asks for braces, as in `\sqrt{x}` and `\frac{x}{y}`, those of the parameter are kept.
+
+
+# How tightly a text binds, low to high: sums, a sign before a product, products entry by entry, products,
+# products of scalars (to which a factor can be added), texts with a superscript (which cannot get another one).
+SUM, SIGN, ENTRYWISE, PRODUCT, SCALED, SUPERSCRIPT, ATOM = range(7)
+Part = tuple[str, int]
+
+_OPENERS = ("(", "[", "{", ",", "|", ";")
+_CLOSERS = (")", "]", "}", ",", "|", ";", "\\right")
+# The commands whose argument is in braces; other commands are operators before their argument.
+_MACRO = r"\\(?:[dt]?frac|sqrt|binom|(?:over|under)(?:line|set)|bar|hat|tilde|dot|wide(?:hat|tilde)|text|math\w+)"
+
+
+def fill_template(template: str, arguments: Mapping[str, Part]) -> Part:
+    r"""Return a template with its parameters replaced by arguments.
+
+    >>> fill_template("{X}^{-1}", {"X": ("A + B", SUM)})
+    ('(A + B)^{-1}', 5)
+    """
+    if any(is_tall(text) for text, _ in arguments.values()):
+        template = re.sub(r"(?<!\\left)(?<!\\right)([()])", _stretch, template)
+    names = "|".join(map(re.escape, arguments))
+    filled = re.sub(r"\{(" + names + r")\}", lambda place: _fill_place(place, arguments), template)
+    return filled, find_level(template)
+
+
+def _stretch(bracket: re.Match[str]) -> str:
+    return ("\\left" if bracket[0] == "(" else "\\right") + bracket[0]
+
+
+def _fill_place(place: re.Match[str], arguments: Mapping[str, Part]) -> str:
+    before, after = place.string[: place.start()], place.string[place.end() :].lstrip()
+    part = arguments[place[1]]
+    if re.search(_MACRO + r"$|(frac|binom|set)\{[^{}]*\}$|[\^_]$", before):
+        return "{" + part[0] + "}"
+    space = " " if re.search(r"\\[A-Za-z]+$", before) else ""
+    return space + _bracket(part, before.rstrip(), after)
+
+
+def _bracket(part: Part, before: str, after: str) -> str:
+    """Return an argument between these texts, in brackets where it would be misread without."""
+    if after.startswith("^"):
+        return wrap(part, ATOM)
+    if not after.startswith(_CLOSERS) and after:
+        return wrap(part, SUPERSCRIPT)
+    if before.endswith(("+", "-")):
+        return wrap(part, ENTRYWISE)
+    return part[0] if before.endswith(_OPENERS) else wrap(part, SUPERSCRIPT)
+
+
+def find_level(template: str) -> int:
+    r"""Return how tightly a filled template binds.
+
+    >>> [find_level(text) for text in (r"\exp({x})", r"{X}^{-1}", r"{A} \otimes {B}", r"{A}^{-1} {b}")]
+    [6, 5, 2, 3]
+    """
+    flat, before = re.sub(r"\\(left|right)(?![A-Za-z])", "", template), ""
+    flat = re.sub(r"\\(\||[lr]?[vV]ert(?![A-Za-z]))", "|", flat)
+    while flat != before:
+        before = flat
+        flat = re.sub(r"\([^(){}|]*\)|\|[^(){}|]*\|", "#", re.sub(r"\{[^(){}|]*\}", "~", flat))
+    flat = re.sub(_MACRO + r"(?=~)", "", flat)
+    if re.search(r"\s[+-]\s", flat):
+        return SUM
+    if re.search(r"\\(otimes|odot|oslash|oplus)", flat):
+        return ENTRYWISE
+    if re.fullmatch(r"(\w|~)\^(~|\w)", flat):
+        return SUPERSCRIPT
+    closed = re.fullmatch(r"(\\[A-Za-z]+|[\w~_])*#+(_[\w~*])?|~+", flat)
+    return ATOM if closed else PRODUCT
+
+
+def wrap(part: Part, level: int) -> str:
+    """Put brackets around what binds weaker than `level`."""
+    text, own = part
+    return text if own >= level else enclose(text)
+
+
+def enclose(text: str) -> str:
+    """Return the text in brackets, which grow with it where it is tall."""
+    return f"\\left({text}\\right)" if is_tall(text) else f"({text})"
+
+
+def is_tall(text: str) -> bool:
+    """Whether a text is higher than a line, so that its brackets have to grow."""
+    return any(command in text for command in ("\\frac", "\\left(", "\\sum", "\\substack"))
+
+
+# --- latex aligned ----------------------------------------------------------------------------------
+#
+# Long results in LaTeX: the definitions and the formula as lines of an `aligned` block, long sums over several.
+
+
+# As many characters of plain text as fit on a line of a paper.
+WIDTH = 90
+
+Row = tuple[str, str]  # what stands on the left and on the right of &
+
+
+def to_latex_named(expression: Expression, taken: Collection[str] = (), left: str = "") -> str:
+    r"""Return the LaTeX of an expression: as `to_latex` where it is short, else as an `aligned` block.
+
+    `left` is what the expression is equal to, such as \nabla f; without it a long formula stands alone.
+    Raises LimitError for what has more than 100,000 characters.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> to_latex_named(parse("A @ x").expressions[0], left="y")
+    'y = A x'
+    """
+    if not is_long(expression):
+        return f"{left} = {to_latex(expression)}" if left else to_latex(expression)
+    lines = [f"{before} & {after}".strip() for before, after in list_rows(expression, taken, left)]
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def list_rows(expression: Expression, taken: Collection[str] = (), left: str = "") -> list[Row]:
+    """Return the lines of a long result, each in two parts: the definitions, then the formula."""
+    named = name_parts(expression, taken)
+    named_parts = [(write_variable(name, not part.is_scalar), part) for name, part in named.definitions]
+    rows = [row for name, part in named_parts for row in _break_sum(name, part)]
+    return rows + _break_sum(left, named.formula)
+
+
+def _break_sum(left: str, expression: Expression) -> list[Row]:
+    """Return the lines of left = expression: one, or a sum of which each line has what fits on it."""
+    sign = "= " if left else ""
+    lines: list[list[str]] = [[]]
+    width = 0
+    for term, latex in list_latex_terms(expression):
+        length = len(to_text(term)) + 3
+        if lines[-1] and width + length > WIDTH:
+            lines.append([])
+            width = 0
+        lines[-1].append(latex)
+        width += length
+    first, *others = [" ".join(line) for line in lines]
+    return [(left, sign + first), *(("", "\\quad " + line) for line in others)]
+
+
+# --- latex einsum -----------------------------------------------------------------------------------
+#
+# einsum -> a sum over entries: \left[ \sum_{j} A_{i j} B_{j k} \right]_{i k}.
+
+
+def write_einsum(node: Expression, parts: list[Part]) -> Part:
+    """Return the entries of an einsum, in square brackets with their indices where there are any."""
+    inputs, output = avoid_sizes(node).split("->")
+    words = inputs.split(",")
+    factors = [_write_factor(*item) for item in zip(node.args, parts, words, strict=True)]
+    # Ones only stretch the result along an index, unless they alone carry an index that is summed.
+    rest = "".join(word for word, arg in zip(words, node.args, strict=True) if not _is_ones(arg))
+    kept = [
+        factor for factor, word, arg in zip(factors, words, node.args, strict=True)
+        if not _is_ones(arg) or any(letter not in rest + output for letter in word)
+    ]  # fmt: skip
+    summed = [letter for letter in dict.fromkeys(inputs.replace(",", "")) if letter not in output]
+    body = " ".join(kept) or "1"
+    if summed:
+        body = f"\\sum_{{{' '.join(summed)}}} {body}"
+    if output:
+        return f"\\left[ {body} \\right]_{{{' '.join(output)}}}", SUPERSCRIPT
+    return body, SUM if summed else PRODUCT
+
+
+def _is_ones(node: Expression) -> bool:
+    return node.op == "filled" and node.name == "ones"
+
+
+def _write_factor(node: Expression, part: Part, word: str) -> str:
+    """Return one operand with its indices; the unit matrix is Kronecker's delta."""
+    if not word:
+        return wrap(part, SUPERSCRIPT)
+    below = f"_{{{' '.join(word)}}}"
+    if node.op == "filled" and node.name == "eye":
+        return "\\delta" + below
+    if _is_ones(node):
+        return "\\mathbf{1}" + below
+    # A text that ends in an index of its own would get a second one.
+    is_plain = re.fullmatch(r"\w|\\[A-Za-z]+|\\\w+\{\w+\}", part[0]) or (part[0][-1] == ")" and "_" not in part[0])
+    return (part[0] if is_plain and node.op in ("symbol", "call", "abstract") else enclose(part[0])) + below
+
+
+# --- left latex -------------------------------------------------------------------------------------
+#
+# The left side of an answer in LaTeX: \frac{\partial Y}{\partial X}, and the formula of one entry.
+
+
+def write_left_side(own: str, by: Sequence[str], layout: str = "") -> str:
+    r"""Return the derivative of `own` by one variable after the other as a fraction; by none it is `own` itself.
+
+    >>> print(write_left_side("f", ["x", "x", "y"]))
+    \frac{\partial^{3} f}{\partial x^{2} \, \partial y}
+    >>> print(write_left_side("Y", ["X"], "vec"))
+    \frac{\partial \, \mathrm{vec}(Y)}{\partial \, \mathrm{vec}(X)^\top}
+    """
+    if layout == "vec" and by:
+        earlier = write_left_side(own, by[:-1])
+        above, below = (f"\\partial \\, \\mathrm{{vec}}({text})" for text in (earlier, write_name(by[-1])))
+        return f"\\frac{{{above}}}{{{below}^\\top}}"
+    return _write_fraction(write_name(own), by, write_name)
+
+
+def _write_fraction(above: str, by: Sequence[str], write: Callable[[str], str]) -> str:
+    if not by:
+        return above
+    runs = [(name, len(list(run))) for name, run in groupby(by)]
+    below = " \\, ".join(f"\\partial {write(name)}{_write_order(count)}" for name, count in runs)
+    return f"\\frac{{\\partial{_write_order(len(by))} {above}}}{{{below}}}"
+
+
+def _write_order(count: int) -> str:
+    return f"^{{{count}}}" if count > 1 else ""
+
+
+# --- entries --------------------------------------------------------------------------------------
+
+
+def write_entries_latex(result: Result, name: str) -> str:
+    r"""Return the formula of one entry: \frac{\partial Y_{i j}}{\partial X_{a b}} = A_{i a} B_{b j}.
+
+    Raises LimitError for what has more than 100,000 characters.
+    """
+    axes = arrange(result.axes, "torch")
+    letters = "".join(result.letters[axis] for axis in axes)
+    return f"{_write_entry(result, name)} = {_write_terms(result, letters)}"
+
+
+def _write_entry(result: Result, name: str) -> str:
+    def place(word: str, axes: Sequence[Axis]) -> str:
+        inside = " ".join(result.letters[axis] for axis in axes)
+        written = write_name(word)
+        if not inside:
+            return written
+        return f"{written}_{{{inside}}}" if "_" not in written else f"({written})_{{{inside}}}"
+
+    own = place(name, [axis for axis in result.axes if axis.of == "result"])
+    by = [
+        place(wrt.name, [axis for axis in result.axes if axis.of == "wrt" and axis.order == order])
+        for order, wrt in enumerate(result.by, 1)
+    ]
+    return _write_fraction(own, by, str)
+
+
+def _write_terms(result: Result, letters: str) -> str:
+    """The terms of the right side, signs between them."""
+    text = ""
+    for coefficient, above, below, einsum in einsum_terms(result.reader, result.node, letters):
+        factors = [_bracket_scalar(item) for item in above] + (_write_factors(einsum, letters) if einsum else [])
+        number, divisor = abs(coefficient).numerator, abs(coefficient).denominator
+        factors = ([str(number)] if number != 1 or not factors else []) + factors
+        divisors = ([str(divisor)] if divisor != 1 else []) + [_bracket_scalar(item) for item in below]
+        term = " ".join(factors)
+        term = f"\\frac{{{term}}}{{{' '.join(divisors)}}}" if divisors else term
+        sign = "-" if coefficient < 0 else "+"
+        text = f"{text} {sign} {term}" if text else ("-" if sign == "-" else "") + term
+    return text or "0"
+
+
+def _write_factors(einsum: Expression, letters: str) -> list[str]:
+    """The factors of one einsum term as entries; what is summed stands under a sign in front."""
+    inputs, output = avoid_sizes(einsum, letters).split("->")
+    pairs = zip(inputs.split(","), einsum.args, strict=True)
+    factors = [_place(operand, word) for word, operand in pairs if not _is_ones(operand)]
+    summed = sorted(set(inputs) - set(output) - {","})
+    body = " ".join(factors) or "1"
+    return [f"\\sum_{{{' '.join(summed)}}} {body}"] if summed else factors
+
+
+def _place(operand: Expression, word: str) -> str:
+    """One factor with its indices; the unit matrix is Kronecker's delta."""
+    if operand.op == "filled" and operand.name == "eye":
+        return f"\\delta_{{{' '.join(word)}}}"
+    if not word:
+        return _bracket_scalar(operand)
+    latex = to_latex(operand)
+    # A text that ends in an index of its own would get a second one.
+    is_plain = re.fullmatch(r"\w|\\[A-Za-z]+|\\\w+\{\w+\}", latex) or (latex[-1] == ")" and "_" not in latex)
+    named = operand.op in ("symbol", "call", "abstract")
+    return f"{latex if is_plain and named else enclose(latex)}_{{{' '.join(word)}}}"
+
+
+def _bracket_scalar(scalar: Expression) -> str:
+    latex = to_latex(scalar)
+    plain = scalar.op in {"symbol", "call", "number", "size", "constant", "power", "abstract"}
+    return latex if plain else enclose(latex)
