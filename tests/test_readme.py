@@ -12,7 +12,7 @@ import pytest
 from matcalc.rule_files import read_rules
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "rules" / "README.md", ROOT / "benchmarks" / "README.md"]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "rules/README.md", "benchmarks/README.md")]
 README = PAGES[0].read_text()
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ERROR_SIZE = re.compile(r"\b(?:\d(?:\.\d+)?e[+-]\d+|0\.0)\b")  # the last digits of a proof differ between machines
