@@ -2,7 +2,7 @@
 
 import sys
 
-from matcalc.cli.main import main
+from matcalc.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

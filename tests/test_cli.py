@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from matcalc.cli.main import main
+from matcalc.cli import main
 
 FAST = ["--no-check"]
 
@@ -95,7 +95,7 @@ def test_the_derivation_is_printed_before_the_proof(monkeypatch):
         "def stop(*_, **__): sys.stdout.flush(); import os; os._exit(9)\n"
         "d.Derivative.check = stop\n"
         "import builtins; assert 'torch' not in sys.modules\n"
-        "from matcalc.cli.main import main; main(['derive', 'A@x'])"
+        "from matcalc.cli import main; main(['derive', 'A@x'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 9, done.stderr

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from matcalc.cli.main import main
+from matcalc.cli import main
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import urllib.request
 
 import pytest
 
+from matcalc.cli import main
 from matcalc.cli.arguments import UsageError
 from matcalc.cli.explore import write_notebook
-from matcalc.cli.main import main
 from tests.requirements import find_absent, need, needs
 from tests.write_notebooks import ROOT
 
@@ -91,7 +91,7 @@ def test_a_port_that_cannot_be_is_refused(port, capsys, tmp_path, monkeypatch):
 
 def test_without_jupyterlab_it_says_what_to_install(tmp_path):
     absent = "import sys; sys.modules['jupyterlab'] = None"
-    code = f"{absent}; from matcalc.cli.main import main; sys.exit(main(['explore']))"
+    code = f"{absent}; from matcalc.cli import main; sys.exit(main(['explore']))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
         text=True, timeout=PATIENCE,

@@ -13,7 +13,7 @@ import torch
 
 import matcalc
 from matcalc import MatcalcError, derive
-from matcalc.cli.main import main
+from matcalc.cli import main
 from matcalc.errors import DeclarationError, EvaluationError, LimitError, MissingRuleError, RuleError, ShapeError
 from matcalc.rule_files import RuleBook, shipped_rules
 

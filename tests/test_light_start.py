@@ -37,4 +37,4 @@ def test_deriving_is_light(call):
 
 @pytest.mark.parametrize("arguments", [["derive", "A@x", "--no-check"], ["rules"], ["derive", "A@@x"]])
 def test_the_command_without_check_is_light(arguments):
-    assert run_and_list_heavy(f"from matcalc.cli.main import main; main({arguments!r})") == []
+    assert run_and_list_heavy(f"from matcalc.cli import main; main({arguments!r})") == []

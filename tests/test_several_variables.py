@@ -13,7 +13,7 @@ from matcalc import derive
 from matcalc.check.jacobian import arrange_mixed
 from matcalc.check.question import ask, mixed_shape
 from matcalc.check.verdict import judge_question
-from matcalc.cli.main import main
+from matcalc.cli import main
 from matcalc.derivatives import BlockHessian, Derivatives
 from matcalc.engine.differentiate import differentiate_by_each
 from matcalc.engine.expression_to_index import convert

@@ -290,7 +290,7 @@ def test_wrong_rules_are_refused(tmp_path):
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_done(tmp_path, monkeypatch, capsys, arguments, said):
-    from matcalc.cli.main import main
+    from matcalc.cli import main
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.csv").write_text("expr,claim\nA @ x,A\n")

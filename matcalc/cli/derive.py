@@ -1,4 +1,4 @@
-"""The command line: answers to stdout, diagnostics to stderr, and an exit code that a script can trust.
+"""The command derive, and the parser of all commands: answers to stdout, diagnostics to stderr, an exit code to trust.
 
 Nothing heavy is imported at the top: `matcalc --help` and a syntax error answer at once.
 """
@@ -45,7 +45,7 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done or agrees, 1 differs, 2 bad input, 3 could not check."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     _survive_narrow_encodings()
