@@ -16,7 +16,7 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 ABSOLUTE = {torch.float64: 1e-13, torch.float32: 1e-6}
 LARGEST_FLOOR = 1e3
 SUSPICIOUS = 1e3
-NUDGE = 500
+_NUDGE = 500
 ROUNDING_ALLOWED = 10
 
 Both = Callable[[dict[str, Tensor]], tuple[Tensor, Tensor]]
@@ -71,7 +71,7 @@ def _measure_rounding(compute: Both, point: Point, truth: Tensor, got: Tensor) -
 
 def _nudge(value: Tensor, generator: torch.Generator) -> Tensor:
     noise = draw_unit(value.shape, generator).to(value) - 0.5
-    return value * (1 + 2 * NUDGE * torch.finfo(value.dtype).eps * noise)
+    return value * (1 + 2 * _NUDGE * torch.finfo(value.dtype).eps * noise)
 
 
 def _unravel(place: int, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ POLE_DISTANCE = 1e-3
 WORST_CONDITION = 1e3
 LARGEST = 1e6
 SMALLEST = 1e-10
-NUDGE = 1e-6
+_NUDGE = 1e-6
 _BY_CHANCE = "nearly equal"
 _FADING = ("exp", "sigmoid", "softplus")
 
@@ -69,7 +69,7 @@ def find_hidden_kink(
     """
     generator = torch.Generator().manual_seed(0)
     moved = {
-        name: value + NUDGE * draw_unit(value.shape, generator).to(value)
+        name: value + _NUDGE * draw_unit(value.shape, generator).to(value)
         for name, value in values.items()
     }
     trouble, _ = find_trouble(expression, moved, sizes, functions)

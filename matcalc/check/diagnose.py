@@ -32,7 +32,7 @@ MAX_PERMUTED_AXES = 6
 MAX_SYMMETRISED = 5
 SYMMETRIC_KINDS = frozenset({"symmetric", "posdef", "diagonal", "skew", "orthogonal"})
 
-Derive = Callable[[str], Expression | None]
+_Derive = Callable[[str], Expression | None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Diagnosis:
 
 
 def diagnose(
-    question: Question, derive: Derive, *, seed: int = 0, dtype: str = "float64", device: str = "cpu"
+    question: Question, derive: _Derive, *, seed: int = 0, dtype: str = "float64", device: str = "cpu"
 ) -> Diagnosis:
     """Return every reading that holds at random points of a claim that differs.
 
@@ -69,7 +69,7 @@ def diagnose(
         return _diagnose(question, derive, {"seed": seed, "dtype": dtype, "device": device})
 
 
-def _diagnose(question: Question, derive: Derive, settings: dict[str, Any]) -> Diagnosis:
+def _diagnose(question: Question, derive: _Derive, settings: dict[str, Any]) -> Diagnosis:
     samples = take_samples(question, SAMPLES, **settings)
     reader = _Reader(question, samples, derive, settings)
     found = None if reader.holds_nearly() else reader.read(question.layout)
@@ -93,7 +93,7 @@ def _look_elsewhere(reader: _Reader, found: Diagnosis) -> Diagnosis:
 class _Reader:
     """The samples of one question, read in one layout or another."""
 
-    def __init__(self, question: Question, samples: list[Sample], derive: Derive, settings: dict[str, Any]) -> None:
+    def __init__(self, question: Question, samples: list[Sample], derive: _Derive, settings: dict[str, Any]) -> None:
         self.question, self.samples, self.derive, self.settings = question, samples, derive, settings
 
     def holds_nearly(self) -> bool:

@@ -132,9 +132,9 @@ _SETTINGS = (
     *_list_precisions(),
 )
 
-Found = dict[Callable[[Any], None], Any]
+_Found = dict[Callable[[Any], None], Any]
 
-_entered: list[Found] = []
+_entered: list[_Found] = []
 _lock = Lock()
 
 
@@ -165,9 +165,9 @@ def _fix_dtype(dtype: str) -> _Setting:
     return _Setting(torch.get_default_dtype, torch.set_default_dtype, (getattr(torch, dtype),))
 
 
-def _set(settings: tuple[_Setting, ...]) -> Found:
+def _set(settings: tuple[_Setting, ...]) -> _Found:
     """Set each setting whose value will not do; return what was found, by what writes it."""
-    found: Found = {}
+    found: _Found = {}
     for setting in settings:
         value = setting.read()
         if value not in setting.fit:

@@ -25,7 +25,7 @@ PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 COMFORTABLE_ENTRIES = 5_000
 TRIES = 120
 EXPLORATIONS = 32
-MOST_TRIALS = 3
+_MOST_TRIALS = 3
 PATIENCE = 3
 
 
@@ -146,7 +146,7 @@ class PointSearch:
         trials *= 2 if self.coverage.chooses else 1
         yield from range(trials)
         seen = None
-        for trial in range(trials, MOST_TRIALS * trials):
+        for trial in range(trials, _MOST_TRIALS * trials):
             self.coverage.begin(trial)
             if self.coverage.seen == seen or not self.coverage.find_lacking():
                 return
@@ -245,8 +245,8 @@ def _measure(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
 # A claim that forgets one way, as 1 for the derivative of abs, is right wherever the other is taken.
 
 
-Side = tuple[int, int]  # the number of a fork, and 1 or -1
-Sides = frozenset[tuple[Side, ...]]  # sides alone, and pairs of sides that are taken at one entry
+_Side = tuple[int, int]  # the number of a fork, and 1 or -1
+Sides = frozenset[tuple[_Side, ...]]  # sides alone, and pairs of sides that are taken at one entry
 MOST_FORKS = 12
 CHOICES = ("max", "min", "largest", "smallest")
 
@@ -443,7 +443,7 @@ class Coverage:
         return [tuple(self.forks[place] for place in group) for group in places]
 
 
-def _list_pairs(sides: list[Side]) -> list[tuple[Side, ...]]:
+def _list_pairs(sides: list[_Side]) -> list[tuple[_Side, ...]]:
     return [pair for pair in combinations(sides, 2) if pair[0][0] != pair[1][0]]
 
 

@@ -45,11 +45,11 @@ def check_claim(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"check": report.to_dict()})
     else:
-        print(write_report(report))
+        print(_write_report(report))
     return EXIT_CODES[report.verdict]
 
 
-def write_report(report: CheckReport) -> str:
+def _write_report(report: CheckReport) -> str:
     """Return the verdict, what is wrong with the claim, and the points at which it was tried."""
     head = paint(report.verdict, report.verdict, sys.stdout)
     rows = list(_list_rows(report))

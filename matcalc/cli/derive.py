@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from matcalc.derivatives import BlockHessian, Derivatives
 
 
-BACKENDS = ("numpy", "torch", "jax", "autograd")
+_BACKENDS = ("numpy", "torch", "jax", "autograd")
 BAD_INPUT = 2
-INTERRUPTED = 130
+_INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 
@@ -57,7 +57,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     except MatcalcError as error:
         return _refuse(error, as_json="--json" in given)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _INTERRUPTED
     except BrokenPipeError:
         return _leave_closed_pipe()
     except Exception as error:
@@ -113,7 +113,7 @@ def _add_derive(commands: Any) -> None:
     shown.add_argument("--latex", action="store_true", help="the derivative as LaTeX")
     shown.add_argument("--unicode", action="store_true", help="the derivative in the signs of mathematics")
     shown.add_argument("--steps", action="store_true", help="the derivation and the chain rule, step by step")
-    shown.add_argument("--code", metavar="FOR", choices=BACKENDS, help="Python source: numpy, torch, jax or autograd")
+    shown.add_argument("--code", metavar="FOR", choices=_BACKENDS, help="Python source: numpy, torch, jax or autograd")
     add("--no-check", action="store_true", help="skip the proof against torch")
     add_proof_options(parser)
     add_device(parser)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matcalc.verify.tasks import Outcome, Settings
 
 
-INTERRUPTED, ENDED = 130, 143
+_INTERRUPTED, ENDED = 130, 143
 
 
 class Ended(BaseException):
@@ -160,7 +160,7 @@ def _raise_on_sigterm() -> Iterator[None]:
 def _explain_end(run: Run, reason: BaseException) -> int:
     """Say on stderr what happened, what is kept, and how to go on."""
     many = run.rank is not None
-    code = {KeyboardInterrupt: INTERRUPTED, Ended: ENDED}.get(type(reason), EXIT_CODES["could not check"])
+    code = {KeyboardInterrupt: _INTERRUPTED, Ended: ENDED}.get(type(reason), EXIT_CODES["could not check"])
     said = {KeyboardInterrupt: "interrupted", Ended: "ended by SIGTERM"}.get(type(reason), str(reason))
     if type(reason) is Ended and many:
         said = "ended by torchrun: another process of the run died, or the run was interrupted"

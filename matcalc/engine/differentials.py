@@ -43,7 +43,7 @@ class Law:
         return replace(self.right, table)
 
 
-def list_operands(node: Expression) -> list[Expression]:
+def _list_operands(node: Expression) -> list[Expression]:
     """The operands of a node; the factors of a whole chain A @ B @ C or A*B*C."""
     if node.op == "matmul":
         return flatten(node)
@@ -88,7 +88,7 @@ def state_law(node: Expression, moving: Sequence[bool], book: RuleBook | None) -
 
     Raises MissingRuleError where a function has no rule for its derivative.
     """
-    letters = _name_operands(list_operands(node), moving, node.name if node.op.startswith("abstract") else "")
+    letters = _name_operands(_list_operands(node), moving, node.name if node.op.startswith("abstract") else "")
     changes = tuple([change_of(letter) for letter in letters])
     whole = _apply(node, letters)
     if is_multilinear(node, moving, book):
@@ -273,7 +273,7 @@ class _Expansion:
         table = {}
         for node in marks:
             law = self._find_law(node.args[0])
-            operands = list_operands(node.args[0])
+            operands = _list_operands(node.args[0])
             table[node] = self._settle(law.instantiate(operands, [self._change(operand) for operand in operands]))
             laws.setdefault(law.left, law)
         return replace(line, table), tuple(laws.values())
@@ -313,7 +313,7 @@ class _Expansion:
         return mark(node)
 
     def _moving_operands(self, node: Expression) -> list[bool]:
-        return [self._varies(operand) for operand in list_operands(node)]
+        return [self._varies(operand) for operand in _list_operands(node)]
 
     def _is_linear(self, node: Expression) -> bool:
         return is_linear(node, self._moving_operands(node), self.rules)

@@ -18,7 +18,7 @@ from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 from matcalc.rule_files import shipped_rules
 
-MANY_TERMS = 24
+_MANY_TERMS = 24
 _CONSTANTS = {"number", "constant", "size"}
 # A scalar is taken out of a sum only where that saves more nodes than this: 2*x*sin(x) + x**2*cos(x) stays.
 SCALAR_GAIN = 2
@@ -83,7 +83,7 @@ class TermWriter:
 
     def _shortest(self, terms: Sequence[Term]) -> Expression:
         best = self._plain(terms)
-        if len(terms) > MANY_TERMS:
+        if len(terms) > _MANY_TERMS:
             return best
         for step in (self._common_scalars, self._merged_diagonals, self._common_end, self._common_start):
             factored = step(terms)

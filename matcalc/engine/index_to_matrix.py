@@ -493,7 +493,7 @@ def pull_scalars(
 
 
 # Up to so many factors the entries of a matrix or a vector are written out, sums and all.
-FEW_FACTORS = 6
+_FEW_FACTORS = 6
 EinsumTerm = tuple[Fraction, list[Expression], list[Expression], Expression | None]
 
 
@@ -535,7 +535,7 @@ def _einsum_term(reader: Reader, coefficient: Fraction, node: Node, letters: str
     if not node.rank:
         return coefficient, above, below, None
     network = build_network(reader, rest, range(node.rank))
-    if node.rank > 2 or len(rest) > FEW_FACTORS:
+    if node.rank > 2 or len(rest) > _FEW_FACTORS:
         network.reduce()
     network.invert_divisors()
     above += network.scalars

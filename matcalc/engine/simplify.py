@@ -78,10 +78,10 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
 # * the entries of a point of the simplex sum to 1.
 
 
-MANY_TERMS = 200
+_MANY_TERMS = 200
 # Brackets are multiplied out on trial only in products and sums that a reader could still take in.
 FEW_TERMS = 8
-FEW_FACTORS = 12
+_FEW_FACTORS = 12
 
 
 def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
@@ -93,7 +93,7 @@ def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], ra
             parts = found
             found = rewrite(graph, parts, rank)
     tall = next((k for k, (part, _) in enumerate(parts) if part.op == "sum" and part.rank > 2), None)
-    if tall is not None and len(parts[tall][0].parts) <= MANY_TERMS:
+    if tall is not None and len(parts[tall][0].parts) <= _MANY_TERMS:
         return multiplied_out(graph, coefficient, parts, rank, tall)
     plain = graph.product(coefficient, parts, range(rank))
     scalars = [part for part, _ in plain.parts if is_closed(part)] if plain.op == "product" else []
@@ -140,7 +140,7 @@ def _spread(graph: Graph, parts: list[Part], k: int) -> Iterator[tuple[Fraction,
 
 def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
     """Multiply out a sum, if that leaves fewer factors: terms cancel, deltas and ones go."""
-    if len(parts) > FEW_FACTORS:
+    if len(parts) > _FEW_FACTORS:
         return plain
     for k, (part, labels) in enumerate(parts):
         if part.op != "sum" or len(part.parts) > FEW_TERMS:
@@ -192,7 +192,7 @@ def distributed(graph: Graph, node: Node, least_rank: int = 0) -> Node:
         pairs = zip(inner.payload, inner.parts, strict=True)
         terms = [(c, distributed(graph, part, least_rank), labels) for c, (part, labels) in pairs]
         return graph.scaled(coefficient, graph.sum(terms, axes, node.shape))
-    if inner.op != "product" or len(inner.parts) > FEW_FACTORS:
+    if inner.op != "product" or len(inner.parts) > _FEW_FACTORS:
         return node
     for k, (part, _) in enumerate(inner.parts):
         if part.op == "sum" and part.rank >= least_rank and len(part.parts) <= FEW_TERMS and len(inner.parts) > 1:

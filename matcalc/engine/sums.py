@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matcalc.engine.index_form import Graph, Node, Part
 
 
-Term = tuple[Fraction, "Node", tuple[int, ...]]
+_Term = tuple[Fraction, "Node", tuple[int, ...]]
 
 
 def add_terms(
@@ -35,20 +35,20 @@ def add_terms(
     return _sum_of(graph, _scalars_collected(graph, kept), shape)
 
 
-def _scalars_collected(graph: Graph, terms: list[Term]) -> list[Term]:
+def _scalars_collected(graph: Graph, terms: list[_Term]) -> list[_Term]:
     """a*t + b*t = (a + b)*t for scalars a and b and a tensor t."""
-    groups: dict[Any, list[Term]] = {}
+    groups: dict[Any, list[_Term]] = {}
     for term in terms:
         groups.setdefault(_without_scalars(term), []).append(term)
     if len(groups) == len(terms) or (None in groups and len(groups) - 1 + len(groups[None]) == len(terms)):
         return terms
-    collected: list[Term] = []
+    collected: list[_Term] = []
     for key, members in groups.items():
         collected += [_joined(graph, members)] if key is not None and len(members) > 1 else members
     return collected
 
 
-def _without_scalars(term: Term) -> Any:
+def _without_scalars(term: _Term) -> Any:
     """What a term is apart from its scalar factors; None for a scalar."""
     _, node, axes = term
     if not node.rank:
@@ -57,7 +57,7 @@ def _without_scalars(term: Term) -> Any:
     return axes, tuple([(part.id, labels) for part, labels in parts if part.rank])
 
 
-def _joined(graph: Graph, members: list[Term]) -> Term:
+def _joined(graph: Graph, members: list[_Term]) -> _Term:
     """One term of several that differ in their scalar factors only."""
     _, node, axes = members[0]
     parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
@@ -71,7 +71,7 @@ def _joined(graph: Graph, members: list[Term]) -> Term:
     return coefficient, rest, axes
 
 
-def _collect(graph: Graph, terms: Iterable[Term], open_multiples: bool) -> list[Term]:
+def _collect(graph: Graph, terms: Iterable[_Term], open_multiples: bool) -> list[_Term]:
     """Add up like terms; with `open_multiples`, 2*(a + b) counts as 2*a + 2*b."""
     collected: dict[tuple[int, tuple[int, ...]], Fraction] = {}
     nodes: dict[int, Node] = {}
@@ -85,7 +85,7 @@ def _collect(graph: Graph, terms: Iterable[Term], open_multiples: bool) -> list[
 
 def _flat_terms(
     graph: Graph, coefficient: Fraction, node: Node, axes: tuple[int, ...], open_multiples: bool
-) -> Iterator[Term]:
+) -> Iterator[_Term]:
     """Yield the terms of a term: nested sums opened, numbers moved out, axes in ascending order."""
     amount, node = graph.split(node)
     coefficient *= amount
@@ -125,7 +125,7 @@ def _without_ones(graph: Graph, node: Node, axes: tuple[int, ...]) -> tuple[Node
     return graph.product(node.payload, parts, kept), tuple([axes[k] for k in kept])
 
 
-def _sum_of(graph: Graph, terms: list[Term], shape: Shape) -> Node:
+def _sum_of(graph: Graph, terms: list[_Term], shape: Shape) -> Node:
     """Return the interned sum of collected terms."""
     if not terms:
         return graph.zeros(shape)
@@ -159,7 +159,7 @@ def _sum_of(graph: Graph, terms: list[Term], shape: Shape) -> Node:
     return graph.scaled(lead / first, total)
 
 
-def _repeated_sum(graph: Graph, terms: list[Term], shape: Shape, missing: list[int]) -> Node:
+def _repeated_sum(graph: Graph, terms: list[_Term], shape: Shape, missing: list[int]) -> Node:
     """A sum none of whose terms has some axis: the smaller sum, times ones."""
     kept = [k for k in range(len(shape)) if k not in missing]
     rename = {k: new for new, k in enumerate(kept)}
@@ -170,7 +170,7 @@ def _repeated_sum(graph: Graph, terms: list[Term], shape: Shape, missing: list[i
     return graph.product(1, [(smaller, tuple(kept)), *ones], range(len(shape)))
 
 
-def _factors(term: Term) -> tuple[list[Part], list[Part]]:
+def _factors(term: _Term) -> tuple[list[Part], list[Part]]:
     """The factors of a term with the axes of the sum, those that stand on axes only and the rest."""
     _, node, axes = term
     parts = node.parts if node.op == "product" else ((node, tuple(range(node.rank))),)
@@ -178,7 +178,7 @@ def _factors(term: Term) -> tuple[list[Part], list[Part]]:
     return [p for p in placed if all(k >= 0 for k in p[1])], [p for p in placed if any(k < 0 for k in p[1])]
 
 
-def _shared_factors(terms: list[Term]) -> list[Part]:
+def _shared_factors(terms: list[_Term]) -> list[Part]:
     """The factors that every term has, if what is left of each lies on two axes at most."""
     split = [_factors(term) for term in terms]
     common = [part for part in split[0][0] if part[0].rank and all(part in own for own, _ in split[1:])]
@@ -187,7 +187,7 @@ def _shared_factors(terms: list[Term]) -> list[Part]:
     return common if len(left) <= 2 and left <= covered else []
 
 
-def _sum_inside(graph: Graph, terms: list[Term], shape: Shape, common: list[Part]) -> Node:
+def _sum_inside(graph: Graph, terms: list[_Term], shape: Shape, common: list[Part]) -> Node:
     """t[i] delta[i,a] delta[i,b] + u[i] delta[i,a] delta[i,b] = (t + u)[i] delta[i,a] delta[i,b]."""
     inner = []
     used: set[int] = set()
@@ -205,7 +205,7 @@ def _sum_inside(graph: Graph, terms: list[Term], shape: Shape, common: list[Part
     return graph.product(1, [*common, (total, tuple(kept)), *ones], range(len(shape)))
 
 
-def _shared_delta(terms: list[Term]) -> tuple[int, int] | None:
+def _shared_delta(terms: list[_Term]) -> tuple[int, int] | None:
     """The two axes that a delta joins in every term, if there are such."""
     common: set[tuple[int, int]] | None = None
     for _, node, axes in terms:
@@ -222,7 +222,7 @@ def _deltas(parts: Sequence[Part]) -> list[tuple[Node, tuple[int, int]]]:
     return [(part, (labels[0], labels[1])) for part, labels in parts if part.op == "delta"]
 
 
-def _sum_on_diagonal(graph: Graph, terms: list[Term], shape: Shape, shared: tuple[int, int]) -> Node:
+def _sum_on_diagonal(graph: Graph, terms: list[_Term], shape: Shape, shared: tuple[int, int]) -> Node:
     """delta[i,j] u[i] + delta[i,j] v[i] = delta[i,j] (u + v)[i]."""
     first, second = shared
     kept = [k for k in range(len(shape)) if k != second]
@@ -239,7 +239,7 @@ def _sum_on_diagonal(graph: Graph, terms: list[Term], shape: Shape, shared: tupl
     return graph.product(1, [(graph.delta(shape[second]), shared), (smaller, tuple(kept))], range(len(shape)))
 
 
-def _common_size(terms: list[Term]) -> Fraction:
+def _common_size(terms: list[_Term]) -> Fraction:
     """What stands in front of all: a whole number that divides every coefficient, or the one that all equal.
 
     With a minus where all have one.

@@ -177,7 +177,7 @@ def _is_row(axes: Axes) -> bool:
 # Sizes that are not known yet, and what is learnt when two of them must be equal.
 
 
-MOST_FACTORS = 64
+_MOST_FACTORS = 64
 
 
 class Unknown:
@@ -229,8 +229,8 @@ def list_factors(axis: Axis) -> list[Size | Unknown]:
             stack.extend(reversed(part.factors))
         else:
             found.append(part)
-        if len(found) + len(stack) > MOST_FACTORS:
-            raise LimitError(f"a size is a product of more than {MOST_FACTORS} sizes")
+        if len(found) + len(stack) > _MOST_FACTORS:
+            raise LimitError(f"a size is a product of more than {_MOST_FACTORS} sizes")
     return found
 
 

@@ -338,7 +338,7 @@ _HANDLERS: dict[type[ast.expr], _Handler] = {
 # Definitions -> drafts: a defined name is the draft of what it stands for, one node however often it is used.
 
 
-Span = tuple[int, int]
+_Span = tuple[int, int]
 _RENAME = "use another name for one of them"
 
 
@@ -355,7 +355,7 @@ def begin_definitions(reading: Reading) -> None:
         reading.awaited.add(definition.name)
 
 
-def _refuse_definition(reading: Reading, name: str, span: Span) -> None:
+def _refuse_definition(reading: Reading, name: str, span: _Span) -> None:
     taken = _find_other_meaning(reading, name)
     if taken:
         raise ParseError(f"{name} is {taken}, so it cannot be defined", span=span, advice=_RENAME)
@@ -381,7 +381,7 @@ def define(reading: Reading, definition: Definition, draft: Draft) -> None:
     reading.defined[definition.name] = draft
 
 
-def use_definition(reading: Reading, name: str, span: Span) -> Draft:
+def use_definition(reading: Reading, name: str, span: _Span) -> Draft:
     """Return the draft that a name stands for, placed where it is used; raises ParseError where it has none yet."""
     if name not in reading.awaited:
         return replace(reading.defined[name], span=span)
@@ -403,7 +403,7 @@ LARGEST_EXPONENT = 10_000
 
 
 
-def read_number(text: str, value: int | float, span: Span) -> Fraction:
+def read_number(text: str, value: int | float, span: _Span) -> Fraction:
     """Return the exact value of a literal; raises LimitError for more than 300 digits or a huge exponent.
 
     >>> read_number("0.1", 0.1, (0, 3))
@@ -417,18 +417,18 @@ def read_number(text: str, value: int | float, span: Span) -> Fraction:
     return bound_value(Fraction(value), span)
 
 
-def bound_value(value: Fraction, span: Span) -> Fraction:
+def bound_value(value: Fraction, span: _Span) -> Fraction:
     """Return the value; raises LimitError where it has more than 300 digits."""
     if max(abs(value.numerator).bit_length(), value.denominator.bit_length()) > MOST_DIGITS * 10 // 3:
         raise _refuse(span)
     return value
 
 
-def _refuse(span: Span) -> LimitError:
+def _refuse(span: _Span) -> LimitError:
     return LimitError(f"the number has more than {MOST_DIGITS} digits", span=span, advice="use a name for it")
 
 
-def compute_value(op: str, left: Draft, right: Draft, span: Span) -> Fraction | None:
+def compute_value(op: str, left: Draft, right: Draft, span: _Span) -> Fraction | None:
     """Return the value of left op right where it is a number; raises for 1/0 and for powers beyond the bound."""
     if op == "power":
         return _compute_power(left.value, right.value, span)
@@ -443,7 +443,7 @@ def compute_value(op: str, left: Draft, right: Draft, span: Span) -> Fraction | 
     return bound_value(left.value * right.value if op == "multiply" else left.value / right.value, span)
 
 
-def _compute_power(base: Fraction | None, exponent: Fraction | None, span: Span) -> Fraction | None:
+def _compute_power(base: Fraction | None, exponent: Fraction | None, span: _Span) -> Fraction | None:
     if exponent is None:
         return None
     if abs(exponent) > LARGEST_EXPONENT:

@@ -8,7 +8,7 @@ from typing import Any
 
 from matcalc.errors import DeclarationError
 
-LARGEST_SIZE = 10**12
+_LARGEST_SIZE = 10**12
 
 
 class Size:
@@ -98,7 +98,7 @@ def check_sizes(sizes: Mapping[str, int], letters: Collection[str]) -> None:
     for letter, number in sizes.items():
         if letter not in letters:
             raise DeclarationError(f"there is no size {letter}; there are {', '.join(letters) or 'none'}")
-        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= LARGEST_SIZE:
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _LARGEST_SIZE:
             raise DeclarationError(f"the size {letter} is a whole number from 1 on, not {number!r}"[:200])
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matcalc.check.report import CheckReport
 
 
-Found = TypeVar("Found")
+_Found = TypeVar("_Found")
 
 HIGHEST_ORDER = 3
 
@@ -202,7 +202,7 @@ def _write_assumptions(declared: Declared) -> dict[str, str]:
     return {name: words if isinstance(words, str) else ", ".join(sorted(words)) for name, words in given.items()}
 
 
-def attempt(field_name: str, compute: Callable[[], Found]) -> tuple[Found | None, Trouble | None]:
+def attempt(field_name: str, compute: Callable[[], _Found]) -> tuple[_Found | None, Trouble | None]:
     """Return what a computation gives, or the trouble it ends in: whatever goes wrong, the panel goes on."""
     try:
         return compute(), None
@@ -223,7 +223,7 @@ def describe_surprise(error: BaseException) -> str:
 # --- from one state to the next -------------------------------------------------------------------
 
 
-def _forget(question: Question, reading: Reading) -> Question:
+def _forget(question: Question, reading: _Reading) -> Question:
     """Return the question without what is said of names that are gone, once the expression can be read."""
     if reading.problem is None:
         return question
@@ -236,13 +236,13 @@ def _note_lost(asked: str | None, found: str | None) -> str:
     return f"{asked} is no variable of this expression; the derivative is by {found}"
 
 
-def _read(question: Question, rules: RuleBook) -> Reading:
+def _read(question: Question, rules: RuleBook) -> _Reading:
     asked = question
-    reading, trouble = attempt("expression", lambda: read_expression(asked.expr, asked.declared, rules, asked.wrt))
-    return reading or Reading((), None, (trouble,) if trouble else ())
+    reading, trouble = attempt("expression", lambda: _read_expression(asked.expr, asked.declared, rules, asked.wrt))
+    return reading or _Reading((), None, (trouble,) if trouble else ())
 
 
-def _reuse_reading(question: Question, before: Exploration | None) -> Reading | None:
+def _reuse_reading(question: Question, before: Exploration | None) -> _Reading | None:
     if before is None or _name_reading(question) != _name_reading(before.question):
         return None
     return before.reading if before.reading.problem else None
@@ -296,7 +296,7 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Reading:
+class _Reading:
     """An expression as it was read: `problem` is None where it cannot be, and `troubles` say why."""
 
     variables: tuple[Variable, ...]
@@ -336,14 +336,14 @@ class Declarations:
         return Declarations(changed, self.assume) if kind == "shapes" else Declarations(self.shapes, changed)
 
 
-NOTHING = Declarations({}, {})
+_NOTHING = Declarations({}, {})
 
 
 def _choose(texts: Texts, names: set[str]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if name in names}
 
 
-def read_expression(text: str, declared: Declarations, rules: RuleBook, wrt: str | None = None) -> Reading:
+def _read_expression(text: str, declared: Declarations, rules: RuleBook, wrt: str | None = None) -> _Reading:
     """Return what an expression says under the declarations; what is wrong with it is in the troubles.
 
     The variable is `wrt` if the expression has it, else x, else X, else the first name.
@@ -356,17 +356,17 @@ def read_expression(text: str, declared: Declarations, rules: RuleBook, wrt: str
     declared = declared.keep(list_words(text))
     wrong = tuple(_check_fields(declared))
     if wrong:
-        return Reading(_list_known(text, declared, None, rules, wrt), None, wrong)
+        return _Reading(_list_known(text, declared, None, rules, wrt), None, wrong)
     try:
         problem = _parse_by(text, declared, rules, wrt)
     except MatcalcError as error:
         trouble = Trouble(_find_culprit(text, declared, rules), str(error))
-        return Reading(_list_known(text, declared, error, rules, wrt), None, (trouble,))
+        return _Reading(_list_known(text, declared, error, rules, wrt), None, (trouble,))
     found = tuple(_list_variables(problem, declared))
     if not problem.symbols:
         reason = DeclarationError("there is no variable to differentiate by", advice="use a name, as in A @ x")
-        return Reading(found, None, (Trouble("expression", str(reason)),))
-    return Reading(found, problem)
+        return _Reading(found, None, (Trouble("expression", str(reason)),))
+    return _Reading(found, problem)
 
 
 def list_words(text: str) -> set[str]:
@@ -426,7 +426,7 @@ def _find_culprit(text: str, declared: Declarations, rules: RuleBook) -> str:
         if _can_be_read(text, declared.change(kind, name, ""), rules):
             return f"shape of {name}" if kind == "shapes" else f"assumptions of {name}"
     some = declared.shapes or declared.assume
-    return "variables" if some and _can_be_read(text, NOTHING, rules) else "expression"
+    return "variables" if some and _can_be_read(text, _NOTHING, rules) else "expression"
 
 
 def _can_be_read(text: str, declared: Declarations, rules: RuleBook) -> bool:
@@ -456,8 +456,8 @@ def _list_known(
     It is what can be read without declarations, else what the error tells; the declarations stand as they were typed.
     """
     try:
-        problem = _parse_by(text, NOTHING, rules, wrt)
-        found = {variable.name: variable for variable in _list_variables(problem, NOTHING)}
+        problem = _parse_by(text, _NOTHING, rules, wrt)
+        found = {variable.name: variable for variable in _list_variables(problem, _NOTHING)}
     except MatcalcError:
         found = {name: Variable(name, shape) for name, shape in (error.shapes if error else {}).items()}
     found = {name: Variable(name, "") for name in (*declared.shapes, *declared.assume)} | found

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matcalc.notebook.pictures import Picture
 
 
-MOST_LAYERS, WIDEST = 1_000, 2_000
+MOST_LAYERS, _WIDEST = 1_000, 2_000
 FLOAT = 8
 """Bytes of one number in float64."""
 LEAST_SECONDS = 0.05
@@ -101,7 +101,7 @@ def measure_accumulation(
     ('forward', 1152, 1152)
     """
     depths = list(depths)
-    for what, number, most in [*(("depth", depth, MOST_LAYERS) for depth in depths), ("width", width, WIDEST)]:
+    for what, number, most in [*(("depth", depth, MOST_LAYERS) for depth in depths), ("width", width, _WIDEST)]:
         if not isinstance(number, int) or not 1 <= number <= most:
             raise DeclarationError(f"a {what} is a whole number from 1 to {most}, not {number!r}")
     return CostTable(tuple(cost for depth in depths for cost in _measure_depth(depth, width, seed, repeats)))

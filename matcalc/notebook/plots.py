@@ -83,14 +83,14 @@ def _draw_pieces(panel: Axes, curve: Curve, kinks: Sequence[float], low: float, 
     ends = [low, *kinks, high]
     for start, end in pairwise(ends):
         points = numpy.linspace(start, end, POINTS)
-        points[0] += GAP if start in kinks else 0
-        points[-1] -= GAP if end in kinks else 0
+        points[0] += _GAP if start in kinks else 0
+        points[-1] -= _GAP if end in kinks else 0
         panel.plot(points, [curve(point) for point in points], color=COLOURS[0], linewidth=1.8)
 
 
 # --- kinks ----------------------------------------------------------------------------------------
 
-GAP = 1e-9
+_GAP = 1e-9
 _JUMP = 1e-4
 
 
@@ -109,7 +109,7 @@ def _close_in(slope: Curve, left: float, right: float) -> float | None:
     at_left, at_right = slope(left), slope(right)
     while abs(at_right - at_left) > _JUMP:
         middle = (left + right) / 2
-        if right - left < GAP:
+        if right - left < _GAP:
             return round(middle, 8) + 0.0
         at_middle = slope(middle)
         if abs(at_middle - at_left) >= abs(at_right - at_middle):
@@ -121,7 +121,7 @@ def _close_in(slope: Curve, left: float, right: float) -> float | None:
 
 def _mark_kink(left: Axes, right: Axes, function: Curve, slope: Curve, kink: float) -> None:
     left.plot([kink], [function(kink)], "o", color=COLOURS[1], markersize=5)
-    sides = [slope(kink - GAP), slope(kink + GAP)]
+    sides = [slope(kink - _GAP), slope(kink + _GAP)]
     right.plot([kink, kink], sides, "o", markerfacecolor="white", color=COLOURS[0], markersize=5, zorder=3)
     chosen = f"kink at {kink:g}: the formula gives {slope(kink):g}"
     right.plot([kink], [slope(kink)], "o", color=COLOURS[1], markersize=5, zorder=4, label=chosen)

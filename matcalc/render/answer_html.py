@@ -254,7 +254,7 @@ View = tuple[str, Callable[[], str], str]  # the name, what writes it, the call 
 
 LONGEST_VIEW = 20_000
 # Of a graph with more nodes the drawing is larger than the page.
-MOST_DRAWN = 40
+_MOST_DRAWN = 40
 _BACKENDS = ("numpy", "torch", "jax")
 
 
@@ -303,7 +303,7 @@ def write_chain_html(chain: Chain) -> str:
 
 def write_graph_html(graph: ComputationGraph) -> str:
     """Return the drawn graph with the costs of both modes below it, its text where it is not drawn."""
-    if len(graph.nodes) > MOST_DRAWN:
+    if len(graph.nodes) > _MOST_DRAWN:
         return write_block(str(graph))
     try:
         drawn = write_picture(draw_graph(graph), "the computation graph with the local derivatives")

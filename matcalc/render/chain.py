@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from matcalc.derivation import Derivative
 
 
-Derive = Callable[[Expression, str, "Derivative"], "Derivative"]
+_Derive = Callable[[Expression, str, "Derivative"], "Derivative"]
 
 
 @dataclass(frozen=True)
-class Factor:
+class _Factor:
     """One factor of the chain rule: d(name)/d(by), where name is `definition`, a formula in `by`."""
 
     name: str
@@ -48,7 +48,7 @@ class Chain:
     `summed` says which axes are summed; `contraction` is the einsum of the factors' values, unit axes dropped.
     """
 
-    factors: tuple[Factor, ...]
+    factors: tuple[_Factor, ...]
     layout: str
     product: str
     shapes: str
@@ -91,7 +91,7 @@ class Chain:
         }  # fmt: skip
 
 
-def write_chain(derivative: Derivative, derive: Derive) -> Chain:
+def write_chain(derivative: Derivative, derive: _Derive) -> Chain:
     """Return the derivative of a composition as a product of the derivatives of its parts.
 
     `derive(expression, name, like)` derives an expression by a name in the layout of `like` and with what is
@@ -108,13 +108,13 @@ def write_chain(derivative: Derivative, derive: Derive) -> Chain:
         name = [*names, derivative.result_name][place]
         body = _cut_off(whole, parts[place], stations[place])
         by = stations[place].name
-        factors.append(Factor(name, by, to_text(body), derive(body, by, derivative)))
+        factors.append(_Factor(name, by, to_text(body), derive(body, by, derivative)))
     return _join(tuple(reversed(factors)), derivative)
 
 
-def _join(factors: tuple[Factor, ...], derivative: Derivative) -> Chain:
+def _join(factors: tuple[_Factor, ...], derivative: Derivative) -> Chain:
     ends = [factors[0].derivative.function, *(factor.derivative.wrt for factor in factors)]
-    sides = [Side(name, end.dropped_shape) for name, end in zip(_list_names(factors), ends, strict=True)]
+    sides = [_Side(name, end.dropped_shape) for name, end in zip(_list_names(factors), ends, strict=True)]
     layout = derivative.layout
     return Chain(
         factors, layout, write_product(sides, layout), write_shapes(sides, layout), write_summed(sides, layout),
@@ -122,7 +122,7 @@ def _join(factors: tuple[Factor, ...], derivative: Derivative) -> Chain:
     )  # fmt: skip
 
 
-def _list_names(factors: Sequence[Factor]) -> list[str]:
+def _list_names(factors: Sequence[_Factor]) -> list[str]:
     return [factors[0].name, *(factor.by for factor in factors)]
 
 
@@ -151,7 +151,7 @@ def _cut_off(whole: Expression, inner: Expression, station: Expression) -> Expre
 # Where an expression is a composition: the parts through which every path from the variable to the result passes.
 
 
-MOST_FACTORS = 6
+_MOST_FACTORS = 6
 _NO_STEP = frozenset({"add", "subtract", "negate", "transpose"})
 _LINEAR = frozenset({"add", "subtract", "negate", "transpose", "matmul", "multiply", "divide"})
 
@@ -172,9 +172,9 @@ def list_cuts(root: Expression, wrt: Expression) -> list[Expression]:
         for inner, outer in pairwise(stations)
         if inner is not wrt and not _is_hardly_changed(inner, outer, users)
     ]
-    if len(cuts) >= MOST_FACTORS:
+    if len(cuts) >= _MOST_FACTORS:
         cuts = [cut for cut in cuts if cut.op not in _LINEAR]
-    return cuts[1 - MOST_FACTORS :]
+    return cuts[1 - _MOST_FACTORS :]
 
 
 def _list_users(root: Expression, wrt: Expression) -> dict[Expression, list[Expression]]:
@@ -250,7 +250,7 @@ def _write_product(chain: Chain) -> str:
     return f"{_write_fractions(left)} &= {product} && \\text{{{chain.shapes}}}"
 
 
-def _write_factor(factor: Factor) -> str:
+def _write_factor(factor: _Factor) -> str:
     shape = factor.derivative.header.partition("layout, ")[2].replace("×", "$\\times$")
     return f"{_write_fractions(factor.left)} &= {factor.derivative.latex()} && \\text{{{shape}}}"
 
@@ -267,19 +267,19 @@ def _write_fractions(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Side:
+class _Side:
     """One variable of the chain, from Y on the outside to X on the inside, with its shape without unit axes."""
 
     name: str
     shape: Shape
 
 
-def is_matrix_product(sides: Sequence[Side], layout: str) -> bool:
+def is_matrix_product(sides: Sequence[_Side], layout: str) -> bool:
     """Whether every factor is a matrix, so that they are multiplied; in the vec layout they always are."""
     return layout == "vec" or all(len(side.shape) < 2 for side in sides)
 
 
-def write_product(sides: Sequence[Side], layout: str) -> str:
+def write_product(sides: Sequence[_Side], layout: str) -> str:
     """dY/dX = dY/du1 @ du1/dX, the other way round in denominator layout, or the einsum of the factors."""
     factors = [f"d{outer.name}/d{inner.name}" for outer, inner in pairwise(sides)]
     whole = f"d{sides[0].name}/d{sides[-1].name}"
@@ -289,12 +289,12 @@ def write_product(sides: Sequence[Side], layout: str) -> str:
     return f"{whole} = {' @ '.join(turned[::-1] if _is_reversed(sides, layout) else turned)}"
 
 
-def _is_reversed(sides: Sequence[Side], layout: str) -> bool:
+def _is_reversed(sides: Sequence[_Side], layout: str) -> bool:
     """Whether the innermost factor stands first: in denominator layout, and for gradients in mixed layout."""
     return layout == "denominator" or (layout in ("mixed", "torch") and not sides[0].shape)
 
 
-def _turn_gradient(factor: str, sides: Sequence[Side], layout: str, place: int) -> str:
+def _turn_gradient(factor: str, sides: Sequence[_Side], layout: str, place: int) -> str:
     """In mixed and torch layout gradients are columns, and Jacobians (m, n): where both meet, one is turned."""
     outer, inner = sides[place], sides[place + 1]
     is_gradient = not outer.shape and bool(inner.shape)
@@ -303,7 +303,7 @@ def _turn_gradient(factor: str, sides: Sequence[Side], layout: str, place: int) 
     return f"({factor}).T" if turned and layout in ("mixed", "torch") else factor
 
 
-def write_shapes(sides: Sequence[Side], layout: str) -> str:
+def write_shapes(sides: Sequence[_Side], layout: str) -> str:
     """(m, n) = (m, k) @ (k, n): the shapes of the product, unit axes shown."""
     pairs = [_write_pair(outer, inner, sides, layout) for outer, inner in pairwise(sides)]
     if not is_matrix_product(sides, layout):
@@ -312,7 +312,7 @@ def write_shapes(sides: Sequence[Side], layout: str) -> str:
     return f"{whole} = {' @ '.join(pairs[::-1] if _is_reversed(sides, layout) else pairs)}"
 
 
-def _write_pair(outer: Side, inner: Side, sides: Sequence[Side], layout: str) -> str:
+def _write_pair(outer: _Side, inner: _Side, sides: Sequence[_Side], layout: str) -> str:
     if not is_matrix_product(sides, layout):
         axes = arrange(torch_axes(len(outer.shape), len(inner.shape), 1), layout)
         shape = [(outer.shape if axis.of == "result" else inner.shape)[axis.axis] for axis in axes]
@@ -329,7 +329,7 @@ def _count(shape: Shape) -> Size:
     return total
 
 
-def write_summed(sides: Sequence[Side], layout: str) -> str:
+def write_summed(sides: Sequence[_Side], layout: str) -> str:
     """Say which axes are summed where factors have three axes and more."""
     if is_matrix_product(sides, layout):
         return ""
@@ -341,7 +341,7 @@ def write_summed(sides: Sequence[Side], layout: str) -> str:
     return f"summed over {' and '.join(told)}" if told else "nothing is summed: a scalar stands between"
 
 
-def write_contraction(sides: Sequence[Side], layout: str) -> str:
+def write_contraction(sides: Sequence[_Side], layout: str) -> str:
     """The einsum of the factors, the outermost first, as they lie in the layout without unit axes."""
     letters = _name_axes(sides)
     if layout == "vec":
@@ -350,7 +350,7 @@ def write_contraction(sides: Sequence[Side], layout: str) -> str:
     return f"{','.join(factors)}->{_arrange_letters(letters[0], letters[-1], layout)}"
 
 
-def _name_axes(sides: Sequence[Side]) -> list[str]:
+def _name_axes(sides: Sequence[_Side]) -> list[str]:
     """i, j for Y, a, b for X, p, q, ... for what is between."""
     own, other, between = iter("ijklmn"), iter("abcdefgh"), iter("pqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
     last = len(sides) - 1

@@ -157,7 +157,7 @@ def _write_term(letters: tuple[str, ...], number: int) -> str:
 _FREE = frozenset({"add", "subtract", "negate", "transpose", "compare"})
 _ENTRYWISE = frozenset({"multiply", "divide", "power"})
 _PRIMITIVES_THAT_MOVE = frozenset({"sum", "size", "tril", "triu"})
-NOTHING = Polynomial()
+_NOTHING = Polynomial()
 
 
 def count_direction(node: Expression, operand: Expression, rules: RuleBook) -> Polynomial:
@@ -176,13 +176,13 @@ def count_direction(node: Expression, operand: Expression, rules: RuleBook) -> P
 
 def _count_place(node: Expression, place: int, rules: RuleBook) -> Polynomial:
     if node.op in _FREE:
-        return NOTHING
+        return _NOTHING
     if node.op in _ENTRYWISE:
         return Polynomial.of_shape(node.shape)
     if node.op == "matmul":
         left, right = node.args
         if _only_places(node.args[1 - place]):
-            return NOTHING
+            return _NOTHING
         return Polynomial.of_shape((*left.shape, right.shape[1]))
     if node.op == "einsum":
         return _count_einsum(node)
@@ -213,7 +213,7 @@ def _only_places(node: Expression) -> bool:
 def _count_call(node: Expression, place: int, rules: RuleBook) -> Polynomial:
     rule: Rule = node.data[0]
     if rule.opaque or (rule.primitive and rule.function in _PRIMITIVES_THAT_MOVE):
-        return NOTHING
+        return _NOTHING
     if rule.is_elementwise:
         return Polynomial.of_shape(node.shape)
     if rule.function == "matrix_power":
@@ -262,7 +262,7 @@ def _count_text(rule: Rule, place: int, shapes: tuple[Shape, ...], rules: RuleBo
 def _count_tree(root: Expression, moving: Expression, rules: RuleBook) -> Polynomial:
     """The number of entries, size(x), depends on nothing."""
     depends = {moving}
-    total = NOTHING
+    total = _NOTHING
     for node in walk(root):
         if node.op == "call" and node.data[0].function == "size":
             continue

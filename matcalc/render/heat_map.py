@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matcalc.check.evidence import NumericJacobians
 
 # Up to so many rows and columns the numbers stand in the cells; so many are drawn at all.
-MOST_NUMBERED, MOST_DRAWN = 8, 400
+MOST_NUMBERED, _MOST_DRAWN = 8, 400
 _INK = "#010203"  # becomes the colour of the page's text
 _COLOURS, _WORST = "RdBu_r", "#00c853"
 _FONT = "font:9px DejaVu Sans,Verdana,sans-serif"
@@ -68,7 +68,7 @@ def draw_heat_map(
 
 def draw_jacobians(
     jacobians: NumericJacobians, rows: str = "", columns: str = "", *,
-    split: int | None = None, most: int = MOST_DRAWN,
+    split: int | None = None, most: int = _MOST_DRAWN,
 ) -> str:  # fmt: skip
     """Return the true and the claimed Jacobian side by side on one colour scale, the worst entry framed in both.
 
@@ -89,7 +89,7 @@ def draw_jacobians(
 
 def _prepare(
     values: Any, title: str, rows: str, columns: str, mark: Sequence[int] | None, split: int | None,
-    most: int = MOST_DRAWN,
+    most: int = _MOST_DRAWN,
 ) -> Map:  # fmt: skip
     import numpy as np
 

@@ -157,8 +157,8 @@ def write_card(*parts: str) -> str:
 
 
 # Beyond these sizes steps, graph and code are named and not shown; beyond the last one nothing is typeset.
-MOST_NODES, LONGEST_LATEX, LONGEST_TYPESET = 80, 1500, 6000
-LONGEST_TEXT = 4000
+_MOST_NODES, _LONGEST_LATEX, LONGEST_TYPESET = 80, 1500, 6000
+_LONGEST_TEXT = 4000
 
 
 def is_large(derivative: Derivative) -> bool:
@@ -169,10 +169,10 @@ def is_large(derivative: Derivative) -> bool:
     (False, True)
     """
     nodes = walk(derivative.function, derivative.expression)
-    if sum(1 for _ in islice(nodes, MOST_NODES + 1)) > MOST_NODES:
+    if sum(1 for _ in islice(nodes, _MOST_NODES + 1)) > _MOST_NODES:
         return True
     try:
-        return len(derivative.latex()) > LONGEST_LATEX
+        return len(derivative.latex()) > _LONGEST_LATEX
     except LimitError:
         return True
 
@@ -193,6 +193,6 @@ def write_typeset(expression: Expression, taken: Collection[str] = (), left: str
 
 def _write_text(expression: Expression, taken: Collection[str] = ()) -> str:
     text = to_text_named(expression, taken)
-    if len(text) > LONGEST_TEXT:
-        text = f"{text[:LONGEST_TEXT]}\n… ({len(text)} characters; print() shows them all)"
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[:_LONGEST_TEXT]}\n… ({len(text)} characters; print() shows them all)"
     return write_block(text)

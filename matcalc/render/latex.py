@@ -53,8 +53,8 @@ def list_latex_terms(expression: Expression) -> list[tuple[Expression, str]]:
     return [(expression, written[id(expression)][0]), *reversed(terms)]
 
 
-def _write_all(expression: Expression) -> dict[int, Part]:
-    written: dict[int, Part] = {}
+def _write_all(expression: Expression) -> dict[int, _Part]:
+    written: dict[int, _Part] = {}
     for node in walk(expression):
         written[id(node)] = part = _WRITERS[node.op](node, [written[id(arg)] for arg in node.args])
         if len(part[0]) > LONGEST_TEXT:
@@ -65,155 +65,155 @@ def _write_all(expression: Expression) -> dict[int, Part]:
 # --- leaves ---------------------------------------------------------------------------------------
 
 
-def _symbol(node: Expression, parts: list[Part]) -> Part:
-    return write_variable(node.name, not node.is_scalar), ATOM
+def _symbol(node: Expression, parts: list[_Part]) -> _Part:
+    return write_variable(node.name, not node.is_scalar), _ATOM
 
 
-def _number(node: Expression, parts: list[Part]) -> Part:
+def _number(node: Expression, parts: list[_Part]) -> _Part:
     value: Fraction = node.data[0]
     if value < 0:
-        return "-" + _write_number(-value)[0], SIGN
+        return "-" + _write_number(-value)[0], _SIGN
     return _write_number(value)
 
 
-def _write_number(value: Fraction) -> Part:
+def _write_number(value: Fraction) -> _Part:
     """Return a number that is not negative: 2, 0.01, 10^{-5} or a fraction."""
     text = str(value) if value.denominator == 1 else write_decimal(value)
     if text is None or (value.denominator == 2 and "e" not in text):
         return f"\\frac{{{value.numerator}}}{{{value.denominator}}}", SUPERSCRIPT
     mantissa, _, exponent = text.partition("e")
     if not exponent:
-        return text, ATOM
+        return text, _ATOM
     power = f"10^{{{int(exponent)}}}"
-    return (power, SUPERSCRIPT) if mantissa == "1" else (f"{mantissa} \\cdot {power}", PRODUCT)
+    return (power, SUPERSCRIPT) if mantissa == "1" else (f"{mantissa} \\cdot {power}", _PRODUCT)
 
 
-def _constant(node: Expression, parts: list[Part]) -> Part:
-    return "\\pi" if node.name == "pi" else "e", ATOM
+def _constant(node: Expression, parts: list[_Part]) -> _Part:
+    return "\\pi" if node.name == "pi" else "e", _ATOM
 
 
-def _size(node: Expression, parts: list[Part]) -> Part:
+def _size(node: Expression, parts: list[_Part]) -> _Part:
     size = node.data[0]
     number = [str(size.number)] if size.number != 1 else []
     letters = [write_name(letter) for letter in size.letters]
-    return " ".join(number + letters), SCALED if len(number + letters) > 1 else ATOM
+    return " ".join(number + letters), SCALED if len(number + letters) > 1 else _ATOM
 
 
-def _filled(node: Expression, parts: list[Part]) -> Part:
+def _filled(node: Expression, parts: list[_Part]) -> _Part:
     name, sizes = node.data
     if not sizes:
-        return "1" if name == "ones" else "0", ATOM
+        return "1" if name == "ones" else "0", _ATOM
     if name == "eye":
         sizes = sizes[:1] if sizes[0] == sizes[-1] else sizes
     letters = [" ".join(write_name(part) for part in str(size).split("*")) for size in sizes]
     sign = {"eye": "I", "ones": "\\mathbf{1}", "zeros": "\\mathbf{0}", "commutation": "K"}.get(name)
     between = "," if name in ("commutation", "fuse") else " \\times "
-    return f"{sign or write_word(name)}_{{{between.join(letters)}}}", ATOM
+    return f"{sign or write_word(name)}_{{{between.join(letters)}}}", _ATOM
 
 
 # --- operators ------------------------------------------------------------------------------------
 
 
-def _add(node: Expression, parts: list[Part]) -> Part:
+def _add(node: Expression, parts: list[_Part]) -> _Part:
     right = parts[1][0]
-    return f"{parts[0][0]} + {enclose(right) if right.startswith('-') else right}", SUM
+    return f"{parts[0][0]} + {enclose(right) if right.startswith('-') else right}", _SUM
 
 
-def _subtract(node: Expression, parts: list[Part]) -> Part:
-    return f"{parts[0][0]} - {wrap(parts[1], ENTRYWISE)}", SUM
+def _subtract(node: Expression, parts: list[_Part]) -> _Part:
+    return f"{parts[0][0]} - {_wrap(parts[1], _ENTRYWISE)}", _SUM
 
 
-def _negate(node: Expression, parts: list[Part]) -> Part:
-    return "-" + wrap(parts[0], ENTRYWISE), SIGN if parts[0][1] != ENTRYWISE else SUM
+def _negate(node: Expression, parts: list[_Part]) -> _Part:
+    return "-" + _wrap(parts[0], _ENTRYWISE), _SIGN if parts[0][1] != _ENTRYWISE else _SUM
 
 
-def _multiply(node: Expression, parts: list[Part]) -> Part:
+def _multiply(node: Expression, parts: list[_Part]) -> _Part:
     left, right = node.args
     if left.is_scalar or right.is_scalar:
         return _scale(node, parts)
-    first = parts[0] if left.op in ("multiply", "negate") else (wrap(parts[0], SUPERSCRIPT), ATOM)
-    text = f"{wrap(first, SIGN)} \\odot {wrap(parts[1], SUPERSCRIPT)}"
-    return text, SUM if first[1] == SIGN else ENTRYWISE
+    first = parts[0] if left.op in ("multiply", "negate") else (_wrap(parts[0], SUPERSCRIPT), _ATOM)
+    text = f"{_wrap(first, _SIGN)} \\odot {_wrap(parts[1], SUPERSCRIPT)}"
+    return text, _SUM if first[1] == _SIGN else _ENTRYWISE
 
 
-def _scale(node: Expression, parts: list[Part]) -> Part:
+def _scale(node: Expression, parts: list[_Part]) -> _Part:
     """Write the scalar first; a scalar that is a product of vectors is in brackets."""
     (left, first), (right, second) = zip(node.args, parts, strict=True)
     if right.is_scalar and (not left.is_scalar or (right.op == "number" and left.op != "number")):
         first, second = second, first
-    other = wrap(second, PRODUCT)
-    level = SIGN if first[1] == SIGN else SCALED if node.is_scalar and second[1] != PRODUCT else PRODUCT
-    one = first[0] if level == SIGN else wrap(first, SCALED)
+    other = _wrap(second, _PRODUCT)
+    level = _SIGN if first[1] == _SIGN else SCALED if node.is_scalar and second[1] != _PRODUCT else _PRODUCT
+    one = first[0] if level == _SIGN else _wrap(first, SCALED)
     return one + (" \\cdot " if other[0].isdigit() else " ") + other, level
 
 
-def _matmul(node: Expression, parts: list[Part]) -> Part:
-    other = wrap(parts[1], SUPERSCRIPT if node.args[1].op == "multiply" else PRODUCT)
-    level = SIGN if parts[0][1] == SIGN else PRODUCT
-    return f"{wrap(parts[0], level)} {other}", level
+def _matmul(node: Expression, parts: list[_Part]) -> _Part:
+    other = _wrap(parts[1], SUPERSCRIPT if node.args[1].op == "multiply" else _PRODUCT)
+    level = _SIGN if parts[0][1] == _SIGN else _PRODUCT
+    return f"{_wrap(parts[0], level)} {other}", level
 
 
-def _divide(node: Expression, parts: list[Part]) -> Part:
+def _divide(node: Expression, parts: list[_Part]) -> _Part:
     above, below = parts
     if node.args[1].is_scalar:
-        sign = "-" if above[1] == SIGN else ""
-        return f"{sign}\\frac{{{above[0][len(sign):]}}}{{{below[0]}}}", SIGN if sign else SUPERSCRIPT
-    return f"{wrap(above, SUPERSCRIPT)} \\oslash {wrap(below, SUPERSCRIPT)}", ENTRYWISE
+        sign = "-" if above[1] == _SIGN else ""
+        return f"{sign}\\frac{{{above[0][len(sign):]}}}{{{below[0]}}}", _SIGN if sign else SUPERSCRIPT
+    return f"{_wrap(above, SUPERSCRIPT)} \\oslash {_wrap(below, SUPERSCRIPT)}", _ENTRYWISE
 
 
-def _power(node: Expression, parts: list[Part]) -> Part:
+def _power(node: Expression, parts: list[_Part]) -> _Part:
     base, exponent = node.args
     is_half = exponent.op == "number" and exponent.data[0] == Fraction(1, 2)
     is_half = is_half or (exponent.op == "divide" and parts[1][0] == "\\frac{1}{2}")
     # The circle would bind to the first term of a sum alone.
-    written = parts[1][0] if node.is_scalar or parts[1][1] != SUM else enclose(parts[1][0])
+    written = parts[1][0] if node.is_scalar or parts[1][1] != _SUM else enclose(parts[1][0])
     return _write_power(base, parts[0], "1/2" if is_half else written, node.is_scalar)
 
 
-def _write_power(base: Expression, part: Part, exponent: str, is_scalar: bool) -> Part:
+def _write_power(base: Expression, part: _Part, exponent: str, is_scalar: bool) -> _Part:
     if exponent == "1/2" and not _is_matrix(base):
-        return f"\\sqrt{{{part[0]}}}", ATOM
+        return f"\\sqrt{{{part[0]}}}", _ATOM
     sign = "" if is_scalar else "\\circ "
-    return f"{wrap(part, ATOM)}^{{{sign}{exponent}}}", SUPERSCRIPT
+    return f"{_wrap(part, _ATOM)}^{{{sign}{exponent}}}", SUPERSCRIPT
 
 
 def _is_matrix(node: Expression) -> bool:
     return len(node.dropped_shape) > 1
 
 
-def _transpose(node: Expression, parts: list[Part]) -> Part:
+def _transpose(node: Expression, parts: list[_Part]) -> _Part:
     (operand,) = node.args
     if node.is_scalar:
         return parts[0]
     if operand.op == "call" and operand.data[0].function == "inv" and parts[0][0].endswith("^{-1}"):
         return parts[0][0].removesuffix("1}") + "\\top}", SUPERSCRIPT
-    return wrap(parts[0], ATOM) + "^\\top", SUPERSCRIPT
+    return _wrap(parts[0], _ATOM) + "^\\top", SUPERSCRIPT
 
 
-def _compare(node: Expression, parts: list[Part]) -> Part:
-    return f"{parts[0][0]} {_RELATIONS[node.data[0]]} {parts[1][0]}", SUM
+def _compare(node: Expression, parts: list[_Part]) -> _Part:
+    return f"{parts[0][0]} {_RELATIONS[node.data[0]]} {parts[1][0]}", _SUM
 
 
 # --- calls ----------------------------------------------------------------------------------------
 
 
-def _einsum(node: Expression, parts: list[Part]) -> Part:
-    return write_einsum(node, parts)
+def _einsum(node: Expression, parts: list[_Part]) -> _Part:
+    return _write_einsum(node, parts)
 
 
-def _abstract(node: Expression, parts: list[Part]) -> Part:
-    return write_name(node.name) + enclose(parts[0][0]), ATOM
+def _abstract(node: Expression, parts: list[_Part]) -> _Part:
+    return write_name(node.name) + enclose(parts[0][0]), _ATOM
 
 
-def _abstract_derivative(node: Expression, parts: list[Part]) -> Part:
+def _abstract_derivative(node: Expression, parts: list[_Part]) -> _Part:
     """Write D(u, x) as a partial derivative, at another argument as D u(A x)."""
     name, order = write_name(node.name), f"^{{{node.data[1]}}}" if node.data[1] > 1 else ""
     if node.args[0].op == "symbol":
         return f"\\frac{{\\partial{order} {name}}}{{\\partial {parts[0][0]}{order}}}", SUPERSCRIPT
-    return f"\\mathrm{{D}}{order} {name}{enclose(parts[0][0])}", ATOM
+    return f"\\mathrm{{D}}{order} {name}{enclose(parts[0][0])}", _ATOM
 
 
-def _call(node: Expression, parts: list[Part]) -> Part:
+def _call(node: Expression, parts: list[_Part]) -> _Part:
     rule, axis, keepdims = node.data
     special = _SPECIAL.get(rule.name)
     if special is not None:
@@ -246,49 +246,49 @@ def _mark_operator(template: str, mark: str) -> str:
     return f"({template})_{mark}"
 
 
-def _sum(node: Expression, parts: list[Part]) -> Part:
+def _sum(node: Expression, parts: list[_Part]) -> _Part:
     """Write a sum as a product with ones, on the left for the rows and on the right for the columns."""
     (operand,) = node.args
     _, axis, keepdims = node.data
     rows, columns = operand.shape[0], operand.shape[-1]
     if len(operand.shape) > 2 or operand.is_scalar:
-        return f"\\mathrm{{sum}}{enclose(parts[0][0])}", ATOM
+        return f"\\mathrm{{sum}}{enclose(parts[0][0])}", _ATOM
     if axis == 0 and not keepdims and not columns.is_unit and not rows.is_unit:
-        return f"{wrap(parts[0], ATOM)}^\\top {_write_ones(rows)}", PRODUCT
+        return f"{_wrap(parts[0], _ATOM)}^\\top {_write_ones(rows)}", _PRODUCT
     left = "" if axis == 1 or rows.is_unit else f"{_write_ones(rows)}^\\top "
     right = "" if axis == 0 or columns.is_unit else f" {_write_ones(columns)}"
-    return left + wrap(parts[0], SUPERSCRIPT if left and operand.op == "multiply" else PRODUCT) + right, PRODUCT
+    return left + _wrap(parts[0], SUPERSCRIPT if left and operand.op == "multiply" else _PRODUCT) + right, _PRODUCT
 
 
 def _write_ones(size: object) -> str:
     return f"\\mathbf{{1}}_{{{' '.join(write_name(part) for part in str(size).split('*'))}}}"
 
 
-def _where(node: Expression, parts: list[Part]) -> Part:
+def _where(node: Expression, parts: list[_Part]) -> _Part:
     """Write where(c, 1, 0) as the bracket [c], other choices as two lines."""
     condition, chosen, otherwise = (text for text, _ in parts)
     if (chosen, otherwise) == ("1", "0"):
-        return f"[{condition}]", ATOM
+        return f"[{condition}]", _ATOM
     if (chosen, otherwise) == ("0", "1") and node.args[0].op == "compare":
         old, new = f" {_RELATIONS[node.args[0].data[0]]} ", f" {_OPPOSITE[node.args[0].data[0]]} "
         if condition.count(old) == 1:
-            return f"[{condition.replace(old, new)}]", ATOM
+            return f"[{condition.replace(old, new)}]", _ATOM
     lines = f"{chosen} \\;\\text{{if}}\\; {condition} \\\\ {otherwise} \\;\\text{{otherwise}}"
-    return f"\\left\\{{ \\substack{{ {lines} }} \\right.", SUM
+    return f"\\left\\{{ \\substack{{ {lines} }} \\right.", _SUM
 
 
-def _square(node: Expression, parts: list[Part]) -> Part:
+def _square(node: Expression, parts: list[_Part]) -> _Part:
     return _write_power(node.args[0], parts[0], "2", node.is_scalar)
 
 
-def _sqrt(node: Expression, parts: list[Part]) -> Part:
+def _sqrt(node: Expression, parts: list[_Part]) -> _Part:
     return _write_power(node.args[0], parts[0], "1/2", node.is_scalar)
 
 
-_SPECIAL: dict[str, Callable[[Expression, list[Part]], Part]] = {
+_SPECIAL: dict[str, Callable[[Expression, list[_Part]], _Part]] = {
     "sum": _sum, "where": _where, "square": _square, "sqrt": _sqrt,
 }  # fmt: skip
-_WRITERS: dict[str, Callable[[Expression, list[Part]], Part]] = {
+_WRITERS: dict[str, Callable[[Expression, list[_Part]], _Part]] = {
     "symbol": _symbol, "number": _number, "constant": _constant, "size": _size, "filled": _filled, "add": _add,
     "subtract": _subtract, "negate": _negate, "multiply": _multiply, "divide": _divide, "power": _power,
     "matmul": _matmul, "transpose": _transpose, "compare": _compare, "call": _call, "einsum": _einsum,
@@ -385,8 +385,8 @@ def write_word(word: str) -> str:
 
 # How tightly a text binds, low to high: sums, a sign before a product, products entry by entry, products,
 # products of scalars (to which a factor can be added), texts with a superscript (which cannot get another one).
-SUM, SIGN, ENTRYWISE, PRODUCT, SCALED, SUPERSCRIPT, ATOM = range(7)
-Part = tuple[str, int]
+_SUM, _SIGN, _ENTRYWISE, _PRODUCT, SCALED, SUPERSCRIPT, _ATOM = range(7)
+_Part = tuple[str, int]
 
 _OPENERS = ("(", "[", "{", ",", "|", ";")
 _CLOSERS = (")", "]", "}", ",", "|", ";", "\\right")
@@ -394,7 +394,7 @@ _CLOSERS = (")", "]", "}", ",", "|", ";", "\\right")
 _MACRO = r"\\(?:[dt]?frac|sqrt|binom|(?:over|under)(?:line|set)|bar|hat|tilde|dot|wide(?:hat|tilde)|text|math\w+)"
 
 
-def fill_template(template: str, arguments: Mapping[str, Part]) -> Part:
+def fill_template(template: str, arguments: Mapping[str, _Part]) -> _Part:
     r"""Return a template with its parameters replaced by arguments.
 
     >>> fill_template("{X}^{-1}", {"X": ("A + B", SUM)})
@@ -411,7 +411,7 @@ def _stretch(bracket: re.Match[str]) -> str:
     return ("\\left" if bracket[0] == "(" else "\\right") + bracket[0]
 
 
-def _fill_place(place: re.Match[str], arguments: Mapping[str, Part]) -> str:
+def _fill_place(place: re.Match[str], arguments: Mapping[str, _Part]) -> str:
     before, after = place.string[: place.start()], place.string[place.end() :].lstrip()
     part = arguments[place[1]]
     if re.search(_MACRO + r"$|(frac|binom|set)\{[^{}]*\}$|[\^_]$", before):
@@ -420,15 +420,15 @@ def _fill_place(place: re.Match[str], arguments: Mapping[str, Part]) -> str:
     return space + _bracket(part, before.rstrip(), after)
 
 
-def _bracket(part: Part, before: str, after: str) -> str:
+def _bracket(part: _Part, before: str, after: str) -> str:
     """Return an argument between these texts, in brackets where it would be misread without."""
     if after.startswith("^"):
-        return wrap(part, ATOM)
+        return _wrap(part, _ATOM)
     if not after.startswith(_CLOSERS) and after:
-        return wrap(part, SUPERSCRIPT)
+        return _wrap(part, SUPERSCRIPT)
     if before.endswith(("+", "-")):
-        return wrap(part, ENTRYWISE)
-    return part[0] if before.endswith(_OPENERS) else wrap(part, SUPERSCRIPT)
+        return _wrap(part, _ENTRYWISE)
+    return part[0] if before.endswith(_OPENERS) else _wrap(part, SUPERSCRIPT)
 
 
 def find_level(template: str) -> int:
@@ -444,16 +444,16 @@ def find_level(template: str) -> int:
         flat = re.sub(r"\([^(){}|]*\)|\|[^(){}|]*\|", "#", re.sub(r"\{[^(){}|]*\}", "~", flat))
     flat = re.sub(_MACRO + r"(?=~)", "", flat)
     if re.search(r"\s[+-]\s", flat):
-        return SUM
+        return _SUM
     if re.search(r"\\(otimes|odot|oslash|oplus)", flat):
-        return ENTRYWISE
+        return _ENTRYWISE
     if re.fullmatch(r"(\w|~)\^(~|\w)", flat):
         return SUPERSCRIPT
     closed = re.fullmatch(r"(\\[A-Za-z]+|[\w~_])*#+(_[\w~*])?|~+", flat)
-    return ATOM if closed else PRODUCT
+    return _ATOM if closed else _PRODUCT
 
 
-def wrap(part: Part, level: int) -> str:
+def _wrap(part: _Part, level: int) -> str:
     """Put brackets around what binds weaker than `level`."""
     text, own = part
     return text if own >= level else enclose(text)
@@ -475,7 +475,7 @@ def is_tall(text: str) -> bool:
 
 
 # As many characters of plain text as fit on a line of a paper.
-WIDTH = 90
+_WIDTH = 90
 
 Row = tuple[str, str]  # what stands on the left and on the right of &
 
@@ -511,7 +511,7 @@ def _break_sum(left: str, expression: Expression) -> list[Row]:
     width = 0
     for term, latex in list_latex_terms(expression):
         length = len(to_text(term)) + 3
-        if lines[-1] and width + length > WIDTH:
+        if lines[-1] and width + length > _WIDTH:
             lines.append([])
             width = 0
         lines[-1].append(latex)
@@ -525,7 +525,7 @@ def _break_sum(left: str, expression: Expression) -> list[Row]:
 # einsum -> a sum over entries: \left[ \sum_{j} A_{i j} B_{j k} \right]_{i k}.
 
 
-def write_einsum(node: Expression, parts: list[Part]) -> Part:
+def _write_einsum(node: Expression, parts: list[_Part]) -> _Part:
     """Return the entries of an einsum, in square brackets with their indices where there are any."""
     inputs, output = avoid_sizes(node).split("->")
     words = inputs.split(",")
@@ -542,17 +542,17 @@ def write_einsum(node: Expression, parts: list[Part]) -> Part:
         body = f"\\sum_{{{' '.join(summed)}}} {body}"
     if output:
         return f"\\left[ {body} \\right]_{{{' '.join(output)}}}", SUPERSCRIPT
-    return body, SUM if summed else PRODUCT
+    return body, _SUM if summed else _PRODUCT
 
 
 def _is_ones(node: Expression) -> bool:
     return node.op == "filled" and node.name == "ones"
 
 
-def _write_factor(node: Expression, part: Part, word: str) -> str:
+def _write_factor(node: Expression, part: _Part, word: str) -> str:
     """Return one operand with its indices; the unit matrix is Kronecker's delta."""
     if not word:
-        return wrap(part, SUPERSCRIPT)
+        return _wrap(part, SUPERSCRIPT)
     below = f"_{{{' '.join(word)}}}"
     if node.op == "filled" and node.name == "eye":
         return "\\delta" + below

@@ -197,8 +197,8 @@ def count_row_axes(rank: int, ranks: Sequence[int], layout: str) -> int:
 
 
 # A wider table would be broken by most terminals; it then shows the shapes alone.
-WIDEST = 110
-GAP = "   "
+_WIDEST = 110
+_GAP = "   "
 
 
 def write_block_table(blocks: BlockHessian, formulas: bool = True) -> str:
@@ -209,7 +209,7 @@ def write_block_table(blocks: BlockHessian, formulas: bool = True) -> str:
     title = f"block Hessian, {blocks.layout} layout; row: first by, column: then by"
     shapes = {key: write_shape(block.shape) for key, block in blocks.items()}
     full = _lay_out(blocks.names, {key: f"{block}  {shapes[key]}" for key, block in blocks.items()})
-    if all(len(line) <= WIDEST for line in full):
+    if all(len(line) <= _WIDEST for line in full):
         return "\n".join([title, *full])
     below = [line for block in blocks.values() for line in (block.header, f"  {block}") if formulas]
     return "\n".join([title, *_lay_out(blocks.names, shapes), *below])
@@ -218,7 +218,7 @@ def write_block_table(blocks: BlockHessian, formulas: bool = True) -> str:
 def _lay_out(names: tuple[str, ...], cells: dict[tuple[str, str], str]) -> list[str]:
     rows = [["", *names], *([row, *(cells[row, column] for column in names)] for row in names)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    lines = (_GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return [f"  {line}".rstrip() for line in lines]
 
 

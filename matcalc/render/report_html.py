@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 # So many rows and columns are drawn; more would be a blur, and make a notebook large.
-MOST_DRAWN = 100
+_MOST_DRAWN = 100
 
 
 def write_check_html(report: CheckReport, correct: Expression | None = None) -> str:
@@ -175,7 +175,7 @@ def _draw(jacobians: NumericJacobians, asked: Asked) -> str:
     if not is_drawable():
         return "<p>heat maps need matplotlib: <code>pip install matplotlib</code></p>"
     rows, columns = asked.label(jacobians.sizes)
-    drawn = draw_jacobians(jacobians, rows, columns, split=asked.split, most=MOST_DRAWN)
+    drawn = draw_jacobians(jacobians, rows, columns, split=asked.split, most=_MOST_DRAWN)
     return write_line(write_picture(drawn, "heat maps of the true derivative and of the claim"))
 
 
@@ -186,7 +186,7 @@ def _tell_worst(jacobians: NumericJacobians, split: int) -> str:
         return ""
     entry = f"entry {write_code(list(index))}" if index else "the value"
     should, found = write_pair(float(jacobians.truth[index]), float(jacobians.claim[index]))
-    is_in_map = max(find_place(index, jacobians.truth.shape, split)) < MOST_DRAWN
+    is_in_map = max(find_place(index, jacobians.truth.shape, split)) < _MOST_DRAWN
     where = (", framed" if is_in_map else ", beyond what is drawn") if is_drawable() else ""
     return f"<p>the worst{where}: {entry} should be <b>{should}</b>, is <b>{found}</b></p>"
 

@@ -220,14 +220,14 @@ def list_rules(steps: Iterable[Step]) -> Sequence[tuple[str, str]]:
 # Names for what stands in the lines of a derivation again and again: z = W @ x + b, then d(softmax(z)).
 
 
-LONGEST_LINE = 100
+_LONGEST_LINE = 100
 _LINES = frozenset({"rule", "collect", "read"})
 
 
 def name_parts_of_steps(steps: Sequence[Step], taken: Collection[str]) -> list[Step]:
     """Return the steps of one differentiation, in names where a line is too long; the names stand behind the start."""
     lines = [step.expression for step in steps if step.kind in _LINES and step.expression is not None]
-    if not any(is_longer(line, LONGEST_LINE) for line in lines):
+    if not any(is_longer(line, _LONGEST_LINE) for line in lines):
         return list(steps)
     table = _choose(steps, taken)
     named = [_rename(step, table) for step in steps]
@@ -277,7 +277,7 @@ def _rename(step: Step, table: dict[Expression, Expression]) -> Step:
 # A derivation as text, as Markdown and as LaTeX.
 
 
-WIDTH = 120
+_WIDTH = 120
 WIDEST_LINE = 64
 _GAP = "    "
 
@@ -306,7 +306,7 @@ def _comment(step: Step) -> list[str]:
 def _place(line: str, comment: list[str], width: int) -> Iterator[str]:
     """The line with its comment beside it, or below where one of them is too wide."""
     widest = max(map(len, comment), default=0)
-    if not comment or len(line) > width or width + len(_GAP) + widest > WIDTH:
+    if not comment or len(line) > width or width + len(_GAP) + widest > _WIDTH:
         yield line
         yield from (f"{_GAP}{_GAP}{text}" for text in comment)
         return

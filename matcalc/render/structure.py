@@ -19,8 +19,8 @@ HIGHEST_RANK = 3
 _KEEP_SYMMETRY = {"inv", "pinv", "expm", "sqrtm"}
 _SYMMETRIC = {"symmetric", "posdef", "diagonal"}
 
-Factor = tuple[int, bool, bool]  # which matrix, whether it is transposed, and whether that makes no difference
-Term = tuple[int, Counter[int], tuple[Factor, ...]]  # the sign, the scalars, the matrices
+_Factor = tuple[int, bool, bool]  # which matrix, whether it is transposed, and whether that makes no difference
+_Term = tuple[int, Counter[int], tuple[_Factor, ...]]  # the sign, the scalars, the matrices
 
 
 def describe_structure(derivative: Derivative) -> tuple[str, ...]:
@@ -169,7 +169,7 @@ def _list_terms(node: Expression, sign: int = 1) -> Iterator[tuple[int, Expressi
             yield sign, node
 
 
-def _read_term(sign: int, term: Expression) -> Term:
+def _read_term(sign: int, term: Expression) -> _Term:
     scalars: Counter[int] = Counter()
     factors = tuple(_read_factor(_strip_scalars(factor, scalars)) for factor in flatten(_strip_scalars(term, scalars)))
     return sign, scalars, factors
@@ -185,7 +185,7 @@ def _strip_scalars(node: Expression, found: Counter[int] | None = None) -> Expre
     return node
 
 
-def _read_factor(node: Expression) -> Factor:
+def _read_factor(node: Expression) -> _Factor:
     is_turned = node.op == "transpose"
     base = node.args[0] if is_turned else node
     is_symmetric = _is_symmetric_factor(base)
@@ -202,5 +202,5 @@ def _is_symmetric_factor(node: Expression) -> bool:
     return _is_sum(node) and _is_symmetric(node)
 
 
-def _turn(factors: tuple[Factor, ...]) -> tuple[Factor, ...]:
+def _turn(factors: tuple[_Factor, ...]) -> tuple[_Factor, ...]:
     return tuple((base, not turned and not same, same) for base, turned, same in reversed(factors))

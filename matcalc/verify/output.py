@@ -23,11 +23,11 @@ from matcalc.errors import DeclarationError
 from matcalc.verify.run import Run
 from matcalc.verify.tasks import Finding, Outcome, Task, count_stated, count_verdicts
 
-Show = Callable[[Task, Finding], None]
+_Show = Callable[[Task, Finding], None]
 
 
 @contextmanager
-def show_progress(run: Run) -> Iterator[Show]:
+def show_progress(run: Run) -> Iterator[_Show]:
     """Give the function to call with each result of a prepared run."""
     if run.taken and run.is_first:
         print(f"{run.taken} of {run.count} results taken over from the journal", file=sys.stderr)
@@ -46,7 +46,7 @@ def _write_line(task: Task, finding: Finding) -> None:
 
 
 @contextmanager
-def _draw_bar(run: Run) -> Iterator[Show]:
+def _draw_bar(run: Run) -> Iterator[_Show]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -116,14 +116,14 @@ def _clean(text: str) -> str:
 
 
 MOST_ROWS = 40
-WIDTH = 120  # where there is no terminal that has one
+_WIDTH = 120  # where there is no terminal that has one
 _STYLES = {AGREES: "green", DIFFERS: "red", COULD_NOT_CHECK: "yellow"}
 
 
 def print_table(outcomes: Sequence[Outcome], show_all: bool = False) -> None:
     """Print a row for each outcome, of more than 40 only for what needs a look, and the counts."""
     shown = outcomes if show_all or len(outcomes) <= MOST_ROWS else [one for one in outcomes if _needs_look(one)]
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
     with console.capture() as written:
         if shown:
             console.print(_build_table(shown, len({outcome.task.sheet for outcome in outcomes}) > 1))

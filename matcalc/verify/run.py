@@ -18,7 +18,7 @@ from matcalc.verify.read_sheet import read_sheet
 from matcalc.verify.tasks import Finding, Outcome, Settings, Task, find_keys, list_tasks
 
 Findings = dict[str, Finding]
-Show = Callable[[Task, Finding], None]
+_Show = Callable[[Task, Finding], None]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Run:
         """Return the keys of the tasks that this process judges."""
         return list(self._ranks.split(self.plan.missing))
 
-    def judge(self, show: Show) -> list[Outcome]:
+    def judge(self, show: _Show) -> list[Outcome]:
         """Judge this process's share, telling `show` of each result, and return all outcomes on rank 0."""
         own, error = self._judge_share(show)
         everyone = self._ranks.gather((error, own))
@@ -138,7 +138,7 @@ class Run:
             raise LostProcessError("results were lost on their way from the other processes")
         return [Outcome.of(task, found[key]) for key, task in zip(self.plan.keys, self.plan.tasks, strict=True)]
 
-    def _judge_share(self, show: Show) -> tuple[Findings, MatcalcError | None]:
+    def _judge_share(self, show: _Show) -> tuple[Findings, MatcalcError | None]:
         tasks = dict(zip(self.plan.keys, self.plan.tasks, strict=True))
         share, own = self.list_share(), {}
         findings = self._keeper.find([tasks[key] for key in share], self.settings)
@@ -174,7 +174,7 @@ def _raise_first(errors: Sequence[MatcalcError | None]) -> None:
 
 _T = TypeVar("_T")
 _SET_BY_TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-PATIENCE = timedelta(days=30)  # one process may have far more to do than another; a dead one is noticed at once
+_PATIENCE = timedelta(days=30)  # one process may have far more to do than another; a dead one is noticed at once
 
 
 def find_rank() -> int | None:
@@ -237,7 +237,7 @@ class TorchRanks(Ranks):
     def _start(self, backend: str) -> None:
         try:
             self._dist.init_process_group(backend)
-            self._group = self._dist.new_group(backend="gloo", timeout=PATIENCE)
+            self._group = self._dist.new_group(backend="gloo", timeout=_PATIENCE)
         except (RuntimeError, ValueError) as error:
             reason = f"the processes of the run do not find each other: {_first_line(error)}"
             raise LostProcessError(reason, advice="start all of them with torchrun") from None

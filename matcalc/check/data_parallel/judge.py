@@ -23,7 +23,7 @@ from matcalc.check.report import AGREES, COULD_NOT_CHECK, DIFFERS, CheckReport
 from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import MatcalcError
 
-Values = Mapping[str, Tensor]
+_Values = Mapping[str, Tensor]
 
 EQUAL_SHARES = "this holds for shares of one size; of unequal ones the mean of the means is not the mean"
 
@@ -136,7 +136,7 @@ def _write_disagreement(name: str, found: Comparison) -> str:
     return f"the symbolic derivative by {name} is not torch's gradient of the whole batch ({gap})"
 
 
-def _derive(question: LossQuestion, place: int, point: Point, values: Values) -> Tensor:
+def _derive(question: LossQuestion, place: int, point: Point, values: _Values) -> Tensor:
     """Return the symbolic derivative by one parameter at a point, without unit axes."""
     with torch.no_grad():
         value = evaluate(question.derivatives[place], values, dict(point.sizes), point.functions)
@@ -171,7 +171,7 @@ class _Measured:
         """Return how far apart they are; rounding is judged by the same means computed here, at points nearby."""
         point, name = self.points[number], self.question.parameters[place].name
 
-        def compute(values: Values) -> tuple[Tensor, Tensor]:
+        def compute(values: _Values) -> tuple[Tensor, Tensor]:
             if values is point.values:
                 return self.pair_up(place, number)
             shares = split_point(replace(point, values=dict(values)), self.question.batch, self.settings.processes)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 CLOSE = {torch.float64: 1e-6, torch.float32: 1e-3}
-LARGEST_DENOMINATOR = 64
+_LARGEST_DENOMINATOR = 64
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _join(at: tuple[float, ...], processes: int, close: float) -> float | None:
     middle = sum(at) / len(at)
     if max(abs(ratio - middle) for ratio in at) > close * abs(middle):
         return None
-    simple = [*powers(processes), float(Fraction(middle).limit_denominator(LARGEST_DENOMINATOR))]
+    simple = [*powers(processes), float(Fraction(middle).limit_denominator(_LARGEST_DENOMINATOR))]
     return next((number for number in simple if abs(number - middle) <= close * abs(middle)), middle)
 
 
@@ -83,7 +83,7 @@ def write_multiple(ratio: float) -> str:
     >>> write_multiple(0.5), write_multiple(2.0), write_multiple(math.sqrt(2))
     ('1/2 of', '2 times', '1.414 times')
     """
-    fraction = Fraction(ratio).limit_denominator(LARGEST_DENOMINATOR)
+    fraction = Fraction(ratio).limit_denominator(_LARGEST_DENOMINATOR)
     if not math.isclose(fraction, ratio, rel_tol=1e-9):
         return f"{ratio:.4g} times"
     return f"{fraction} of" if abs(fraction) < 1 else f"{fraction} times"

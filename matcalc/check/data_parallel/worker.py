@@ -63,7 +63,7 @@ def _measure_at(expression: Expression, wrt: tuple[str, ...], share: Point) -> G
     }
 
 
-def main(folder: Path, rank: int, processes: int) -> None:
+def _main(folder: Path, rank: int, processes: int) -> None:
     """Meet the other processes, take part in every task, and write down what came out.
 
     Ends the process with the reason where a loss cannot be evaluated.
@@ -84,6 +84,6 @@ def main(folder: Path, rank: int, processes: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    _main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
     # All is written: one exit in forty or so ends in an abort of torch's own threads, after the interpreter is gone.
     os._exit(0)
