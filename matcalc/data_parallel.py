@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from matcalc.check.data_parallel.batch import Batch, find_batch, refuse_abstract_samples
-from matcalc.check.data_parallel.question import DataParallelReport, LossQuestion, LossText, Part, Settings, split_loss
+from matcalc.check.data_parallel.question import (
+    BatchPart,
+    DataParallelReport,
+    LossQuestion,
+    LossText,
+    Settings,
+    split_loss,
+)
 from matcalc.check.report import COULD_NOT_CHECK, find_missing
 from matcalc.check.verdict import DTYPES
 from matcalc.command_line import list_paths
@@ -120,7 +127,7 @@ def read_loss(
     _refuse_no_scalar(text, problem, read_shapes(given))
     batch = _find_batch(text, problem, names, batch_axis, is_chosen=first is None)
     found = [derive(text, name, layout="torch", shapes=declared, assume=assume, rules=book) for name in names]
-    parts = tuple(Part(part, to_text(part)) for part in split_loss(problem.expressions[0], frozenset(names)))
+    parts = tuple(BatchPart(part, to_text(part)) for part in split_loss(problem.expressions[0], frozenset(names)))
     assumed = {name: tuple(sorted(words)) for name, words in read_assumptions(assume).items()}
     source = LossText(text, tuple(names), declared, assumed, book)
     return LossQuestion(

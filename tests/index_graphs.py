@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from matcalc.engine.index_form import Graph, Node
-from matcalc.engine.index_to_matrix import Reader
+from matcalc.engine.index_to_matrix import MatrixReader
 from matcalc.engine.result import read_result
 from matcalc.language.expression import symbol
 from matcalc.language.expression_to_text import to_text
@@ -37,4 +37,4 @@ def add(graph: Graph, *terms: tuple[int, Node]) -> Node:
 
 def write(graph: Graph, node: Node) -> str:
     """The text that a reader would see for a node."""
-    return to_text(read_result(Reader(graph), node))
+    return to_text(read_result(MatrixReader(graph), node))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from matcalc.check.jacobian import arrange, true_derivative
+from matcalc.check.jacobian import arrange_axes, true_derivative
 from matcalc.check.report import CheckReport
 from matcalc.check.verdict import judge, layout_shape
 from matcalc.errors import DeclarationError
@@ -224,18 +224,18 @@ def count_up(*shape: int) -> torch.Tensor:
 def test_layouts_of_matrix_by_matrix() -> None:
     m, k, n, q = 2, 3, 5, 7
     tensor = count_up(m, k, n, q)
-    numerator, denominator, vec = (arrange(tensor, 2, 2, 1, name) for name in ("numerator", "denominator", "vec"))
+    numerator, denominator, vec = (arrange_axes(tensor, 2, 2, 1, name) for name in ("numerator", "denominator", "vec"))
     assert vec.shape == (m * k, n * q)
     for i, j, a, b in itertools.product(range(m), range(k), range(n), range(q)):
         entry = tensor[i, j, a, b]
         assert numerator[i, j, b, a] == denominator[a, b, j, i] == vec[j * m + i, b * n + a] == entry
-    assert arrange(tensor, 2, 2, 1, "torch") is tensor
+    assert arrange_axes(tensor, 2, 2, 1, "torch") is tensor
 
 
 def test_layouts_of_the_second_order() -> None:
     m, n, q = 2, 3, 5
     tensor = count_up(m, n, q, n, q)
-    numerator, denominator, vec = (arrange(tensor, 1, 2, 2, name) for name in ("numerator", "denominator", "vec"))
+    numerator, denominator, vec = (arrange_axes(tensor, 1, 2, 2, name) for name in ("numerator", "denominator", "vec"))
     assert vec.shape == (n * q * m, n * q)
     for i, a, b, c, d in itertools.product(range(m), range(n), range(q), range(n), range(q)):
         entry = tensor[i, a, b, c, d]
@@ -252,7 +252,7 @@ def test_arranged_shapes_are_the_layout_shapes(layout: str, order: int) -> None:
         symbolic = [tuple(Size.of(letter) for letter in letters) for letters in (letters_y, letters_x)]
         expected = tuple(size.value(sizes) for size in layout_shape(*symbolic, layout, order))
         tensor = torch.zeros(shape_y + order * shape_x)
-        assert tuple(arrange(tensor, len(shape_y), len(shape_x), order, layout).shape) == expected
+        assert tuple(arrange_axes(tensor, len(shape_y), len(shape_x), order, layout).shape) == expected
 
 
 def test_mixed_is_torch_for_scalar_functions() -> None:

@@ -14,7 +14,7 @@ import torch
 
 from matcalc.check.data_parallel.batch import find_batch
 from matcalc.check.data_parallel.judge import judge_losses
-from matcalc.check.data_parallel.launch import Task, clean_environment, run_tasks, run_together
+from matcalc.check.data_parallel.launch import ProcessTask, clean_environment, run_tasks, run_together
 from matcalc.check.data_parallel.question import LossText, Settings, split_loss
 from matcalc.check.data_parallel.ratios import find_ratio, write_multiple
 from matcalc.check.points import Point
@@ -142,7 +142,7 @@ def test_the_processes_average_what_each_finds_on_its_share():
     w = torch.tensor([[0.3], [-0.7]]).double()
     points = [make_point({"X": X, "w": w}, m=2, n=2) for X in shares]
     source = LossText("sum((X@w)**2)", ("w",), {"X": ("m", "n"), "w": ("n",)}, {})
-    [[found]] = run_tasks([Task(source, [points])], 2, 120)
+    [[found]] = run_tasks([ProcessTask(source, [points])], 2, 120)
     expected = sum(2 * X.T @ X @ w for X in shares) / 2
     assert torch.allclose(found["w"], expected, rtol=1e-14)
 
@@ -192,7 +192,7 @@ def test_processes_that_hang_are_stopped():
 def test_an_error_in_a_process_is_told_in_its_words():
     point = make_point({"X": torch.ones(2, 3).double(), "w": torch.ones(5, 1).double()}, m=2, n=3)
     source = LossText("sum(X@w)", ("w",), {"X": ("m", "n"), "w": ("n",)}, {})
-    reason = run_tasks([Task(source, [[point, point]])], 2, 120)
+    reason = run_tasks([ProcessTask(source, [[point, point]])], 2, 120)
     assert reason.startswith("process ")
     assert "ended with exit code 1" in reason
     assert "cannot be evaluated" in reason

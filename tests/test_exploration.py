@@ -3,11 +3,11 @@
 import pytest
 
 from matcalc.errors import DeclarationError, MatcalcError
-from matcalc.notebook.exploration import Exploration, Trouble, attempt, explore_state, join_lines
+from matcalc.notebook.exploration import Exploration, FieldTrouble, attempt, explore_state, join_lines
 from matcalc.notebook.pages import (
-    BACKENDS,
+    CODE_KINDS,
     MOST_ENTRIES,
-    choose_sizes,
+    choose_shown_sizes,
     write_answer_page,
     write_claim_page,
     write_code_page,
@@ -187,7 +187,7 @@ def test_a_call_that_makes_no_sense_raises(given):
 def test_an_error_that_nobody_foresaw_is_one_sentence():
     _, trouble = attempt("claim", lambda: 1 // 0)
     told = "this did not work, which is a mistake in matcalc: ZeroDivisionError: integer division or modulo by zero"
-    assert trouble == Trouble("claim", told)
+    assert trouble == FieldTrouble("claim", told)
 
 
 def test_an_interruption_is_told_and_not_kept():
@@ -344,7 +344,7 @@ def test_the_judgement_says_what_is_wrong():
     assert "transpose" in page
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CODE_KINDS)
 def test_the_code_can_be_copied(backend):
     derivative = explore_state("norm(A@x - b)**2").derivative
     source = derivative.autograd_function() if backend == "autograd" else derivative.code(backend)
@@ -376,13 +376,13 @@ def test_what_a_reader_typed_is_never_a_tag():
 def test_the_heat_map_is_drawn_in_every_layout(expr, wrt, order, layout):
     shapes = {"c": ()} if "c" in expr else None
     state = explore_state(expr, wrt, order=order, layout=layout, shapes=shapes)
-    page = write_heat_page(state.derivative, choose_sizes(state.derivative, {}))
+    page = write_heat_page(state.derivative, choose_shown_sizes(state.derivative, {}))
     assert "<svg" in page
 
 
 def test_the_heat_map_is_of_the_chosen_sizes_and_another_seed_is_another_point():
     derivative = explore_state("norm(A@x)**2", "A").derivative
-    sizes = choose_sizes(derivative, {"m": 7, "n": 2, "k": 5})
+    sizes = choose_shown_sizes(derivative, {"m": 7, "n": 2, "k": 5})
     pages = [write_heat_page(derivative, sizes, seed) for seed in (0, 1, 0)]
     assert f"({sizes[str(derivative.shape[0])]}, {sizes[str(derivative.shape[1])]})" in pages[0]
     assert pages[0] == pages[2] != pages[1]

@@ -20,7 +20,7 @@ from matcalc.check.evaluate_nodes import evaluate, squeeze
 from matcalc.check.points import Point
 from matcalc.render.graph import ComputationGraph, write_graph
 from matcalc.render.graph_nodes import GraphEdge, GraphNode
-from matcalc.render.graph_picture import Box, Line
+from matcalc.render.graph_picture import Box, Curve
 from matcalc.rule_files import shipped_rules
 from tests.mermaid_grammar import check_mermaid
 from tests.read_cases import Case, derive_case, error_of, find_point, read_cases
@@ -147,7 +147,7 @@ def is_inside(place: tuple[float, float], box: Box) -> bool:
     return abs(place[0] - box.x) < box.width / 2 - 1 and abs(place[1] - box.y) < box.height / 2 - 1
 
 
-def follow(line: Line) -> Iterator[tuple[float, float]]:
+def follow(line: Curve) -> Iterator[tuple[float, float]]:
     """Places on a line, which leaves and comes upright."""
     for (x, y), (to_x, to_y) in pairwise(line.places):
         for part in (0.0, 0.25, 0.5, 0.75, 1.0):

@@ -7,7 +7,7 @@ import pytest
 
 import matcalc
 from matcalc.cli.arguments import UsageError
-from matcalc.notebook.magic import COMMANDS, HELP, SHELL_COMMANDS, Line, complete, read_cell, read_line, run_magic
+from matcalc.notebook.magic import COMMANDS, HELP, SHELL_COMMANDS, MagicLine, complete, read_cell, read_line, run_magic
 from tests.requirements import need, needs
 from tests.write_notebooks import run_notebook
 
@@ -17,25 +17,25 @@ from tests.write_notebooks import run_notebook
 @pytest.mark.parametrize(
     ("text", "read"),
     [
-        ("A @ x", Line(None, "A @ x")),
-        ("  A @ x --layout denominator ", Line(None, "A @ x", (("layout", "denominator"),))),
-        ("derive A @ x --layout=vec", Line("derive", "A @ x", (("layout", "vec"),))),
-        ("check A @ x --claim A.T - 1 --wrt x", Line("check", "A @ x", (("claim", "A.T - 1"), ("wrt", "x")))),
-        ("A @ x --vars A: m, n; x: n", Line(None, "A @ x", (("vars", "A: m, n; x: n"),))),
-        ('"A @ x" --claim "A.T"', Line(None, "A @ x", (("claim", "A.T"),))),
-        ("'x --alpha' --order 2", Line(None, "x --alpha", (("order", "2"),))),
-        ("x --y", Line(None, "x --y")),
-        ("x - -y --help", Line(None, "x - -y", (("help", ""),))),
-        ("norm(X, 'nuc') --wrt X", Line(None, "norm(X, 'nuc')", (("wrt", "X"),))),
-        ("A' @ x --claim \"A'\"", Line(None, "A' @ x", (("claim", "A'"),))),
-        ("A @ x  # it's linear", Line(None, "A @ x")),
-        ("check @ x", Line(None, "check @ x")),
-        ("graph", Line("graph", "")),
-        ("A @ x; --layout vec;  # shown", Line(None, "A @ x", (("layout", "vec"),))),
-        ("A @ x;", Line(None, "A @ x")),
-        ("derive -x", Line("derive", "-x")),
-        ("p = softmax(x); diag(p)", Line(None, "p = softmax(x); diag(p)")),
-        ("", Line(None, "")),
+        ("A @ x", MagicLine(None, "A @ x")),
+        ("  A @ x --layout denominator ", MagicLine(None, "A @ x", (("layout", "denominator"),))),
+        ("derive A @ x --layout=vec", MagicLine("derive", "A @ x", (("layout", "vec"),))),
+        ("check A @ x --claim A.T - 1 --wrt x", MagicLine("check", "A @ x", (("claim", "A.T - 1"), ("wrt", "x")))),
+        ("A @ x --vars A: m, n; x: n", MagicLine(None, "A @ x", (("vars", "A: m, n; x: n"),))),
+        ('"A @ x" --claim "A.T"', MagicLine(None, "A @ x", (("claim", "A.T"),))),
+        ("'x --alpha' --order 2", MagicLine(None, "x --alpha", (("order", "2"),))),
+        ("x --y", MagicLine(None, "x --y")),
+        ("x - -y --help", MagicLine(None, "x - -y", (("help", ""),))),
+        ("norm(X, 'nuc') --wrt X", MagicLine(None, "norm(X, 'nuc')", (("wrt", "X"),))),
+        ("A' @ x --claim \"A'\"", MagicLine(None, "A' @ x", (("claim", "A'"),))),
+        ("A @ x  # it's linear", MagicLine(None, "A @ x")),
+        ("check @ x", MagicLine(None, "check @ x")),
+        ("graph", MagicLine("graph", "")),
+        ("A @ x; --layout vec;  # shown", MagicLine(None, "A @ x", (("layout", "vec"),))),
+        ("A @ x;", MagicLine(None, "A @ x")),
+        ("derive -x", MagicLine("derive", "-x")),
+        ("p = softmax(x); diag(p)", MagicLine(None, "p = softmax(x); diag(p)")),
+        ("", MagicLine(None, "")),
     ],
 )
 def test_a_line_is_read(text, read):

@@ -12,7 +12,7 @@ import matcalc
 from matcalc.check.data_parallel.question import DataParallelReport
 from matcalc.check.report import CheckReport, could_not_check
 from matcalc.language.text_to_expression import parse
-from matcalc.render.report_html import Asked, write_backward_html, write_check_html, write_data_parallel_html
+from matcalc.render.report_html import QuestionNames, write_backward_html, write_check_html, write_data_parallel_html
 from tests.read_html import Page, open_pictures
 from tests.test_backward import Softmax
 from tests.test_heat_map import find_frame, list_texts
@@ -160,7 +160,7 @@ def test_rows_are_the_axes_that_come_first(expr, wrt, layout, order, split):
     derivative = matcalc.derive(expr, wrt, layout=layout, order=order)
     report = derivative.check()
     assert report.evidence is not None
-    asked = Asked(report.evidence.question)
+    asked = QuestionNames(report.evidence.question)
     assert asked.split == split
     rows, columns = asked.label(report.sizes)
     count = sum(len(text.split(mark)) for text, mark in ((rows, "\n"), (columns, "; ")) if text)

@@ -11,12 +11,12 @@ import pytest
 
 from matcalc.errors import DeclarationError, RuleError
 from matcalc.verify.journal import HEADER, Journal
-from matcalc.verify.read_sheet import Entry, read_sheet
+from matcalc.verify.read_sheet import SheetEntry, read_sheet
 from matcalc.verify.run import Ranks
-from matcalc.verify.tasks import Settings, find_keys, list_tasks
+from matcalc.verify.tasks import RunSettings, find_keys, list_tasks
 
 CASES = Path(__file__).parent / "cases"
-CPU = Settings(device="cpu")
+CPU = RunSettings(device="cpu")
 
 # --- sheets ---------------------------------------------------------------------------------------
 
@@ -33,7 +33,7 @@ numerator = "A"
 denominator = "A.T"
 verdict = "agrees"
 """
-ENTRY = Entry(
+ENTRY = SheetEntry(
     "", "ax", "A @ x", "x", {"A": ["m", "n"], "x": ["n"]}, {"A": "real"}, 1, None, None,
     {"numerator": "A", "denominator": "A.T"}, "agrees",
 )  # fmt: skip
@@ -133,7 +133,7 @@ def test_a_sheet_that_cannot_be_read_says_where_and_why(write, tmp_path, name, t
 
 
 def list_layouts(**fields):
-    return [(task.layout, task.claim) for task in list_tasks([Entry("a.toml", "ax", "A @ x", **fields)], "mixed")]
+    return [(task.layout, task.claim) for task in list_tasks([SheetEntry("a.toml", "ax", "A @ x", **fields)], "mixed")]
 
 
 def test_a_case_is_a_task_for_each_closed_form():
@@ -150,15 +150,15 @@ def test_a_case_without_closed_form_is_derived():
 
 
 def test_ids_that_stand_twice_are_told_apart():
-    entries = [Entry("a.toml", "ax", "A @ x", claim=claim) for claim in ("A", "A.T", "A")]
-    assert [task.id for task in list_tasks([*entries, Entry("b.toml", "ax", "A @ x")], "vec")] == [
+    entries = [SheetEntry("a.toml", "ax", "A @ x", claim=claim) for claim in ("A", "A.T", "A")]
+    assert [task.id for task in list_tasks([*entries, SheetEntry("b.toml", "ax", "A @ x")], "vec")] == [
         "ax", "ax#2", "ax#3", "ax",
     ]  # fmt: skip
 
 
 def test_keys_hold_all_that_a_result_depends_on(write):
     rules = write("my.toml", "[twice]\n")
-    task = list_tasks([Entry("a.toml", "ax", "A @ x", claim="A", expected="agrees")], "numerator")[0]
+    task = list_tasks([SheetEntry("a.toml", "ax", "A @ x", claim="A", expected="agrees")], "numerator")[0]
     same = [
         (task, CPU), (replace(task, expected="differs"), CPU), (replace(task, sheet="elsewhere/a.toml"), CPU),
         (task, replace(CPU, timeout=1.0, memory=1.0)),
@@ -174,7 +174,7 @@ def test_keys_hold_all_that_a_result_depends_on(write):
 
 
 def test_keys_know_the_rules_and_not_only_their_file(write):
-    tasks = list_tasks([Entry("a.toml", "ax", "A @ x")], "numerator")
+    tasks = list_tasks([SheetEntry("a.toml", "ax", "A @ x")], "numerator")
     path = write("my.toml", "[twice]\n")
     settings = replace(CPU, rules=(str(path),))
     before = find_keys(tasks, settings)

@@ -84,14 +84,14 @@ def _repeat_entry_by_entry(function: Callable[[Tensor], Tensor], at: Tensor, ord
     return torch.stack(entries).reshape(tuple(shape) + order * tuple(at.shape))
 
 
-def arrange(tensor: Tensor, rank_y: int, rank_x: int, order: int, layout: str) -> Tensor:
+def arrange_axes(tensor: Tensor, rank_y: int, rank_x: int, order: int, layout: str) -> Tensor:
     """Return a tensor of shape S_Y + order*S_X, torch's order of axes, in a layout's order.
 
     numerator: S_Y + order*reversed(S_X); denominator: all of that reversed; mixed: numerator, except
     torch's order for a scalar function; vec: d vec(Y)/d vec(X).T with columns stacked, and for a higher
     order the vec of that by vec(X) again.
 
-    >>> arrange(torch.zeros(2, 3, 5, 7), 2, 2, 1, "numerator").shape
+    >>> arrange_axes(torch.zeros(2, 3, 5, 7), 2, 2, 1, "numerator").shape
     torch.Size([2, 3, 7, 5])
     """
     return arrange_mixed(tensor, rank_y, [rank_x] * order, layout)

@@ -29,7 +29,7 @@ from matcalc.cli.arguments import (
 from matcalc.cli.check import add_check
 from matcalc.cli.explore import add_explore
 from matcalc.cli.graph import add_graph
-from matcalc.cli.rules import check_rules, list_rules, show_rules
+from matcalc.cli.rules import check_rules, print_rules, show_rules
 from matcalc.cli.several import answer_several, print_verdict, prove
 from matcalc.cli.verify import add_verify
 from matcalc.errors import MatcalcError
@@ -122,7 +122,7 @@ def _add_derive(commands: Any) -> None:
 
 def _add_rules(commands: Any) -> None:
     parser = commands.add_parser("rules", help="list, show or prove the rules", prog="matcalc rules")
-    parser.set_defaults(run=list_rules)
+    parser.set_defaults(run=print_rules)
     _add_rule_options(parser)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     show = actions.add_parser("show", help="one rule in full", prog="matcalc rules show")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matcalc.check.verdict import CheckReport
 
 
-def list_rules(options: argparse.Namespace) -> int:
+def print_rules(options: argparse.Namespace) -> int:
     """Print every rule in force, one a line."""
     book = _known_rules(options.rules)
     if options.json:

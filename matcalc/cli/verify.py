@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from matcalc.verify.run import Run
-    from matcalc.verify.tasks import Outcome, Settings
+    from matcalc.verify.tasks import Outcome, RunSettings
 
 
 _INTERRUPTED, ENDED = 130, 143
@@ -88,11 +88,11 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise DeclarationError(f"there is no folder for {options.junit}", advice="make the folder first")
 
 
-def _read_settings(options: argparse.Namespace) -> Settings:
-    from matcalc.verify.tasks import Settings
+def _read_settings(options: argparse.Namespace) -> RunSettings:
+    from matcalc.verify.tasks import RunSettings
 
     names = ("layout", "trials", "seed", "dtype", "device", "timeout", "memory")
-    return Settings(rules=tuple(options.rules), **{name: getattr(options, name) for name in names})
+    return RunSettings(rules=tuple(options.rules), **{name: getattr(options, name) for name in names})
 
 
 def _verify(run: Run, options: argparse.Namespace) -> int:
@@ -112,7 +112,7 @@ def _verify(run: Run, options: argparse.Namespace) -> int:
     return code
 
 
-def _answer(outcomes: Sequence[Outcome], settings: Settings, options: argparse.Namespace) -> int:
+def _answer(outcomes: Sequence[Outcome], settings: RunSettings, options: argparse.Namespace) -> int:
     from matcalc.verify.output import print_table, write_junit
     from matcalc.verify.tasks import count_verdicts
 
@@ -127,7 +127,7 @@ def _answer(outcomes: Sequence[Outcome], settings: Settings, options: argparse.N
     return EXIT_CODES[find_worst(verdict for verdict, count in counts.items() if count)]
 
 
-def _describe(outcomes: Sequence[Outcome], settings: Settings, sheets: Sequence[str]) -> dict[str, Any]:
+def _describe(outcomes: Sequence[Outcome], settings: RunSettings, sheets: Sequence[str]) -> dict[str, Any]:
     from matcalc.verify.tasks import count_stated, count_verdicts
 
     right, stated = count_stated(outcomes)

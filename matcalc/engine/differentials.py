@@ -209,7 +209,7 @@ MAX_LINES = 400
 
 
 @dataclass(frozen=True)
-class Line:
+class DifferentialLine:
     """One line, equal to the line before it, and the laws that lead to it."""
 
     expression: Expression
@@ -218,7 +218,7 @@ class Line:
 
 def expand_differential(
     expression: Expression, wrt: Expression, moving: Expression, rules: RuleBook | None = None
-) -> Iterator[Line]:
+) -> Iterator[DifferentialLine]:
     """Yield the lines from d(expression) to one in which only `moving`, the change of the variable, is left.
 
     Each line applies one law wherever it fits, the outermost first; what is linear is done at once.  Raises
@@ -235,18 +235,18 @@ class _Expansion:
         self._varying: dict[Expression, bool] = {}
         self._laws: dict[Expression, Law] = {}
 
-    def run(self, expression: Expression) -> Iterator[Line]:
+    def run(self, expression: Expression) -> Iterator[DifferentialLine]:
         """Yield the lines."""
         line = mark(expression)
-        yield Line(line)
+        yield DifferentialLine(line)
         if not list_marks(line := self._settle(line)):
-            yield Line(line)
+            yield DifferentialLine(line)
         for _ in range(MAX_LINES):
             marks = list_marks(line)
             if not marks:
                 return
             line, laws = self._take_step(line, marks)
-            yield Line(line, laws)
+            yield DifferentialLine(line, laws)
         raise LimitError(f"the derivation has more than {MAX_LINES} lines")
 
     def _settle(self, line: Expression) -> Expression:

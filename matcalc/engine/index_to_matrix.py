@@ -34,7 +34,7 @@ from matcalc.rule_files import shipped_rules
 OWN_WORDS = 3
 
 
-class Reader:
+class MatrixReader:
     """Reads the nodes of one graph, each once."""
 
     def __init__(self, graph: Graph) -> None:
@@ -271,7 +271,7 @@ class Reader:
 # One product of the index form as a term of matrix notation: coefficient, scalars, and a chain of matrices.
 
 
-def read_term(reader: Reader, coefficient: Fraction, node: Node, letters: str) -> Term:
+def read_term(reader: MatrixReader, coefficient: Fraction, node: Node, letters: str) -> Term:
     """One product as coefficient, scalar factors and a chain of matrices."""
     if node.op != "product":
         if node.rank == 0:
@@ -305,7 +305,7 @@ def read_term(reader: Reader, coefficient: Fraction, node: Node, letters: str) -
     return Term(coefficient * node.payload, scalars, items)
 
 
-def _whole_sum(reader: Reader, coefficient: Fraction, component: list[Part]) -> Term:
+def _whole_sum(reader: MatrixReader, coefficient: Fraction, component: list[Part]) -> Term:
     """A product that is one connected sum: a dot product, a trace, a quadratic form."""
     network = build_network(reader, component, ())
     network.reduce()
@@ -314,7 +314,7 @@ def _whole_sum(reader: Reader, coefficient: Fraction, component: list[Part]) -> 
     return Term(coefficient, {}, (product_of(network.scalars),))
 
 
-def build_network(reader: Reader, parts: Sequence[Part], out: Sequence[int]) -> Network:
+def build_network(reader: MatrixReader, parts: Sequence[Part], out: Sequence[int]) -> Network:
     """The factors of a product as a network whose axes are the points `out`."""
     sizes = {label: size for part, labels in parts for label, size in zip(labels, part.shape, strict=True)}
     network = Network(sizes, out, reader.turn, reader.lengths)
@@ -370,7 +370,7 @@ def _matrix(network: Network, columns: list[list[Expression]], sizes: dict[int, 
     return [*left, *items, *right]
 
 
-def read_sum(reader: Reader, node: Node, explicit: bool, letters: str) -> list[Term]:
+def read_sum(reader: MatrixReader, node: Node, explicit: bool, letters: str) -> list[Term]:
     """The terms of a sum, each turned to its shape.
 
     A scalar beside a vector or a matrix broadcasts, unless `explicit`, which still lets it beside a vector that is
@@ -419,7 +419,7 @@ def _scalar_term(coefficient: Fraction, node: Node) -> Term:
 # Words for what a chain and its scalars say: mean(v) for sum(v)/n, sum(M, axis=1) for M @ ones(n).
 
 
-def write_means(reader: Reader, scalars: dict[Node, Fraction]) -> None:
+def write_means(reader: MatrixReader, scalars: dict[Node, Fraction]) -> None:
     """sum(v)/n is mean(v)."""
     for node in [node for node, exponent in scalars.items() if exponent == 1]:
         found = reader.read(node)
@@ -431,7 +431,7 @@ def write_means(reader: Reader, scalars: dict[Node, Fraction]) -> None:
             scalars[reader.graph.intern("written", (), mean)] = Fraction(1)
 
 
-def _take_sizes(reader: Reader, scalars: dict[Node, Fraction], shape: Shape) -> bool:
+def _take_sizes(reader: MatrixReader, scalars: dict[Node, Fraction], shape: Shape) -> bool:
     """Remove the sizes of a shape from below the fraction bar, if all stand there."""
     letters = [letter for size in shape for letter in size.letters]
     nodes = [reader.graph.intern("size", (), letter) for letter in letters]
@@ -445,7 +445,7 @@ def _take_sizes(reader: Reader, scalars: dict[Node, Fraction], shape: Shape) -> 
 
 
 def write_axis_sums(
-    reader: Reader, items: Sequence[Expression], scalars: dict[Node, Fraction]
+    reader: MatrixReader, items: Sequence[Expression], scalars: dict[Node, Fraction]
 ) -> tuple[Expression, ...]:
     """M @ ones(n) is sum(M, axis=1), over n it is mean(M, axis=1); the same with ones(m).T @ M along axis 0."""
     written: list[Expression] = []
@@ -463,7 +463,7 @@ def write_axis_sums(
     return tuple(written)
 
 
-def _axis_sum(reader: Reader, matrix: Expression, axis: int, scalars: dict[Node, Fraction]) -> Expression:
+def _axis_sum(reader: MatrixReader, matrix: Expression, axis: int, scalars: dict[Node, Fraction]) -> Expression:
     if matrix.op == "transpose":
         matrix, axis = matrix.args[0], 1 - axis
     name = "mean" if _take_sizes(reader, scalars, (matrix.shape[axis],)) else "sum"
@@ -471,7 +471,7 @@ def _axis_sum(reader: Reader, matrix: Expression, axis: int, scalars: dict[Node,
 
 
 def pull_scalars(
-    reader: Reader, items: Sequence[Expression], scalars: dict[Node, Fraction]
+    reader: MatrixReader, items: Sequence[Expression], scalars: dict[Node, Fraction]
 ) -> tuple[Expression, ...]:
     """Move scalar divisors of the items in front: A.T @ (M/s) is A.T @ M over s."""
     pulled: list[Expression] = []
@@ -497,7 +497,7 @@ _FEW_FACTORS = 6
 EinsumTerm = tuple[Fraction, list[Expression], list[Expression], Expression | None]
 
 
-def einsum_terms(reader: Reader, node: Node, letters: str) -> list[EinsumTerm]:
+def einsum_terms(reader: MatrixReader, node: Node, letters: str) -> list[EinsumTerm]:
     """The terms of a node: coefficient, scalars above and below the bar, and an einsum (None for a scalar)."""
     reader.read(node)
     coefficient, inner = reader.graph.split(node)
@@ -516,7 +516,7 @@ def einsum_terms(reader: Reader, node: Node, letters: str) -> list[EinsumTerm]:
     return [found[first], *found[:first], *found[first + 1 :]]
 
 
-def _einsum_term(reader: Reader, coefficient: Fraction, node: Node, letters: str) -> EinsumTerm:
+def _einsum_term(reader: MatrixReader, coefficient: Fraction, node: Node, letters: str) -> EinsumTerm:
     if node.op == "number":
         return coefficient * node.payload, [], [], None
     parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
@@ -542,7 +542,7 @@ def _einsum_term(reader: Reader, coefficient: Fraction, node: Node, letters: str
     return coefficient, above, below, write_einsum(network, dict(enumerate(node.shape)), letters)
 
 
-def read_einsum(reader: Reader, node: Node, letters: str) -> Expression:
+def read_einsum(reader: MatrixReader, node: Node, letters: str) -> Expression:
     """The sum of the einsum terms as one expression."""
     if node.op == "zeros":
         return reader.read(node)

@@ -15,7 +15,7 @@ from matcalc.engine.differentiate import differentiate_by_each
 from matcalc.engine.expression_to_index import convert
 from matcalc.engine.factor_terms import Term
 from matcalc.engine.index_form import Graph, Node
-from matcalc.engine.index_to_matrix import Reader, read_sum, read_term
+from matcalc.engine.index_to_matrix import MatrixReader, read_sum, read_term
 from matcalc.engine.layout import Axis, arrange, mixed_axes
 from matcalc.engine.network import LETTERS
 from matcalc.engine.simplify import distributed, simplify_together
@@ -38,7 +38,7 @@ class Result:
     function: Node
     node: Node
     by: tuple[Expression, ...]
-    reader: Reader
+    reader: MatrixReader
 
     @property
     def wrt(self) -> Expression:
@@ -204,7 +204,7 @@ def _derive(expression: Expression, by: Sequence[Sequence[Expression]], rules: R
     for step, wrts in enumerate(by, 1):
         still_free = free if step < len(by) else frozenset[str]()
         found = [derived for each in found for derived in _derive_again(*each, wrts, still_free)]
-    readers = {id(graph): Reader(graph) for graph, _, _ in found}
+    readers = {id(graph): MatrixReader(graph) for graph, _, _ in found}
     return [Result(graph, function, node, chosen, readers[id(graph)]) for graph, node, chosen in found]
 
 
@@ -229,7 +229,7 @@ OUTER_TRANSPOSE = 4
 SPREAD_GAIN = 0.96
 
 
-def read_result(reader: Reader, node: Node, letters: str = LETTERS, row: bool = False) -> Expression:
+def read_result(reader: MatrixReader, node: Node, letters: str = LETTERS, row: bool = False) -> Expression:
     """Return the expression of a result; its sums repeat nothing silently but say ones(n).
 
     With `row` a tensor of rank 1 is read as a row.  A matrix is read as it stands and as the transpose of
@@ -243,7 +243,7 @@ def read_result(reader: Reader, node: Node, letters: str = LETTERS, row: bool = 
     return other if reader.lengths(other) < SPREAD_GAIN * reader.lengths(found) else found
 
 
-def _read_turned(reader: Reader, node: Node, letters: str, row: bool) -> Expression:
+def _read_turned(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
     reader.read(node)
     if node.op == "zeros":
         return reader.known[node.id]
@@ -262,7 +262,7 @@ def _read_turned(reader: Reader, node: Node, letters: str, row: bool) -> Express
     return ways[1] if reader.lengths(ways[1]) <= reader.lengths(ways[0]) - OUTER_TRANSPOSE else ways[0]
 
 
-def _written(reader: Reader, node: Node, letters: str, row: bool) -> Expression:
+def _written(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
     """The terms of a result written out, turned to rows if asked for."""
     coefficient, inner = _open_turned_sum(reader, node)
     for part, _ in inner.parts:
@@ -279,7 +279,7 @@ def _written(reader: Reader, node: Node, letters: str, row: bool) -> Expression:
     return min(reader.writer.write(outside), plain, key=reader.lengths)
 
 
-def _open_turned_sum(reader: Reader, node: Node) -> tuple[Fraction, Node]:
+def _open_turned_sum(reader: MatrixReader, node: Node) -> tuple[Fraction, Node]:
     """The number in front and the rest; the transpose of a sum becomes a sum of transposes."""
     coefficient, inner = reader.graph.split(node)
     turned = inner.op == "product" and len(inner.parts) == 1 and inner.parts[0][0].op == "sum"
@@ -291,5 +291,5 @@ def _open_turned_sum(reader: Reader, node: Node) -> tuple[Fraction, Node]:
     return coefficient * more, opened
 
 
-def _row(reader: Reader, term: Term) -> Term:
+def _row(reader: MatrixReader, term: Term) -> Term:
     return replace(term, items=tuple([reader.turn(item) for item in reversed(term.items)]))

@@ -52,6 +52,6 @@ def _refuse_without_widgets() -> None:
 
 def load_ipython_extension(ipython: Any) -> None:
     """Give IPython %matcalc and %%matcalc: `%load_ext matcalc` calls this."""
-    from matcalc.notebook.magic import load_ipython_extension as load
+    from matcalc.notebook.magic import register_magics
 
-    load(ipython)
+    register_magics(ipython)

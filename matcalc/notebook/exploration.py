@@ -32,7 +32,7 @@ HIGHEST_ORDER = 3
 
 
 @dataclass(frozen=True)
-class Question:
+class ExplorerQuestion:
     """What a reader has entered: the texts and choices of the panel."""
 
     expr: str
@@ -64,7 +64,7 @@ class Exploration:
     ['expression']
     """
 
-    def __init__(self, question: Question, rules: RuleBook, before: Exploration | None = None) -> None:
+    def __init__(self, question: ExplorerQuestion, rules: RuleBook, before: Exploration | None = None) -> None:
         self.rules = rules
         self.reading = _reuse_reading(question, before) or _read(question, rules)
         self.question = _forget(question, self.reading)
@@ -106,7 +106,7 @@ class Exploration:
         return self.reading.wrt
 
     @cached_property
-    def _outcome(self) -> tuple[Derivative | None, Trouble | None]:
+    def _outcome(self) -> tuple[Derivative | None, FieldTrouble | None]:
         if self.reading.problem is None:
             return None, self.reading.troubles[0]
         known = self._known
@@ -138,7 +138,7 @@ class Exploration:
     # --- the claim --------------------------------------------------------------------------------
 
     @cached_property
-    def _judgement(self) -> tuple[CheckReport | None, Trouble | None]:
+    def _judgement(self) -> tuple[CheckReport | None, FieldTrouble | None]:
         if not self.question.claim.strip() or self.reading.problem is None:
             return None, None
         return attempt("claim", self._judge)
@@ -159,13 +159,13 @@ class Exploration:
     # --- what is wrong ----------------------------------------------------------------------------
 
     @property
-    def troubles(self) -> tuple[Trouble, ...]:
+    def troubles(self) -> tuple[FieldTrouble, ...]:
         """What keeps the expression from being read and derived; more than one where several fields are wrong."""
         own = self._outcome[1]
         return self.reading.troubles or ((own,) if own else ())
 
     @property
-    def claim_trouble(self) -> Trouble | None:
+    def claim_trouble(self) -> FieldTrouble | None:
         """What keeps the claim from being judged."""
         return self._judgement[1]
 
@@ -182,7 +182,7 @@ def explore_state(
     if order not in range(1, HIGHEST_ORDER + 1):
         raise DeclarationError(f"the explorer shows the orders 1 to {HIGHEST_ORDER}, not {order!r}")
     text, shapes, assume, _ = read_input(expr, shapes, assume)
-    question = Question(
+    question = ExplorerQuestion(
         join_lines(text), wrt, layout, order, join_lines(claim), _write_shapes(shapes), _write_assumptions(assume)
     )
     return Exploration(question, choose_rules(rules))
@@ -202,16 +202,16 @@ def _write_assumptions(declared: Declared) -> dict[str, str]:
     return {name: words if isinstance(words, str) else ", ".join(sorted(words)) for name, words in given.items()}
 
 
-def attempt(field_name: str, compute: Callable[[], _Found]) -> tuple[_Found | None, Trouble | None]:
+def attempt(field_name: str, compute: Callable[[], _Found]) -> tuple[_Found | None, FieldTrouble | None]:
     """Return what a computation gives, or the trouble it ends in: whatever goes wrong, the panel goes on."""
     try:
         return compute(), None
     except MatcalcError as error:
-        return None, Trouble(field_name, str(error))
+        return None, FieldTrouble(field_name, str(error))
     except KeyboardInterrupt:
-        return None, Trouble(field_name, "interrupted; change something to go on")
+        return None, FieldTrouble(field_name, "interrupted; change something to go on")
     except Exception as error:
-        return None, Trouble(field_name, describe_surprise(error))
+        return None, FieldTrouble(field_name, describe_surprise(error))
 
 
 def describe_surprise(error: BaseException) -> str:
@@ -223,7 +223,7 @@ def describe_surprise(error: BaseException) -> str:
 # --- from one state to the next -------------------------------------------------------------------
 
 
-def _forget(question: Question, reading: _Reading) -> Question:
+def _forget(question: ExplorerQuestion, reading: _Reading) -> ExplorerQuestion:
     """Return the question without what is said of names that are gone, once the expression can be read."""
     if reading.problem is None:
         return question
@@ -236,19 +236,19 @@ def _note_lost(asked: str | None, found: str | None) -> str:
     return f"{asked} is no variable of this expression; the derivative is by {found}"
 
 
-def _read(question: Question, rules: RuleBook) -> _Reading:
+def _read(question: ExplorerQuestion, rules: RuleBook) -> _Reading:
     asked = question
     reading, trouble = attempt("expression", lambda: _read_expression(asked.expr, asked.declared, rules, asked.wrt))
     return reading or _Reading((), None, (trouble,) if trouble else ())
 
 
-def _reuse_reading(question: Question, before: Exploration | None) -> _Reading | None:
+def _reuse_reading(question: ExplorerQuestion, before: Exploration | None) -> _Reading | None:
     if before is None or _name_reading(question) != _name_reading(before.question):
         return None
     return before.reading if before.reading.problem else None
 
 
-def _name_reading(question: Question) -> tuple[Any, ...]:
+def _name_reading(question: ExplorerQuestion) -> tuple[Any, ...]:
     """What the reading of an expression depends on."""
     return question.expr, question.wrt, question.shapes, question.assume
 
@@ -269,7 +269,7 @@ HOW_TO_SHAPE = "write the sizes with commas, as in m, n, or scalar; an empty fie
 
 
 @dataclass(frozen=True)
-class Trouble:
+class FieldTrouble:
     """What is wrong with what a reader entered: the message and the field that it belongs to.
 
     The fields are "expression", "shape of A", "assumptions of A", "variables", "wrt", "order" and "claim".
@@ -301,7 +301,7 @@ class _Reading:
 
     variables: tuple[Variable, ...]
     problem: Problem | None = None
-    troubles: tuple[Trouble, ...] = ()
+    troubles: tuple[FieldTrouble, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -349,7 +349,7 @@ def _read_expression(text: str, declared: Declarations, rules: RuleBook, wrt: st
     The variable is `wrt` if the expression has it, else x, else X, else the first name.
 
     >>> from matcalc.rule_files import shipped_rules
-    >>> reading = read_expression("A @ x", Declarations({"A": "m, m"}, {}), shipped_rules())
+    >>> reading = _read_expression("A @ x", Declarations({"A": "m, m"}, {}), shipped_rules())
     >>> [(variable.name, variable.shape, variable.how) for variable in reading.variables]
     [('A', '(m, m)', 'declared'), ('x', '(m,)', 'inferred')]
     """
@@ -360,12 +360,12 @@ def _read_expression(text: str, declared: Declarations, rules: RuleBook, wrt: st
     try:
         problem = _parse_by(text, declared, rules, wrt)
     except MatcalcError as error:
-        trouble = Trouble(_find_culprit(text, declared, rules), str(error))
+        trouble = FieldTrouble(_find_culprit(text, declared, rules), str(error))
         return _Reading(_list_known(text, declared, error, rules, wrt), None, (trouble,))
     found = tuple(_list_variables(problem, declared))
     if not problem.symbols:
         reason = DeclarationError("there is no variable to differentiate by", advice="use a name, as in A @ x")
-        return _Reading(found, None, (Trouble("expression", str(reason)),))
+        return _Reading(found, None, (FieldTrouble("expression", str(reason)),))
     return _Reading(found, problem)
 
 
@@ -403,7 +403,7 @@ def _parse_by(text: str, declared: Declarations, rules: RuleBook, wanted: str | 
 # --- what is wrong --------------------------------------------------------------------------------
 
 
-def _check_fields(declared: Declarations) -> Iterator[Trouble]:
+def _check_fields(declared: Declarations) -> Iterator[FieldTrouble]:
     """Yield what cannot be read in a field of the table, whatever the expression is."""
     for name, text in declared.shapes.items():
         try:
@@ -412,12 +412,12 @@ def _check_fields(declared: Declarations) -> Iterator[Trouble]:
             read_shape(name, text)
         except MatcalcError as error:
             error.advice = HOW_TO_SHAPE
-            yield Trouble(f"shape of {name}", str(error))
+            yield FieldTrouble(f"shape of {name}", str(error))
     for name, text in declared.assume.items():
         try:
             read_assumptions({name: text})
         except MatcalcError as error:
-            yield Trouble(f"assumptions of {name}", str(error))
+            yield FieldTrouble(f"assumptions of {name}", str(error))
 
 
 def _find_culprit(text: str, declared: Declarations, rules: RuleBook) -> str:

@@ -12,8 +12,8 @@ from matcalc.language.declarations import ASSUMPTIONS
 from matcalc.notebook.exploration import (
     HIGHEST_ORDER,
     Exploration,
-    Question,
-    Trouble,
+    ExplorerQuestion,
+    FieldTrouble,
     Turns,
     Variable,
     attempt,
@@ -21,11 +21,11 @@ from matcalc.notebook.exploration import (
 )
 from matcalc.notebook.explorer_examples import EXAMPLES
 from matcalc.notebook.pages import (
-    BACKENDS,
+    CODE_KINDS,
     EXPLORER_STYLE,
-    LARGEST_SIZE,
+    LARGEST_SHOWN_SIZE,
     MOST_ENTRIES,
-    choose_sizes,
+    choose_shown_sizes,
     write_answer_page,
     write_claim_page,
     write_code_page,
@@ -178,7 +178,7 @@ class Explorer(widgets.VBox):
         self._show_claim(state)
         self.tabs.show(state.derivative)
 
-    def _show_question(self, asked: Question, before: Question | None) -> None:
+    def _show_question(self, asked: ExplorerQuestion, before: ExplorerQuestion | None) -> None:
         """Set what has changed only: what somebody enters in another field meanwhile is newer, and must not be lost."""
         for field, box in self._boxes.items():
             if before is None or getattr(asked, field) != getattr(before, field):
@@ -188,7 +188,7 @@ class Explorer(widgets.VBox):
         """Take back all answers, which may not be those to what stands in the fields, and say what happened."""
         self.answer.value = self.claim_answer.value = ""
         self.tabs.show(None)
-        self.expression_error.value = write_troubles([Trouble("expression", describe_surprise(error))])
+        self.expression_error.value = write_troubles([FieldTrouble("expression", describe_surprise(error))])
 
     def _show_fields(self, state: Exploration) -> None:
         self.examples_box.value = _ASK
@@ -260,7 +260,7 @@ class CodePage(Page):
     """The code of a derivative for the backend chosen in `backend_box`."""
 
     def __init__(self, renew: Renew) -> None:
-        self.backend_box = widgets.Dropdown(options=BACKENDS, description="code for", style=_narrow())
+        self.backend_box = widgets.Dropdown(options=CODE_KINDS, description="code for", style=_narrow())
         super().__init__(
             lambda derivative: write_code_page(derivative, self.backend_box.value), widgets.HTML(), (self.backend_box,)
         )
@@ -279,7 +279,8 @@ class HeatPage(Page):
         self._all_boxes: dict[str, widgets.BoundedIntText] = {}
         self._renew = renew
         self._line = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
-        limit = f"Random values at these sizes, 1 to {LARGEST_SIZE} each; at most {MOST_ENTRIES:,} entries are drawn."
+        sizes = f"Random values at these sizes, 1 to {LARGEST_SHOWN_SIZE} each"
+        limit = f"{sizes}; at most {MOST_ENTRIES:,} entries are drawn."
         super().__init__(self._write_heat, widgets.HTML(), (widgets.HTML(write_page(f"<p>{limit}</p>")), self._line))
         self.seed_box.observe(lambda _: self._renew(self), "value")
         self.another_button.on_click(lambda _: self._draw_another())
@@ -288,7 +289,7 @@ class HeatPage(Page):
         self.seed_box.value += 1
 
     def _write_heat(self, derivative: Derivative) -> str:
-        sizes = choose_sizes(derivative, {letter: box.value for letter, box in self._all_boxes.items()})
+        sizes = choose_shown_sizes(derivative, {letter: box.value for letter, box in self._all_boxes.items()})
         self.size_boxes = {letter: self._find_box(letter, number) for letter, number in sizes.items()}
         boxes = (*self.size_boxes.values(), self.seed_box, self.another_button)
         if self._line.children != boxes:
@@ -298,7 +299,7 @@ class HeatPage(Page):
     def _find_box(self, letter: str, number: int) -> widgets.BoundedIntText:
         if letter not in self._all_boxes:
             box = widgets.BoundedIntText(
-                value=number, min=1, max=LARGEST_SIZE, description=f"{letter} =", style=_narrow(),
+                value=number, min=1, max=LARGEST_SHOWN_SIZE, description=f"{letter} =", style=_narrow(),
                 layout=widgets.Layout(width="7em"),
             )  # fmt: skip
             box.observe(lambda _: self._renew(self), "value")
@@ -374,7 +375,7 @@ class VariableRow(widgets.VBox):
         self.shape_box.observe(lambda change: edit("shapes", name, change["new"]), "value")
         self.assume_box.observe(lambda change: edit("assume", name, change["new"]), "value")
 
-    def show(self, variable: Variable, troubles: Sequence[Trouble]) -> None:
+    def show(self, variable: Variable, troubles: Sequence[FieldTrouble]) -> None:
         """Show what a name was taken for, and what is wrong with what is declared of it."""
         self._label.value = write_code(f"{variable.name}()" if variable.is_function else variable.name)
         self.shape_box.value = variable.shape
@@ -383,7 +384,7 @@ class VariableRow(widgets.VBox):
         self._how.value = variable.how
         self._show_troubles(troubles)
 
-    def _show_troubles(self, troubles: Sequence[Trouble]) -> None:
+    def _show_troubles(self, troubles: Sequence[FieldTrouble]) -> None:
         fields = {f"shape of {self._name}": self.shape_box, f"assumptions of {self._name}": self.assume_box}
         own = {trouble.field: trouble for trouble in troubles if trouble.field in fields}
         for field, box in fields.items():
@@ -404,7 +405,7 @@ class VariablesTable(widgets.VBox):
         self.reset_button.on_click(lambda _: reset())
         super().__init__([_make_head(), self._list, self.error_box, self.reset_button])
 
-    def show(self, variables: Sequence[Variable], troubles: Sequence[Trouble]) -> None:
+    def show(self, variables: Sequence[Variable], troubles: Sequence[FieldTrouble]) -> None:
         """Show the names of an expression; where none is known the rows before stay, greyed."""
         stale = not variables and bool(troubles)
         (self._list.add_class if stale else self._list.remove_class)("matcalc-stale")
@@ -416,7 +417,7 @@ class VariablesTable(widgets.VBox):
         self.error_box.value = write_troubles([trouble for trouble in troubles if trouble.field == "variables"])
         self.reset_button.disabled = not any(variable.is_declared for variable in variables)
 
-    def _show_rows(self, variables: Sequence[Variable], troubles: Sequence[Trouble]) -> None:
+    def _show_rows(self, variables: Sequence[Variable], troubles: Sequence[FieldTrouble]) -> None:
         self.rows = {v.name: self.rows.get(v.name) or VariableRow(v.name, self._edit) for v in variables}
         for variable in variables:
             self.rows[variable.name].show(variable, troubles)

@@ -107,7 +107,7 @@ def _build_parser(command: str) -> Parser:
 
 
 @dataclass(frozen=True)
-class Line:
+class MagicLine:
     """What stands behind %matcalc: the command if one is named, the expression, and each option with its value."""
 
     command: str | None
@@ -115,11 +115,11 @@ class Line:
     options: tuple[tuple[str, str], ...] = ()
 
 
-def read_line(text: str) -> Line:
+def read_line(text: str) -> MagicLine:
     """Return the parts of a line: the expression ends, and so does each value, where the next option begins.
 
     >>> read_line("check A @ x --layout denominator --claim A.T  # the transpose")
-    Line(command='check', expression='A @ x', options=(('layout', 'denominator'), ('claim', 'A.T')))
+    MagicLine(command='check', expression='A @ x', options=(('layout', 'denominator'), ('claim', 'A.T')))
     """
     text = _end(_drop_comment(text))
     named = _COMMAND.match(text)
@@ -128,7 +128,7 @@ def read_line(text: str) -> Line:
     ends = [found.start() for found in marks] + [len(text)]
     values = [_unquote(text[found.end() : end].removeprefix("=")) for found, end in zip(marks, ends[1:], strict=True)]
     options = zip((found["name"] for found in marks), values, strict=True)
-    return Line(named[1] if named else None, _unquote(_end(text[: ends[0]])), tuple(options))
+    return MagicLine(named[1] if named else None, _unquote(_end(text[: ends[0]])), tuple(options))
 
 
 def read_cell(text: str) -> tuple[str, str | None]:
@@ -190,22 +190,22 @@ def run_magic(line: str, cell: str | None = None) -> Any:
 run_magic.__doc__ = HELP
 
 
-def _join_cell(read: Line, cell: str) -> Line:
+def _join_cell(read: MagicLine, cell: str) -> MagicLine:
     """Return the line with what stands in the cell below it."""
     if read.expression:
         advice = "move it into the cell, or write %matcalc with one percent sign"
         raise UsageError("behind %%matcalc stand options only; the expression is the cell", advice=advice)
     expression, claim = read_cell(cell)
     if claim is None:
-        return Line(read.command, expression, read.options)
+        return MagicLine(read.command, expression, read.options)
     if "claim" in dict(read.options):
         raise UsageError("there are two claims, one in the cell and one behind %%matcalc", advice="leave one of them")
     if read.command not in (None, "check", "explore"):
         raise UsageError(f"{read.command} judges no claim", advice="%%matcalc check, or leave the claim out")
-    return Line(read.command, expression, (*read.options, ("claim", claim)))
+    return MagicLine(read.command, expression, (*read.options, ("claim", claim)))
 
 
-def _run(read: Line) -> Any:
+def _run(read: MagicLine) -> Any:
     named = dict(read.options)
     command = read.command or ("check" if "claim" in named else "derive")
     if command == "explore" and not read.expression:
@@ -222,7 +222,7 @@ def _run(read: Line) -> Any:
     return COMMANDS[command](_build_parser(command).parse_args([*words, "--", read.expression]))
 
 
-def _refuse_twice(read: Line) -> None:
+def _refuse_twice(read: MagicLine) -> None:
     """Refuse an option that stands there twice, of which only the last would count."""
     names = [name for name, _ in read.options if name not in _REPEATED]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -230,7 +230,7 @@ def _refuse_twice(read: Line) -> None:
         raise UsageError(f"--{twice} stands there twice", advice="leave one of them")
 
 
-def _refuse_shell_options(read: Line) -> None:
+def _refuse_shell_options(read: MagicLine) -> None:
     """Point to the method of the answer that does what an option does in a shell."""
     for name, _ in read.options:
         if name in _METHODS:
@@ -253,7 +253,7 @@ def complete(_: Any, event: Any) -> list[str]:
     return [word for word in words if word.startswith(event.symbol)]
 
 
-def load_ipython_extension(shell: Any) -> None:
+def register_magics(shell: Any) -> None:
     """Register %matcalc and %%matcalc, in which $x and {x} stay as they are typed."""
     from IPython.core.magic import no_var_expand
 

@@ -265,7 +265,7 @@ def average_in_processes(
 
         average_in_processes("mean((X@w - y)**2)", "w", {"X": X, "y": y, "w": w}, shares=(4, 4))
     """
-    from matcalc.check.data_parallel.launch import Task, run_tasks
+    from matcalc.check.data_parallel.launch import ProcessTask, run_tasks
     from matcalc.check.evaluate_nodes import squeeze
     from matcalc.check.modes import own_modes
 
@@ -273,7 +273,7 @@ def average_in_processes(
     with own_modes():
         point = _read_point(question, values)
         points = _deal(question, point, _check_shares(shares, point.sizes[question.batch.letter]))
-        measured = run_tasks([Task(question.source, [points])], len(points), timeout)
+        measured = run_tasks([ProcessTask(question.source, [points])], len(points), timeout)
         if isinstance(measured, str):
             raise EvaluationError(measured)
         return squeeze(question.parameters[0], measured[0][0][wrt], point.sizes).numpy()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from matcalc.errors import LimitError
 from matcalc.language.sizes import Size
-from matcalc.notebook.exploration import Trouble
+from matcalc.notebook.exploration import FieldTrouble
 from matcalc.render.answer_html import (
     draw_graph,
     write_answer,
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from matcalc.notebook.exploration import Exploration
 
 
-BACKENDS = ("numpy", "torch", "jax", "autograd")
+CODE_KINDS = ("numpy", "torch", "jax", "autograd")
 _COPY = "navigator.clipboard.writeText(this.nextElementSibling.textContent);this.textContent='copied'"
 
 
-def write_troubles(troubles: Iterable[Trouble]) -> str:
+def write_troubles(troubles: Iterable[FieldTrouble]) -> str:
     """Return what is wrong as blocks in which the caret stands under its place; screen readers tell them at once."""
     return "".join(write_block(trouble.message).replace("<pre>", '<pre role="alert">') for trouble in troubles)
 
@@ -114,15 +114,15 @@ def write_code_page(derivative: Derivative, backend: str) -> str:
 
 
 MOST_ENTRIES = 40_000
-LARGEST_SIZE = 50
+LARGEST_SHOWN_SIZE = 50
 _FIRST_SIZES = (3, 4, 5, 2, 6, 7)
 _LONGEST_ARRAY = 60
 
 
-def choose_sizes(derivative: Derivative, chosen: Mapping[str, int]) -> dict[str, int]:
+def choose_shown_sizes(derivative: Derivative, chosen: Mapping[str, int]) -> dict[str, int]:
     """Return a number for each size of a derivative: the chosen one, else a small one, different for each letter."""
     letters = derivative.letters
-    first = (*_FIRST_SIZES, *range(max(_FIRST_SIZES) + 1, LARGEST_SIZE + 1))
+    first = (*_FIRST_SIZES, *range(max(_FIRST_SIZES) + 1, LARGEST_SHOWN_SIZE + 1))
     return {letter: chosen.get(letter, first[k % len(first)]) for k, letter in enumerate(letters)}
 
 

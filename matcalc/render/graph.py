@@ -11,7 +11,7 @@ from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression, list_letters
 from matcalc.language.sizes import check_sizes, write_shape
 from matcalc.render.graph_costs import Peak, Polynomial, sum_polynomials
-from matcalc.render.graph_nodes import GraphEdge, GraphNode, list_edges, list_needed, list_nodes, tell_shape
+from matcalc.render.graph_nodes import GraphEdge, GraphNode, list_edges, list_needed_nodes, list_nodes, tell_node_shape
 from matcalc.render.graph_picture import Drawing, DrawingError, lay_out, write_dot, write_mermaid, write_png, write_svg
 from matcalc.rule_files import RuleBook
 
@@ -157,7 +157,7 @@ def write_graph_text(
 
 
 def _write_nodes(nodes: Sequence[GraphNode]) -> str:
-    rows = [(node.name, node.operator, "" if node.is_input else node.text, tell_shape(node)) for node in nodes]
+    rows = [(node.name, node.operator, "" if node.is_input else node.text, tell_node_shape(node)) for node in nodes]
     return _align([("node", "operator", "formula", "shape"), *rows])
 
 
@@ -331,7 +331,7 @@ def accumulate_in_reverse(
     """Return the reverse mode: an evaluation that keeps what the local derivatives take, then the way back."""
     plan = _Plan(nodes, edges, wrt.name, result)
     directions = Polynomial.of_shape(nodes[result].expression.shape)
-    kept = list_needed(edges, nodes)
+    kept = list_needed_nodes(edges, nodes)
     evaluation = [Visit(name, "", Polynomial(), plan.values(live)) for name, live in _list_live(plan, kept)]
     return _close("reverse", [*evaluation, *_go_back(plan, kept, directions)], directions, kept, plan)
 

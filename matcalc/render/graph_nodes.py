@@ -142,7 +142,7 @@ def _capitalise(word: str, node: Expression) -> str:
     return word.capitalize() if len(node.dropped_shape) > 1 else word
 
 
-def tell_shape(node: GraphNode) -> str:
+def tell_node_shape(node: GraphNode) -> str:
     """Return the shape as the reader sees it: (m, n), a row as (1, n), a scalar."""
     return write_shape(node.expression.shape if node.expression.is_row else node.shape)
 
@@ -218,7 +218,7 @@ def _derive_edge(
     )
 
 
-def list_needed(edges: Sequence[GraphEdge], nodes: Mapping[str, GraphNode]) -> tuple[str, ...]:
+def list_needed_nodes(edges: Sequence[GraphEdge], nodes: Mapping[str, GraphNode]) -> tuple[str, ...]:
     """Return the operations, without the variables, whose values the local derivatives take."""
     needed = dict.fromkeys(name for edge in edges for name in edge.needs)
     return tuple(name for name in nodes if name in needed and not nodes[name].is_input)

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from matcalc.errors import MatcalcError
 from matcalc.language.sizes import write_shape
-from matcalc.render.graph_nodes import GraphEdge, GraphNode, tell_shape
+from matcalc.render.graph_nodes import GraphEdge, GraphNode, tell_node_shape
 
 # Lengths are in pixels, of a text of 14 in a font of fixed width.
 FONT_SIZE, LINE_HEIGHT = 14, 17
@@ -52,7 +52,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """A way upwards through places, straight where two lie above one another; with an arrow it ends in an operation."""
 
     places: tuple[Place, ...]
@@ -67,7 +67,7 @@ class Drawing:
     width: float
     height: float
     boxes: tuple[Box, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[Curve, ...]
 
 
 def lay_out(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> Drawing:
@@ -161,12 +161,12 @@ def _spread_ports(edges: Sequence[Any], passed: Mapping[Any, list[Place]]) -> di
 
 def _place_line(
     edge: Any, passed: Sequence[Place], ports: Mapping[tuple[Any, Any], float], arrow: bool, dashed: bool
-) -> Line:
+) -> Curve:
     upper, lower = edge.v
     first, last = lower.view.xy[0] + ports[edge, lower], upper.view.xy[0] + ports[edge, upper]
     start, end = lower.view.xy[1] - lower.view.h / 2, upper.view.xy[1] + upper.view.h / 2
     middle = [(first, passed[0][1]), *passed[1:-1], (last, passed[-1][1])]
-    return Line(((first, start), *middle, (last, end)), dashed, arrow)
+    return Curve(((first, start), *middle, (last, end)), dashed, arrow)
 
 
 def _place_box(vertex: Any) -> Box:
@@ -174,14 +174,14 @@ def _place_box(vertex: Any) -> Box:
     return Box(vertex.lines, view.xy[0], view.xy[1], view.w, view.h, vertex.kind)
 
 
-def _frame(boxes: Sequence[Box], lines: Sequence[Line]) -> Drawing:
+def _frame(boxes: Sequence[Box], lines: Sequence[Curve]) -> Drawing:
     """Return the drawing moved so that it begins at its top left, with a margin around it."""
     xs = [x for box in boxes for x in (box.x - box.width / 2, box.x + box.width / 2)]
     xs += [x for line in lines for x, _ in line.places]
     ys = [y for box in boxes for y in (box.y - box.height / 2, box.y + box.height / 2)]
     left, top = min(xs) - _MARGIN, min(ys) - _MARGIN
     moved = [Box(box.lines, box.x - left, box.y - top, box.width, box.height, box.kind) for box in boxes]
-    ways = [Line(tuple((x - left, y - top) for x, y in line.places), line.dashed, line.arrow) for line in lines]
+    ways = [Curve(tuple((x - left, y - top) for x, y in line.places), line.dashed, line.arrow) for line in lines]
     return Drawing(max(xs) - left + _MARGIN, max(ys) - top + _MARGIN, tuple(moved), tuple(ways))
 
 
@@ -233,7 +233,7 @@ def _write_box(box: Box, shapes: ElementTree.Element, texts: ElementTree.Element
         ElementTree.SubElement(texts, "text", x=f"{box.x:.1f}", y=f"{height:.1f}").text = text
 
 
-def _write_path(line: Line) -> str:
+def _write_path(line: Curve) -> str:
     """Return a way with a bend wherever it goes sideways: it leaves and comes upright."""
     parts = [f"M{_write_place(line.places[0])}"]
     for here, there in pairwise(line.places):
@@ -250,7 +250,7 @@ def _list_bend(here: Place, there: Place) -> tuple[Place, ...]:
     return (here[0], middle), (there[0], middle), there
 
 
-def _list_corners(line: Line) -> tuple[Place, ...]:
+def _list_corners(line: Curve) -> tuple[Place, ...]:
     """Return the corners of the arrow at the upper end of a line."""
     (x, y), (half, length) = line.places[-1], _ARROW
     return (x, y), (x - half, y + length), (x + half, y + length)
@@ -283,7 +283,7 @@ def write_png(drawing: Drawing) -> bytes:
     return written.getvalue()
 
 
-def _draw_line(axes: Any, line: Line) -> None:
+def _draw_line(axes: Any, line: Curve) -> None:
     from matplotlib.patches import PathPatch, Polygon
     from matplotlib.path import Path
 
@@ -355,7 +355,7 @@ def write_mermaid(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> str
 def label_node(node: GraphNode) -> list[str]:
     """Return the lines that stand in the box of a node: what it is, and its shape."""
     text = node.name if node.is_input else f"{node.name} = {node.text}"
-    return [_shorten(text), tell_shape(node)]
+    return [_shorten(text), tell_node_shape(node)]
 
 
 def list_arrows(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> list[tuple[str, str, list[str]]]:

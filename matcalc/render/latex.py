@@ -397,7 +397,7 @@ _MACRO = r"\\(?:[dt]?frac|sqrt|binom|(?:over|under)(?:line|set)|bar|hat|tilde|do
 def fill_template(template: str, arguments: Mapping[str, _Part]) -> _Part:
     r"""Return a template with its parameters replaced by arguments.
 
-    >>> fill_template("{X}^{-1}", {"X": ("A + B", SUM)})
+    >>> fill_template("{X}^{-1}", {"X": ("A + B", _SUM)})
     ('(A + B)^{-1}', 5)
     """
     if any(is_tall(text) for text, _ in arguments.values()):

@@ -80,7 +80,7 @@ def _write_formulas(report: CheckReport, correct: Expression | None) -> str:
 
 
 def _list_question(question: Question) -> Iterator[tuple[str, str]]:
-    asked = Asked(question)
+    asked = QuestionNames(question)
     if isinstance(question.function, ExpressionFunction):
         yield "function", write_typeset(question.function.root, left=write_name(asked.own))
     else:
@@ -105,7 +105,7 @@ def _list_truth(report: CheckReport, correct: Expression | None) -> Iterator[tup
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuestionNames:
     """The names by which a page speaks of a question: its function, its variables, the axes of the derivative."""
 
     question: Question
@@ -158,7 +158,7 @@ def _write_numbers(report: CheckReport) -> str:
         return ""
     from matcalc.check.modes import own_modes
 
-    asked = Asked(evidence.question)
+    asked = QuestionNames(evidence.question)
     with own_modes(dtype=None):
         drawn = f"{_draw(jacobians, asked)}{_tell_worst(jacobians, asked.split)}"
     return fold("both Jacobians in numbers", drawn, report.verdict == "differs")
@@ -171,7 +171,7 @@ def _compute(report: CheckReport) -> NumericJacobians | None:
         return None
 
 
-def _draw(jacobians: NumericJacobians, asked: Asked) -> str:
+def _draw(jacobians: NumericJacobians, asked: QuestionNames) -> str:
     if not is_drawable():
         return "<p>heat maps need matplotlib: <code>pip install matplotlib</code></p>"
     rows, columns = asked.label(jacobians.sizes)

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from matcalc.engine.assemble import flatten
-from matcalc.engine.differentials import MARK, Law, Line, expand_differential, is_mark, list_marks
+from matcalc.engine.differentials import MARK, DifferentialLine, Law, expand_differential, is_mark, list_marks
 from matcalc.engine.layout import Axis, arrange
 from matcalc.engine.result import Result, derive_result
 from matcalc.language.expression import Expression, symbol, walk
@@ -155,7 +155,7 @@ def _differentiate(name: str, function: Expression, result: Result, derivative: 
         yield _write_expression(f"d{name}", shortest, "collect", rule, known)
 
 
-def _write_line(left: str, line: Line, place: int, known: tuple[Expression, Expression]) -> Step:
+def _write_line(left: str, line: DifferentialLine, place: int, known: tuple[Expression, Expression]) -> Step:
     rules = "; ".join(dict.fromkeys(write_law(law) for law in line.laws))
     sources = "; ".join(dict.fromkeys(law.source for law in line.laws))
     kind = "rule" if place else "start"
@@ -164,7 +164,7 @@ def _write_line(left: str, line: Line, place: int, known: tuple[Expression, Expr
     return _write_expression(left, line.expression, kind, rules, known, sources, line.laws)
 
 
-def _varies(line: Line) -> bool:
+def _varies(line: DifferentialLine) -> bool:
     return line.expression.op != "filled" and line.expression.op != "number"
 
 

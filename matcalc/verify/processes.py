@@ -15,12 +15,14 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from matcalc.errors import MatcalcError
-from matcalc.verify.tasks import Finding, Settings, Task, judge_task, stop_task
+from matcalc.verify.tasks import Finding, RunSettings, Task, judge_task, stop_task
 
 READY, FOUND, REFUSED = b"y", b"f", b"r"  # what a message begins with, so that it can be passed on unread
 
 
-def check_tasks(pipe: Connection, inherited: Iterable[Connection], tasks: Sequence[Task], settings: Settings) -> None:
+def check_tasks(
+    pipe: Connection, inherited: Iterable[Connection], tasks: Sequence[Task], settings: RunSettings
+) -> None:
     """Send READY, then a finding for task after task; one of a spent limit is the last.
 
     Where the rules of the settings are wrong, that error is all that is sent.
@@ -82,7 +84,7 @@ def import_judge() -> None:
         torch.set_num_threads(1)
 
 
-def _prepare(settings: Settings) -> None:
+def _prepare(settings: RunSettings) -> None:
     from matcalc.user_rules import load_rules
 
     import_judge()
@@ -94,7 +96,7 @@ def _prepare(settings: Settings) -> None:
         _limit_memory(int(settings.memory * 2**30))
 
 
-def _choose_gpu(settings: Settings) -> None:
+def _choose_gpu(settings: RunSettings) -> None:
     import torch
 
     if settings.device == "cuda" and torch.cuda.is_available():
@@ -148,7 +150,7 @@ class Keeper:
         self._process.start()
         far_end.close()
 
-    def find(self, tasks: Sequence[Task], settings: Settings) -> Iterator[Finding]:
+    def find(self, tasks: Sequence[Task], settings: RunSettings) -> Iterator[Finding]:
         """Give the finding of each task; raises MatcalcError where the rules of the settings are refused."""
         try:
             self._pipe.send((tasks, settings))
@@ -192,7 +194,7 @@ def _keep(pipe: Connection, inherited: Iterable[Connection], start: str) -> None
         return
 
 
-def _watch_children(pipe: Connection, tasks: Sequence[Task], settings: Settings, start: str) -> _Messages:
+def _watch_children(pipe: Connection, tasks: Sequence[Task], settings: RunSettings, start: str) -> _Messages:
     """Give a finding for every task, of as many children as it takes, then END; or the one error that forbids all."""
     place = 0
     while place < len(tasks):
@@ -204,7 +206,7 @@ def _watch_children(pipe: Connection, tasks: Sequence[Task], settings: Settings,
     yield END
 
 
-def _watch_child(upward: Connection, tasks: Sequence[Task], settings: Settings, start: str) -> _Messages:
+def _watch_child(upward: Connection, tasks: Sequence[Task], settings: RunSettings, start: str) -> _Messages:
     """Give what one child finds, and last a finding of our own where it hangs or dies in a task.
 
     What it does before it is ready, such as proving the user's rules, is not timed.
@@ -227,7 +229,7 @@ def _watch_child(upward: Connection, tasks: Sequence[Task], settings: Settings, 
 
 
 @contextmanager
-def _start_child(upward: Connection, tasks: Sequence[Task], settings: Settings, start: str) -> Iterator[Any]:
+def _start_child(upward: Connection, tasks: Sequence[Task], settings: RunSettings, start: str) -> Iterator[Any]:
     context: Any = multiprocessing.get_context(start)
     pipe, far_end = context.Pipe()
     inherited = [pipe, upward] if start == "fork" else []

@@ -23,7 +23,7 @@ _READABLE = "write a sheet as .toml, .jsonl (one JSON object a line) or .csv"
 
 
 @dataclass(frozen=True)
-class Entry:
+class SheetEntry:
     """One case or claim as it stands in a sheet; `forms` are the closed forms it gives, by layout."""
 
     sheet: str
@@ -39,7 +39,7 @@ class Entry:
     expected: str | None = None
 
 
-def read_sheet(path: str | Path) -> list[Entry]:
+def read_sheet(path: str | Path) -> list[SheetEntry]:
     """Return the entries of a sheet in its order, of a TOML file the cases first.
 
     Fields that are not known are passed over, since sheets carry sources and notes.  An entry without an id is
@@ -129,7 +129,7 @@ def _read_row(place: str, row: dict[str | Any, Any]) -> dict[str, Any]:
 # --- tables --------------------------------------------------------------------------------------------------
 
 
-def _read_entry(sheet: str, place: str, number: int, table: dict[str, Any]) -> Entry:
+def _read_entry(sheet: str, place: str, number: int, table: dict[str, Any]) -> SheetEntry:
     entry_id = _read_id(table, f"{Path(sheet).stem}-{number}")
     where = f"{sheet}, {place}" + (f" ({entry_id})" if "id" in table else "")
     texts = {name: _read_field(where, name, table) for name in ("expr", *_TEXTS)}
@@ -140,7 +140,7 @@ def _read_entry(sheet: str, place: str, number: int, table: dict[str, Any]) -> E
     if "claim" in table and not texts["claim"]:
         raise DeclarationError(f"{where} has no claim", advice="write the formula to judge, or make it a case")
     shapes, assume = _read_declared(where, table)
-    return Entry(
+    return SheetEntry(
         sheet, entry_id, expr, texts["wrt"] or None, shapes, assume, _read_order(where, table),
         texts["layout"] or None, texts["claim"], {name: form for name in LAYOUTS if (form := texts[name])},
         _read_expected(where, texts["verdict"]),

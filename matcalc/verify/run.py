@@ -15,7 +15,7 @@ from matcalc.errors import DeclarationError, MatcalcError
 from matcalc.verify.journal import Journal
 from matcalc.verify.processes import Keeper, LostProcessError
 from matcalc.verify.read_sheet import read_sheet
-from matcalc.verify.tasks import Finding, Outcome, Settings, Task, find_keys, list_tasks
+from matcalc.verify.tasks import Finding, Outcome, RunSettings, Task, find_keys, list_tasks
 
 Findings = dict[str, Finding]
 _Show = Callable[[Task, Finding], None]
@@ -51,7 +51,7 @@ class Run:
     """
 
     def __init__(
-        self, sheets: Sequence[str | Path], settings: Settings, journal: str | Path, resume: bool = False
+        self, sheets: Sequence[str | Path], settings: RunSettings, journal: str | Path, resume: bool = False
     ) -> None:
         self.settings = settings
         self.rank = find_rank()

@@ -15,11 +15,11 @@ from matcalc.check.report import COULD_NOT_CHECK, CheckReport, could_not_check, 
 from matcalc.claim import check
 from matcalc.derivation import Derivative, derive
 from matcalc.errors import DeclarationError, MatcalcError, RuleError
-from matcalc.verify.read_sheet import VERDICTS, Entry
+from matcalc.verify.read_sheet import VERDICTS, SheetEntry
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """How every task of a run is judged; `timeout` is in seconds, `memory` in GiB, and `device` None is left open."""
 
     layout: str = "numerator"
@@ -54,12 +54,12 @@ class Task:
     expected: str | None
 
 
-def list_tasks(entries: Iterable[Entry], layout: str) -> list[Task]:
+def list_tasks(entries: Iterable[SheetEntry], layout: str) -> list[Task]:
     """Return the tasks of the entries: one for each formula given, else one derivation in `layout`.
 
     An id may stand more than once; the second task of one sheet, id and layout is called id#2, and so on.
 
-    >>> [(task.id, task.layout) for task in list_tasks([Entry("a.toml", "ax", "A@x", claim="A")] * 2, "numerator")]
+    >>> [(task.id, task.layout) for task in list_tasks([SheetEntry("a.toml", "ax", "A@x", claim="A")] * 2, "numerator")]
     [('ax', 'numerator'), ('ax#2', 'numerator')]
     """
     seen: Counter[tuple[str, str, str]] = Counter()
@@ -70,7 +70,7 @@ def list_tasks(entries: Iterable[Entry], layout: str) -> list[Task]:
     return tasks
 
 
-def _split_entry(entry: Entry, layout: str) -> list[Task]:
+def _split_entry(entry: SheetEntry, layout: str) -> list[Task]:
     asked = entry.layout or layout
     claims: list[tuple[str, str | None]] = [(asked, entry.claim)] if entry.claim else []
     claims += entry.forms.items()
@@ -81,7 +81,7 @@ def _split_entry(entry: Entry, layout: str) -> list[Task]:
     ]  # fmt: skip
 
 
-def find_keys(tasks: Sequence[Task], settings: Settings) -> list[str]:
+def find_keys(tasks: Sequence[Task], settings: RunSettings) -> list[str]:
     """Return a digest for each task of all that its result depends on: its content, the settings, the versions.
 
     The limits on time and memory are not in it: they decide only what becomes of a task that reaches them.
@@ -123,7 +123,7 @@ Finding = dict[str, Any]
 _OUT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "bad_alloc", "out of memory", "unable to allocate")
 
 
-def judge_task(task: Task, settings: Settings) -> Finding:
+def judge_task(task: Task, settings: RunSettings) -> Finding:
     """Return what the judge finds of a task; an error is a verdict, not the end of the run."""
     try:
         report = _judge(task, settings)
@@ -139,18 +139,18 @@ def judge_task(task: Task, settings: Settings) -> Finding:
     return {"report": report.to_dict(), "limits": None}
 
 
-def stop_task(task: Task, settings: Settings, reason: str) -> Finding:
+def stop_task(task: Task, settings: RunSettings, reason: str) -> Finding:
     """Return the finding of a task that reached a limit."""
     return {"report": _give_up(task, settings, reason).to_dict(), "limits": settings.limits}
 
 
-def _judge(task: Task, settings: Settings) -> CheckReport:
+def _judge(task: Task, settings: RunSettings) -> CheckReport:
     report = _judge_entry(task, settings)
     rules = [word for path in settings.rules for word in ("--rules", path)]  # they are in force here, each proven once
     return replace(report, command=f"{report.command} {shlex.join(rules)}") if rules else report
 
 
-def _judge_entry(task: Task, settings: Settings) -> CheckReport:
+def _judge_entry(task: Task, settings: RunSettings) -> CheckReport:
     how: dict[str, Any] = {"trials": settings.trials, "seed": settings.seed, "dtype": settings.dtype}
     how["device"] = settings.device
     what: dict[str, Any] = {"layout": task.layout, "shapes": task.shapes, "assume": task.assume}
@@ -164,14 +164,14 @@ def _judge_entry(task: Task, settings: Settings) -> CheckReport:
     return check(task.expr, task.claim, task.wrt, **what, **how)
 
 
-def _give_up(task: Task, settings: Settings, reason: str) -> CheckReport:
+def _give_up(task: Task, settings: RunSettings, reason: str) -> CheckReport:
     assert settings.device is not None
     return could_not_check(
         reason, seed=settings.seed, layout=task.layout, dtype=settings.dtype, device=settings.device
     )
 
 
-def _name_lack(settings: Settings) -> str:
+def _name_lack(settings: RunSettings) -> str:
     if str(settings.device).startswith("cuda"):
         return f"the memory of the device {settings.device} does not suffice"
     return f"it needs more than the {settings.memory:g} GiB of memory that --memory allows"

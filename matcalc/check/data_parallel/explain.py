@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from matcalc.check.data_parallel.points import average_gradients, differentiate
+from matcalc.check.data_parallel.points import average_gradients, find_gradients
 from matcalc.check.data_parallel.question import LossQuestion, split_point
 from matcalc.check.data_parallel.ratios import Ratio, find_ratio, is_zero, powers, write_multiple
 from matcalc.check.points import Point
@@ -84,12 +84,12 @@ def _measure_parts(question: LossQuestion, points: list[Point], processes: int) 
 
 
 def _pair_up(question: LossQuestion, part: Expression, point: Point, processes: int) -> tuple[Tensor, Tensor]:
-    whole = differentiate(part, question.parameters, point)
+    whole = find_gradients(part, question.parameters, point)
     mean = average_gradients(part, question.parameters, split_point(point, question.batch, processes))
-    return join(whole.values()), join(mean.values())
+    return join_entries(whole.values()), join_entries(mean.values())
 
 
-def join(gradients: Iterable[Tensor]) -> Tensor:
+def join_entries(gradients: Iterable[Tensor]) -> Tensor:
     """Return the entries of all gradients in one row."""
     return torch.cat([gradient.reshape(-1) for gradient in gradients])
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES, Comparison, compare, find_largest, find_shown, write_error
 from matcalc.check.conditions import Trouble, find_hidden_kink, names_below
-from matcalc.check.data_parallel.explain import explain, join
-from matcalc.check.data_parallel.launch import Task, run_tasks
-from matcalc.check.data_parallel.points import ShareSearch, average_gradients, differentiate
+from matcalc.check.data_parallel.explain import explain, join_entries
+from matcalc.check.data_parallel.launch import ProcessTask, run_tasks
+from matcalc.check.data_parallel.points import ShareSearch, average_gradients, find_gradients
 from matcalc.check.data_parallel.question import DataParallelReport, LossQuestion, Settings, split_point
 from matcalc.check.data_parallel.ratios import find_ratio, write_multiple
 from matcalc.check.evaluate_nodes import evaluate, squeeze
@@ -54,8 +54,8 @@ def _tolerance(settings: Settings) -> float:
     return TOLERANCES[getattr(torch, settings.dtype)]
 
 
-def _make_task(question: LossQuestion, points: list[Point], settings: Settings) -> Task:
-    return Task(question.source, [split_point(point, question.batch, settings.processes) for point in points])
+def _make_task(question: LossQuestion, points: list[Point], settings: Settings) -> ProcessTask:
+    return ProcessTask(question.source, [split_point(point, question.batch, settings.processes) for point in points])
 
 
 def _give_up(question: LossQuestion, reason: str, settings: Settings) -> DataParallelReport:
@@ -117,11 +117,11 @@ def _find_point(question: LossQuestion, search: ShareSearch, trial: int, setting
 def _is_sound(question: LossQuestion, point: Point, settings: Settings) -> bool:
     """Return whether all gradients are finite; raises NoAgreement where the symbolic ones are not torch's."""
     shares = split_point(point, question.batch, settings.processes)
-    if not bool(join(average_gradients(question.loss, question.parameters, shares).values()).isfinite().all()):
+    if not bool(join_entries(average_gradients(question.loss, question.parameters, shares).values()).isfinite().all()):
         return False
     for place, wrt in enumerate(question.parameters):
         found = compare(lambda values, place=place, wrt=wrt: (  # type: ignore[misc]
-            differentiate(question.loss, (wrt,), point, values)[wrt.name], _derive(question, place, point, values)
+            find_gradients(question.loss, (wrt,), point, values)[wrt.name], _derive(question, place, point, values)
         ), point, 1)  # fmt: skip
         if found is None:
             return False
@@ -165,7 +165,7 @@ class _Measured:
         """Return the entries of all derivatives and of all averaged gradients at a point."""
         pairs = [self.pair_up(place, number) for place in range(len(self.question.parameters))]
         truth, averaged = zip(*pairs, strict=True)
-        return join(truth), join(averaged)
+        return join_entries(truth), join_entries(averaged)
 
     def compare(self, place: int, number: int) -> Comparison:
         """Return how far apart they are; rounding is judged by the same means computed here, at points nearby."""

@@ -30,14 +30,14 @@ FOREIGN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK",
 
 
 @dataclass(frozen=True)
-class Task:
+class ProcessTask:
     """A loss, and for each point what each process sees of it."""
 
     source: LossText
     points: list[list[Point]]
 
 
-def run_tasks(tasks: list[Task], processes: int, timeout: float) -> list[list[dict[str, Tensor]]] | str:
+def run_tasks(tasks: list[ProcessTask], processes: int, timeout: float) -> list[list[dict[str, Tensor]]] | str:
     """Return for each task and point the gradients by name, as held, that DistributedDataParallel averages.
 
     All tasks share one start of the processes.  Where a process dies, or they take more than `timeout` seconds,

@@ -15,7 +15,7 @@ from matcalc.check.evaluate_nodes import evaluate, squeeze
 from matcalc.check.points import PATIENCE, PRIMES, Point, PointSearch
 from matcalc.language.expression import Expression
 
-__all__ = ["ShareSearch", "average_gradients", "differentiate"]
+__all__ = ["ShareSearch", "average_gradients", "find_gradients"]
 
 # Of two samples too much is special: their deviations from the mean, for one, are equal but for the sign.
 SHARES = (*PRIMES[1:], 2)
@@ -55,7 +55,7 @@ class ShareSearch(PointSearch):
         return next((share for share in inspected if isinstance(share, Trouble)), found)
 
 
-def differentiate(
+def find_gradients(
     expression: Expression, parameters: tuple[Expression, ...], point: Point, values: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
     """Return torch's gradients of a scalar expression by name, without unit axes; `values` may move the point."""
@@ -76,5 +76,5 @@ def average_gradients(
     expression: Expression, parameters: tuple[Expression, ...], shares: list[Point]
 ) -> dict[str, Tensor]:
     """Return the mean over the shares of their gradients, by name."""
-    found = [differentiate(expression, parameters, share) for share in shares]
+    found = [find_gradients(expression, parameters, share) for share in shares]
     return {name: torch.stack([one[name] for one in found]).mean(dim=0) for name in found[0]}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Part:
+class BatchPart:
     """A term of the loss, and how it is written."""
 
     expression: Expression
@@ -58,7 +58,7 @@ class LossQuestion:
     parameters: tuple[Expression, ...]
     derivatives: tuple[Expression, ...]
     written: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[BatchPart, ...]
     batch: Batch
     command: str = ""
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from matcalc.check.data_parallel.launch import GRADIENTS, MEETING, TASKS, Task
+from matcalc.check.data_parallel.launch import GRADIENTS, MEETING, TASKS, ProcessTask
 from matcalc.check.evaluate_nodes import evaluate
 from matcalc.check.points import Point
 from matcalc.check.rule_texts import rules_in_force
@@ -42,7 +42,7 @@ class Loss(torch.nn.Module):  # type: ignore[misc]
         return evaluate(self.expression, everything, dict(self.share.sizes), self.share.functions).reshape(())
 
 
-def measure(task: Task, rank: int) -> list[Gradients]:
+def measure(task: ProcessTask, rank: int) -> list[Gradients]:
     """Return at each point the gradients by name, as held, that DistributedDataParallel leaves in the parameters."""
     source = task.source
     problem = parse(source.text, wrt=source.wrt[0], shapes=source.shapes, assume=source.assume, rules=source.rules)
@@ -69,7 +69,7 @@ def _main(folder: Path, rank: int, processes: int) -> None:
     Ends the process with the reason where a loss cannot be evaluated.
     """
     torch.set_num_threads(1)
-    tasks: list[Task] = torch.load(folder / TASKS, weights_only=False)
+    tasks: list[ProcessTask] = torch.load(folder / TASKS, weights_only=False)
     store = torch.distributed.FileStore(str(folder / MEETING), processes)
     torch.distributed.init_process_group(
         "gloo", store=store, rank=rank, world_size=processes, timeout=timedelta(minutes=10)
