@@ -22,7 +22,7 @@ from matcalc.notebook.explorer_reading import (
     list_words,
     read_expression,
 )
-from matcalc.read_input import read_input
+from matcalc.read_input import read_input, write_input
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 
@@ -184,7 +184,8 @@ def explore_state(
     check_layout(layout)
     if order not in range(1, HIGHEST_ORDER + 1):
         raise DeclarationError(f"the explorer shows the orders 1 to {HIGHEST_ORDER}, not {order!r}")
-    text, shapes, assume, _ = read_input(expr, shapes, assume)
+    source, shapes, assume, _ = read_input(expr, shapes, assume)
+    text = write_input(source)
     question = Question(
         join_lines(text), wrt, layout, order, join_lines(claim), _write_shapes(shapes), _write_assumptions(assume)
     )
