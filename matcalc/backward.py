@@ -16,7 +16,7 @@ from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression
 from matcalc.language.names import name_wrt
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.read_input import declared_shapes, read_input
+from matcalc.read_input import declare_variables, declared_shapes, read_input, write_input
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 
@@ -112,7 +112,8 @@ def check_backward(
     book = choose_rules(rules)
     options = Options("torch", 1, trials, seed, dtype, device)
     call = getattr(fn, "apply", fn) if isinstance(fn, type) else fn
-    text, shapes, assume, _ = read_input(expr, shapes, assume)
+    formula, shapes, assume, carried = read_input(expr, shapes, assume, book)
+    text, shapes = write_input(formula), declare_variables(wrt, shapes, carried)
     problem = parse(text, shapes=shapes, assume=assume, rules=book)
     names, note = _name_inputs(call, problem, inputs, shapes)
     judge = _Judge(text, call, names, problem, assume, options, book)

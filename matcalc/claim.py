@@ -12,10 +12,11 @@ from matcalc.command_line import Declaration, list_paths, write_command
 from matcalc.errors import ShapeError
 from matcalc.judgement import Options, derive_text
 from matcalc.language.declarations import Declared, read_assumptions, read_shapes
+from matcalc.language.expression import Expression, symbols
 from matcalc.language.names import name_wrt
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.read_input import check_order, declared_shapes, is_code, read_input
+from matcalc.read_input import check_order, declare_variables, declared_shapes, is_code, read_input, write_input
 from matcalc.reader_views import show_report
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
@@ -57,22 +58,22 @@ def check(
     if is_code(expr) or is_code(claim):
         from matcalc.code_claim import check_code
 
-        return check_code(expr, claim, name_wrt(wrt), shapes, assume, options, book)
-    claimed, shapes, assume, _ = read_input(claim, shapes, assume)
-    text, shapes, assume, _ = read_input(expr, shapes, assume)
-    asked = Asked(text, claimed, name_wrt(wrt), shapes, assume, book)
+        return check_code(expr, claim, name_wrt(wrt), declare_variables(wrt, shapes, {}), assume, options, book)
+    claimed, shapes, assume, _ = read_input(claim, shapes, assume, book)
+    function, shapes, assume, names = read_input(expr, shapes, assume, book, wrt)
+    asked = Asked(function, claimed, name_wrt(wrt), declare_variables(wrt, shapes, names), assume, book)
+    words = ["check", write_input(function), "--claim", write_input(claimed)]
     report = _judge_text(asked, options)
-    words = ["check", asked.text, "--claim", asked.claim]
     declared = Declaration(asked.wrt, asked.shapes, asked.assume, list_paths(rules))
     return replace(report, command=write_command(words, declared, vars(options)))
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The texts of a question and what is declared about their names."""
+    """The texts of a question, or the expressions in their place, and what is declared about their names."""
 
-    text: str
-    claim: str
+    function: str | Expression
+    claim: str | Expression
     wrt: str | None
     shapes: Declared
     assume: Declared
@@ -80,10 +81,11 @@ class Asked:
 
     def read_function(self) -> Problem:
         """Return the expression read by itself: a claim may not change its shapes."""
-        named = set(re.findall(r"\w+", self.text)) | set(read_shapes(self.shapes))
+        words = re.findall(r"\w+", self.function) if isinstance(self.function, str) else symbols(self.function)
+        named = set(words) | set(read_shapes(self.shapes))
         known = {name: words for name, words in read_assumptions(self.assume).items() if name in named}
         return parse(
-            self.text, wrt=self.wrt, choose_wrt=self.wrt is None, shapes=self.shapes, assume=known, rules=self.rules
+            self.function, wrt=self.wrt, choose_wrt=self.wrt is None, shapes=self.shapes, assume=known, rules=self.rules
         )
 
     def read_both(self, alone: Problem) -> Problem:
@@ -91,7 +93,7 @@ class Asked:
         assert alone.wrt is not None
         shapes = {**read_shapes(self.shapes), **declared_shapes(alone.symbols), **alone.abstract}
         return parse(
-            [self.text, self.claim], wrt=alone.wrt.name, shapes=shapes, assume=self.assume, rules=self.rules
+            [self.function, self.claim], wrt=alone.wrt.name, shapes=shapes, assume=self.assume, rules=self.rules
         )
 
 

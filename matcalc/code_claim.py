@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.judgement import Options
 from matcalc.language.declarations import Declared, read_shapes
+from matcalc.language.expression import Expression
 from matcalc.language.names import count_axes
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.read_input import declared_shapes, is_code, read_input
@@ -58,12 +59,12 @@ class _Pair:
         cls, expr: Any, claim: Any, wrt: str | None, shapes: Declared, assume: Declared, rules: RuleBook
     ) -> _Pair:
         """Read what is text, and a bare name for every argument of what is code."""
-        inputs = [read_input(given, shapes, assume) for given in (expr, claim) if not is_code(given)]
+        inputs = [read_input(given, shapes, assume, rules) for given in (expr, claim) if not is_code(given)]
         for _, more_shapes, more_assumptions, _ in inputs:
             shapes, assume = more_shapes, more_assumptions
         names = {side: list_arguments(given, shapes) for side, given in (("expr", expr), ("claim", claim))}
         require_shapes([*names["expr"], *names["claim"]], shapes)
-        own = names["expr"] or [inputs[0][0]]
+        own: list[str | Expression] = [*names["expr"]] or [inputs[0][0]]
         alone = parse(own, wrt=wrt, choose_wrt=wrt is None, shapes=shapes, rules=rules)
         assert alone.wrt is not None
         texts = [*names["expr"], *names["claim"], *(text for text, *_ in inputs)]

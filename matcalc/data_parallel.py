@@ -28,7 +28,7 @@ from matcalc.language.expression_to_text import to_text
 from matcalc.language.names import name_wrt
 from matcalc.language.sizes import write_shape
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.read_input import read_input
+from matcalc.read_input import declare_variables, read_input, write_input
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 
@@ -117,7 +117,8 @@ def read_loss(
 ) -> LossQuestion:
     """Return what is asked of a loss, its derivative by each parameter included; raises MatcalcError."""
     book = choose_rules(rules)
-    text, given, assume, _ = read_input(loss_expr, shapes, assume)
+    loss, given, assume, carried = read_input(loss_expr, shapes, assume, book)
+    text, given = write_input(loss), declare_variables(wrt, given, carried)
     names = _list_names(wrt)
     first = names[0] if names else None
     problem = parse(text, wrt=first, choose_wrt=first is None, shapes=given, assume=assume, rules=book)

@@ -17,7 +17,7 @@ from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression, list_letters
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.read_input import declared_shapes, read_asked, read_input, read_problem
+from matcalc.read_input import declare_variables, declared_shapes, read_asked, read_input, read_problem, write_input
 from matcalc.reader_views import ReaderViews, show_report
 from matcalc.render.entries import write_einsum, write_entries
 from matcalc.render.named_parts import list_taken, to_text_named
@@ -55,9 +55,9 @@ def derive(
 ) -> Derivative | Derivatives | BlockHessian:
     """Derive an expression by one of its variables, or by several.
 
-    `expr` is a text such as "A @ x", or a SymPy expression, `wrt` a name or a SymPy symbol; without it the
-    variable is x, else X, else the only one.  In numerator layout the result has shape
-    S_Y + order * reversed(S_X), in denominator layout all of it reversed.  `shapes` declares
+    `expr` is a text such as "A @ x", or a SymPy expression, `wrt` a name or a SymPy symbol, which carries its shape
+    and need not occur; without it the variable is x, else X, else the only one.  In numerator layout the result has
+    shape S_Y + order * reversed(S_X), in denominator layout all of it reversed.  `shapes` declares
     {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is known: {"A": "symmetric"}; `rules` adds rules of
     your own, verified before use.  Raises MatcalcError.
 
@@ -70,8 +70,10 @@ def derive(
     check_layout(layout)
     asked = read_asked(wrt, order)
     book = choose_rules(rules)
-    text, shapes, assume, names = read_input(expr, shapes, assume)
-    problem, asked = read_problem(text, asked, shapes=shapes, assume=assume, rules=book)
+    variables = order if isinstance(order, list | tuple) else wrt
+    source, shapes, assume, names = read_input(expr, shapes, assume, book, variables)
+    shapes, text = declare_variables(variables, shapes, names), write_input(source)
+    problem, asked = read_problem(source, asked, shapes=shapes, assume=assume, rules=book)
     make = partial(Derivative, text=text, layout=layout, rules=book, names=names, given=read_shapes(shapes),
                    files=list_paths(rules))  # fmt: skip
     try:

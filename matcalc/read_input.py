@@ -1,4 +1,4 @@
-"""What a caller gives -> texts, shapes, assumptions, and the variables to differentiate by."""
+"""What a caller gives -> texts or typed expressions, shapes, assumptions, and the variables to differentiate by."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from matcalc.errors import DeclarationError
-from matcalc.language.declarations import Declared, split_assumptions, split_shapes
+from matcalc.errors import DeclarationError, LimitError
+from matcalc.language.declarations import Declared, read_shape, split_assumptions, split_shapes
 from matcalc.language.expression import Expression, symbols
-from matcalc.language.expression_to_text import to_text
+from matcalc.language.expression_to_text import is_longer, to_text
 from matcalc.language.names import name_wrt
-from matcalc.language.text_to_expression import Problem, parse
+from matcalc.language.read_text import LONGEST_TEXT, SourceText
+from matcalc.language.text_to_expression import Problem, list_abstract, parse, require_shape
+from matcalc.rule_files import RuleBook
 
 MAX_ORDER = 6
 ALL = "all"
@@ -26,21 +28,64 @@ def check_order(order: Any) -> None:
 # --- the expression -------------------------------------------------------------------------------
 
 
-def read_input(expr: Any, shapes: Declared, assume: Declared) -> tuple[str, Declared, Declared, Mapping[str, Any]]:
-    """Return the text of an input; a SymPy expression brings its shapes, assumptions and symbols along."""
+def read_input(
+    expr: Any, shapes: Declared, assume: Declared, rules: RuleBook | None = None, wrt: Any = None
+) -> tuple[str | Expression, Declared, Declared, Mapping[str, Any]]:
+    """Return a text, or the typed expression that a SymPy expression is, with its shapes, assumptions and symbols."""
     shapes, assume = split_shapes(shapes), split_assumptions(assume)
     if isinstance(expr, str):
         return expr, shapes, assume, {}
-    if isinstance(expr, Expression):
-        found = symbols(expr)
-        return to_text(expr), {**declared_shapes(found), **shapes}, assume, {}
     if hasattr(expr, "as_input"):
         text, known_shapes, known_assume, names = expr.as_input()
         return text, {**known_shapes, **shapes}, {**known_assume, **assume}, names
-    from matcalc.language.sympy_to_expression import list_names, read_sympy
+    names = {}
+    if not isinstance(expr, Expression):
+        from matcalc.language.sympy_to_expression import read_sympy
 
-    text, known_shapes, known_assume = read_sympy(expr)
-    return text, {**known_shapes, **shapes}, {**known_assume, **assume}, list_names(expr)
+        expr, names = read_sympy(expr, rules, _list_symbols(wrt))
+    known_assume = {name: sorted(found.data[1]) for name, found in symbols(expr).items() if found.data[1]}
+    known_shapes = declared_shapes(symbols(expr)) | {
+        name: tuple(map(str, shape)) for name, shape in list_abstract(expr).items()
+    }
+    return expr, {**known_shapes, **shapes}, {**known_assume, **assume}, names
+
+
+def write_input(source: str | Expression) -> str:
+    """Return an input as text; raises LimitError where a typed expression is too long or too deep to be read again."""
+    if isinstance(source, str):
+        return source
+    advice = "write it as text, with definitions such as p = softmax(x); diag(p) - p @ p.T"
+    if is_longer(source, LONGEST_TEXT):
+        raise LimitError(f"the expression has more than {LONGEST_TEXT} characters as text", advice=advice)
+    try:
+        return SourceText(to_text(source)).text
+    except LimitError as error:
+        raise LimitError(f"the expression is too deep as text: {error.reason}", advice=advice) from None
+
+
+def declare_variables(wrt: Any, shapes: Declared, names: Mapping[str, Any]) -> Declared:
+    """Return the shapes with those of the SymPy symbols by which to differentiate, which need not occur.
+
+    `names` are the SymPy symbols of the expression.  Raises DeclarationError where another one of that name is
+    among them, or where another shape is declared.
+    """
+    declared = dict(split_shapes(shapes))
+    for variable in _list_symbols(wrt):
+        from matcalc.language.sympy_to_expression import read_sympy, require_same
+
+        node, _ = read_sympy(variable)
+        if node.op != "symbol":
+            raise DeclarationError(f"{variable} is no variable to derive by", advice="give a Symbol or a MatrixSymbol")
+        require_same(node.name, names.get(node.name, variable), variable)
+        known = declared.setdefault(node.name, node.declared_shape)
+        require_shape(node.name, read_shape(node.name, known), node.declared_shape)
+    return declared
+
+
+def _list_symbols(wrt: Any) -> list[Any]:
+    """Return what is SymPy's among one or several variables."""
+    given = wrt if isinstance(wrt, list | tuple) else [wrt]
+    return [variable for variable in given if hasattr(variable, "free_symbols")]
 
 
 def is_code(expr: Any) -> bool:
@@ -117,7 +162,7 @@ def _check_several(asked: Asked) -> Asked:
     return asked
 
 
-def read_problem(text: str, asked: Asked, **declared: Any) -> tuple[Problem, Asked]:
+def read_problem(text: str | Expression, asked: Asked, **declared: Any) -> tuple[Problem, Asked]:
     """Return what a text says, every asked variable among its symbols, and the names that were asked for.
 
     Raises the errors of `parse`.

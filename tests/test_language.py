@@ -275,6 +275,19 @@ def test_wrt_that_cannot_be_chosen_lists_the_names() -> None:
     assert error_of("3", choose_wrt=True).reason == "there is no variable"
 
 
+def test_a_typed_expression_may_stand_for_a_text():
+    typed = parse("log(c)*A @ x + u(c)*ones(n)", shapes="c: scalar; u: scalar; A: n,n", assume="c: positive")
+    problem = parse([typed.expressions[0], "A.T"], assume="A: symmetric")
+    assert {name: symbol.data[1] for name, symbol in problem.symbols.items()} == {
+        "c": {"positive"}, "A": {"symmetric"}, "x": frozenset()
+    }  # fmt: skip
+    assert problem.expressions[0].shape == typed.expressions[0].shape
+    assert problem.expressions[1].args[0] is problem.symbols["A"]
+    assert problem.abstract == {"u": ()}
+    with pytest.raises(MatcalcError, match=r"x has two shapes, \(4,\) and \(n,\)"):
+        parse(typed.expressions[0], shapes={"x": (4,)})
+
+
 def test_wrt_that_is_absent() -> None:
     assert "the variables are A, b" in error_of("A @ b", wrt="x").reason
     problem = parse("A @ b", wrt="x", shapes={"x": ("n",)})

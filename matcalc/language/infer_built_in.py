@@ -24,8 +24,11 @@ Span = tuple[int, int]
 
 def infer_filled(reading: Reading, name: str, node: ast.Call) -> Draft:
     """eye(n), ones(m, n), zeros(...), fuse(m, p), commutation(m, n); without sizes, a number."""
-    span = reading.source.span(node)
-    sizes = _read_sizes(reading, name, node)
+    return fill(reading, name, _read_sizes(reading, name, node), reading.source.span(node))
+
+
+def fill(reading: Reading, name: str, sizes: list[Size], span: Span) -> Draft:
+    """Return the draft of an array filled with numbers; raises LimitError for one of too many entries."""
     axes = _shape_filled(name, sizes)
     if all(size.is_unit for size in sizes):
         value = Fraction(0 if name == "zeros" else 1)
@@ -34,8 +37,10 @@ def infer_filled(reading: Reading, name: str, node: ast.Call) -> Draft:
     for size in axes:
         entries = entries * size
     if entries.number > LARGEST_FILLED:
-        reason = f"{reading.source.write(node)[:40]} has more than {LARGEST_FILLED} entries"
-        raise LimitError(reason, span=span, advice="use a letter for the size")
+        written = f"{name}({', '.join(map(str, sizes))})"[:40]
+        raise LimitError(
+            f"{written} has more than {LARGEST_FILLED} entries", span=span, advice="use a letter for the size"
+        )
     return reading.add("filled", (), axes, span, (name, tuple(sizes)))
 
 

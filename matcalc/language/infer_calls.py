@@ -13,7 +13,7 @@ from matcalc.language.infer_built_in import infer_einsum, infer_filled, infer_wh
 from matcalc.language.match_rules import call_rule
 from matcalc.language.read_text import restore_name
 
-_HIGHEST_ORDER = 6
+HIGHEST_ORDER = 6
 
 
 def name_function(reading: Reading, node: ast.Call) -> str:
@@ -133,7 +133,7 @@ def _infer_derivative(reading: Reading, node: ast.Call, argument: Draft) -> Draf
 def _read_order(node: ast.Call, span: tuple[int, int]) -> int:
     given = node.args[2] if len(node.args) == 3 else ast.Constant(1)
     order = given.value if isinstance(given, ast.Constant) else None
-    if type(order) is not int or not 1 <= order <= _HIGHEST_ORDER:
-        reason = f"the order of D is a whole number from 1 to {_HIGHEST_ORDER}"
+    if type(order) is not int or not 1 <= order <= HIGHEST_ORDER:
+        reason = f"the order of D is a whole number from 1 to {HIGHEST_ORDER}"
         raise ParseError(reason, span=span, advice="write D(u, x, 2)")
     return order

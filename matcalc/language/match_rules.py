@@ -29,14 +29,19 @@ _SCALAR_FORMS = {"logdet": "log", "expm": "exp", "sqrtm": "sqrt", "norm": "abs"}
 
 
 def call_rule(reading: Reading, name: str, node: ast.Call, args: tuple[Draft, ...]) -> Draft:
-    """Return the draft of a call by the first overload that fits; raises ShapeError where none does."""
+    """Return the draft of a call in a text, keywords included; raises ShapeError where no overload fits."""
     span = reading.source.span(node)
     axis, keepdims = _read_keywords(reading, name, node)
     if name == "norm":
         _refuse_counting(args, span)
-    rules = reading.book.overloads(name)
     if axis is not None or keepdims:
-        return _call_along_axis(reading, rules, node, args, axis, keepdims)
+        return _call_along_axis(reading, reading.book.overloads(name), node, args, axis, keepdims)
+    return call_function(reading, name, args, span)
+
+
+def call_function(reading: Reading, name: str, args: tuple[Draft, ...], span: tuple[int, int]) -> Draft:
+    """Return the draft of a function of its arguments by the first overload that fits; raises ShapeError."""
+    rules = reading.book.overloads(name)
     for rule in rules:
         variables = _match(rule, args)
         if variables is not None:

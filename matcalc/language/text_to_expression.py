@@ -28,11 +28,12 @@ from matcalc.language.draft import (
     unify,
 )
 from matcalc.language.draft_to_expression import build_expressions
-from matcalc.language.expression import Expression, symbol
+from matcalc.language.expression import Expression, list_letters, symbol, symbols, walk
 from matcalc.language.infer_calls import list_size_names
 from matcalc.language.infer_shapes import infer
 from matcalc.language.read_text import SourceText
-from matcalc.language.sizes import UNIT, Shape, Size, write_shape
+from matcalc.language.rewrite import replace
+from matcalc.language.sizes import UNIT, Shape, Size, drop_units, write_shape
 from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
 __all__ = ["Problem", "parse", "parse_rule_text", "read_declarations"]
@@ -54,7 +55,7 @@ class Problem:
 
 
 def parse(
-    texts: str | Sequence[str],
+    texts: str | Expression | Sequence[str | Expression],
     *,
     wrt: str | None = None,
     choose_wrt: bool = False,
@@ -64,17 +65,20 @@ def parse(
 ) -> Problem:
     """Return the typed expressions of texts that share their names; sizes are lettered as a textbook would.
 
-    With `wrt` its symbol is returned as well; with `choose_wrt` that is x, else X, else the only variable.
-    Raises a MatcalcError that points at the place: ParseError, ShapeError, DeclarationError,
-    MissingRuleError or LimitError.
+    An expression that is typed already may stand for a text; its shapes count as declared.  With `wrt` its symbol
+    is returned as well; with `choose_wrt` that is x, else X, else the only variable.  Raises a MatcalcError that
+    points at the place: ParseError, ShapeError, DeclarationError, MissingRuleError or LimitError.
 
     >>> problem = parse("A @ X @ B", wrt="X")
     >>> {name: symbol.shape for name, symbol in problem.symbols.items()}
     {'A': (m, n), 'X': (n, k), 'B': (k, l)}
     """
-    reading = Reading(shipped_rules() if rules is None else rules, _find_stated_shape, read_shapes(shapes))
-    assumptions = read_assumptions(assume)
-    sources = [_read_source(text) for text in ([texts] if isinstance(texts, str) else texts)]
+    declared, assumptions = read_shapes(shapes), read_assumptions(assume)
+    sources = [_read_source(text) for text in ([texts] if isinstance(texts, str | Expression) else texts)]
+    for source in sources:
+        if isinstance(source, Expression):
+            _declare_typed(source, declared, assumptions)
+    reading = Reading(shipped_rules() if rules is None else rules, find_stated_shape, declared)
     reading.sizes = _collect_sizes(reading, sources)
     try:
         roots = [_infer_source(reading, source) for source in sources]
@@ -86,17 +90,49 @@ def parse(
     return _settle_problem(reading, roots, chosen, assumptions)
 
 
-def _read_source(text: str) -> SourceText:
+def _read_source(text: str | Expression) -> SourceText | Expression:
+    if isinstance(text, Expression):
+        return text
     try:
         return SourceText(text)
     except MatcalcError as error:
         raise error.complete(text if isinstance(text, str) else repr(text), {}) from None
 
 
-def _collect_sizes(reading: Reading, sources: list[SourceText]) -> dict[str, Size]:
+def _declare_typed(root: Expression, declared: dict[str, Shape], assumptions: dict[str, frozenset[str]]) -> None:
+    """Add the shapes of a typed expression, and what is assumed of its symbols unless the reader says otherwise."""
+    for node in walk(root):
+        if node.op == "symbol":
+            require_shape(node.name, declared.setdefault(node.name, node.declared_shape), node.declared_shape)
+            if node.data[1]:
+                assumptions.setdefault(node.name, node.data[1])
+    for name, shape in list_abstract(root).items():
+        require_shape(name, declared.setdefault(name, shape), shape)
+
+
+def require_shape(name: str, declared: Shape, carried: Shape) -> None:
+    """Raise DeclarationError where a name is declared with another shape than its symbol carries."""
+    if hold(declared) != hold(carried):
+        reason = f"{name} has two shapes, {write_shape(declared)} and {write_shape(carried)}"
+        raise DeclarationError(reason, advice="declare no shape, or rename one of them")
+
+
+def list_abstract(root: Expression) -> dict[str, Shape]:
+    """Return the shapes of the abstract functions of an expression, without unit axes."""
+    found = {}
+    for node in walk(root):
+        if node.op in ("abstract", "abstract_derivative"):
+            found[node.name] = node.dropped_shape if node.op == "abstract" else drop_units(node.data[2])
+    return found
+
+
+def _collect_sizes(reading: Reading, sources: list[SourceText | Expression]) -> dict[str, Size]:
     """Return the names that stand for sizes: declared letters, and names used as sizes in a text."""
     letters = {letter for shape in reading.declared.values() for size in shape for letter in size.letters}
     for source in sources:
+        if isinstance(source, Expression):
+            letters.update(list_letters(source), *(node.data[0].letters for node in walk(source) if node.op == "size"))
+            continue
         for tree in (*(definition.tree for definition in source.definitions), source.tree):
             letters |= list_size_names(tree)
     if "pi" in letters:
@@ -107,7 +143,12 @@ def _collect_sizes(reading: Reading, sources: list[SourceText]) -> dict[str, Siz
     return {letter: Size.of(letter) for letter in letters}
 
 
-def _infer_source(reading: Reading, source: SourceText) -> Draft:
+def _infer_source(reading: Reading, source: SourceText | Expression) -> Draft | Expression:
+    if isinstance(source, Expression):
+        for name, node in symbols(source).items():
+            reading.symbols.setdefault(name, node.shape)
+        reading.abstract.update(list_abstract(source))
+        return source
     reading.source = source
     return infer(reading)
 
@@ -156,21 +197,29 @@ def _apply_assumptions(reading: Reading, assumptions: dict[str, frozenset[str]])
 
 
 def _settle_problem(
-    reading: Reading, roots: list[Draft], wrt: str | None, assumptions: dict[str, frozenset[str]]
+    reading: Reading, roots: list[Draft | Expression], wrt: str | None, assumptions: dict[str, frozenset[str]]
 ) -> Problem:
     """Name the sizes and build the nodes."""
     own = drop_unit_axes(reading.symbols[wrt]) if wrt is not None else ()
     taken = {*reading.symbols, *reading.sizes, *reading.abstract, *reading.declared, *reading.defined, *names.CONSTANTS}
     others = [*reading.symbols.values(), *reading.abstract.values(), *(draft.axes for draft in reading.drafts)]
-    letters = name_sizes(own, drop_unit_axes(roots[0].axes) if roots else (), others, taken)
-    symbols = {
+    result = (roots[0].shape if isinstance(roots[0], Expression) else roots[0].axes) if roots else ()
+    letters = name_sizes(own, drop_unit_axes(result), others, taken)
+    found = {
         name: symbol(name, settle(axes, letters), assumptions.get(name, frozenset()))
         for name, axes in reading.symbols.items()
     }
-    built = build_expressions(reading.drafts, letters, symbols)
+    built = build_expressions(reading.drafts, letters, found)
     abstract = {name: settle(axes, letters) for name, axes in reading.abstract.items()}
-    roots_built = tuple(built[root.position] for root in roots)
-    return Problem(roots_built, symbols, abstract, None if wrt is None else symbols[wrt], tuple(reading.notes))
+    expressions = tuple(
+        _rename_symbols(root, found) if isinstance(root, Expression) else built[root.position] for root in roots
+    )
+    return Problem(expressions, found, abstract, None if wrt is None else found[wrt], tuple(reading.notes))
+
+
+def _rename_symbols(root: Expression, found: dict[str, Expression]) -> Expression:
+    """Return a typed expression with the symbols of the problem, which may have more assumptions."""
+    return replace(root, {node: found[node.name] for node in walk(root) if node.op == "symbol"})
 
 
 # --- texts of rules -----------------------------------------------------------------------------------
@@ -189,7 +238,7 @@ def parse_rule_text(rule: Rule, text: str, shapes: tuple[Shape, ...], book: Rule
 def _parse_rule_text(rule: Rule, text: str, shapes: tuple[Shape, ...], book: RuleBook) -> Expression:
     declared = {parameter.name: shape for parameter, shape in zip(rule.variables, shapes, strict=True)}
     declared |= {"d" + name: shape for name, shape in declared.items()}
-    reading = Reading(book, _find_stated_shape, declared, _bind_sizes(rule, shapes), is_rule=True)
+    reading = Reading(book, find_stated_shape, declared, _bind_sizes(rule, shapes), is_rule=True)
     try:
         reading.source = SourceText(text)
         root = infer(reading)
@@ -210,7 +259,7 @@ def _bind_sizes(rule: Rule, shapes: tuple[Shape, ...]) -> dict[str, Size]:
 
 
 @lru_cache(maxsize=500)
-def _find_stated_shape(book: RuleBook, rule: Rule, kinds: Kinds) -> int | None:
+def find_stated_shape(book: RuleBook, rule: Rule, kinds: Kinds) -> int | None:
     """Return which argument a rule's definition is shaped like, None for a scalar; raises RuleError for neither."""
     shapes = tuple(tuple(UNIT if unit else Size.of(f"s{place}") for place, unit in enumerate(kind)) for kind in kinds)
     shape = _infer_definition(book, rule, shapes)

@@ -18,7 +18,7 @@ from matcalc.language.names import normalize_name
 from matcalc.language.read_text import split_statements
 from matcalc.language.sizes import write_shape
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.read_input import read_input
+from matcalc.read_input import read_input, write_input
 from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _Found = TypeVar("_Found")
 
-HIGHEST_ORDER = 3
+HIGHEST_SHOWN_ORDER = 3
 
 
 @dataclass(frozen=True)
@@ -179,9 +179,10 @@ def explore_state(
     Raises MatcalcError for declarations and rules that cannot be read at all.
     """
     check_layout(layout)
-    if order not in range(1, HIGHEST_ORDER + 1):
-        raise DeclarationError(f"the explorer shows the orders 1 to {HIGHEST_ORDER}, not {order!r}")
-    text, shapes, assume, _ = read_input(expr, shapes, assume)
+    if order not in range(1, HIGHEST_SHOWN_ORDER + 1):
+        raise DeclarationError(f"the explorer shows the orders 1 to {HIGHEST_SHOWN_ORDER}, not {order!r}")
+    source, shapes, assume, _ = read_input(expr, shapes, assume)
+    text = write_input(source)
     question = ExplorerQuestion(
         join_lines(text), wrt, layout, order, join_lines(claim), _write_shapes(shapes), _write_assumptions(assume)
     )

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from matcalc.engine.layout import LAYOUTS
 from matcalc.language.declarations import ASSUMPTIONS
 from matcalc.notebook.exploration import (
-    HIGHEST_ORDER,
+    HIGHEST_SHOWN_ORDER,
     Exploration,
     ExplorerQuestion,
     FieldTrouble,
@@ -92,7 +92,7 @@ class Explorer(widgets.VBox):
         self.expression_box = _label(widgets.Text(**wide), "expression", "matcalc-expression")
         self.examples_box = _label(widgets.Dropdown(options=[_ASK, *EXAMPLES]), "examples", "matcalc-examples")
         self.wrt_box = _label(widgets.Dropdown(layout=widgets.Layout(width="auto")), "differentiate by", "matcalc-wrt")
-        orders, own = range(1, HIGHEST_ORDER + 1), {"layout": widgets.Layout(width="auto")}
+        orders, own = range(1, HIGHEST_SHOWN_ORDER + 1), {"layout": widgets.Layout(width="auto")}
         self.order_box = _label(widgets.ToggleButtons(options=list(orders), **own), "order", "matcalc-order")
         self.order_box.tooltips = [f"derivative of order {order}" for order in orders]
         self.layout_box = _label(widgets.ToggleButtons(options=LAYOUTS, **own), "layout", "matcalc-layout")

@@ -36,7 +36,9 @@ def to_sympy(expression: Expression, names: Mapping[str, Any] | None = None) -> 
     (A + A.T)*x
     """
     try:
-        return _Writer(dict(names or {})).write(expression)
+        # A 1x1 matrix is a scalar in the language, and no factor of a matrix in SymPy.
+        found = {name: one for name, one in (names or {}).items() if getattr(one, "shape", None) != (1, 1)}
+        return _Writer(found).write(expression)
     except (AttributeError, IndexError, TypeError, ValueError, NotImplementedError) as error:
         raise MatcalcError(f"SymPy cannot build this expression: {error}", advice=_INSTEAD) from error
 
