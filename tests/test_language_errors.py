@@ -245,6 +245,7 @@ DECLARED: list[tuple[dict[str, Any], str]] = [
     ({"assume": "A: PSD"}, "did you mean posdef?"), ({"assume": {"A": "symetric"}}, "did you mean symmetric?"),
     ({"assume": "symmetric"}, 'as in "A: symmetric; x: positive"'),
     ({"shapes": "x: n; n: scalar"}, "a size is also a number, as in sum(x)/n"),
+    ({"shapes": "pi: scalar"}, "give the variable another name"),
 ]  # fmt: skip
 
 

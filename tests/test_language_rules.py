@@ -83,6 +83,9 @@ def test_a_rule_whose_shape_is_unclear_is_refused() -> None:
         parse("pairs(x)", rules=add_rule("pairs", define="x @ x.T"))
     with pytest.raises(RuleError, match="defined by itself"):
         parse("loop(x)", rules=add_rule("loop", define="loop(x) + 1"))
+    book = add_rule("ping", define="pong(x) + 1").extended([read_rule("pong", {"define": "2*ping(x)"}, "my.toml")])
+    with pytest.raises(RuleError, match=r"rule \[ping\] in my.toml is defined by itself"):
+        parse("ping(x)", rules=book)
 
 
 def test_a_rule_can_ask_for_a_row() -> None:

@@ -89,6 +89,9 @@ def read_shapes(declared: Declared) -> dict[str, Shape]:
     for name in declared:
         if not isinstance(name, str) or not is_plain_name(name):
             raise DeclarationError(f"{name!r} cannot be a name", advice=_HOW)
+        if normalize_name(name) == "pi":
+            # A derivative may bring the number in, as that of erf does, beside the variable.
+            raise DeclarationError("pi is a number and cannot be a variable", advice="give the variable another name")
     return {normalize_name(name): read_shape(name, shape) for name, shape in declared.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -273,12 +274,18 @@ def find_stated_shape(book: RuleBook, rule: Rule, kinds: Kinds) -> int | None:
     )
 
 
+_open_definitions: ContextVar[tuple[Rule, ...]] = ContextVar("open_definitions", default=())
+
+
 def _infer_definition(book: RuleBook, rule: Rule, shapes: tuple[Shape, ...]) -> Shape:
+    if rule in _open_definitions.get():
+        raise RuleError(f"rule [{rule.name}] in {rule.file} is defined by itself")
+    token = _open_definitions.set((*_open_definitions.get(), rule))
     try:
         return parse_rule_text(rule, rule.define, shapes, book).shape
-    except RecursionError:
-        raise RuleError(f"rule [{rule.name}] in {rule.file} is defined by itself") from None
     except RuleError:
         raise
     except MatcalcError as error:
         raise RuleError(f"rule [{rule.name}] in {rule.file} cannot be used here: {error}") from None
+    finally:
+        _open_definitions.reset(token)
