@@ -245,8 +245,8 @@ def test_a_sympy_expression_is_read(expr: sp.Basic, text: str) -> None:
 
 
 def _sort_terms(text: str) -> list[str]:
-    """SymPy orders commutative products as it likes."""
-    return sorted(re.split(r"([*+])", text))
+    """SymPy orders commutative products as it likes, and a size is written as it was written first."""
+    return sorted(re.split(r"([*+()])", text))
 
 
 @textbook
