@@ -345,7 +345,7 @@ def test_a_name_registered_twice_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['[f]\nelementwise = "1"\ndefine = "x"\n', '[f]\nwrong = "1"\n', "f = 1\n", "[f\n", '[f]\ndefine = "x +"\n'],
+    ['[f]\nelementwise = "1"\ndifferential = "dx"\n', '[f]\nwrong = "1"\n', "f = 1\n", "[f\n", '[f]\ndefine = "x +"\n'],
 )
 def test_a_rule_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(RuleError):

@@ -18,6 +18,7 @@ from matcalc.errors import EvaluationError, LimitError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import UNIT, Shape, drop_units
 from matcalc.rule_files import Rule
+from matcalc.rule_words import needs_axis, takes_one_axis
 
 MAX_ENTRIES = 10**7
 
@@ -276,10 +277,17 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
 
 
 def call_torch(rule: Rule, args: list[Tensor]) -> Tensor:
-    """Return the value of the function that the rule names, its literal parameters in their places."""
-    given = iter(args)
-    everything = [next(given) if p.literal is None else p.literal for p in rule.parameters]
-    return resolve(rule.torch)(*everything)
+    """Return the value of the function that the rule names, of all entries together, called as the rule says."""
+    form = rule.read_form("torch")
+    function = resolve(form.path)
+    values = dict(zip((parameter.name for parameter in rule.variables), args, strict=True))
+    options = dict(form.keywords)
+    if form.has_axis and needs_axis(form.path):
+        options["dim"] = tuple(range(args[0].ndim))
+        if takes_one_axis(form.path):
+            values |= {name: value.reshape(-1) for name, value in values.items()}
+            options["dim"] = 0
+    return function(*form.fill(values), **options)
 
 
 def has_own_value(rule: Rule) -> bool:
@@ -290,7 +298,7 @@ def has_own_value(rule: Rule) -> bool:
 def require_value(rule: Rule) -> None:
     """Raise EvaluationError unless it is known what the function is."""
     if rule.torch:
-        resolve(rule.torch)
+        resolve(rule.read_form("torch").path)
     if not has_own_value(rule) and not rule.define:
         raise EvaluationError(
             f"what {rule.call} is, is not known: its rule has a derivative and no value",

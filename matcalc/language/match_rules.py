@@ -133,7 +133,7 @@ def _shape_result(
         return _shape_like(rule, rule.result, args)
     if rule.result:
         return hold(tuple(_read_result_size(rule, text, letters) for text in rule.result))
-    if any(parameter.axes is not None for parameter in rule.variables) or not rule.define:
+    if any(parameter.axes is not None for parameter in rule.variables) or not rule.is_definition:
         return SCALAR_AXES
     return _shape_stated(reading, rule, args, span)
 
@@ -223,7 +223,7 @@ def _call_along_axis(
 
 
 def _is_reduction(reading: Reading, rule: Rule, arg: Draft) -> bool:
-    return not rule.define or _shape_stated(reading, rule, (arg,), arg.span) is SCALAR_AXES
+    return not rule.is_definition or _shape_stated(reading, rule, (arg,), arg.span) is SCALAR_AXES
 
 
 def _reduce(axes: Axes, axis: int, keepdims: bool) -> Axes:

@@ -9,6 +9,7 @@ import sympy
 from sympy.matrices.expressions import DiagMatrix, DiagonalOf, FunctionMatrix, HadamardProduct, MatPow
 from sympy.matrices.expressions.kronecker import KroneckerProduct
 
+from matcalc.language.expression import Expression
 from matcalc.render.sympy_arrays import make_dummy
 
 # Of numbers; an array gets them entry by entry.
@@ -91,13 +92,14 @@ OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "kron_of_vector_and_matrix": lambda x, y: x * y, "kron_of_matrix_and_vector": lambda x, y: x * y,
 }  # fmt: skip
 
-# Definitions of functions whose rules state a differential, in the language.
-DEFINITIONS = {
-    "var": "norm(x)**2/size(x) - mean(x)**2",
-    "softmax": "exp(x)/sum(exp(x))",
-    "log_softmax": "x - log(sum(exp(x)))",
-    "logsumexp": "log(sum(exp(x)))",
-}
+
+def call_of_arrays(name: str, node: Expression, args: list[Any]) -> Any:
+    """Call a function of arrays; where a number stands for one, most functions are the number itself."""
+    operands = node.args[:1] if name == "matrix_power" else node.args
+    if any(arg.is_scalar for arg in operands):
+        return OF_NUMBERS[name](*args) if name in OF_NUMBERS else args[0]
+    return FUNCTIONS[name](*args)
+
 
 
 def commute(rows: Any, columns: Any) -> Any:
