@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 # What torch calls dim is axis elsewhere.
 AXIS_NAMES = {"torch": "dim", "numpy": "axis", "jax": "axis"}
-_NUMBERS = "correction ddof alpha beta delta eps negative_slope threshold min_val max_val p ord".split()
+_NUMBERS = "axis dim correction ddof alpha beta delta eps negative_slope threshold min_val max_val p ord".split()
 _CONSTANTS: dict[str, tuple[str, ...]] = {
     "approximate": ("False", "'none'", "'tanh'"), "log_target": ("False", "True"),
     "reduction": ("'none'", "'mean'", "'sum'"),

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from matcalc.errors import MatcalcError, ParseError, RuleError, ShapeError
 from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold
-from matcalc.language.explain_calls import advise_arguments, advise_keyword, write_forms
+from matcalc.language.explain_calls import advise_arguments, advise_axis, advise_keyword, write_forms
 from matcalc.language.sizes import UNIT, Size
 from matcalc.language.unknown_sizes import Axes, Axis, is_unit, multiply_axes, unify
 from matcalc.rule_files import Rule
@@ -208,7 +208,8 @@ def _call_along_axis(
     span = reading.source.span(node)
     rule = next((rule for rule in rules if rule.axis and len(rule.parameters) == len(args) == 1), None)
     if rule is None or args[0].op in ("text", "compare"):
-        raise ParseError(f"{rules[0].function} takes no axis= or keepdims=", span=span, advice=f"write {rules[0].call}")
+        advice = advise_axis(reading, rules, args, axis)
+        raise ParseError(f"{rules[0].function} takes no axis= or keepdims= here", span=span, advice=advice)
     reduces = rule.result == () and _is_reduction(reading, rule, args[0])
     if keepdims and not reduces:
         raise ParseError(f"{rule.function} takes no keepdims=", span=span, advice="leave it out")
@@ -273,7 +274,7 @@ def _explain_no_match(
     """Say what the function takes, and what it was given."""
     if all(len(rule.parameters) != len(args) for rule in rules):
         advice = advise_arguments(reading, name, args)
-        if advice is None and any(rule.axis for rule in rules) and len(args) == 2:
+        if advice is None and any(rule.axis for rule in rules) and len(args) == 2 and args[1].value in (0, 1, -1):
             advice = f"write {name}({reading.write(args[0])}, axis={reading.write(args[1])})"
         advice = advice or "write " + write_forms(rules)
         return ParseError(f"{name} cannot take {len(args)} arguments", span=span, advice=advice)

@@ -291,11 +291,6 @@ def _as_float(part: Part) -> Part:
     return Part(f"{part.text}.0", part.level, part.shape, True) if part.text.isdigit() else part
 
 
-def _write_norm(words: Words, node: Expression, args: list[Part]) -> Part:
-    word = "torch.linalg.vector_norm" if words.backend == "torch" else f"{words.prefix}.linalg.norm"
-    return Part(f"{word}({words.to_tensor(args[0]).text})", ATOM, node.shape)
-
-
 def _write_power(words: Words, node: Expression, args: list[Part]) -> Part:
     exponent = args[1].text if args[1].plain else f"int({args[1].text})"
     return Part(f"{words.prefix}.linalg.matrix_power({args[0].text}, {exponent})", ATOM, node.shape)
@@ -303,7 +298,6 @@ def _write_power(words: Words, node: Expression, args: list[Part]) -> Part:
 
 _SPECIAL: dict[str, Callable[[Words, Expression, list[Part]], Part]] = {
     "diag_of_vector": _write_diag, "diag_of_matrix": _write_diag, "vec": _write_vec, "vec_of_vector": _write_vec,
-    "norm": _write_norm, "norm_2": _write_norm, "norm_fro": _write_norm,
     "size": _write_size_of, "where": _write_where, "matrix_power": _write_power, "kron": _write_kron,
     "kron_of_vectors": _write_kron, "kron_of_vector_and_matrix": _write_kron, "kron_of_matrix_and_vector": _write_kron,
     "kron_of_row_and_matrix": _write_kron, "kron_of_matrix_and_row": _write_kron, "kron_of_rows": _write_kron,
