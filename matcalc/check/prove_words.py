@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import Comparison, compare
-from matcalc.check.evaluate_nodes import call_torch, evaluate, squeeze
+from matcalc.check.evaluate_nodes import Setting, apply_along, call_torch, evaluate, squeeze
 from matcalc.check.report import DIFFERS, CheckReport, could_not_check
 from matcalc.check.sample import NoPoint, Point, PointSearch, choose_sizes, collect_letters
 from matcalc.errors import EvaluationError
@@ -198,13 +198,23 @@ def _prove_word(word: _Word, node: Expression, trials: int, seed: int) -> CheckR
 def _compute(word: _Word, node: Expression, point: Point, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Return the function's value and the word's, in the word's precision."""
     with torch.no_grad():
-        truth = squeeze(node, evaluate(node, values, point.sizes), point.sizes)
+        truth = squeeze(node, _evaluate_slices(node, values, point), point.sizes)
         args = [_read_argument(arg, values, point) for arg in node.args]
     got = word.apply(node, args)
     if got.shape != truth.shape:
         shapes = f"shape {tuple(got.shape)}, but {_name_call(node)} has {tuple(truth.shape)}"
         raise EvaluationError(f"{word.path} gives {shapes}")
     return truth.to(got.dtype), got
+
+
+def _evaluate_slices(node: Expression, values: dict[str, Tensor], point: Point) -> Tensor:
+    """Return the value of a call, along an axis of each column or row by itself: a word does not tell its own axis."""
+    rule, axis, _ = node.data
+    if axis is None:
+        return evaluate(node, values, point.sizes)
+    args = [evaluate(arg, values, point.sizes) for arg in node.args]
+    shapes = tuple(arg.shape for arg in node.args)
+    return apply_along(rule, axis, shapes, args, Setting(values, point.sizes))
 
 
 def _read_argument(arg: Expression, values: dict[str, Tensor], point: Point) -> Any:

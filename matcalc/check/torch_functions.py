@@ -28,39 +28,10 @@ def select(condition: Tensor, chosen: Tensor, otherwise: Tensor) -> Tensor:
     return torch.where(condition if condition.dtype == torch.bool else condition != 0, chosen, otherwise)
 
 
-def multiply_all(x: Tensor, axes: Axes) -> Tensor:
-    """Return the product of the entries along the axes, one axis after the other."""
-    for axis in axes:
-        x = torch.prod(x, dim=axis, keepdim=True)
-    return x
-
-
-def normalize_layer(x: Tensor, axes: Axes) -> Tensor:
-    """Return (x - mean)/sqrt(variance + 1e-5) with the population variance."""
-    variance, mean = torch.var_mean(x, dim=axes, correction=0, keepdim=True)
-    return (x - mean) / torch.sqrt(variance + 1e-5)
-
-
 def largest(x: Tensor, axes: Axes) -> Tensor:
     """Return 1 at the largest entry along the axes and 0 elsewhere; equal largest entries share the 1."""
     chosen = (x >= torch.amax(x, dim=axes, keepdim=True)).to(x.dtype)
     return chosen / torch.sum(chosen, dim=axes, keepdim=True)
-
-
-def softmax(x: Tensor, axes: Axes) -> Tensor:
-    """Return exp(x)/sum(exp(x)), of all entries along the axes together."""
-    return torch.exp(log_softmax(x, axes))
-
-
-def log_softmax(x: Tensor, axes: Axes) -> Tensor:
-    """Return x - log(sum(exp(x)))."""
-    return x - torch.logsumexp(x, dim=axes, keepdim=True)
-
-
-def accumulate(x: Tensor, axes: Axes) -> Tensor:
-    """Return running sums along the one axis given, or along a vector's only long axis."""
-    longest = max(axes, key=lambda axis: x.shape[axis])
-    return torch.cumsum(x, dim=longest)
 
 
 def p_norm(x: Tensor, p: Tensor) -> Tensor:
@@ -136,11 +107,6 @@ def leading_outer(x: Tensor) -> Tensor:
     return torch.outer(left[:, 0], right[0])
 
 
-def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
-    """Return -sum(y*log_softmax(z))."""
-    return -torch.sum(y * torch.log_softmax(z, dim=0))
-
-
 ENTRYWISE: dict[str, Callable[..., Tensor]] = {
     "where": select,
     "clip": torch.clamp,
@@ -150,19 +116,8 @@ ENTRYWISE: dict[str, Callable[..., Tensor]] = {
 }
 
 ALONG: dict[str, Callable[[Tensor, Axes], Tensor]] = {
-    "sum": lambda x, axes: torch.sum(x, dim=axes, keepdim=True),
-    "mean": lambda x, axes: torch.mean(x, dim=axes, keepdim=True),
-    "var": lambda x, axes: torch.var(x, dim=axes, correction=0, keepdim=True),
-    "prod": multiply_all,
-    "max": lambda x, axes: torch.amax(x, dim=axes, keepdim=True),
-    "min": lambda x, axes: torch.amin(x, dim=axes, keepdim=True),
-    "logsumexp": lambda x, axes: torch.logsumexp(x, dim=axes, keepdim=True),
-    "cumsum": accumulate,
     "largest": largest,
     "smallest": lambda x, axes: largest(-x, axes),
-    "softmax": softmax,
-    "log_softmax": log_softmax,
-    "layer_norm": normalize_layer,
 }
 
 PLAIN: dict[str, Callable[..., Tensor]] = {
@@ -188,7 +143,6 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "kron_of_row_and_column": lambda a, b: torch.kron(a.reshape(1, -1), b.reshape(-1, 1)),
     "vec": stack_columns,
     "vec_of_vector": stack_columns,
-    "cross_entropy": cross_entropy,
 }
 
 
