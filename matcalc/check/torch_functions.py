@@ -109,10 +109,6 @@ def leading_outer(x: Tensor) -> Tensor:
 
 ENTRYWISE: dict[str, Callable[..., Tensor]] = {
     "where": select,
-    "clip": torch.clamp,
-    # torch.nn.functional.softplus goes over to the identity at 20, where its derivative is off by 2e-9.
-    "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)),
-    "leaky_relu_slope": lambda x, slope: torch.where(x > 0, x, slope * x),
 }
 
 ALONG: dict[str, Callable[[Tensor, Axes], Tensor]] = {

@@ -14,16 +14,11 @@ from matcalc.render.sympy_arrays import make_dummy
 
 # Of numbers; an array gets them entry by entry.
 ENTRYWISE: dict[str, Callable[..., Any]] = {
-    "exp": sympy.exp, "log": sympy.log, "log1p": lambda t: sympy.log(1 + t), "expm1": lambda t: sympy.exp(t) - 1,
+    "exp": sympy.exp, "log": sympy.log,
     "sqrt": sympy.sqrt, "square": lambda t: t**2, "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan,
     "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "arcsin": sympy.asin, "arccos": sympy.acos,
     "arctan": sympy.atan, "abs": sympy.Abs, "sign": sympy.sign, "erf": sympy.erf,
-    "sigmoid": lambda t: 1 / (1 + sympy.exp(-t)), "softplus": lambda t: sympy.log(1 + sympy.exp(t)),
-    "silu": lambda t: t / (1 + sympy.exp(-t)), "gelu": lambda t: t * (1 + sympy.erf(t / sympy.sqrt(2))) / 2,
-    "relu": lambda t: sympy.Max(0, t), "leaky_relu": lambda t: choose(t > 0, t, t / 100),
-    "leaky_relu_slope": lambda t, a: choose(t > 0, t, a * t), "elu": lambda t: choose(t > 0, t, sympy.exp(t) - 1),
     "maximum": sympy.Max, "minimum": sympy.Min, "where": lambda c, x, y: choose(c, x, y),
-    "clip": lambda t, a, b: sympy.Min(b, sympy.Max(t, a)),
 }  # fmt: skip
 
 
