@@ -13,7 +13,7 @@ from matcalc.rule_latex import find_foreign_latex
 from matcalc.rule_signature import Parameter, Result, read_signature
 from matcalc.rule_words import BACKENDS, advise_word, is_word, takes_text
 
-FLAGS = ("axis", "primitive", "opaque")
+FLAGS = ("axis", "primitive", "opaque", "linear")
 TEXTS = ("call", "differential", "define", "domain", "kinks", *BACKENDS, "sympy", "latex", "source", "note", "primary")
 FIELDS = ("elementwise", *TEXTS, *FLAGS)
 PRIMITIVES = ("sum", "size", "matrix_power", "tril", "triu")

@@ -24,7 +24,7 @@ class Rule:
     parameter, `differential` is linear in dX for each parameter X, `define` is an expression that
     stands for the call, a `primitive` is known to the engine, an `opaque` function has no derivative.
     Beside one of the first two `define` is the value alone.  `sympy` is a definition for SymPy, where `define`
-    says what SymPy lacks.
+    says what SymPy lacks.  A `linear` function is so in each of its parameters.
     `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
     in a trace and along a direction that commutes with X.
     """
@@ -36,6 +36,7 @@ class Rule:
     axis: bool = False
     primitive: bool = False
     opaque: bool = False
+    linear: bool = False
     elementwise: tuple[str, ...] = ()
     differential: str = ""
     define: str = ""

@@ -256,6 +256,13 @@ def test_what_it_is_in_sympy_is_proven() -> None:
     assert prove_rule(read_rule("mine", {**entry, "sympy": "log(x)"}, "my.toml"))
 
 
+def test_a_function_that_is_called_linear_is() -> None:
+    entry = {"call": "mine(x[n], y[n])", "define": "x.T @ y", "linear": True}
+    assert prove_rule(read_rule("mine", entry, "my.toml"))
+    for wrong in ("x.T @ x + y.T @ y", "sum(x) + sum(y)"):
+        assert prove_rule(read_rule("mine", {**entry, "define": wrong}, "my.toml")).verdict == "differs"
+
+
 def test_a_call_is_refused_with_its_place() -> None:
     with pytest.raises(RuleError) as refused:
         read_rule("mine", {"define": "x", "axis": True, "torch": "torch.sum(x, axis)"}, "my.toml")
