@@ -14,12 +14,12 @@ import matcalc
 from matcalc import MatcalcError
 from matcalc.check.evaluate import evaluate_with
 from matcalc.check.prove import prove_rule
-from matcalc.errors import RuleError
+from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.text_to_expression import parse
 from matcalc.render.to_code import to_code
 from matcalc.render.to_sympy import to_sympy
 from matcalc.render.to_unicode import to_unicode
-from matcalc.rule_files import RuleBook, read_rule
+from matcalc.rule_files import RuleBook, read_rule, shipped_rules
 from matcalc.user_rules import verified_rules
 from tests.requirements import find_absent, needs
 from tests.sympy_reading import read_sympy_value
@@ -83,6 +83,21 @@ axis   = true
 latex  = "\\operatorname{shared}({x})"
 source = "definition"
 
+[portions]
+call   = "portions(x) -> x"
+define = "exp(x)/sum(exp(x))"
+axis   = true
+torch  = "torch.softmax(x, dim)"
+latex  = "\\operatorname{portions}({x})"
+source = "definition"
+
+[average]
+define = "sum(x)/size(x)"
+axis   = true
+torch  = "torch.mean"
+latex  = "\\operatorname{average}({x})"
+source = "definition"
+
 [divergence]
 call   = "divergence(p[n], q[n])"
 define = "sum(p*log(p/q))"
@@ -104,7 +119,8 @@ CALLS = [
     "logcosh(x)", "logcosh(A @ x)", "logcosh(X)", "my_mish(x)", "cosine(x, y)", "my_rms_norm(x)", "my_rms_norm(X)",
     "my_rms_norm(X, axis=0)", "my_rms_norm(X, axis=1)", "my_std(x)", "my_std(X)", "my_std(X, axis=0)",
     "my_std(X, axis=1, keepdims=True)", "deviation(X, axis=0)", "softest(x)", "softest(X)", "softest(X, axis=0)",
-    "shared(X, axis=1)", "divergence(p, q)", "ratio(y, x)", "a.T @ my_std(X, axis=0)",
+    "shared(X, axis=1)", "portions(X)", "portions(X, axis=0)", "average(X, axis=1)",
+    "divergence(p, q)", "ratio(y, x)", "a.T @ my_std(X, axis=0)",
 ]  # fmt: skip
 ASSUME = {"p": "simplex", "q": "simplex"}
 # What each is, written once more.
@@ -114,6 +130,7 @@ VALUES: dict[str, Callable[..., np.ndarray]] = {
     "my_std": lambda x, **axis: np.std(x, **axis), "deviation": lambda x, **axis: np.std(x, **axis),
     "softest": lambda x, **axis: np.log(np.mean(np.exp(x), **axis)),
     "shared": lambda x, **axis: np.exp(2 * x) / np.sum(np.exp(2 * x), keepdims=True, **axis),
+    "portions": lambda x, **axis: np.exp(x) / np.sum(np.exp(x), keepdims=True, **axis), "average": np.mean,
     "cosine": lambda x, y: x @ y / np.sqrt((x @ x) * (y @ y)), "divergence": lambda p, q: np.sum(p * np.log(p / q)),
     "ratio": np.arctan2,
 }  # fmt: skip
@@ -215,6 +232,8 @@ def test_words_are_called_as_the_entry_says(book: RuleBook) -> None:
     assert "torch.std(X, correction=0)" in derive("my_std(X)", book).code("torch")
     assert "np.std(X, axis=0)" in derive("my_std(X, axis=0)", book).code("numpy")
     assert "np.arctan2(y, x)" in derive("ratio(y, x)", book).code("numpy")
+    assert "torch.softmax(X, dim=0)" in derive("portions(X, axis=0)", book).code("torch")
+    assert "torch.mean(X)" in derive("average(X)", book).code("torch")
     if not find_absent("jax"):
         assert "jax.nn.logmeanexp(X, axis=1)" in derive("softest(X, axis=1)", book).code("jax")
 
@@ -224,6 +243,14 @@ def test_definitions_do_not_overflow(text: str, book: RuleBook) -> None:
     function = parse(text, rules=book).expressions[0]
     value = evaluate_with(function, {"x": torch.tensor([1000.0, 999.0, 0.0], dtype=torch.float64)})
     assert np.isfinite(np.asarray(value)).all()
+
+
+def test_a_name_alone_has_no_axis_in_torch() -> None:
+    entry = {"differential": "mean(dx)", "axis": True, "torch": "torch.mean"}
+    book = shipped_rules().extended([read_rule("mine", entry, "my.toml")])
+    derivative = matcalc.derive("mine(X, axis=0)", rules=book)
+    with pytest.raises(MissingRuleError, match=r'torch = "torch\.mean\(x, dim\)"'):
+        derivative.code("torch")
 
 
 # --- what is proven of an entry -----------------------------------------------------------------------------------

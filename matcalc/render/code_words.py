@@ -228,6 +228,8 @@ class Words:
     def _refuse(self, rule: Rule, how: str) -> MissingRuleError:
         name = {"numpy": "NumPy", "torch": "torch", "jax": "JAX"}[self.backend]
         example = {"numpy": "numpy. ...", "torch": "torch. ...", "jax": "jax.numpy. ..."}[self.backend]
+        if how and self.backend == "torch":
+            example = f"{rule.read_form('torch').path or example}(x, dim)"
         advice = f'name it in the rule [{rule.name}]: {self.backend} = "{example}"'
         return MissingRuleError(f"{rule.call}{how} has no word in {name}", advice=advice)
 
