@@ -108,6 +108,9 @@ def _read_word(entry: Entry, backend: str, parameters: tuple[Parameter, ...]) ->
         raise entry.refuse(error.reason, backend, error.span, error.advice) from None
     if form.has_axis and not entry.fields.get("axis"):
         raise entry.refuse("a word is given an axis, but the rule has none", backend, advice="add axis = true")
+    if entry.fields.get("axis") and {"axis", "dim"} & dict(form.keywords).keys():
+        reason = "a word of a rule with axis = true is given one axis alone"
+        raise entry.refuse(reason, backend, advice="write no number")
     return form
 
 

@@ -296,6 +296,12 @@ def test_a_call_is_refused_with_its_place() -> None:
     assert str(refused.value).splitlines()[1:3] == ['  torch = "torch.sum(x, axis)"', " " * 24 + "^^^^"]
 
 
+@pytest.mark.parametrize("word", ["torch.sum(x, dim, dim=0)", "torch.sum(x, dim=0)"])
+def test_an_axis_is_not_given_twice(word: str) -> None:
+    with pytest.raises(RuleError, match="is given one axis alone"):
+        read_rule("mine", {"define": "sum(x)", "axis": True, "torch": word}, "my.toml")
+
+
 @pytest.mark.parametrize("beside", ["primitive", "opaque"])
 def test_a_definition_stands_beside_a_derivative_alone(beside: str) -> None:
     with pytest.raises(RuleError, match="it must state one of"):
