@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from matcalc.errors import RuleError
+from matcalc.rule_forms import Form, read_form
 from matcalc.rule_latex import find_foreign_latex
 from matcalc.rule_signature import Parameter, Result, read_signature
 from matcalc.rule_words import BACKENDS, advise_word, is_word, takes_text
 
-FLAGS = ("axis", "primitive", "opaque")
-TEXTS = ("call", "differential", "define", "domain", "kinks", *BACKENDS, "latex", "source", "note", "primary")
+FLAGS = ("axis", "primitive", "opaque", "linear")
+TEXTS = ("call", "differential", "define", "domain", "kinks", *BACKENDS, "sympy", "latex", "source", "note", "primary")
 FIELDS = ("elementwise", *TEXTS, *FLAGS)
 PRIMITIVES = ("sum", "size", "matrix_power", "tril", "triu")
 LONGEST_LATEX = 500
 _DERIVED_BY = ("elementwise", "differential", "define", "primitive", "opaque")
+# The definition beside a derivative is the value.
+_WITH_VALUE = (["elementwise", "define"], ["differential", "define"])
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,10 @@ def check_fields(entry: Entry) -> None:
         else:
             _check_texts(entry, field, value)
     stated = [field for field in _DERIVED_BY if entry.fields.get(field)]
-    if len(stated) != 1:
+    if len(stated) != 1 and stated not in _WITH_VALUE:
         listed = ", ".join(stated) or "none"
-        raise entry.refuse(f"it must state exactly one of elementwise, differential, define; it states {listed}")
+        reason = "it must state one of elementwise, differential, define, or one of the first two with define"
+        raise entry.refuse(f"{reason}; it states {listed}")
 
 
 def _check_flag(entry: Entry, field: str, value: object) -> None:
@@ -97,16 +101,30 @@ def _check_texts(entry: Entry, field: str, value: object) -> None:
                 raise entry.refuse(f"{character!a} cannot be printed", field, (place, place + 1))
 
 
+def _read_word(entry: Entry, backend: str, parameters: tuple[Parameter, ...]) -> Form:
+    try:
+        form = read_form(entry.fields.get(backend, ""), backend, parameters)
+    except RuleError as error:
+        raise entry.refuse(error.reason, backend, error.span, error.advice) from None
+    if form.has_axis and not entry.fields.get("axis"):
+        raise entry.refuse("a word is given an axis, but the rule has none", backend, advice="add axis = true")
+    if entry.fields.get("axis") and {"axis", "dim"} & dict(form.keywords).keys():
+        reason = "a word of a rule with axis = true is given one axis alone"
+        raise entry.refuse(reason, backend, advice="write no number")
+    return form
+
+
 def check_words(entry: Entry, parameters: tuple[Parameter, ...]) -> None:
     """Raise RuleError for words that no rule may name, texts that such a word does not know, and foreign LaTeX."""
     texts = [(place, p.literal) for place, p in enumerate(parameters) if isinstance(p.literal, str)]
     for backend in BACKENDS:
-        word = entry.fields.get(backend, "")
+        form = _read_word(entry, backend, parameters)
+        word = form.path
         if word and not is_word(word, backend):
             reason = f"{ascii(word)[:80]} is no function of {backend} that a rule may name"
             raise entry.refuse(reason, backend, advice=advise_word(word, backend))
         for place, text in texts:
-            if word and not takes_text(word, text, place):
+            if word and not form.is_written and not takes_text(word, text, place):
                 start = entry.fields["call"].index(f"'{text}'")
                 reason = f"{word} documents no text {text!r} in this place"
                 raise entry.refuse(reason, "call", (start, start + len(text) + 2), "leave it out, or name no word")

@@ -12,6 +12,7 @@ from typing import Any
 
 from matcalc.errors import LimitError, RuleError
 from matcalc.rule_checks import FLAGS, TEXTS, Entry, check_fields, check_words
+from matcalc.rule_forms import Form, read_form
 from matcalc.rule_signature import Parameter, Result
 
 
@@ -22,6 +23,8 @@ class Rule:
     Exactly one of these says how to differentiate: `elementwise` holds one partial derivative per
     parameter, `differential` is linear in dX for each parameter X, `define` is an expression that
     stands for the call, a `primitive` is known to the engine, an `opaque` function has no derivative.
+    Beside one of the first two `define` is the value alone.  `sympy` is a definition for SymPy, where `define`
+    says what SymPy lacks.  A `linear` function is so in each of its parameters.
     `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
     in a trace and along a direction that commutes with X.
     """
@@ -33,6 +36,7 @@ class Rule:
     axis: bool = False
     primitive: bool = False
     opaque: bool = False
+    linear: bool = False
     elementwise: tuple[str, ...] = ()
     differential: str = ""
     define: str = ""
@@ -41,6 +45,7 @@ class Rule:
     torch: str = ""
     numpy: str = ""
     jax: str = ""
+    sympy: str = ""
     latex: str = ""
     source: str = ""
     note: str = ""
@@ -56,6 +61,15 @@ class Rule:
     def is_elementwise(self) -> bool:
         """Whether the function works entry by entry."""
         return bool(self.elementwise)
+
+    @property
+    def is_definition(self) -> bool:
+        """Whether its definition is all that there is to derive."""
+        return bool(self.define) and not (self.elementwise or self.differential)
+
+    def read_form(self, backend: str) -> Form:
+        """Return how the rule's word in a backend is called; its path is "" where there is none."""
+        return read_form(getattr(self, backend), backend, self.parameters)
 
     @property
     def call(self) -> str:

@@ -26,7 +26,7 @@ class Parameter:
 
     name: str
     axes: tuple[str, ...] | None = None
-    literal: str | int | None = None
+    literal: str | int | float | None = None
 
 
 _SIGNATURE = re.compile(r"\s*(\w+)\s*\((.*)\)\s*(?:->\s*(\S.*?))?\s*")

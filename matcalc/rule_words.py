@@ -148,6 +148,34 @@ def takes_last_axis(word: str) -> bool:
     return word.startswith("jax.nn.")
 
 
+# Words of torch along an axis that cannot do without one, and words that take one alone.
+_NEED_AXIS = frozenset("""
+    torch.cumsum torch.cumprod torch.logcumsumexp torch.log_softmax torch.logsumexp torch.softmax
+    torch.special.log_softmax torch.special.logsumexp torch.special.softmax torch.linalg.vecdot
+    torch.nn.functional.cosine_similarity torch.nn.functional.log_softmax torch.nn.functional.normalize
+    torch.nn.functional.softmax torch.nn.functional.softmin torch.cosine_similarity
+""".split())  # fmt: skip
+_TAKE_ONE_AXIS = _NEED_AXIS - {"torch.logsumexp", "torch.special.logsumexp"} | {"torch.prod"}
+
+
+def needs_axis(word: str) -> bool:
+    """Whether a word of torch along an axis must be told one, all of them where all entries are meant.
+
+    >>> needs_axis("torch.logsumexp"), needs_axis("torch.sum")
+    (True, False)
+    """
+    return word in _NEED_AXIS
+
+
+def takes_one_axis(word: str) -> bool:
+    """Whether a word of torch along an axis takes one axis at most, so that the entries of a matrix are laid in a row.
+
+    >>> takes_one_axis("torch.softmax"), takes_one_axis("torch.logsumexp")
+    (True, False)
+    """
+    return word in _TAKE_ONE_AXIS
+
+
 def advise_word(word: str, backend: str) -> str:
     """Return what to write in the place of a word that no rule may name.
 

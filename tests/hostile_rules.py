@@ -59,6 +59,19 @@ WORDS = [
     ),
 ]  # fmt: skip
 
+CALLED = [
+    *name_words(
+        "torch",
+        "torch.load(x)", "torch.exp(open('evil'))", "torch.exp(x)(x)", "torch.exp(x, out=x)", "torch.exp(*x)",
+        "torch.exp(x.T)", "torch.exp(x, 'evil')", "torch.exp(x, 1e999)", "torch.exp(0)", "torch.exp(evil)",
+        "torch.sum(x, dim)", "torch.sum(x, axis)", "torch.sum(x, dtype=1)", "torch.exp(x) or torch.load(x)",
+        "torch.nn.functional.gelu(x, approximate='evil')", "torch.exp(x, inplace=True)", "torch.exp(x if x else x)",
+        "torch.exp(x, correction=0, correction=0)", "torch.clamp(min_val=0, x)", "torch.exp(lambda: x)",
+    ),
+    *name_words("numpy", "numpy.exp(x, dim)", "numpy.load(x, mmap_mode='r')", "numpy.exp(__import__('os'))"),
+    *name_words("jax", "jax.nn.gelu(x, approximate=evil)", "jax.numpy.exp(x, where=x)", "jax.numpy.exp(x; x)"),
+]  # fmt: skip
+
 WORD = {"numpy": '"numpy.linalg.norm"', "torch": '"torch.linalg.norm"'}
 CALLS = [
     make_rule("literals to memmap", "numpy", call='"f(\'evil\', \'r\', 1, x)"', numpy='"numpy.memmap"', torch='""'),
@@ -116,4 +129,4 @@ FIELDS = [
     make_rule("list of numbers", "elementwise", elementwise="[1, 2]"),
 ]
 
-HOSTILE = [*WORDS, *CALLS, *LATEX, *FIELDS]
+HOSTILE = [*WORDS, *CALLED, *CALLS, *LATEX, *FIELDS]

@@ -7,12 +7,15 @@ from tests.random_parts import SCALAR, Parts, Shape, bracket, drop_units
 SMOOTH = (
     "sin", "cos", "tanh", "sigmoid", "softplus", "silu", "gelu", "erf", "arctan", "square", "exp", "expm1", "sinh",
     "cosh", "tan", "relu", "leaky_relu", "elu", "abs", "sign", "size",
+    "arcsinh", "erfc", "expit", "logsigmoid", "softsign", "selu", "celu", "relu6", "hardtanh", "hardsigmoid",
+    "hardswish", "exp2",
 )  # fmt: skip
-FAST_GROWING = ("exp", "sinh", "cosh", "expm1", "tan")
-NEED_POSITIVE = ("log", "sqrt", "log1p")
-NEED_UNIT = ("arcsin", "arccos")
-REDUCTIONS = ("sum", "mean", "var", "prod", "max", "min", "logsumexp")
-ALONG = ("softmax", "softmax", "log_softmax", "log_softmax", "layer_norm", "layer_norm", "largest", "smallest")
+FAST_GROWING = ("exp", "sinh", "cosh", "expm1", "tan", "exp2")
+NEED_POSITIVE = ("log", "sqrt", "log1p", "log2", "log10", "entr", "rsqrt", "reciprocal")
+NEED_UNIT = ("arcsin", "arccos", "arctanh")
+REDUCTIONS = ("sum", "mean", "var", "prod", "max", "min", "logsumexp", "std", "norm")
+ALONG = ("softmax", "softmax", "log_softmax", "log_softmax", "layer_norm", "layer_norm", "largest", "smallest",
+         "rms_norm", "batch_norm", "normalize")  # fmt: skip
 EINSUMS: dict[int, tuple[tuple[str, str], ...]] = {
     0: (("i,i->", ""), ("ij,ij->", ""), ("ij,ji->", ""), ("ii->", ""), ("i,ij,j->", ""), ("ij,jk,ki->", ""),
         ("i->", ""), ("i,i", ""), ("i,j,ij->", ""), ("ij->", "")),
@@ -38,6 +41,8 @@ class Operations(Parts):
     def guarded(self, shape: Shape, depth: int) -> str:
         name = self.pick(NEED_POSITIVE + NEED_UNIT)
         inside = self.positive(shape, depth) if name in NEED_POSITIVE else self.unit(shape, depth)
+        if name in ("log10", "arctanh") and self.happens(50):
+            return f"arccosh({inside} + 2)" if name == "arctanh" else f"logit(sigmoid({inside}))"
         return f"{name}({inside})"
 
     def broadcast(self, shape: Shape) -> tuple[Shape, Shape]:
@@ -67,7 +72,7 @@ class Operations(Parts):
         return f"{text}**{bracket(self.other(to, depth)) if exponent == 'by' else exponent}"
 
     def choose(self, shape: Shape, depth: int) -> str:
-        kind = self.pick(("maximum", "minimum", "where", "clip", "leaky_relu"))
+        kind = self.pick(("maximum", "minimum", "where", "clip", "leaky_relu", "logaddexp", "arctan2", "xlogy"))
         left, right = self.broadcast(shape)
         first, second = self.write(left, depth), self.other(right, depth)
         if kind == "where":
@@ -77,6 +82,8 @@ class Operations(Parts):
             return f"clip({self.write(shape, depth)}, {bounds})"
         if kind == "leaky_relu":
             return f"leaky_relu({self.write(shape, depth)}, {self.pick(('0.2', self.other(SCALAR, 0)))})"
+        if kind == "xlogy":
+            second = self.positive(right, 0)
         return f"{kind}({first}, {second})"
 
     def negative(self, shape: Shape, depth: int) -> str:

@@ -33,6 +33,11 @@ class Case:
         return {"wrt": self.wrt, "shapes": self.shapes, "assume": self.assume, "layout": self.layout,
                 "order": self.order}  # fmt: skip
 
+PAIRS = (
+    "cross_entropy", "cross_entropy", "mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "cosine_similarity",
+    "binary_cross_entropy_with_logits",
+)  # fmt: skip
+
 
 class Writer(Operations):
     """Writes expressions of asked shapes, and keeps what it said about the names."""
@@ -55,10 +60,10 @@ class Writer(Operations):
         return f"norm({self.write((self.size(), '1'), depth)}{power})"
 
     def determinant(self, shape: Shape, depth: int) -> str:
-        name, size = self.pick(("trace", "det", "logdet")), self.size()
+        name, size = self.pick(("trace", "det", "logdet", "logabsdet")), self.size()
         if name == "trace":
             return f"trace({self.write((size, size), depth)})"
-        return f"{name}({self.invertible(size, depth) if name == 'det' else self.posdef(size, depth)})"
+        return f"{name}({self.posdef(size, depth) if name == 'logdet' else self.invertible(size, depth)})"
 
     def dot(self, shape: Shape, depth: int) -> str:
         size, other = self.size(), self.size()
@@ -67,7 +72,8 @@ class Writer(Operations):
         matrix = bracket(self.other((size, other), depth))
         return str(self.pick((
             f"dot({left}, {right})", f"{bracket(left)}.T @ {bracket(right)}", f"{bracket(left)} @ {bracket(right)}",
-            f"cross_entropy({left}, {right})",
+            f"{self.pick(PAIRS)}({left}, {right})",
+            f"{self.pick(('binary_cross_entropy', 'kl_div'))}(sigmoid({left}), sigmoid({right}))",
             f"{bracket(left)}.T @ {matrix} @ {bracket(self.other((other, '1'), 0))}",
             f"({bracket(left)} - {bracket(right)}).T @ {bracket(left)}",
         )))  # fmt: skip

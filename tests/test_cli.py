@@ -357,7 +357,7 @@ def test_own_rules_are_used(run, tmp_path):
     (WRONG_MISH, "mish"),
     (NO_MEANING, "frob"),
     ("[logdet]\nelementwise = '1'", "already defined"),
-    ("[f]\nelementwise = '1'\ndefine = 'x'", "exactly one"),
+    ("[f]\nelementwise = '1'\ndifferential = 'dx'", "it must state one of"),
     ("[f]\ndefine = 'x +'", "f"),
     ("not = = TOML", "not valid TOML"),
 ])  # fmt: skip

@@ -187,8 +187,7 @@ def test_no_word_of_the_list_reaches_beyond_mathematics() -> None:
 
 def test_words_of_shipped_rules_are_on_the_list() -> None:
     for backend in BACKENDS:
-        assert {getattr(rule, backend) for rule in shipped_rules()} - {""} <= WORDS[backend]
-    assert set(code_words._TORCH_INSTEAD.values()) | set(code_words._TORCH_ALONG.values()) <= WORDS["torch"]
+        assert {rule.read_form(backend).path for rule in shipped_rules()} - {""} <= WORDS[backend]
 
 
 # --- proven -----------------------------------------------------------------------------------------------------
@@ -362,9 +361,9 @@ def test_tables_by_name_hold_shipped_rules_alone() -> None:
     """A reader's rule cannot have a shipped name, so that it is never taken for what a table says."""
     tables: list[Any] = [
         evaluate_nodes.ALONG, evaluate_nodes.PLAIN, evaluate_nodes.ENTRYWISE, conditions._BY_NAME,
-        code_words._SPECIAL, code_words._EXPANDED, code_words._TORCH_INSTEAD, code_words._TORCH_ALONG,
-        code_words._WITHOUT_DIM, code_words._OF_NUMBERS, code_words._OF_NUMBERS_TOO, to_latex._SPECIAL,
-        sympy_functions.ENTRYWISE, sympy_functions.FUNCTIONS, sympy_functions.OF_NUMBERS, sympy_functions.DEFINITIONS,
+        code_words._SPECIAL, code_words._EXPANDED, code_words._OF_ALL, code_words._OF_NUMBERS,
+        code_words._OF_NUMBERS_TOO, to_latex._SPECIAL,
+        sympy_functions.ENTRYWISE, sympy_functions.FUNCTIONS, sympy_functions.OF_NUMBERS,
     ]  # fmt: skip
     assert not [name for table in tables for name in table if name not in shipped_rules()]
 

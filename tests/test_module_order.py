@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "matcalc"
 LAYERS = [
     ("matcalc.errors",),
     ("matcalc.rule_words", "matcalc.rule_latex", "matcalc.rule_signature"),
+    ("matcalc.rule_forms",),
     ("matcalc.rule_checks",),
     ("matcalc.rule_files",),
     ("matcalc.language",),
@@ -33,7 +34,7 @@ LAYERS = [
 ]
 # The judge shares nothing with the judged.
 JUDGE = "matcalc.check"
-RULES = ("matcalc.rule_words", "matcalc.rule_signature", "matcalc.rule_files")
+RULES = ("matcalc.rule_words", "matcalc.rule_forms", "matcalc.rule_signature", "matcalc.rule_files")
 JUDGE_MAY_IMPORT = ("matcalc.errors", *RULES, "matcalc.language", JUDGE)
 ENGINE_MAY_IMPORT = ("matcalc.errors", *RULES, "matcalc.language", "matcalc.engine")
 

@@ -8,12 +8,16 @@ from dataclasses import replace
 
 import pytest
 
+from matcalc.check.evaluate_nodes import has_own_value
 from matcalc.check.verdict import prove_rule
 from matcalc.rule_files import Rule, read_rule, shipped_rules
 from tests.sampling import sample
 
 RULES = list(shipped_rules())
 NOT_DERIVED = {"sum", "size", "matrix_power", "tril", "triu"}
+# What they are is their definition; their cases compare it with torch_words.
+DEFINED = [rule for rule in RULES if rule.is_definition and not has_own_value(rule)]
+COMPARED = [rule for rule in RULES if rule not in DEFINED]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -22,7 +26,7 @@ def test_shipped_rules_are_true(rule: Rule) -> None:
     assert report, report.message
     assert report.points >= 3
     if "nothing to compare" in report.message:
-        assert rule.opaque or rule.name in NOT_DERIVED
+        assert rule.opaque or rule.name in NOT_DERIVED or rule in DEFINED
         assert not rule.primary
 
 
@@ -45,7 +49,7 @@ def transposed(rule: Rule) -> Iterator[Rule]:
         yield replace(rule, differential=text)
 
 
-@pytest.mark.parametrize("rule", sample("mutants of rules", RULES, 0.3), ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", sample("mutants of rules", COMPARED, 0.3), ids=lambda rule: rule.name)
 def test_mutants_are_noticed(rule: Rule) -> None:
     for mutant in (*scaled(rule), *transposed(rule)):
         report = prove_rule(mutant)

@@ -72,7 +72,7 @@ def list_mutants() -> Iterator[Mutant]:
         yield from mutate_elementwise(rule)
         if rule.differential:
             yield from mutate_differential(rule)
-        if rule.define:
+        if rule.is_definition:
             yield from mutate_definition(rule)
         if rule.primary:
             for how, changed in (turn_over(rule.primary) | {"transposed": f"({rule.primary}).T"}).items():

@@ -10,6 +10,11 @@ from matcalc.rule_files import shipped_identities, shipped_rules
 FUNCTIONS = """
     abs arccos arcsin arctan clip cos cosh elu erf exp expm1 gelu leaky_relu log log1p maximum minimum relu sigmoid
     sign silu sin sinh softplus sqrt square tan tanh where
+    arccosh arcsinh arctan2 arctanh celu entr erfc exp2 expit hardsigmoid hardswish hardtanh log10 log2 logaddexp
+    logit logsigmoid reciprocal relu6 rsqrt selu softsign xlogy
+    cosine_similarity logabsdet normalize std
+    batch_norm binary_cross_entropy binary_cross_entropy_with_logits huber_loss kl_div l1_loss mse_loss rms_norm
+    smooth_l1_loss
     cumsum diag dot logsumexp max mean min norm outer prod sum var vec
     det expm inv kron logdet matrix_power pinv solve sqrtm trace tril triu
     cross_entropy layer_norm log_softmax softmax
@@ -24,7 +29,9 @@ CALLS = """
     trace(X[n,n]) tril(X[m,n]) triu(X[m,n]) var(x) vec(X[m,n]) where(c, x, y)
 """
 
-ALONG_AN_AXIS = "cumsum layer_norm log_softmax logsumexp max mean min prod softmax sum var"
+ALONG_AN_AXIS = """
+    batch_norm cumsum layer_norm log_softmax logsumexp max mean min norm normalize prod rms_norm softmax std sum var
+"""
 
 
 def test_no_function_is_lost() -> None:

@@ -67,7 +67,7 @@ def take_root(x: Tensor) -> Tensor:
 
 def hold_first(function: Callable[..., Any]) -> Callable[..., Any]:
     """A word of matrices, of numbers as well."""
-    return lambda x, *others: function(hold(x), *others)
+    return lambda x, *others, **along: function(hold(x), *others, **along)
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {

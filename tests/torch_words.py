@@ -7,7 +7,10 @@ so Python may read them.
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Callable, Mapping
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -74,6 +77,10 @@ def normalize(x: Tensor) -> Tensor:
     return (x - x.mean()) / torch.sqrt(((x - x.mean()) ** 2).mean() + 1e-5)
 
 
+def standardize(x: Tensor) -> Tensor:
+    return x / torch.sqrt((x**2).mean() + 1e-5)
+
+
 def entrywise(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda *args: function(*[hold(arg) for arg in args])
 
@@ -95,7 +102,9 @@ def share(x: Tensor, extreme: Tensor) -> Tensor:
 # --- vectors and matrices ----------------------------------------------------------------------------------
 
 
-def norm(x: Tensor, kind: Any = None) -> Tensor:
+def norm(x: Tensor, kind: Any = None, **along: Any) -> Tensor:
+    if along:
+        return reduction(lambda part: (part**2).sum() ** 0.5)(x, **along)
     if is_matrix(x) and kind in ("nuc", 2):
         singular = torch.linalg.svdvals(x)
         return hold(singular.sum() if kind == "nuc" else singular.max())
@@ -103,6 +112,20 @@ def norm(x: Tensor, kind: Any = None) -> Tensor:
         return hold((x**2).sum() ** 0.5)
     power = hold(kind).to(DOUBLE)
     return (x.abs() ** power).sum() ** (1 / power)
+
+
+def log_abs_det(x: Tensor) -> Tensor:
+    return hold(torch.linalg.slogdet(x).logabsdet)
+
+
+def loss(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """The mean of a function of two arrays entry by entry."""
+    return lambda x, y: hold(function(*torch.broadcast_tensors(hold(x), hold(y))).mean())
+
+
+def huber(x: Tensor, y: Tensor) -> Tensor:
+    distance = (x - y).abs()
+    return torch.where(distance < 1, distance**2 / 2, distance - 0.5)
 
 
 def diag(x: Tensor) -> Tensor:
@@ -198,6 +221,29 @@ WORDS: dict[str, Any] = {
     "pinv": torch.linalg.pinv, "solve": torch.linalg.solve, "matrix_power": torch.linalg.matrix_power,
     "expm": torch.linalg.matrix_exp, "sqrtm": SquareRoot.apply, "tril": torch.tril, "triu": torch.triu,
     "expm_jacobian": jacobian_of(torch.linalg.matrix_exp), "sqrtm_jacobian": jacobian_of(SquareRoot.apply),
+    "std": reduction(lambda x: ((x - x.mean()) ** 2).mean().sqrt()), "rms_norm": mapping(standardize),
+    "batch_norm": mapping(normalize), "normalize": mapping(lambda x: x / (x**2).sum() ** 0.5),
+    "cosine_similarity": lambda x, y: hold((x * y).sum() / (norm(x) * norm(y))), "logabsdet": log_abs_det,
+    "hardsigmoid": lambda x: torch.clamp(hold(x) / 6 + 0.5, 0, 1), "mse_loss": loss(lambda x, y: (x - y) ** 2),
+    "l1_loss": loss(lambda x, y: (x - y).abs()), "huber_loss": loss(huber), "smooth_l1_loss": loss(huber),
+    "binary_cross_entropy": loss(lambda p, y: -y * p.log() - (1 - y) * (1 - p).log()),
+    "binary_cross_entropy_with_logits": loss(lambda z, y: functional.softplus(z, threshold=1000) - z * y),
+    "kl_div": lambda p, q: hold((p * (p / q).log()).sum()),
     "polar": polar, "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,
     "eye": lambda size: torch.eye(size, dtype=DOUBLE), "ones": filled(1.0), "zeros": filled(0.0),
 }  # fmt: skip
+
+
+def read_words() -> dict[str, Callable[..., Tensor]]:
+    """The functions entry by entry that the rules name in torch and that have no place above."""
+    found: dict[str, Callable[..., Tensor]] = {}
+    tables = tomllib.loads((Path(__file__).parents[1] / "rules" / "elementwise.toml").read_text(encoding="utf-8"))
+    for name, entry in tables.items():
+        function = entry.get("call", name).partition("(")[0]
+        path = entry.get("torch", "").partition("(")[0].removeprefix("torch.")
+        if function not in WORDS and path:
+            found[function] = entrywise(attrgetter(path)(torch))
+    return found
+
+
+WORDS |= read_words()

@@ -162,7 +162,7 @@ class _Inspection:
         self, rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], axis: int | None
     ) -> str | None:
         """Look inside a function that states no conditions of its own."""
-        if not rule.define or rule.domain or rule.kinks or axis is not None:
+        if not rule.is_definition or rule.domain or rule.kinks or axis is not None:
             return None
         inner = _Inspection(self._evaluate_text(rule, rule.define, shapes, args), self.sizes, self.functions)
         found = next((reason for reason in map(inner.inspect, inner.values) if reason), None)

@@ -18,6 +18,7 @@ from matcalc.errors import EvaluationError, LimitError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import UNIT, Shape, drop_units
 from matcalc.rule_files import Rule
+from matcalc.rule_words import needs_axis, takes_one_axis
 
 MAX_ENTRIES = 10**7
 
@@ -247,10 +248,12 @@ def _call(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
     shapes = tuple(arg.shape for arg in node.args)
     if axis is None:
         return apply_rule(rule, shapes, args, setting)
-    return _apply_along(rule, axis, shapes, args, setting)
+    if rule.read_form("torch").has_axis:
+        return call_torch(rule, args, axis)
+    return apply_along(rule, axis, shapes, args, setting)
 
 
-def _apply_along(rule: Rule, axis: int, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting) -> Tensor:
+def apply_along(rule: Rule, axis: int, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting) -> Tensor:
     """Apply a function to every column (axis 0) or every row (axis 1) of a matrix, each taken as a vector."""
     column_shape = (shapes[0][axis], UNIT)
     columns = [column.reshape(-1, 1) for column in args[0].unbind(1 - axis)]
@@ -275,11 +278,20 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
     return evaluate(read_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
 
 
-def call_torch(rule: Rule, args: list[Tensor]) -> Tensor:
-    """Return the value of the function that the rule names, its literal parameters in their places."""
-    given = iter(args)
-    everything = [next(given) if p.literal is None else p.literal for p in rule.parameters]
-    return resolve(rule.torch)(*everything)
+def call_torch(rule: Rule, args: list[Tensor], axis: int | None = None) -> Tensor:
+    """Return the value of the function that the rule names, called as the rule says, without an axis of all entries."""
+    form = rule.read_form("torch")
+    function = resolve(form.path)
+    values = dict(zip((parameter.name for parameter in rule.variables), args, strict=True))
+    options = dict(form.keywords)
+    if axis is not None:
+        options["dim"] = axis
+    elif form.has_axis and needs_axis(form.path):
+        options["dim"] = tuple(range(args[0].ndim))
+        if takes_one_axis(form.path):
+            values |= {name: value.reshape(-1) for name, value in values.items()}
+            options["dim"] = 0
+    return function(*form.fill(values), **options)
 
 
 def has_own_value(rule: Rule) -> bool:
@@ -290,7 +302,7 @@ def has_own_value(rule: Rule) -> bool:
 def require_value(rule: Rule) -> None:
     """Raise EvaluationError unless it is known what the function is."""
     if rule.torch:
-        resolve(rule.torch)
+        resolve(rule.read_form("torch").path)
     if not has_own_value(rule) and not rule.define:
         raise EvaluationError(
             f"what {rule.call} is, is not known: its rule has a derivative and no value",

@@ -319,7 +319,7 @@ def _list_forks_of_call(node: Expression) -> Iterator[Fork]:
     deciders: list[Expression] = []
     if rule.is_elementwise and rule.kinks:
         deciders = [part for part in _split_factors(read_rule_text(rule, rule.kinks, shapes)) if part.op != "call"]
-    elif rule.define and not rule.kinks and not rule.domain and axis is None:
+    elif rule.is_definition and not rule.kinks and not rule.domain and axis is None:
         inner = list_forks(read_rule_text(rule, rule.define, shapes))
         deciders = [fork.decider for fork in inner if fork.call is None]
     for text in deciders:

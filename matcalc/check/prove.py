@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from matcalc.check.question import MAX_ENTRIES
@@ -32,8 +34,8 @@ def prove_rule(rule: Rule, trials: int = 3, seed: int = 0, book: RuleBook | None
     """Return whether what a rule states is true of its function, at random points and in every shape it takes.
 
     A derivative is compared with torch's jacobian of the function, a definition with the torch function of that
-    name; a definition alone, or a function without a derivative, only has to evaluate.  Its words in NumPy and JAX
-    must have the function's values.  `book` holds the rules that its texts may call, by default the shipped ones.
+    name; a definition alone, or a function without a derivative, only has to evaluate.  Its words must have the
+    function's values.  `book` holds the rules that its texts may call, by default the shipped ones.
     """
     if missing := find_missing():
         return could_not_check(missing, seed=seed)
@@ -57,7 +59,17 @@ def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
                 return CheckReport(DIFFERS, ("shape",), seed=seed, message=f"differs: {misfit}")
         if change := find_change(rule, calls):
             return CheckReport(DIFFERS, ("other",), seed=seed, message=f"differs: {change}")
-        report = _prove_calls(rule, calls, trials, seed)
+        report = _prove_calls(rule, calls, _choose_computation(rule), trials, seed)
+        if report and _has_nothing_to_compare(rule):
+            message = f"evaluates at {report.points} points; nothing to compare it with"
+            report = CheckReport(AGREES, points=report.points, seed=seed, message=message)
+        if report and rule.linear and not (linear := _prove_calls(rule, calls, _compute_sums, trials, seed)):
+            return linear
+        for text, named in _list_values(rule) if report else ():
+            value = _prove_calls(rule, calls, partial(_compute_values, text), trials, seed)
+            if not value:
+                return value
+            report = replace(report, message=f"{report.message}; {named} agrees")
         return prove_words(rule, calls, report, trials) if report else report
     except (MatcalcError, RuntimeError) as error:
         return could_not_check(getattr(error, "reason", str(error)), seed=seed)
@@ -111,14 +123,14 @@ def _shape_of_result(rule: Rule, shapes: tuple[Shape, ...]) -> Shape:
         return shapes[0]
     if isinstance(rule.result, str):
         return dict(zip((parameter.name for parameter in rule.variables), shapes, strict=True))[rule.result]
-    if rule.define and not rule.result and not any(parameter.axes for parameter in rule.variables):
+    if rule.is_definition and not rule.result and not any(parameter.axes for parameter in rule.variables):
         return read_rule_text(rule, rule.define, shapes).shape
     sizes = tuple(Size.of(text) for text in rule.result)
     return sizes + (UNIT,) * (2 - len(sizes))
 
 
 def _stated_texts(rule: Rule) -> tuple[str, ...]:
-    return rule.elementwise or tuple(text for text in (rule.differential, rule.define) if text)
+    return tuple(text for text in (*rule.elementwise, rule.differential, rule.define, rule.sympy) if text)
 
 
 def _find_misfit(rule: Rule, node: Expression) -> str | None:
@@ -133,7 +145,7 @@ def _find_misfit(rule: Rule, node: Expression) -> str | None:
 # --- points ---------------------------------------------------------------------------------------
 
 
-def _prove_calls(rule: Rule, calls: list[Expression], trials: int, seed: int) -> CheckReport:
+def _prove_calls(rule: Rule, calls: list[Expression], compute: Compute, trials: int, seed: int) -> CheckReport:
     """Return the verdict over all calls and trials; every call needs a point."""
     from matcalc.check.compare import summarize
     from matcalc.check.points import PointSearch
@@ -142,33 +154,28 @@ def _prove_calls(rule: Rule, calls: list[Expression], trials: int, seed: int) ->
     for node in calls:
         search = PointSearch(node, seed=seed)
         for trial in range(trials):
-            found = _compare_at_some_point(rule, node, search, trial, len(comparisons) + 1)
+            found = _compare_at_some_point(compute, node, search, trial, len(comparisons) + 1)
             if isinstance(found, str):
                 return could_not_check(found, seed=seed)
             comparisons.append(found)
-    if _has_nothing_to_compare(rule):
-        points = len(comparisons)
-        return CheckReport(
-            AGREES, points=points, seed=seed, message=f"evaluates at {points} points; nothing to compare it with"
-        )
     return summarize(comparisons, "", _name_truth(rule), seed=seed)
 
 
 def _compare_at_some_point(
-    rule: Rule, node: Expression, search: PointSearch, trial: int, count: int
+    compute: Compute, node: Expression, search: PointSearch, trial: int, count: int
 ) -> Comparison | str:
     from matcalc.check.compare import compare
     from matcalc.check.conditions import Trouble
     from matcalc.check.points import NoPoint
 
-    compute = _choose_computation(rule)
     while not isinstance(point := search.find(trial), NoPoint):
         if excess := _find_excess(node, point):
             return excess
         found = compare(lambda values: compute(node, point, values), point, count)
         if found is not None:
             return found
-        search.reject(Trouble(f"what the rule states is not finite where {rule.call} is", tuple(search.domains)))
+        reason = f"what the rule states is not finite where {node.data[0].call} is"
+        search.reject(Trouble(reason, tuple(search.domains)))
     return point.reason
 
 
@@ -189,11 +196,22 @@ def _has_nothing_to_compare(rule: Rule) -> bool:
     return not derivative and not (rule.define and has_own_value(rule))
 
 
+def _list_values(rule: Rule) -> list[tuple[str, str]]:
+    """Return the definitions that stand beside what says what the function is, and what each is called."""
+    from matcalc.check.evaluate_nodes import has_own_value
+
+    beside = rule.define if not rule.is_definition and has_own_value(rule) else ""
+    return [(text, named) for text, named in ((beside, "its definition"), (rule.sympy, "that for SymPy")) if text]
+
+
 def _name_truth(rule: Rule) -> str:
-    named = rule.torch or "the judge's own function"
+    from matcalc.check.evaluate_nodes import has_own_value
+
+    own = "the judge's own function" if has_own_value(rule) else "its definition"
+    named = rule.read_form("torch").path or own
     if rule.primary:
         return f"{named}, in a trace and along X,"
-    return named if rule.define else f"the jacobian of {named}"
+    return named if rule.is_definition else f"the jacobian of {named}"
 
 
 def _choose_computation(rule: Rule) -> Compute:
@@ -201,19 +219,37 @@ def _choose_computation(rule: Rule) -> Compute:
         return _compute_partials
     if rule.differential:
         return _compute_differentials
-    return _compute_primary if rule.primary else _compute_values
+    if rule.primary:
+        return _compute_primary
+    return partial(_compute_values, "" if _has_nothing_to_compare(rule) else rule.define)
 
 
-def _compute_values(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
-    """Return the function's own value and its definition's."""
+def _compute_values(text: str, node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
+    """Return the function's own value, and that of a text of its rule where there is one."""
     import torch
 
     from matcalc.check.evaluate_nodes import evaluate
 
-    rule = node.data[0]
     with torch.no_grad():
         truth = evaluate(node, values, point.sizes)
-        return truth, truth if _has_nothing_to_compare(rule) else _evaluate_text(node, rule.define, point, values)
+        return truth, _evaluate_text(node, text, point, values) if text else truth
+
+
+def _compute_sums(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
+    """Return, for each parameter, the function of the sum of two arguments, and the sum of the functions of each."""
+    import torch
+
+    from matcalc.check.evaluate_nodes import evaluate
+
+    truths, sums = [], []
+    with torch.no_grad():
+        for name in _names(node):
+            other = values | {name: values[name].flip(0).cos()}
+            both = values | {name: values[name] + other[name]}
+            truth, *parts = (evaluate(node, each, point.sizes) for each in (both, values, other))
+            truths.append(truth)
+            sums.append(sum(parts))
+    return torch.stack(truths), torch.stack(sums)
 
 
 def _compute_primary(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:

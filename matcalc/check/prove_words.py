@@ -1,4 +1,4 @@
-"""The words of a rule in NumPy, SciPy and JAX -> whether each is its function, called as written code calls it."""
+"""The words of a rule in torch, NumPy, SciPy and JAX -> whether each is its function, called as written code does."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import Comparison, compare
-from matcalc.check.evaluate_nodes import call_torch, evaluate, squeeze
+from matcalc.check.evaluate_nodes import Setting, apply_along, call_torch, evaluate, squeeze
 from matcalc.check.points import NoPoint, Point, PointSearch, choose_sizes, collect_letters
 from matcalc.check.report import DIFFERS, CheckReport, could_not_check
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression, call, symbol
 from matcalc.language.sizes import UNIT, Shape, Size
 from matcalc.rule_files import Rule
-from matcalc.rule_words import is_word, takes_last_axis
+from matcalc.rule_forms import AXIS_NAMES, Form
+from matcalc.rule_words import BACKENDS, is_word, takes_last_axis
 
-_LIBRARIES = {"numpy": "NumPy", "scipy": "SciPy", "jax": "JAX"}
-_BACKENDS = ("numpy", "jax")
+_LIBRARIES = {"torch": "torch", "numpy": "NumPy", "scipy": "SciPy", "jax": "JAX"}
 _MATRIX: Shape = (Size.of("m"), Size.of("n"))
 
 
@@ -35,18 +35,22 @@ def prove_words(rule: Rule, calls: Sequence[Expression], report: CheckReport, tr
     The judge's own value of the function is the truth, in the calls given and along each axis.
     """
     proven, notes = [], list(report.notes)
-    for backend in _BACKENDS:
-        path = getattr(rule, backend)
-        if not path:
+    for backend in BACKENDS:
+        form = rule.read_form(backend)
+        path, along = form.path, list(_list_along(rule, calls[0]))
+        # The torch word is the truth itself, but for how it is told the axis.
+        nodes = (*calls, *along) if backend != "torch" else along if form.has_axis else []
+        if not path or not nodes:
             continue
-        word = _find_word(path, backend)
+        word = _find_word(form, backend)
         if word is None:
             notes.append(f"its word {path} could not be tried: {_name_library(path)} is not installed")
             continue
-        for node in (*calls, *_list_along(rule, calls[0])):
+        for node in nodes:
             if (failed := _prove_word(word, node, trials, report.seed)) is not None:
                 return failed
-        proven.append(path)
+        if backend != "torch":
+            proven.append(path)
     told = [f"{' and '.join(proven)} {'agree' if proven[1:] else 'agrees'}"] if proven else []
     return replace(report, message="; ".join([report.message, *told, *notes]), notes=tuple(notes))
 
@@ -64,7 +68,7 @@ def find_change(rule: Rule, calls: Sequence[Expression]) -> str | None:
         except (RuntimeError, TypeError, ValueError, IndexError):
             continue  # said with its reason where the function is evaluated
         if not all(map(torch.equal, args, before)):
-            return f"{rule.torch} changes its arguments"
+            return f"{rule.read_form('torch').path} changes its arguments"
     return None
 
 
@@ -82,11 +86,16 @@ def _list_along(rule: Rule, whole: Expression) -> Iterator[Expression]:
 
 @dataclass(frozen=True)
 class _Word:
-    """A function of a library under the name that a rule gives it."""
+    """A function of a library, and how a rule calls it."""
 
-    path: str
+    form: Form
     backend: str
     function: Callable[..., Any]
+
+    @property
+    def path(self) -> str:
+        """The name that the rule gives it."""
+        return self.form.path
 
     def apply(self, node: Expression, args: list[Any]) -> Tensor:
         """Return its value where a node calls it; raises EvaluationError where that is no array of real numbers.
@@ -107,21 +116,24 @@ class _Word:
 
     def _call(self, node: Expression, args: list[Any]) -> Any:
         rule, axis, _ = node.data
-        options = {} if axis is None else {"axis": axis}
-        if axis is None and rule.axis and takes_last_axis(self.path) and np.ndim(args[0]) > 1:
-            options = {"axis": None}
+        options = dict(self.form.keywords)
+        if axis is not None:
+            options[AXIS_NAMES[self.backend]] = axis
+        elif rule.axis and takes_last_axis(self.path) and np.ndim(args[0]) > 1:
+            options["axis"] = None
         try:
             with _as_usual(self.backend) as convert:
-                given = iter(args)
-                inside = [convert(next(given)) if p.literal is None else p.literal for p in rule.parameters]
+                names = (parameter.name for parameter in rule.variables)
+                inside = self.form.fill(dict(zip(names, map(convert, args), strict=True)))
                 return np.asarray(self.function(*inside, **options))
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EvaluationError(f"{self.path} cannot be called as {_name_call(node)} is: {reason[:200]}") from error
 
 
-def _find_word(path: str, backend: str) -> _Word | None:
+def _find_word(form: Form, backend: str) -> _Word | None:
     """Return a word of the list, None where its library is not installed; raises EvaluationError for any other."""
+    path = form.path
     if not is_word(path, backend):
         raise EvaluationError(f"{path!r} is no function of {backend} that a rule may name")
     module, _, name = path.rpartition(".")
@@ -132,7 +144,7 @@ def _find_word(path: str, backend: str) -> _Word | None:
     function = getattr(found, name, None)
     if not callable(function):
         raise EvaluationError(f"the installed {_name_library(path)} has no {path}")
-    return _Word(path, backend, function)
+    return _Word(form, backend, function)
 
 
 @contextmanager
@@ -143,7 +155,7 @@ def _as_usual(backend: str) -> Iterator[Callable[[Any], Any]]:
         warnings.simplefilter("ignore")
         stack.enter_context(np.errstate(all="ignore"))
         if backend != "jax":
-            yield lambda value: value
+            yield lambda value: torch.from_numpy(value) if backend == "torch" and np.ndim(value) else value
             return
         jax, arrays = importlib.import_module("jax"), importlib.import_module("jax.numpy")
         # It holds for this thread while it lasts; older versions keep it among their experiments.
@@ -186,13 +198,23 @@ def _prove_word(word: _Word, node: Expression, trials: int, seed: int) -> CheckR
 def _compute(word: _Word, node: Expression, point: Point, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Return the function's value and the word's, in the word's precision."""
     with torch.no_grad():
-        truth = squeeze(node, evaluate(node, values, point.sizes), point.sizes)
+        truth = squeeze(node, _evaluate_slices(node, values, point), point.sizes)
         args = [_read_argument(arg, values, point) for arg in node.args]
     got = word.apply(node, args)
     if got.shape != truth.shape:
         shapes = f"shape {tuple(got.shape)}, but {_name_call(node)} has {tuple(truth.shape)}"
         raise EvaluationError(f"{word.path} gives {shapes}")
     return truth.to(got.dtype), got
+
+
+def _evaluate_slices(node: Expression, values: dict[str, Tensor], point: Point) -> Tensor:
+    """Return the value of a call, along an axis of each column or row by itself: a word does not tell its own axis."""
+    rule, axis, _ = node.data
+    if axis is None:
+        return evaluate(node, values, point.sizes)
+    args = [evaluate(arg, values, point.sizes) for arg in node.args]
+    shapes = tuple(arg.shape for arg in node.args)
+    return apply_along(rule, axis, shapes, args, Setting(values, point.sizes))
 
 
 def _read_argument(arg: Expression, values: dict[str, Tensor], point: Point) -> Any:

@@ -28,7 +28,6 @@ from matcalc.language.expression import (
 MAX_TERMS = 12
 MAX_NODES = 300
 MAX_WAYS = 12
-LINEAR_CALLS = frozenset({"sum", "mean", "trace", "diag", "vec", "cumsum", "tril", "triu", "dot", "outer", "kron"})
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def _split_quotient(node: Expression) -> list[list[Term]]:
 
 
 def _split_call(node: Expression) -> list[list[Term]]:
-    return _split_product(node) if node.data[0].function in LINEAR_CALLS else []
+    return _split_product(node) if node.data[0].linear else []
 
 
 def _repeats(factor: list[Term], terms: list[Term]) -> bool:

@@ -28,39 +28,10 @@ def select(condition: Tensor, chosen: Tensor, otherwise: Tensor) -> Tensor:
     return torch.where(condition if condition.dtype == torch.bool else condition != 0, chosen, otherwise)
 
 
-def multiply_all(x: Tensor, axes: Axes) -> Tensor:
-    """Return the product of the entries along the axes, one axis after the other."""
-    for axis in axes:
-        x = torch.prod(x, dim=axis, keepdim=True)
-    return x
-
-
-def normalize_layer(x: Tensor, axes: Axes) -> Tensor:
-    """Return (x - mean)/sqrt(variance + 1e-5) with the population variance."""
-    variance, mean = torch.var_mean(x, dim=axes, correction=0, keepdim=True)
-    return (x - mean) / torch.sqrt(variance + 1e-5)
-
-
 def largest(x: Tensor, axes: Axes) -> Tensor:
     """Return 1 at the largest entry along the axes and 0 elsewhere; equal largest entries share the 1."""
     chosen = (x >= torch.amax(x, dim=axes, keepdim=True)).to(x.dtype)
     return chosen / torch.sum(chosen, dim=axes, keepdim=True)
-
-
-def softmax(x: Tensor, axes: Axes) -> Tensor:
-    """Return exp(x)/sum(exp(x)), of all entries along the axes together."""
-    return torch.exp(log_softmax(x, axes))
-
-
-def log_softmax(x: Tensor, axes: Axes) -> Tensor:
-    """Return x - log(sum(exp(x)))."""
-    return x - torch.logsumexp(x, dim=axes, keepdim=True)
-
-
-def accumulate(x: Tensor, axes: Axes) -> Tensor:
-    """Return running sums along the one axis given, or along a vector's only long axis."""
-    longest = max(axes, key=lambda axis: x.shape[axis])
-    return torch.cumsum(x, dim=longest)
 
 
 def p_norm(x: Tensor, p: Tensor) -> Tensor:
@@ -136,33 +107,13 @@ def leading_outer(x: Tensor) -> Tensor:
     return torch.outer(left[:, 0], right[0])
 
 
-def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
-    """Return -sum(y*log_softmax(z))."""
-    return -torch.sum(y * torch.log_softmax(z, dim=0))
-
-
 ENTRYWISE: dict[str, Callable[..., Tensor]] = {
     "where": select,
-    "clip": torch.clamp,
-    # torch.nn.functional.softplus goes over to the identity at 20, where its derivative is off by 2e-9.
-    "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)),
-    "leaky_relu_slope": lambda x, slope: torch.where(x > 0, x, slope * x),
 }
 
 ALONG: dict[str, Callable[[Tensor, Axes], Tensor]] = {
-    "sum": lambda x, axes: torch.sum(x, dim=axes, keepdim=True),
-    "mean": lambda x, axes: torch.mean(x, dim=axes, keepdim=True),
-    "var": lambda x, axes: torch.var(x, dim=axes, correction=0, keepdim=True),
-    "prod": multiply_all,
-    "max": lambda x, axes: torch.amax(x, dim=axes, keepdim=True),
-    "min": lambda x, axes: torch.amin(x, dim=axes, keepdim=True),
-    "logsumexp": lambda x, axes: torch.logsumexp(x, dim=axes, keepdim=True),
-    "cumsum": accumulate,
     "largest": largest,
     "smallest": lambda x, axes: largest(-x, axes),
-    "softmax": softmax,
-    "log_softmax": log_softmax,
-    "layer_norm": normalize_layer,
 }
 
 PLAIN: dict[str, Callable[..., Tensor]] = {
@@ -170,10 +121,6 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "solve": lambda a, b: require_regular(a, torch.linalg.solve(a, b)),
     "logdet": lambda x: require_regular(x, torch.logdet(x)),
     "size": lambda x: torch.tensor(float(x.numel()), dtype=x.dtype, device=x.device),
-    "norm": torch.linalg.vector_norm,
-    "norm_1": lambda x: torch.sum(torch.abs(x)),
-    "norm_2": torch.linalg.vector_norm,
-    "norm_fro": torch.linalg.vector_norm,
     "norm_p": p_norm,
     "norm_nuc": lambda x: torch.sum(torch.linalg.svdvals(x)),
     "norm_spectral": lambda x: torch.linalg.svdvals(x)[0],
@@ -192,7 +139,6 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "kron_of_row_and_column": lambda a, b: torch.kron(a.reshape(1, -1), b.reshape(-1, 1)),
     "vec": stack_columns,
     "vec_of_vector": stack_columns,
-    "cross_entropy": cross_entropy,
 }
 
 

@@ -463,7 +463,7 @@ def is_linear_call(rule: Rule, shapes: tuple[Shape, ...], place: int, book: Rule
     """
     if rule.primitive:
         return rule.name in _PRIMITIVES
-    return bool(rule.define) and place in _list_linear(rule, shapes, book)
+    return rule.is_definition and place in _list_linear(rule, shapes, book)
 
 
 @lru_cache(maxsize=500)

@@ -233,7 +233,7 @@ class _Converter:
 
     def _plain_call(self, node: Expression, rule: Rule, tensors: list[Tensor]) -> Tensor:
         shapes = tuple([arg.shape for arg in node.args])
-        if rule.define:
+        if rule.is_definition:
             body = parse_rule_text(rule, rule.define, shapes, self.graph.rules)
             names = [parameter.name for parameter in rule.variables]
             return convert(self.graph, body, dict(zip(names, tensors, strict=True)))
@@ -261,7 +261,7 @@ class _Converter:
             raise MissingRuleError(f"{rule.function} along an axis cannot stand inside a rule that is mapped itself")
         operand = tensor.node if axis == 1 else self.graph.permuted(tensor.node, [1, 0])
         core = (operand.shape[1], UNIT)
-        if rule.define:
+        if rule.is_definition:
             body = parse_rule_text(rule, rule.define, (core,), self.graph.rules)
             mapped = convert(self.graph, body, {rule.variables[0].name: Tensor(operand, 1)})
         else:

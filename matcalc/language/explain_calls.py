@@ -17,26 +17,43 @@ Span = tuple[int, int]
 
 _HUBER = "where(abs({0}) <= delta, {0}**2/2, delta*(abs({0}) - delta/2))"
 _OTHER_NAMES = {
-    "ln": "log({0})", "log2": "log({0})/log(2)", "log10": "log({0})/log(10)", "tr": "trace({0})", "inverse": "inv({0})",
-    "transpose": "{0}.T", "t": "{0}.T", "sgn": "sign({0})", "asin": "arcsin({0})", "acos": "arccos({0})",
-    "atan": "arctan({0})", "power": "{0}**{1}", "pow": "{0}**{1}", "matmul": "{0} @ {1}", "mm": "{0} @ {1}",
-    "multiply": "{0} * {1}", "hadamard": "{0} * {1}", "divide": "{0} / {1}", "add": "{0} + {1}",
-    "slogdet": "logdet({0})", "logabsdet": "log(abs(det({0})))", "determinant": "det({0})", "identity": "eye({0})",
-    "i": "eye({0})", "fabs": "abs({0})", "absolute": "abs({0})", "swish": "silu({0})", "logistic": "sigmoid({0})",
-    "clamp": "clip({0}, a, b)", "amax": "max({0})", "amin": "min({0})", "std": "sqrt(var({0}))",
-    "average": "mean({0})", "matrix_exp": "expm({0})", "cbrt": "{0}**(1/3)", "frobenius": "norm({0})",
-    "inner": "dot({0}, {1})", "vdot": "dot({0}, {1})", "mse": "mean(({0} - {1})**2)",
-    "rmse": "sqrt(mean(({0} - {1})**2))", "huber": _HUBER, "cot": "1/tan({0})", "sec": "1/cos({0})",
-    "csc": "1/sin({0})",
-    "logit": "log({0}/(1 - {0}))",
-    "cosine_similarity": "{0}.T @ {1}/(norm({0})*norm({1}))", "size": "n, the letter of the size",
-    "len": "n, the letter of the size", "diagonal": "diag({0})", "rsqrt": "1/sqrt({0})", "reciprocal": "1/{0}",
+    "ln": "log({0})", "tr": "trace({0})", "inverse": "inv({0})", "pinverse": "pinv({0})", "transpose": "{0}.T",
+    "sgn": "sign({0})", "asin": "arcsin({0})", "acos": "arccos({0})", "atan": "arctan({0})",
+    "asinh": "arcsinh({0})", "acosh": "arccosh({0})", "atanh": "arctanh({0})", "atan2": "arctan2({0}, {1})",
+    "power": "{0}**{1}", "pow": "{0}**{1}", "matmul": "{0} @ {1}", "mm": "{0} @ {1}", "mv": "{0} @ {1}",
+    "multiply": "{0} * {1}", "mul": "{0} * {1}", "hadamard": "{0} * {1}", "divide": "{0} / {1}", "div": "{0} / {1}",
+    "add": "{0} + {1}", "subtract": "{0} - {1}", "sub": "{0} - {1}", "negative": "-{0}", "neg": "-{0}",
+    "slogdet": "logabsdet({0})", "determinant": "det({0})", "identity": "eye({0})",
+    "fabs": "abs({0})", "absolute": "abs({0})", "swish": "silu({0})", "logistic": "sigmoid({0})",
+    "clamp": "clip({0}, a, b)", "clamp_min": "maximum({0}, {1})", "clamp_max": "minimum({0}, {1})",
+    "fmax": "maximum({0}, {1})", "fmin": "minimum({0}, {1})", "amax": "max({0})", "amin": "min({0})",
+    "nansum": "sum({0})", "nanmean": "mean({0})", "nanprod": "prod({0})", "nanmax": "max({0})", "nanmin": "min({0})",
+    "nanstd": "std({0})", "nanvar": "var({0})", "average": "mean({0})", "ptp": "max({0}) - min({0})",
+    "matrix_exp": "expm({0})", "cbrt": "{0}**(1/3)", "exp10": "10**{0}", "hypot": "sqrt({0}**2 + {1}**2)",
+    "sinc": "sin(pi*{0})/(pi*{0})", "frobenius": "norm({0})", "vector_norm": "norm({0})", "l2_norm": "norm({0})",
+    "matrix_norm": "norm({0})", "inner": "dot({0}, {1})", "vdot": "dot({0}, {1})", "mse": "mean(({0} - {1})**2)",
+    "rmse": "sqrt(mean(({0} - {1})**2))", "huber": _HUBER,
+    "l1": "l1_loss({0}, {1})", "mae": "l1_loss({0}, {1})", "smooth_l1": "smooth_l1_loss({0}, {1})",
+    "bce": "binary_cross_entropy({0}, {1})", "bce_loss": "binary_cross_entropy({0}, {1})",
+    "bce_with_logits": "binary_cross_entropy_with_logits({0}, {1})", "kl_divergence": "kl_div({0}, {1})",
+    "rel_entr": "xlogy({0}, {0}/{1})", "xlog1py": "xlogy({0}, 1 + {1})", "entropy": "sum(entr({0}))",
+    "cot": "1/tan({0})", "sec": "1/cos({0})", "csc": "1/sin({0})", "logcosh": "log(cosh({0}))",
+    "hard_sigmoid": "hardsigmoid({0})", "hard_swish": "hardswish({0})", "hard_silu": "hardswish({0})",
+    "hard_tanh": "hardtanh({0})", "soft_sign": "softsign({0})", "log_sigmoid": "logsigmoid({0})",
+    "log_expit": "logsigmoid({0})", "logsoftmax": "log_softmax({0})", "softmin": "softmax(-{0})",
+    "tanhshrink": "{0} - tanh({0})", "prelu": "leaky_relu({0}, {1})", "layernorm": "layer_norm({0})",
+    "batchnorm": "batch_norm({0})", "rmsnorm": "rms_norm({0})", "diagonal": "diag({0})",
 }  # fmt: skip
 _STACKED = "arrays cannot be stacked; derive by each block"
 _ABSENT = {
     **dict.fromkeys(("vstack", "hstack", "stack", "concatenate", "cat", "block"), _STACKED),
     "cross": "there is no cross product; multiply by the skew matrix of the vector",
     "logm": "there is no matrix logarithm; log works entry by entry",
+    "len": "a size is a letter: declare x: n, and write n", "median": "there is no median; mean(x) is the average",
+    **dict.fromkeys(("stop_gradient", "detach"), "give what is held constant a name of its own"),
+    **dict.fromkeys(("floor", "ceil", "round", "trunc"), "it jumps, and has derivative 0 between"),
+    **dict.fromkeys(("flatten", "ravel"), "vec(X) stacks the columns, vec(X.T) the rows"),
+    "dropout": "what is random has no derivative; multiply by a mask, x*m",
     "rank": "a rank has no derivative", "argmax": "argmax has no derivative; largest(x) marks the largest entry",
     "eig": "eigenvalues are not in the language", "eigvals": "eigenvalues are not in the language",
     "svd": "singular values are not in the language; norm(X, 'nuc') is their sum",
@@ -83,6 +100,15 @@ def _show_entry(name: str, count: int) -> str:
 
 
 # --- keywords of other libraries ----------------------------------------------------------------------
+
+
+def advise_axis(reading: Reading, rules: list[Rule], args: tuple[Draft, ...], axis: int | None) -> str:
+    """Return what to write in the place of a call along an axis that the function does not have."""
+    kind = args[1].value if len(args) == 2 else None
+    if rules[0].function == "norm" and axis is not None and kind in (1, 2):
+        first = reading.write(args[0])
+        return f"write norm({first}, axis={axis})" if kind == 2 else f"write sum(abs({first}), axis={axis})"
+    return "write " + write_forms(rules)
 
 
 def advise_keyword(reading: Reading, name: str, keyword: ast.keyword, node: ast.Call) -> str:

@@ -18,7 +18,7 @@ from matcalc.language.draft import (
     multiply_axes,
     unify,
 )
-from matcalc.language.explain_calls import advise_arguments, advise_keyword, write_forms
+from matcalc.language.explain_calls import advise_arguments, advise_axis, advise_keyword, write_forms
 from matcalc.language.sizes import UNIT, Size
 from matcalc.rule_files import Rule
 from matcalc.rule_signature import Parameter
@@ -148,7 +148,7 @@ def _shape_result(
         return _shape_like(rule, rule.result, args)
     if rule.result:
         return hold(tuple(_read_result_size(rule, text, letters) for text in rule.result))
-    if any(parameter.axes is not None for parameter in rule.variables) or not rule.define:
+    if any(parameter.axes is not None for parameter in rule.variables) or not rule.is_definition:
         return SCALAR_AXES
     return _shape_stated(reading, rule, args, span)
 
@@ -223,7 +223,8 @@ def _call_along_axis(
     span = reading.source.span(node)
     rule = next((rule for rule in rules if rule.axis and len(rule.parameters) == len(args) == 1), None)
     if rule is None or args[0].op in ("text", "compare"):
-        raise ParseError(f"{rules[0].function} takes no axis= or keepdims=", span=span, advice=f"write {rules[0].call}")
+        advice = advise_axis(reading, rules, args, axis)
+        raise ParseError(f"{rules[0].function} takes no axis= or keepdims= here", span=span, advice=advice)
     reduces = rule.result == () and _is_reduction(reading, rule, args[0])
     if keepdims and not reduces:
         raise ParseError(f"{rule.function} takes no keepdims=", span=span, advice="leave it out")
@@ -238,7 +239,7 @@ def _call_along_axis(
 
 
 def _is_reduction(reading: Reading, rule: Rule, arg: Draft) -> bool:
-    return not rule.define or _shape_stated(reading, rule, (arg,), arg.span) is SCALAR_AXES
+    return not rule.is_definition or _shape_stated(reading, rule, (arg,), arg.span) is SCALAR_AXES
 
 
 def _reduce(axes: Axes, axis: int, keepdims: bool) -> Axes:
@@ -288,7 +289,7 @@ def _explain_no_match(
     """Say what the function takes, and what it was given."""
     if all(len(rule.parameters) != len(args) for rule in rules):
         advice = advise_arguments(reading, name, args)
-        if advice is None and any(rule.axis for rule in rules) and len(args) == 2:
+        if advice is None and any(rule.axis for rule in rules) and len(args) == 2 and args[1].value in (0, 1, -1):
             advice = f"write {name}({reading.write(args[0])}, axis={reading.write(args[1])})"
         advice = advice or "write " + write_forms(rules)
         return ParseError(f"{name} cannot take {len(args)} arguments", span=span, advice=advice)

@@ -1,11 +1,9 @@
 """Functions that a backend lacks, as source that is written above the code which calls them.
 
-The sources of NumPy and JAX are the same but for the module's name.  `axis` is None for all entries together.
+The sources of NumPy and JAX are the same but for words in braces.  `axis` is None for all entries together.
 """
 
 from __future__ import annotations
-
-import re
 
 from matcalc.rule_files import shipped_rules
 
@@ -24,104 +22,104 @@ def differentiate(function, at, order=1):
     "elu": '''
 def elu(x):
     """x where positive, exp(x) - 1 elsewhere."""
-    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+    return {np}.where(x > 0, x, {np}.expm1({np}.minimum(x, 0)))
 ''',
     "erf": '''
 def erf(x):
     """The error function."""
-    return np.vectorize(math.erf, otypes=[float])(x)
+    return {np}.vectorize(math.erf, otypes=[float])(x)
 ''',
     "expm": '''
 def expm(X):
     """The exponential of a matrix, by halving it, its power series, and squaring."""
-    halvings = max(0, math.ceil(math.log2(max(np.linalg.norm(X, 1), 1e-300))) + 3)
+    halvings = max(0, math.ceil(math.log2(max({np}.linalg.norm(X, 1), 1e-300))) + 3)
     scaled = X / 2**halvings
-    result = term = np.eye(len(X))
+    result = term = {np}.eye(len(X))
     for k in range(1, 19):
         term = term @ scaled / k
         result = result + term
-    return np.linalg.matrix_power(result, 2**halvings)
+    return {np}.linalg.matrix_power(result, 2**halvings)
 ''',
     "expm_jacobian": '''
 def expm_jacobian(X):
     """The derivative of expm(X) by X, (n, n, n, n): a corner of expm([[X, E], [0, X]]) for each unit matrix E."""
     n = len(X)
-    units = np.eye(n * n).reshape(n * n, n, n)
-    blocks = [np.block([[X, unit], [np.zeros((n, n)), X]]) for unit in units]
-    corners = np.stack([expm(block)[:n, n:] for block in blocks])
-    return np.transpose(corners.reshape(n, n, n, n), (2, 3, 0, 1))
+    units = {np}.eye(n * n).reshape(n * n, n, n)
+    blocks = [{np}.block([[X, unit], [{np}.zeros((n, n)), X]]) for unit in units]
+    corners = {np}.stack([{expm}(block)[:n, n:] for block in blocks])
+    return {np}.transpose(corners.reshape(n, n, n, n), (2, 3, 0, 1))
 ''',
     "gelu": '''
 def gelu(x):
     """x times the normal distribution function."""
-    return x * (1 + erf(x / np.sqrt(2))) / 2
+    return x * (1 + {erf}(x / {np}.sqrt(2))) / 2
 ''',
     "largest": '''
 def largest(x, axis=None):
     """1 at the largest entry, shared by equal ones, 0 elsewhere."""
-    chosen = np.where(x >= np.max(x, axis=axis, keepdims=True), 1.0, 0.0)
-    return chosen / np.sum(chosen, axis=axis, keepdims=True)
+    chosen = {np}.where(x >= {np}.max(x, axis=axis, keepdims=True), 1.0, 0.0)
+    return chosen / {np}.sum(chosen, axis=axis, keepdims=True)
 ''',
     "layer_norm": '''
 def layer_norm(x, axis=None):
     """(x - mean)/sqrt(variance + 1e-5)."""
-    centred = x - np.mean(x, axis=axis, keepdims=True)
-    return centred / np.sqrt(np.mean(centred**2, axis=axis, keepdims=True) + 1e-5)
+    centred = x - {np}.mean(x, axis=axis, keepdims=True)
+    return centred / {np}.sqrt({np}.mean(centred**2, axis=axis, keepdims=True) + 1e-5)
 ''',
     "leading_outer": '''
 def leading_outer(X):
     """u @ v.T of the singular vectors of the largest singular value."""
-    left, _, right = np.linalg.svd(X, full_matrices=False)
-    return np.outer(left[:, 0], right[0])
+    left, _, right = {np}.linalg.svd(X, full_matrices=False)
+    return {np}.outer(left[:, 0], right[0])
 ''',
     "leaky_relu": '''
 def leaky_relu(x, slope=0.01):
     """x where positive, slope*x elsewhere."""
-    return np.where(x > 0, x, slope * x)
+    return {np}.where(x > 0, x, slope * x)
 ''',
     "log_softmax": '''
 def log_softmax(x, axis=None):
     """The logarithm of softmax."""
-    shifted = x - np.max(x, axis=axis, keepdims=True)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    shifted = x - {np}.max(x, axis=axis, keepdims=True)
+    return shifted - {np}.log({np}.sum({np}.exp(shifted), axis=axis, keepdims=True))
 ''',
     "logdet": '''
 def logdet(X):
     """The logarithm of the determinant, nan where that is negative."""
-    sign, value = np.linalg.slogdet(X)
-    return np.where(sign > 0, value, np.nan)
+    sign, value = {np}.linalg.slogdet(X)
+    return {np}.where(sign > 0, value, {np}.nan)
 ''',
     "logsumexp": '''
 def logsumexp(x, axis=None):
     """log(sum(exp(x))) without overflow."""
-    top = np.max(x, axis=axis, keepdims=True)
-    return np.squeeze(top, axis=axis) + np.log(np.sum(np.exp(x - top), axis=axis))
+    top = {np}.max(x, axis=axis, keepdims=True)
+    return {np}.squeeze(top, axis=axis) + {np}.log({np}.sum({np}.exp(x - top), axis=axis))
 ''',
     "norm_p": '''
 def p_norm(x, p):
     """(|x1|**p + ... + |xn|**p)**(1/p)."""
-    return np.sum(np.abs(x) ** p) ** (1 / p)
+    return {np}.sum({np}.abs(x) ** p) ** (1 / p)
 ''',
     "polar": '''
 def polar(X):
     """U @ V.T of the thin singular value decomposition."""
-    left, _, right = np.linalg.svd(X, full_matrices=False)
+    left, _, right = {np}.linalg.svd(X, full_matrices=False)
     return left @ right
 ''',
     "relu": '''
 def relu(x):
     """x where positive, 0 elsewhere."""
-    return np.maximum(x, 0)
+    return {np}.maximum(x, 0)
 ''',
     "sigmoid": '''
 def sigmoid(x):
     """1/(1 + exp(-x)) without overflow."""
-    return np.exp(-np.logaddexp(0, -x))
+    return {np}.exp(-{np}.logaddexp(0, -x))
 ''',
     "silu": '''
 def silu(x):
     """x*sigmoid(x)."""
-    return x * np.exp(-np.logaddexp(0, -x))
+    return x * {np}.exp(-{np}.logaddexp(0, -x))
 ''',
     "smallest": '''
 def smallest(x, axis=None):
@@ -131,28 +129,28 @@ def smallest(x, axis=None):
     "softmax": '''
 def softmax(x, axis=None):
     """exp(x)/sum(exp(x)) without overflow."""
-    exponentials = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return exponentials / np.sum(exponentials, axis=axis, keepdims=True)
+    exponentials = {np}.exp(x - {np}.max(x, axis=axis, keepdims=True))
+    return exponentials / {np}.sum(exponentials, axis=axis, keepdims=True)
 ''',
     "softplus": '''
 def softplus(x):
     """log(1 + exp(x)) without overflow."""
-    return np.logaddexp(x, 0)
+    return {np}.logaddexp(x, 0)
 ''',
     "sqrtm": '''
 def sqrtm(X):
     """The principal square root of a matrix, by Newton's iteration of Denman and Beavers."""
-    root, inverse = X, np.eye(len(X))
+    root, inverse = X, {np}.eye(len(X))
     for _ in range(30):
-        root, inverse = (root + np.linalg.inv(inverse)) / 2, (inverse + np.linalg.inv(root)) / 2
+        root, inverse = (root + {np}.linalg.inv(inverse)) / 2, (inverse + {np}.linalg.inv(root)) / 2
     return root
 ''',
     "sqrtm_jacobian": '''
 def sqrtm_jacobian(X):
     """The derivative of S = sqrtm(X) by X, (n, n, n, n), from S @ dS + dS @ S = dX."""
     n, root = len(X), sqrtm(X)
-    both_sides = np.kron(root, np.eye(n)) + np.kron(np.eye(n), root.T)
-    return np.linalg.inv(both_sides).reshape(n, n, n, n)
+    both_sides = {np}.kron(root, {np}.eye(n)) + {np}.kron({np}.eye(n), root.T)
+    return {np}.linalg.inv(both_sides).reshape(n, n, n, n)
 ''',
 }
 _TORCH = {
@@ -249,6 +247,10 @@ def sqrtm_jacobian(X):
     return torch.linalg.inv(both_sides).reshape(n, n, n, n)
 ''',
 }
+_WORDS = {
+    "numpy": {"np": "np", "erf": "erf", "expm": "expm"},
+    "jax": {"np": "jnp", "erf": "jax.scipy.special.erf", "expm": "jax.scipy.linalg.expm"},
+}
 _NEEDED = {"gelu": ("erf",), "smallest": ("largest",), "expm_jacobian": ("expm",), "sqrtm_jacobian": ("sqrtm",)}
 _JAX_HAS = {"gelu": ("jax.scipy.special",), "expm_jacobian": ("jax.scipy.linalg",)}
 _NUMPY_USES = dict.fromkeys(("erf", "gelu", "expm", "expm_jacobian"), ("math",))
@@ -293,10 +295,7 @@ def name_helper(entry: str, backend: str) -> str:
 def write_helper(entry: str, backend: str) -> str:
     """Return the source of an entry."""
     source = _list_sources(backend)[entry].strip("\n")
-    if backend != "jax":
-        return source
-    source = re.sub(r"\bnp\.", "jnp.", source)
-    return source.replace("[expm(block)", "[jax.scipy.linalg.expm(block)").replace(" erf(", " jax.scipy.special.erf(")
+    return source if backend == "torch" else source.format(**_WORDS[backend])
 
 
 def _list_sources(backend: str) -> dict[str, str]:

@@ -14,7 +14,8 @@ from matcalc.render.code_helpers import find_helper, list_modules, list_needed, 
 from matcalc.render.code_parts import ATOM, COMPARE, PRODUCT, SIGN, Part, align, hold, join
 from matcalc.render.code_products import transpose
 from matcalc.rule_files import Rule
-from matcalc.rule_words import is_word, takes_last_axis
+from matcalc.rule_forms import AXIS_NAMES
+from matcalc.rule_words import is_word, needs_axis, takes_last_axis, takes_one_axis
 
 BACKENDS = ("numpy", "torch", "jax")
 # Torch's functions of numbers are Python's own.
@@ -108,11 +109,25 @@ class Words:
 
     # --- calls ------------------------------------------------------------------------------------
 
-    def knows(self, rule: Rule) -> bool:
-        """Whether the backend has a word for a rule's function, or one is written out."""
+    def knows(self, node: Expression) -> bool:
+        """Whether the backend has a word for a call, or one is written out."""
+        rule: Rule = node.data[0]
         if rule.name in _EXPANDED:
             return False
-        return rule.name in _SPECIAL or bool(self._find_word(rule)) or find_helper(rule.name, self.backend) is not None
+        if rule.name in _SPECIAL or find_helper(rule.name, self.backend) is not None:
+            return True
+        return bool(self._find_word(rule)) and self._takes(rule, node, self._find_axis(node))
+
+    def _takes(self, rule: Rule, node: Expression, axis: int | str | None) -> bool:
+        """Whether the word can be told the axes of a call; a name alone has none in torch."""
+        if self.backend != "torch" or not rule.axis:
+            return True
+        form = rule.read_form("torch")
+        if axis is not None:
+            return form.has_axis or axis == "unit"
+        if rule.name in _OF_ALL or not form.has_axis:
+            return True
+        return len(node.args[0].dropped_shape) < 2 or not (needs_axis(form.path) and takes_one_axis(form.path))
 
     def call(self, node: Expression, args: list[Part]) -> Part:
         """Return a call; raises MissingRuleError for a function that the backend has no word for."""
@@ -125,9 +140,11 @@ class Words:
             args = self._align_entries(rule, args, node.shape)
         if axis == "unit":
             return self._along_unit(rule, args[0], node)
-        if self.backend == "torch" and rule.axis:
-            return self._call_along(rule, args, axis, node.shape)
-        return self._call_word(rule, args, "" if axis is None else f", axis={axis}", node.shape)
+        if self.backend == "torch" and rule.name in _OF_ALL and axis is None and args[0].rank > 1:
+            return Part(f"{self.use_helper(rule.name + '_of_all')}({args[0].text})", ATOM, node.shape)
+        if not self._takes(rule, node, axis) and find_helper(rule.name, self.backend) is None:
+            raise self._refuse(rule, " along an axis")
+        return self._call_word(rule, args, axis, node.shape)
 
     def _find_axis(self, node: Expression) -> int | str | None:
         """Return the axis of the array without unit axes; "unit" for one that it lacks."""
@@ -157,34 +174,30 @@ class Words:
             return parts
         return [self.to_tensor(part) for part in parts]
 
-    def _call_word(self, rule: Rule, args: list[Part], along: str, shape: Shape) -> Part:
+    def _call_word(self, rule: Rule, args: list[Part], axis: int | str | None, shape: Shape) -> Part:
         plain = bool(args) and all(part.plain for part in args)
         if plain and self.backend == "torch" and rule.name in _OF_NUMBERS | set(_OF_NUMBERS_TOO):
             self.imports.add("import math")
             return _number(f"math.{_OF_NUMBERS_TOO.get(rule.name, rule.name)}({args[0].text})", ATOM)
-        word = self._use_word(rule)
+        word, form = self._use_word(rule), rule.read_form(self.backend)
         if self.backend == "torch":
             args = [self.to_tensor(part) for part in args]
-        if takes_last_axis(word) and rule.axis and not along and args[0].rank > 1:
-            along = ", axis=None"
-        given = iter(args)
-        inside = [repr(p.literal) if p.literal is not None else next(given).text for p in rule.parameters]
-        return Part(f"{word}({', '.join(inside)}{along})", ATOM, shape, plain and rule.is_elementwise)
+        parts = form.fill(dict(zip((parameter.name for parameter in rule.variables), args, strict=True)))
+        inside = [part.text if isinstance(part, Part) else repr(part) for part in parts]
+        inside += self._write_axis(rule, args[0], axis)
+        inside += [f"{keyword}={value!r}" for keyword, value in form.keywords]
+        return Part(f"{word}({', '.join(inside)})", ATOM, shape, plain and rule.is_elementwise)
 
-    def _call_along(self, rule: Rule, args: list[Part], axis: int | str | None, shape: Shape) -> Part:
-        """Return a torch function along all axes, or along one, which torch calls dim."""
-        (part,) = [self.to_tensor(part) for part in args]
-        whole = axis is None
-        if rule.name in ("softmax", "log_softmax") and whole and part.rank > 1:
-            return Part(f"{self.use_helper(rule.name + '_of_all')}({part.text})", ATOM, shape)
-        dims = str(axis) if not whole else "0" if part.rank < 2 else str(tuple(range(part.rank)))
-        if rule.name not in _TORCH_ALONG and find_helper(rule.name, "torch") is None:
-            if not whole:
-                raise self._refuse(rule, " along an axis")
-            return self._call_word(rule, args, "", shape)
-        word = _TORCH_ALONG.get(rule.name) or self._use_word(rule)
-        along = "" if whole and rule.name in _WITHOUT_DIM else f", dim={dims}"
-        return Part(f"{word}({part.text}{along}{', correction=0' if rule.name == 'var' else ''})", ATOM, shape)
+    def _write_axis(self, rule: Rule, part: Part, axis: int | str | None) -> list[str]:
+        """Return the option that names the axis of a function, or all of them where the word must be told so."""
+        form, keyword = rule.read_form(self.backend), AXIS_NAMES[self.backend]
+        if axis is not None:
+            return [f"{keyword}={axis}"]
+        if self.backend != "torch":
+            return ["axis=None"] if rule.axis and takes_last_axis(form.path) and part.rank > 1 else []
+        if not rule.axis or not (needs_axis(form.path) or find_helper(rule.name, "torch")):
+            return []
+        return ["dim=0" if part.rank < 2 else f"dim={tuple(range(part.rank))}"]
 
     def _use_word(self, rule: Rule) -> str:
         """Return the word for a rule's function and note what it needs."""
@@ -209,12 +222,14 @@ class Words:
 
     def _find_word(self, rule: Rule) -> str:
         """Return the word that the code calls, never one that is not on the list of what rules may name."""
-        word = {"torch": _TORCH_INSTEAD.get(rule.name, rule.torch), "numpy": rule.numpy, "jax": rule.jax}[self.backend]
+        word = rule.read_form(self.backend).path
         return word if is_word(word, self.backend) else ""
 
     def _refuse(self, rule: Rule, how: str) -> MissingRuleError:
         name = {"numpy": "NumPy", "torch": "torch", "jax": "JAX"}[self.backend]
         example = {"numpy": "numpy. ...", "torch": "torch. ...", "jax": "jax.numpy. ..."}[self.backend]
+        if how and self.backend == "torch":
+            example = f"{rule.read_form('torch').path or example}(x, dim)"
         advice = f'name it in the rule [{rule.name}]: {self.backend} = "{example}"'
         return MissingRuleError(f"{rule.call}{how} has no word in {name}", advice=advice)
 
@@ -278,11 +293,6 @@ def _as_float(part: Part) -> Part:
     return Part(f"{part.text}.0", part.level, part.shape, True) if part.text.isdigit() else part
 
 
-def _write_norm(words: Words, node: Expression, args: list[Part]) -> Part:
-    word = "torch.linalg.vector_norm" if words.backend == "torch" else f"{words.prefix}.linalg.norm"
-    return Part(f"{word}({words.to_tensor(args[0]).text})", ATOM, node.shape)
-
-
 def _write_power(words: Words, node: Expression, args: list[Part]) -> Part:
     exponent = args[1].text if args[1].plain else f"int({args[1].text})"
     return Part(f"{words.prefix}.linalg.matrix_power({args[0].text}, {exponent})", ATOM, node.shape)
@@ -290,7 +300,6 @@ def _write_power(words: Words, node: Expression, args: list[Part]) -> Part:
 
 _SPECIAL: dict[str, Callable[[Words, Expression, list[Part]], Part]] = {
     "diag_of_vector": _write_diag, "diag_of_matrix": _write_diag, "vec": _write_vec, "vec_of_vector": _write_vec,
-    "norm": _write_norm, "norm_2": _write_norm, "norm_fro": _write_norm,
     "size": _write_size_of, "where": _write_where, "matrix_power": _write_power, "kron": _write_kron,
     "kron_of_vectors": _write_kron, "kron_of_vector_and_matrix": _write_kron, "kron_of_matrix_and_vector": _write_kron,
     "kron_of_row_and_matrix": _write_kron, "kron_of_matrix_and_row": _write_kron, "kron_of_rows": _write_kron,
@@ -298,15 +307,7 @@ _SPECIAL: dict[str, Callable[[Words, Expression, list[Part]], Part]] = {
 }  # fmt: skip
 # Their definitions are what a person would write.
 _EXPANDED = {"dot", "outer", "solve", "solve_vector", "square", "cross_entropy"}
-_TORCH_INSTEAD = {
-    "norm_nuc": "torch.linalg.matrix_norm", "norm_spectral": "torch.linalg.matrix_norm",
-    "norm_1": "torch.linalg.vector_norm",
-}  # fmt: skip
-_TORCH_ALONG = {
-    "sum": "torch.sum", "mean": "torch.mean", "var": "torch.var", "prod": "torch.prod", "max": "torch.amax",
-    "min": "torch.amin", "logsumexp": "torch.logsumexp", "cumsum": "torch.cumsum", "softmax": "torch.softmax",
-    "log_softmax": "torch.log_softmax",
-}  # fmt: skip
-_WITHOUT_DIM = {"sum", "mean", "var", "prod", "max", "min"}
+# Torch takes these along one axis alone: of a matrix as a whole, they are written out.
+_OF_ALL = {"softmax", "log_softmax"}
 
 __all__ = ["BACKENDS", "Words"]

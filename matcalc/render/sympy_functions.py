@@ -9,20 +9,16 @@ import sympy
 from sympy.matrices.expressions import DiagMatrix, DiagonalOf, FunctionMatrix, HadamardProduct, MatPow
 from sympy.matrices.expressions.kronecker import KroneckerProduct
 
+from matcalc.language.expression import Expression
 from matcalc.render.sympy_arrays import make_dummy
 
 # Of numbers; an array gets them entry by entry.
 ENTRYWISE: dict[str, Callable[..., Any]] = {
-    "exp": sympy.exp, "log": sympy.log, "log1p": lambda t: sympy.log(1 + t), "expm1": lambda t: sympy.exp(t) - 1,
+    "exp": sympy.exp, "log": sympy.log,
     "sqrt": sympy.sqrt, "square": lambda t: t**2, "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan,
     "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "arcsin": sympy.asin, "arccos": sympy.acos,
     "arctan": sympy.atan, "abs": sympy.Abs, "sign": sympy.sign, "erf": sympy.erf,
-    "sigmoid": lambda t: 1 / (1 + sympy.exp(-t)), "softplus": lambda t: sympy.log(1 + sympy.exp(t)),
-    "silu": lambda t: t / (1 + sympy.exp(-t)), "gelu": lambda t: t * (1 + sympy.erf(t / sympy.sqrt(2))) / 2,
-    "relu": lambda t: sympy.Max(0, t), "leaky_relu": lambda t: choose(t > 0, t, t / 100),
-    "leaky_relu_slope": lambda t, a: choose(t > 0, t, a * t), "elu": lambda t: choose(t > 0, t, sympy.exp(t) - 1),
     "maximum": sympy.Max, "minimum": sympy.Min, "where": lambda c, x, y: choose(c, x, y),
-    "clip": lambda t, a, b: sympy.Min(b, sympy.Max(t, a)),
 }  # fmt: skip
 
 
@@ -91,13 +87,14 @@ OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "kron_of_vector_and_matrix": lambda x, y: x * y, "kron_of_matrix_and_vector": lambda x, y: x * y,
 }  # fmt: skip
 
-# Definitions of functions whose rules state a differential, in the language.
-DEFINITIONS = {
-    "var": "norm(x)**2/size(x) - mean(x)**2",
-    "softmax": "exp(x)/sum(exp(x))",
-    "log_softmax": "x - log(sum(exp(x)))",
-    "logsumexp": "log(sum(exp(x)))",
-}
+
+def call_of_arrays(name: str, node: Expression, args: list[Any]) -> Any:
+    """Call a function of arrays; where a number stands for one, most functions are the number itself."""
+    operands = node.args[:1] if name == "matrix_power" else node.args
+    if any(arg.is_scalar for arg in operands):
+        return OF_NUMBERS[name](*args) if name in OF_NUMBERS else args[0]
+    return FUNCTIONS[name](*args)
+
 
 
 def commute(rows: Any, columns: Any) -> Any:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from matcalc.check.deduce_sizes import deduce_sizes, fit_shape
-from matcalc.check.rule_texts import read_rule_text, rules_in_force
+from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression, list_letters, walk
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.rewrite import rebuild, replace
+from matcalc.language.rewrite import rebuild
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.render.code_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code_helpers import write_helper
@@ -23,6 +23,7 @@ from matcalc.render.code_regroup import regroup
 from matcalc.render.code_signature import Signature
 from matcalc.render.code_words import BACKENDS, Words
 from matcalc.render.code_writer import Names, Writer, name_derivative_of
+from matcalc.render.define_calls import define_call
 from matcalc.render.report import name_derivative
 from matcalc.rule_files import RuleBook
 
@@ -240,17 +241,10 @@ def _expand(expression: Expression, words: Words) -> Expression:
     done: dict[Expression, Expression] = {}
     for node in walk(expression):
         whole = rebuild(node, [done[arg] for arg in node.args])
-        if whole.op == "call" and whole.data[1] is None and whole.data[0].define and not words.knows(whole.data[0]):
-            whole = _expand(_define(whole), words)
+        if whole.op == "call" and not words.knows(whole) and (defined := define_call(whole)) is not None:
+            whole = _expand(defined, words)
         done[node] = whole
     return done[expression]
-
-
-def _define(node: Expression) -> Expression:
-    rule = node.data[0]
-    body = read_rule_text(rule, rule.define, tuple(arg.shape for arg in node.args))
-    arguments = {p.name: arg for p, arg in zip(rule.variables, node.args, strict=True)}
-    return replace(body, {leaf: arguments[leaf.name] for leaf in walk(body) if leaf.op == "symbol"})
 
 
 def measure_text(expression: Expression) -> int:

@@ -12,17 +12,18 @@ from sympy.tensor.array.expressions import ArraySymbol, OneArray, ZeroArray
 from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, walk
-from matcalc.language.sizes import Size
+from matcalc.language.sizes import SCALAR, Shape, Size
+from matcalc.render.define_calls import define_call
 from matcalc.render.sympy_arrays import add_arrays, is_array, make_dummy, scale_array, write_einsum, write_number
 from matcalc.render.sympy_functions import (
-    DEFINITIONS,
     ENTRYWISE,
     FUNCTIONS,
-    OF_NUMBERS,
+    call_of_arrays,
     commute,
     take_entry,
     total_along,
 )
+from matcalc.rule_files import Rule
 
 
 def to_sympy(expression: Expression, names: Mapping[str, Any] | None = None) -> Any:
@@ -52,13 +53,14 @@ class _Writer:
     def __init__(self, names: dict[str, Any], arguments: Mapping[str, Any] | None = None) -> None:
         self.names = names
         self.arguments = arguments or {}
-        self.values: dict[int, Any] = {}
+        self.values: dict[Expression, Any] = {}
 
     def write(self, expression: Expression) -> Any:
+        """Return the value of an expression, each node's once."""
         for node in walk(expression):
-            args = [self.values[id(arg)] for arg in node.args]
-            self.values[id(node)] = _WRITERS[node.op](self, node, args)
-        return self.values[id(expression)]
+            if node not in self.values:
+                self.values[node] = _WRITERS[node.op](self, node, [self.values[arg] for arg in node.args])
+        return self.values[expression]
 
     def size(self, size: Size) -> Any:
         made = sympy.sympify(size)
@@ -208,15 +210,25 @@ _RELATIONS = {">": sympy.Gt, "<": sympy.Lt, ">=": sympy.Ge, "<=": sympy.Le}
 
 
 def _works_entrywise(node: Expression) -> bool:
-    is_function = node.op == "call" and node.data[0].name in ENTRYWISE
+    is_function = node.op == "call" and _is_function_of_entries(node.data[0])
     return not node.is_scalar and (node.op in _OPERATIONS or node.op == "compare" or is_function)
+
+
+def _is_function_of_entries(rule: Rule) -> bool:
+    return rule.name in ENTRYWISE or (rule.is_elementwise and bool(rule.sympy or rule.define))
 
 
 def _apply(node: Expression, args: list[Any]) -> Any:
     """Return one entry of a node, of the entries of its operands."""
     if node.op == "compare":
         return _RELATIONS[node.data[0]](*args)
-    return _OPERATIONS[node.op](*args) if node.op in _OPERATIONS else ENTRYWISE[node.data[0].name](*args)
+    if node.op in _OPERATIONS:
+        return _OPERATIONS[node.op](*args)
+    rule = node.data[0]
+    known = ENTRYWISE.get(rule.name)
+    return known(*args) if known else _define(_Writer({}), rule, rule.sympy or rule.define, (SCALAR,) * len(args), args)
+
+
 
 
 def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
@@ -229,15 +241,15 @@ def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     if len(leaves) != 1 or any(leaf.shape != node.shape for leaf in leaves.values()):
         raise _refuse(f"{node.data[0].function if node.op == 'call' else node.op} of several arrays entry by entry")
     (leaf,) = leaves.values()
-    if is_array(leaf, writer.values[id(leaf)]):
+    if is_array(leaf, writer.values[leaf]):
         raise _refuse("a function of an array without matrix form")
     entry = _choose_entry(writer, node)
-    return writer.values[id(leaf)].applyfunc(sympy.Lambda(entry, _entry_of(writer, node, leaf, entry)))
+    return writer.values[leaf].applyfunc(sympy.Lambda(entry, _entry_of(writer, node, leaf, entry)))
 
 
 def _choose_entry(writer: _Writer, node: Expression) -> Any:
     """Return a variable for a Lambda that no Lambda inside its body has: SymPy would take them for one."""
-    inside = [writer.values[id(part)] for part in walk(node) if part.is_scalar]
+    inside = [writer.values[part] for part in walk(node) if part.is_scalar]
     return next(entry for entry in map(make_dummy, _ENTRIES) if not any(value.has(entry) for value in inside))
 
 
@@ -260,7 +272,7 @@ def _entry_of(writer: _Writer, node: Expression, leaf: Expression, entry: Any) -
     entries: dict[int, Any] = {id(leaf): entry}
     for part in walk(node):
         if part.is_scalar:
-            entries[id(part)] = writer.values[id(part)]
+            entries[id(part)] = writer.values[part]
         elif id(part) not in entries and all(id(arg) in entries for arg in part.args) and _works_entrywise(part):
             entries[id(part)] = _apply(part, [entries[id(arg)] for arg in part.args])
     return entries[id(node)]
@@ -273,37 +285,40 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     rule, axis, _ = node.data
     if axis is not None:
         return _along_axis(writer, node, args)
-    if rule.name in ENTRYWISE:
+    if _is_function_of_entries(rule):
         return _entrywise(writer, node, args)
     _refuse_arrays(node, args)
     if rule.name in FUNCTIONS:
-        return _call_of_arrays(rule.name, node, args)
-    definition = DEFINITIONS.get(rule.name) or rule.define
+        return call_of_arrays(rule.name, node, args)
+    definition = rule.sympy or rule.define
     if not definition or "fuse(" in definition:
         raise _refuse(f"the function {rule.function}")
-    text = read_rule_text(rule, definition, tuple(arg.shape for arg in node.args))
-    values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
-    return _Writer(writer.names, values).write(text)
+    return _define(writer, rule, definition, tuple(arg.shape for arg in node.args), args)
 
 
-def _call_of_arrays(name: str, node: Expression, args: list[Any]) -> Any:
-    """Call a function of arrays; where a number stands for one, most functions are the number itself."""
-    operands = node.args[:1] if name == "matrix_power" else node.args
-    if any(arg.is_scalar for arg in operands):
-        return OF_NUMBERS[name](*args) if name in OF_NUMBERS else args[0]
-    return FUNCTIONS[name](*args)
+def _define(writer: _Writer, rule: Rule, definition: str, shapes: tuple[Shape, ...], args: list[Any]) -> Any:
+    """Return the value of a definition for arguments of these shapes."""
+    names = (parameter.name for parameter in rule.variables)
+    return _Writer(writer.names, dict(zip(names, args, strict=True))).write(read_rule_text(rule, definition, shapes))
 
 
 def _along_axis(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    """Return the sums or means of rows or columns; without keepdims those of the columns are a column too."""
+    """Return the sums of rows or columns; without keepdims those of the columns are a column too."""
     rule, axis, _ = node.data
-    if rule.function not in ("sum", "mean"):
-        raise _refuse(f"the function {rule.function} along an axis")
+    if rule.name != "sum":
+        return _define_along(writer, node)
     _refuse_arrays(node, args)
     found = total_along(args[0], axis)
-    if rule.function == "mean":
-        found = found / args[0].shape[axis]
     return found if tuple(found.shape) == tuple(writer.shape(node)) else found.T
+
+
+def _define_along(writer: _Writer, node: Expression) -> Any:
+    """Return the definition of a function along an axis; raises MatcalcError where there is none that SymPy can say."""
+    rule = node.data[0]
+    defined = define_call(node, rule.sympy)
+    if defined is None:
+        raise _refuse(f"the function {rule.function} along an axis")
+    return writer.write(defined)
 
 
 def _einsum(writer: _Writer, node: Expression, args: list[Any]) -> Any:

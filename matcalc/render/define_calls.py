@@ -1,0 +1,39 @@
+"""A call -> the definition of its function, of the arguments of the call: what stands where there is no word for it."""
+
+from __future__ import annotations
+
+from matcalc.check.rule_texts import read_rule_text
+from matcalc.engine.differentials import fit, is_along
+from matcalc.language.expression import Expression, walk
+from matcalc.language.rewrite import map_along, rebuild, replace
+from matcalc.language.sizes import UNIT
+
+
+def define_call(node: Expression, definition: str = "") -> Expression | None:
+    """Return the definition, or another one, with the arguments in it, along its axis where the call has one.
+
+    None where there is no definition, or none that can be carried out along an axis.
+    """
+    rule, axis, _ = node.data
+    definition = definition or rule.define
+    arguments = dict(zip((parameter.name for parameter in rule.variables), node.args, strict=True))
+    if not definition:
+        return None
+    if is_along(node):
+        core = read_rule_text(rule, definition, ((node.args[0].shape[axis], UNIT),))
+        mapped = map_along(_spell_out(core), arguments, axis)
+        return None if mapped is None else fit(mapped, node.shape)
+    body = read_rule_text(rule, definition, tuple(arg.shape for arg in node.args))
+    return fit(replace(body, {leaf: arguments[leaf.name] for leaf in walk(body) if leaf.op == "symbol"}), node.shape)
+
+
+def _spell_out(body: Expression) -> Expression:
+    """Return a formula with definitions for the functions in it that have no axis, such as norm(x)."""
+    done: dict[Expression, Expression] = {}
+    for node in walk(body):
+        whole = rebuild(node, [done[arg] for arg in node.args])
+        if whole.op == "call" and whole.data[0].is_definition and not whole.data[0].axis:
+            defined = define_call(whole)
+            whole = _spell_out(defined) if defined is not None else whole
+        done[node] = whole
+    return done[body]
