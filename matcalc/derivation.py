@@ -27,7 +27,7 @@ from matcalc.rule_files import RuleBook
 from matcalc.user_rules import choose_rules
 
 if TYPE_CHECKING:
-    from matcalc.check.verdict import CheckReport
+    from matcalc.check.report import CheckReport
     from matcalc.render.chain import Chain
 
 Several = list[Any] | tuple[Any, ...] | Literal["all"]

@@ -42,9 +42,9 @@ def take_samples(
     Each has a seed of its own, so that the sizes are dealt anew.
     """
     samples: list[Sample] = []
-    for number in range(count):
-        search = search_points(question, seed + SEED_STEP * number, dtype, device, symmetric)
-        sample = _take_sample(question, search, number)
+    for place in range(count):
+        search = search_points(question, seed + SEED_STEP * place, dtype, device, symmetric)
+        sample = _take_sample(question, search, place)
         if sample is None:
             break
         samples.append(sample)

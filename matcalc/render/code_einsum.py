@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Size
-from matcalc.render.code_parts import ATOM, Part
-from matcalc.render.code_products import transpose
+from matcalc.render.code_parts import ATOM, CodePart
+from matcalc.render.code_products import transpose_part
 from matcalc.render.code_words import Words
 
 
-def write_einsum(node: Expression, parts: Mapping[Expression, Part], words: Words) -> Part:
+def write_einsum_code(node: Expression, parts: Mapping[Expression, CodePart], words: Words) -> CodePart:
     """Return the source of an einsum; `parts` holds those of its operands but for fuse(m, p)."""
     inputs, output = str(node.data[0]).split("->")
     operands = list(zip(inputs.split(","), node.args, strict=True))
@@ -32,10 +32,10 @@ def write_einsum(node: Expression, parts: Mapping[Expression, Part], words: Word
             letters[place] = opened
     whole = _open(output, groups)
     part = _contract([(letters[place], texts[place]) for place in letters], whole, node, words)
-    return Part(_reshape(part, output, sizes, words).text, ATOM, node.shape) if whole != output else part
+    return CodePart(_reshape(part, output, sizes, words).text, ATOM, node.shape) if whole != output else part
 
 
-def _text_of(arg: Expression, parts: Mapping[Expression, Part], words: Words) -> Part:
+def _text_of(arg: Expression, parts: Mapping[Expression, CodePart], words: Words) -> CodePart:
     found = parts.get(arg)
     return words.to_tensor(found if found is not None else words.fill(arg))
 
@@ -62,12 +62,12 @@ def _open(letters: str, groups: Mapping[str, str]) -> str:
     return "".join(groups.get(letter, letter) for letter in letters)
 
 
-def _reshape(part: Part, letters: str, sizes: Mapping[str, Size], words: Words) -> Part:
+def _reshape(part: CodePart, letters: str, sizes: Mapping[str, Size], words: Words) -> CodePart:
     shape = tuple(sizes[letter] for letter in letters)
-    return Part(f"{part.wrap(ATOM)}.reshape({words.write_sizes(shape)})", ATOM, shape)
+    return CodePart(f"{part.wrap(ATOM)}.reshape({words.write_sizes(shape)})", ATOM, shape)
 
 
-def _contract(operands: list[tuple[str, Part]], output: str, node: Expression, words: Words) -> Part:
+def _contract(operands: list[tuple[str, CodePart]], output: str, node: Expression, words: Words) -> CodePart:
     if len(operands) == 1:
         (own, part), prefix = operands[0], words.prefix
         if own == output:
@@ -75,17 +75,17 @@ def _contract(operands: list[tuple[str, Part]], output: str, node: Expression, w
         if len(set(own)) == len(own) == len(output):
             return _turn(own, part, output, node, words)
         if own == "ii":
-            return Part(f"{prefix}.{'diagonal' if output else 'trace'}({part.text})", ATOM, node.shape)
+            return CodePart(f"{prefix}.{'diagonal' if output else 'trace'}({part.text})", ATOM, node.shape)
     texts = ", ".join(part.text for _, part in operands)
     subscripts = ",".join(own for own, _ in operands) + "->" + output
     # NumPy alone would run over all letters at once.
     optimize = ", optimize=True" if words.backend == "numpy" and len(operands) > 2 else ""
-    return Part(f"{words.prefix}.einsum('{subscripts}', {texts}{optimize})", ATOM, node.shape)
+    return CodePart(f"{words.prefix}.einsum('{subscripts}', {texts}{optimize})", ATOM, node.shape)
 
 
-def _turn(own: str, part: Part, output: str, node: Expression, words: Words) -> Part:
+def _turn(own: str, part: CodePart, output: str, node: Expression, words: Words) -> CodePart:
     if len(own) == 2:
-        return Part(transpose(part).text, ATOM, node.shape)
+        return CodePart(transpose_part(part).text, ATOM, node.shape)
     axes = tuple(own.index(letter) for letter in output)
     word = "permute" if words.backend == "torch" else "transpose"
-    return Part(f"{words.prefix}.{word}({part.text}, {axes})", ATOM, node.shape)
+    return CodePart(f"{words.prefix}.{word}({part.text}, {axes})", ATOM, node.shape)

@@ -12,7 +12,7 @@ COMPARE, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
 
 
 @dataclass(frozen=True)
-class Part:
+class CodePart:
     """The source of a value; arrays have no unit axes, `shape` is the held one; a `plain` part is a Python number."""
 
     text: str
@@ -35,7 +35,7 @@ class Part:
         return self.text if self.level >= level else f"({self.text})"
 
 
-def align(part: Part, shape: Shape) -> Part:
+def align(part: CodePart, shape: Shape) -> CodePart:
     """Return the part indexed so that it broadcasts against an array of a held shape as the held arrays would.
 
     >>> from matcalc.language.sizes import UNIT, Size
@@ -51,10 +51,10 @@ def align(part: Part, shape: Shape) -> Part:
         del index[0]
     if "None" not in index:
         return part
-    return Part(f"{part.wrap(ATOM)}[{', '.join(index)}]", ATOM, part.shape)
+    return CodePart(f"{part.wrap(ATOM)}[{', '.join(index)}]", ATOM, part.shape)
 
 
-def hold(part: Part) -> Part:
+def hold_part(part: CodePart) -> CodePart:
     """Return the part with its unit axes put back: x[:, None] of a column, x[None, :] of a row.
 
     >>> from matcalc.language.sizes import UNIT, Size
@@ -64,7 +64,7 @@ def hold(part: Part) -> Part:
     if part.rank == len(part.shape):
         return part
     index = ", ".join("None" if size.is_unit else ":" for size in part.shape)
-    return Part(f"{part.wrap(ATOM)}[{index}]", ATOM, part.shape)
+    return CodePart(f"{part.wrap(ATOM)}[{index}]", ATOM, part.shape)
 
 
 _SYMBOLS = {
@@ -73,7 +73,7 @@ _SYMBOLS = {
 }  # fmt: skip
 
 
-def join(op: str, left: Part, right: Part, shape: Shape) -> Part:
+def join_parts(op: str, left: CodePart, right: CodePart, shape: Shape) -> CodePart:
     """Return left op right, entry by entry or, for matmul, as a product."""
     symbol, level = _SYMBOLS[op]
     if op != "matmul":
@@ -84,9 +84,9 @@ def join(op: str, left: Part, right: Part, shape: Shape) -> Part:
         first, second = left.wrap(level), right.wrap(PRODUCT if level == SUM else POWER)
         if second.startswith("-"):
             second = f"({second})"
-    return Part(f"{first} {symbol} {second}", level, shape, left.plain and right.plain)
+    return CodePart(f"{first} {symbol} {second}", level, shape, left.plain and right.plain)
 
 
-def negate(part: Part) -> Part:
+def negate_part(part: CodePart) -> CodePart:
     """Return -part."""
-    return Part(f"-{part.wrap(POWER)}", SIGN, part.shape, part.plain)
+    return CodePart(f"-{part.wrap(POWER)}", SIGN, part.shape, part.plain)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size
-from matcalc.render.code_parts import ATOM, Part, join, negate
+from matcalc.render.code_parts import ATOM, CodePart, join_parts, negate_part
 
 # What a letter counts for when two orders of multiplying are compared.
 _USUAL_SIZE = 100
@@ -17,7 +17,7 @@ _MOST_WEIGHED = 30
 
 
 @dataclass
-class Chain:
+class PartChain:
     """factors[0] @ factors[1] @ ..., times and divided by scalars; `kinds` says what stands for what.
 
     Of kind "diag" the factor is the vector of a diagonal matrix, of "inv" and "inv.T" the matrix to invert,
@@ -35,9 +35,9 @@ class Chain:
         return [node for _, node in self.factors] + self.times + self.over
 
 
-def split_chain(root: Expression, is_shared: Callable[[Expression], bool]) -> Chain:
+def split_chain(root: Expression, is_shared: Callable[[Expression], bool]) -> PartChain:
     """Return the factors of a product of matrices, looking through scalars, signs and products used only here."""
-    chain = Chain()
+    chain = PartChain()
     stack = [root]
     while stack:
         node = stack.pop()
@@ -90,29 +90,31 @@ class _Piece(NamedTuple):
     """A factor or a product of factors; `rows` and `columns` are those of the matrix that it stands for."""
 
     kind: str
-    part: Part
+    part: CodePart
     rows: Size
     columns: Size
 
 
-def write_chain(chain: Chain, written: Callable[[Expression], Part], prefix: str, shape: Shape) -> Part:
+def write_product_chain(
+    chain: PartChain, written: Callable[[Expression], CodePart], prefix: str, shape: Shape
+) -> CodePart:
     """Return the source of a chain, multiplied in the cheapest order."""
     pieces = [_make_piece(kind, node, written(node)) for kind, node in chain.factors]
     product = _form(_multiply_in_order(pieces, prefix), prefix)
     return _scale(product, chain, written, shape)
 
 
-def write_trace(chain: Chain, written: Callable[[Expression], Part], prefix: str, shape: Shape) -> Part:
+def write_trace(chain: PartChain, written: Callable[[Expression], CodePart], prefix: str, shape: Shape) -> CodePart:
     """Return the source of the trace of a chain of matrices: sum(A * B.T) where A @ B would be the last product."""
     pieces = [_make_piece(kind, node, written(node)) for kind, node in chain.factors]
     costs = _weigh(pieces)[0]
     cut = min(range(1, len(pieces)), key=lambda k: costs.get((0, k), 0) + costs.get((k, len(pieces)), 0))
     left, right = (_form(_multiply_in_order(side, prefix), prefix) for side in (pieces[:cut], pieces[cut:]))
-    inner = join("multiply", left, transpose(right), left.shape)
-    return _scale(Part(f"{prefix}.sum({inner.text})", ATOM, shape), chain, written, shape)
+    inner = join_parts("multiply", left, transpose_part(right), left.shape)
+    return _scale(CodePart(f"{prefix}.sum({inner.text})", ATOM, shape), chain, written, shape)
 
 
-def _make_piece(kind: str, node: Expression, part: Part) -> _Piece:
+def _make_piece(kind: str, node: Expression, part: CodePart) -> _Piece:
     if kind == "diag":
         (size,) = node.dropped_shape
         return _Piece(kind, part, size, size)
@@ -193,28 +195,28 @@ def _estimate(left: str, right: str, rows: int, inner: int, columns: int) -> int
 def _combine(left: _Piece, right: _Piece, prefix: str) -> _Piece:
     shape = (left.rows, right.columns)
     if left.kind == right.kind == "diag":
-        return _Piece("diag", join("multiply", left.part, right.part, left.part.shape), *shape)
+        return _Piece("diag", join_parts("multiply", left.part, right.part, left.part.shape), *shape)
     return _Piece("product", _multiply_pair(left, right, shape, prefix), *shape)
 
 
-def _multiply_pair(left: _Piece, right: _Piece, shape: Shape, prefix: str) -> Part:
+def _multiply_pair(left: _Piece, right: _Piece, shape: Shape, prefix: str) -> CodePart:
     if left.kind == "diag":
-        column = Part(left.part.text, left.part.level, (left.rows, Size((), 1)))
-        return join("multiply", column, _form(right, prefix), shape)
+        column = CodePart(left.part.text, left.part.level, (left.rows, Size((), 1)))
+        return join_parts("multiply", column, _form(right, prefix), shape)
     if right.kind == "diag":
-        row = Part(right.part.text, right.part.level, (Size((), 1), right.rows))
-        return join("multiply", _form(left, prefix), row, shape)
+        row = CodePart(right.part.text, right.part.level, (Size((), 1), right.rows))
+        return join_parts("multiply", _form(left, prefix), row, shape)
     if left.columns.is_unit:
         return _multiply_outer(_form(left, prefix), _form(right, prefix), shape, prefix)
     if left.kind.startswith("inv"):
         return _solve(left.part, left.kind == "inv.T", _form(right, prefix), shape, prefix)
     if right.kind.startswith("inv"):
-        turned = _solve(right.part, right.kind == "inv", transpose(_form(left, prefix)), shape[::-1], prefix)
-        return transpose(turned)
-    return _add_up(left, right, shape, prefix) or join("matmul", _form(left, prefix), _form(right, prefix), shape)
+        turned = _solve(right.part, right.kind == "inv", transpose_part(_form(left, prefix)), shape[::-1], prefix)
+        return transpose_part(turned)
+    return _add_up(left, right, shape, prefix) or join_parts("matmul", _form(left, prefix), _form(right, prefix), shape)
 
 
-def _add_up(left: _Piece, right: _Piece, shape: Shape, prefix: str) -> Part | None:
+def _add_up(left: _Piece, right: _Piece, shape: Shape, prefix: str) -> CodePart | None:
     """Return a product with a vector of ones as a sum; None where there is none."""
     if left.kind == "ones" and right.kind != "ones":
         other, axis = _form(right, prefix), 0
@@ -223,48 +225,48 @@ def _add_up(left: _Piece, right: _Piece, shape: Shape, prefix: str) -> Part | No
     else:
         return None
     along = f", axis={axis}" if other.rank > 1 else ""
-    return Part(f"{prefix}.sum({other.text}{along})", ATOM, shape)
+    return CodePart(f"{prefix}.sum({other.text}{along})", ATOM, shape)
 
 
-def _multiply_outer(left: Part, right: Part, shape: Shape, prefix: str) -> Part:
+def _multiply_outer(left: CodePart, right: CodePart, shape: Shape, prefix: str) -> CodePart:
     if not left.rank or not right.rank:
-        return join("multiply", left, right, shape)
-    return Part(f"{prefix}.outer({left.text}, {right.text})", ATOM, shape)
+        return join_parts("multiply", left, right, shape)
+    return CodePart(f"{prefix}.outer({left.text}, {right.text})", ATOM, shape)
 
 
-def _solve(matrix: Part, turned: bool, right: Part, shape: Shape, prefix: str) -> Part:
-    text = transpose(matrix).text if turned else matrix.text
-    return Part(f"{prefix}.linalg.solve({text}, {right.text})", ATOM, shape)
+def _solve(matrix: CodePart, turned: bool, right: CodePart, shape: Shape, prefix: str) -> CodePart:
+    text = transpose_part(matrix).text if turned else matrix.text
+    return CodePart(f"{prefix}.linalg.solve({text}, {right.text})", ATOM, shape)
 
 
-def _form(piece: _Piece, prefix: str) -> Part:
+def _form(piece: _Piece, prefix: str) -> CodePart:
     """Return the matrix that a factor stands for."""
     shape = (piece.rows, piece.columns)
     if piece.kind == "diag":
-        return Part(f"{prefix}.diag({piece.part.text})", ATOM, shape)
+        return CodePart(f"{prefix}.diag({piece.part.text})", ATOM, shape)
     if piece.kind.startswith("inv"):
-        inverse = Part(f"{prefix}.linalg.inv({piece.part.text})", ATOM, shape)
-        return transpose(inverse) if piece.kind == "inv.T" else inverse
+        inverse = CodePart(f"{prefix}.linalg.inv({piece.part.text})", ATOM, shape)
+        return transpose_part(inverse) if piece.kind == "inv.T" else inverse
     return piece.part
 
 
-def transpose(part: Part) -> Part:
+def transpose_part(part: CodePart) -> CodePart:
     """Return the part transposed, which of vectors leaves the value as it is."""
     shape = part.shape[::-1]
     if part.rank < 2:
-        return Part(part.text, part.level, shape, part.plain)
+        return CodePart(part.text, part.level, shape, part.plain)
     text = part.text[:-2] if part.level == ATOM and part.text.endswith(".T") else part.wrap(ATOM) + ".T"
-    return Part(text, ATOM, shape)
+    return CodePart(text, ATOM, shape)
 
 
-def _scale(product: Part, chain: Chain, written: Callable[[Expression], Part], shape: Shape) -> Part:
+def _scale(product: CodePart, chain: PartChain, written: Callable[[Expression], CodePart], shape: Shape) -> CodePart:
     """Return scalars * (product) / scalars, so that a scalar meets the smallest array."""
     if chain.times:
         front = written(chain.times[0])
         for scalar in chain.times[1:]:
-            front = join("multiply", front, written(scalar), front.shape)
-        front = negate(front) if chain.negative else front
-        product = join("multiply", front, product, shape)
+            front = join_parts("multiply", front, written(scalar), front.shape)
+        front = negate_part(front) if chain.negative else front
+        product = join_parts("multiply", front, product, shape)
     for scalar in chain.over:
-        product = join("divide", product, written(scalar), shape)
-    return negate(product) if chain.negative and not chain.times else product
+        product = join_parts("divide", product, written(scalar), shape)
+    return negate_part(product) if chain.negative and not chain.times else product

@@ -11,8 +11,8 @@ from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import write_decimal
 from matcalc.language.sizes import Shape, Size
 from matcalc.render.code_helpers import find_helper, list_modules, list_needed, name_helper
-from matcalc.render.code_parts import ATOM, COMPARE, PRODUCT, SIGN, Part, align, hold, join
-from matcalc.render.code_products import transpose
+from matcalc.render.code_parts import ATOM, COMPARE, PRODUCT, SIGN, CodePart, align, hold_part, join_parts
+from matcalc.render.code_products import transpose_part
 from matcalc.rule_files import Rule
 from matcalc.rule_forms import AXIS_NAMES
 from matcalc.rule_words import is_word, needs_axis, takes_last_axis, takes_one_axis
@@ -40,21 +40,21 @@ class Words:
 
     # --- numbers, sizes ---------------------------------------------------------------------------
 
-    def write_number(self, value: Fraction) -> Part:
+    def write_number(self, value: Fraction) -> CodePart:
         """Return an exact number as Python writes it."""
         text = str(value) if value.denominator == 1 else write_decimal(value)
         if text is None:
             return _number(f"{value.numerator} / {value.denominator}", PRODUCT)
         return _number(text, SIGN if value < 0 else ATOM)
 
-    def write_constant(self, name: str) -> Part:
+    def write_constant(self, name: str) -> CodePart:
         """Return pi or e."""
         if self.backend == "torch":
             self.imports.add("import math")
             return _number(f"math.{name}", ATOM)
         return _number(f"{self.prefix}.{name}", ATOM)
 
-    def write_size(self, size: Size) -> Part:
+    def write_size(self, size: Size) -> CodePart:
         """Return a size as a product of local names."""
         self.sizes_used.update(dict.fromkeys(size.letters))
         parts = [str(size.number)] if size.number != 1 or not size.letters else []
@@ -65,19 +65,19 @@ class Words:
         """Return several sizes with commas between them."""
         return ", ".join(self.write_size(size).text for size in shape)
 
-    def to_tensor(self, part: Part) -> Part:
+    def to_tensor(self, part: CodePart) -> CodePart:
         """Return a part that is an array of the backend, even where it was a number."""
         if not part.plain:
             return part
         word = f"{self.like}.new_tensor" if self.backend == "torch" else f"{self.prefix}.array"
         if self.backend == "torch":
-            return Part(f"{word}({part.text})", ATOM, part.shape)
+            return CodePart(f"{word}({part.text})", ATOM, part.shape)
         number = f"{part.text}.0" if re.fullmatch(r"-?\d+", part.text) else f"{part.text}, dtype=float"
-        return Part(f"{word}({number})", ATOM, part.shape)
+        return CodePart(f"{word}({number})", ATOM, part.shape)
 
     # --- arrays filled with numbers ---------------------------------------------------------------
 
-    def fill(self, node: Expression) -> Part:
+    def fill(self, node: Expression) -> CodePart:
         """Return eye, ones, zeros, fuse or commutation."""
         name, sizes = node.data
         if name in ("ones", "zeros"):
@@ -88,24 +88,24 @@ class Words:
         eye = self._eye(rows * columns, node.shape, ())
         m, n, whole = (self.write_size(size).text for size in (rows, columns, rows * columns))
         if name == "fuse":
-            return Part(f"{eye.text}.reshape({whole}, {m}, {n})", ATOM, node.shape)
+            return CodePart(f"{eye.text}.reshape({whole}, {m}, {n})", ATOM, node.shape)
         turned = f"{self.prefix}.{'permute' if self.backend == 'torch' else 'transpose'}"
         text = f"{turned}({eye.text}.reshape({n}, {m}, {whole}), (1, 0, 2)).reshape({whole}, {whole})"
-        return Part(text, ATOM, node.shape)
+        return CodePart(text, ATOM, node.shape)
 
-    def fill_with(self, name: str, dropped: Shape, shape: Shape) -> Part:
+    def fill_with(self, name: str, dropped: Shape, shape: Shape) -> CodePart:
         """Return an array of ones or zeros."""
         sizes = self.write_sizes(dropped)
         if not dropped:
             return _number("1.0" if name == "ones" else "0.0", ATOM)
         if self.backend == "torch":
-            return Part(f"{self.like}.new_{name}({sizes})", ATOM, shape)
-        return Part(f"{self.prefix}.{name}({sizes if len(dropped) == 1 else f'({sizes})'})", ATOM, shape)
+            return CodePart(f"{self.like}.new_{name}({sizes})", ATOM, shape)
+        return CodePart(f"{self.prefix}.{name}({sizes if len(dropped) == 1 else f'({sizes})'})", ATOM, shape)
 
-    def _eye(self, size: Size | None, shape: Shape, sizes: Shape) -> Part:
+    def _eye(self, size: Size | None, shape: Shape, sizes: Shape) -> CodePart:
         inside = self.write_size(size).text if size is not None else self.write_sizes(sizes)
         options = f", dtype={self.like}.dtype, device={self.like}.device" if self.backend == "torch" else ""
-        return Part(f"{self.prefix}.eye({inside}{options})", ATOM, shape)
+        return CodePart(f"{self.prefix}.eye({inside}{options})", ATOM, shape)
 
     # --- calls ------------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class Words:
             return True
         return len(node.args[0].dropped_shape) < 2 or not (needs_axis(form.path) and takes_one_axis(form.path))
 
-    def call(self, node: Expression, args: list[Part]) -> Part:
+    def call(self, node: Expression, args: list[CodePart]) -> CodePart:
         """Return a call; raises MissingRuleError for a function that the backend has no word for."""
         rule: Rule = node.data[0]
         axis = self._find_axis(node)
@@ -141,7 +141,7 @@ class Words:
         if axis == "unit":
             return self._along_unit(rule, args[0], node)
         if self.backend == "torch" and rule.name in _OF_ALL and axis is None and args[0].rank > 1:
-            return Part(f"{self.use_helper(rule.name + '_of_all')}({args[0].text})", ATOM, node.shape)
+            return CodePart(f"{self.use_helper(rule.name + '_of_all')}({args[0].text})", ATOM, node.shape)
         if not self._takes(rule, node, axis) and find_helper(rule.name, self.backend) is None:
             raise self._refuse(rule, " along an axis")
         return self._call_word(rule, args, axis, node.shape)
@@ -156,17 +156,17 @@ class Words:
             return "unit"
         return int(axis) if len(node.args[0].dropped_shape) == len(shape) else None
 
-    def _along_unit(self, rule: Rule, part: Part, node: Expression) -> Part:
+    def _along_unit(self, rule: Rule, part: CodePart, node: Expression) -> CodePart:
         """Return a function of single entries, each taken by itself."""
         if rule.name in ("sum", "mean", "prod", "max", "min", "logsumexp", "cumsum"):
-            return Part(part.text, part.level, node.shape, part.plain)
+            return CodePart(part.text, part.level, node.shape, part.plain)
         if rule.name in ("softmax", "largest", "smallest"):
             return self.fill_with("ones", node.dropped_shape, node.shape)
         if rule.name in ("var", "log_softmax", "layer_norm"):
             return self.fill_with("zeros", node.dropped_shape, node.shape)
         raise self._refuse(rule, " along an axis")
 
-    def _align_entries(self, rule: Rule, args: list[Part], shape: Shape) -> list[Part]:
+    def _align_entries(self, rule: Rule, args: list[CodePart], shape: Shape) -> list[CodePart]:
         parts = [align(part, shape) for part in args]
         if self.backend != "torch" or all(not part.plain for part in parts):
             return parts
@@ -174,7 +174,7 @@ class Words:
             return parts
         return [self.to_tensor(part) for part in parts]
 
-    def _call_word(self, rule: Rule, args: list[Part], axis: int | str | None, shape: Shape) -> Part:
+    def _call_word(self, rule: Rule, args: list[CodePart], axis: int | str | None, shape: Shape) -> CodePart:
         plain = bool(args) and all(part.plain for part in args)
         if plain and self.backend == "torch" and rule.name in _OF_NUMBERS | set(_OF_NUMBERS_TOO):
             self.imports.add("import math")
@@ -183,12 +183,12 @@ class Words:
         if self.backend == "torch":
             args = [self.to_tensor(part) for part in args]
         parts = form.fill(dict(zip((parameter.name for parameter in rule.variables), args, strict=True)))
-        inside = [part.text if isinstance(part, Part) else repr(part) for part in parts]
+        inside = [part.text if isinstance(part, CodePart) else repr(part) for part in parts]
         inside += self._write_axis(rule, args[0], axis)
         inside += [f"{keyword}={value!r}" for keyword, value in form.keywords]
-        return Part(f"{word}({', '.join(inside)})", ATOM, shape, plain and rule.is_elementwise)
+        return CodePart(f"{word}({', '.join(inside)})", ATOM, shape, plain and rule.is_elementwise)
 
-    def _write_axis(self, rule: Rule, part: Part, axis: int | str | None) -> list[str]:
+    def _write_axis(self, rule: Rule, part: CodePart, axis: int | str | None) -> list[str]:
         """Return the option that names the axis of a function, or all of them where the word must be told so."""
         form, keyword = rule.read_form(self.backend), AXIS_NAMES[self.backend]
         if axis is not None:
@@ -234,71 +234,71 @@ class Words:
         return MissingRuleError(f"{rule.call}{how} has no word in {name}", advice=advice)
 
 
-def _number(text: str, level: int) -> Part:
+def _number(text: str, level: int) -> CodePart:
     unit = Size((), 1)
-    return Part(text, level, (unit, unit), plain=True)
+    return CodePart(text, level, (unit, unit), plain=True)
 
 
 # --- words that are no plain calls ------------------------------------------------------------------
 
 
-def _write_diag(words: Words, node: Expression, args: list[Part]) -> Part:
+def _write_diag(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
     word = f"{words.prefix}.diagonal" if node.data[0].name == "diag_of_matrix" else f"{words.prefix}.diag"
-    return Part(f"{word}({words.to_tensor(args[0]).text})", ATOM, node.shape)
+    return CodePart(f"{word}({words.to_tensor(args[0]).text})", ATOM, node.shape)
 
 
-def _write_vec(words: Words, node: Expression, args: list[Part]) -> Part:
+def _write_vec(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
     if args[0].rank < 2:
-        return Part(args[0].text, args[0].level, node.shape, args[0].plain)
-    return Part(f"{transpose(args[0]).text}.reshape(-1)", ATOM, node.shape)
+        return CodePart(args[0].text, args[0].level, node.shape, args[0].plain)
+    return CodePart(f"{transpose_part(args[0]).text}.reshape(-1)", ATOM, node.shape)
 
 
-def _write_kron(words: Words, node: Expression, args: list[Part]) -> Part:
+def _write_kron(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
     """Vectors that meet matrices are held as columns or rows again."""
     left, right = args
     if not left.rank or not right.rank:
-        return join("multiply", left, right, node.shape)
+        return join_parts("multiply", left, right, node.shape)
     if left.rank == right.rank == 1 and left.shape[0].is_unit != right.shape[0].is_unit:
         column, row = (left, right) if right.shape[0].is_unit else (right, left)
-        return Part(f"{words.prefix}.outer({column.text}, {row.text})", ATOM, node.shape)
+        return CodePart(f"{words.prefix}.outer({column.text}, {row.text})", ATOM, node.shape)
     if left.rank != right.rank:
-        left, right = hold(left), hold(right)
+        left, right = hold_part(left), hold_part(right)
     if words.backend == "torch":
         # torch.kron takes no transposed views.
-        left, right = (Part(f"{part.wrap(ATOM)}.contiguous()", ATOM, part.shape) for part in (left, right))
-    return Part(f"{words.prefix}.kron({left.text}, {right.text})", ATOM, node.shape)
+        left, right = (CodePart(f"{part.wrap(ATOM)}.contiguous()", ATOM, part.shape) for part in (left, right))
+    return CodePart(f"{words.prefix}.kron({left.text}, {right.text})", ATOM, node.shape)
 
 
-def _write_size_of(words: Words, node: Expression, args: list[Part]) -> Part:
+def _write_size_of(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
     total = Size((), 1)
     for size in node.args[0].dropped_shape:
         total = total * size
     return words.write_size(total)
 
 
-def _write_where(words: Words, node: Expression, args: list[Part]) -> Part:
+def _write_where(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
     condition, chosen, other = (align(part, node.shape) for part in args)
     test = condition.text if node.args[0].op == "compare" else f"{condition.wrap(COMPARE + 1)} != 0"
     if words.backend != "torch":
         chosen, other = _as_float(chosen), _as_float(other)
-        return Part(f"{words.prefix}.where({test}, {chosen.text}, {other.text})", ATOM, node.shape)
+        return CodePart(f"{words.prefix}.where({test}, {chosen.text}, {other.text})", ATOM, node.shape)
     if (chosen.text, other.text) == ("1", "0"):
-        return Part(f"({test}).to({words.like}.dtype)", ATOM, node.shape)
+        return CodePart(f"({test}).to({words.like}.dtype)", ATOM, node.shape)
     if chosen.plain and other.plain:
         chosen = words.to_tensor(chosen)
-    return Part(f"torch.where({test}, {chosen.text}, {other.text})", ATOM, node.shape)
+    return CodePart(f"torch.where({test}, {chosen.text}, {other.text})", ATOM, node.shape)
 
 
-def _as_float(part: Part) -> Part:
-    return Part(f"{part.text}.0", part.level, part.shape, True) if part.text.isdigit() else part
+def _as_float(part: CodePart) -> CodePart:
+    return CodePart(f"{part.text}.0", part.level, part.shape, True) if part.text.isdigit() else part
 
 
-def _write_power(words: Words, node: Expression, args: list[Part]) -> Part:
+def _write_power(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
     exponent = args[1].text if args[1].plain else f"int({args[1].text})"
-    return Part(f"{words.prefix}.linalg.matrix_power({args[0].text}, {exponent})", ATOM, node.shape)
+    return CodePart(f"{words.prefix}.linalg.matrix_power({args[0].text}, {exponent})", ATOM, node.shape)
 
 
-_SPECIAL: dict[str, Callable[[Words, Expression, list[Part]], Part]] = {
+_SPECIAL: dict[str, Callable[[Words, Expression, list[CodePart]], CodePart]] = {
     "diag_of_vector": _write_diag, "diag_of_matrix": _write_diag, "vec": _write_vec, "vec_of_vector": _write_vec,
     "size": _write_size_of, "where": _write_where, "matrix_power": _write_power, "kron": _write_kron,
     "kron_of_vectors": _write_kron, "kron_of_vector_and_matrix": _write_kron, "kron_of_matrix_and_vector": _write_kron,

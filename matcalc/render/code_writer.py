@@ -9,9 +9,9 @@ from fractions import Fraction
 
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import write_shape
-from matcalc.render.code_einsum import is_fuse, write_einsum
-from matcalc.render.code_parts import ATOM, COMPARE, SUM, Part, align, join, negate
-from matcalc.render.code_products import Chain, split_chain, transpose, write_chain, write_trace
+from matcalc.render.code_einsum import is_fuse, write_einsum_code
+from matcalc.render.code_parts import ATOM, COMPARE, SUM, CodePart, align, join_parts, negate_part
+from matcalc.render.code_products import PartChain, split_chain, transpose_part, write_product_chain, write_trace
 from matcalc.render.code_words import Words
 
 _LONGEST = 80
@@ -52,15 +52,15 @@ class Writer:
     """Writes several expressions at once; `known` holds the nodes that have a name already."""
 
     def __init__(
-        self, roots: Collection[Expression], words: Words, names: Names, known: Mapping[Expression, Part]
+        self, roots: Collection[Expression], words: Words, names: Names, known: Mapping[Expression, CodePart]
     ) -> None:
         self.words, self.names = words, names
-        self.parts: dict[Expression, Part] = dict(known)
+        self.parts: dict[Expression, CodePart] = dict(known)
         self.known = set(known)
         self.lines: list[Line] = []
         self.roots = list(roots)
         self.parents = Counter(arg for node in walk(*roots) for arg in node.args) + Counter(self.roots)
-        self.chains: dict[Expression, Chain] = {}
+        self.chains: dict[Expression, PartChain] = {}
         self.needs: dict[Expression, list[Expression]] = {}
         self._plan()
         self.uses = Counter(need for needs in self.needs.values() for need in needs) + Counter(self.roots)
@@ -107,7 +107,7 @@ class Writer:
                 stack.append((node, True))
                 stack += [(need, False) for need in reversed(self.needs[node])]
 
-    def _name(self, node: Expression, part: Part) -> Part:
+    def _name(self, node: Expression, part: CodePart) -> CodePart:
         """Give a value a line of its own where it is used again, or where the text grows long."""
         again = self.uses[node] > 1 and not part.is_simple
         long = len(part.text) > _LONGEST and not part.plain and node.op != "compare" and self.uses[node] > 0
@@ -115,14 +115,14 @@ class Writer:
             return part
         line = Line(self.names.draw(part.rank), part.text, node)
         self.lines.append(line)
-        return Part(line.name, ATOM, node.shape)
+        return CodePart(line.name, ATOM, node.shape)
 
-    def _compose(self, node: Expression) -> Part:
+    def _compose(self, node: Expression) -> CodePart:
         if node in self.chains:
-            write = write_trace if _is_trace(node) else write_chain
+            write = write_trace if _is_trace(node) else write_product_chain
             return write(self.chains[node], self.parts.__getitem__, self.words.prefix, node.shape)
         if node.op in ("add", "subtract", "multiply", "divide", "matmul"):
-            return join(node.op, self.parts[node.args[0]], self.parts[node.args[1]], node.shape)
+            return join_parts(node.op, self.parts[node.args[0]], self.parts[node.args[1]], node.shape)
         return _COMPOSERS[node.op](self, node)
 
     def list_roots(self, node: Expression) -> list[int]:
@@ -146,42 +146,42 @@ def _is_trace(node: Expression) -> bool:
 # --- single nodes -----------------------------------------------------------------------------------
 
 
-def _compose_power(writer: Writer, node: Expression) -> Part:
+def _compose_power(writer: Writer, node: Expression) -> CodePart:
     base, exponent = (writer.parts[arg] for arg in node.args)
     number = node.args[1]
     half = number.op == "number" and number.data[0] == Fraction(1, 2)
     half = half or (number.op == "divide" and exponent.text == "1 / 2")
     if not half:
-        return join("power", base, exponent, node.shape)
+        return join_parts("power", base, exponent, node.shape)
     if not base.plain:
-        return Part(f"{writer.words.prefix}.sqrt({base.text})", ATOM, node.shape)
-    return join("power", base, Part("0.5", ATOM, exponent.shape, True), node.shape)
+        return CodePart(f"{writer.words.prefix}.sqrt({base.text})", ATOM, node.shape)
+    return join_parts("power", base, CodePart("0.5", ATOM, exponent.shape, True), node.shape)
 
 
-def _compose_compare(writer: Writer, node: Expression) -> Part:
+def _compose_compare(writer: Writer, node: Expression) -> CodePart:
 
     left, right = (align(writer.parts[arg], node.shape) for arg in node.args)
     if left.plain and right.plain:
         left = writer.words.to_tensor(left)
-    return Part(f"{left.wrap(SUM)} {node.data[0]} {right.wrap(SUM)}", COMPARE, node.shape)
+    return CodePart(f"{left.wrap(SUM)} {node.data[0]} {right.wrap(SUM)}", COMPARE, node.shape)
 
 
-def _compose_einsum(writer: Writer, node: Expression) -> Part:
-    return write_einsum(node, writer.parts, writer.words)
+def _compose_einsum(writer: Writer, node: Expression) -> CodePart:
+    return write_einsum_code(node, writer.parts, writer.words)
 
 
-def _compose_abstract(writer: Writer, node: Expression) -> Part:
-    return Part(f"{node.name}({writer.parts[node.args[0]].text})", ATOM, node.shape)
+def _compose_abstract(writer: Writer, node: Expression) -> CodePart:
+    return CodePart(f"{node.name}({writer.parts[node.args[0]].text})", ATOM, node.shape)
 
 
-def _compose_derivative(writer: Writer, node: Expression) -> Part:
+def _compose_derivative(writer: Writer, node: Expression) -> CodePart:
     """D(u, x): of NumPy a function that is given, elsewhere what the backend's own jacobian returns."""
     name, order, _ = node.data
     at = writer.words.to_tensor(writer.parts[node.args[0]])
     if writer.words.backend == "numpy":
-        return Part(f"{name_derivative_of(name, order)}({at.text})", ATOM, node.shape)
+        return CodePart(f"{name_derivative_of(name, order)}({at.text})", ATOM, node.shape)
     again = f", order={order}" if order > 1 else ""
-    return Part(f"{writer.words.use_helper('differentiate')}({name}, {at.text}{again})", ATOM, node.shape)
+    return CodePart(f"{writer.words.use_helper('differentiate')}({name}, {at.text}{again})", ATOM, node.shape)
 
 
 def name_derivative_of(name: str, order: int) -> str:
@@ -193,13 +193,13 @@ def name_derivative_of(name: str, order: int) -> str:
     return f"D{order if order > 1 else ''}_{name}"
 
 
-_COMPOSERS: dict[str, Callable[[Writer, Expression], Part]] = {
+_COMPOSERS: dict[str, Callable[[Writer, Expression], CodePart]] = {
     "number": lambda writer, node: writer.words.write_number(node.data[0]),
     "constant": lambda writer, node: writer.words.write_constant(node.name),
     "size": lambda writer, node: writer.words.write_size(node.data[0]),
     "filled": lambda writer, node: writer.words.fill(node),
-    "negate": lambda writer, node: negate(writer.parts[node.args[0]]),
-    "transpose": lambda writer, node: transpose(writer.parts[node.args[0]]),
+    "negate": lambda writer, node: negate_part(writer.parts[node.args[0]]),
+    "transpose": lambda writer, node: transpose_part(writer.parts[node.args[0]]),
     "call": lambda writer, node: writer.words.call(node, [writer.parts[arg] for arg in node.args]),
     "power": _compose_power,
     "compare": _compose_compare,

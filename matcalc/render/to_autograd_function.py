@@ -14,7 +14,7 @@ from matcalc.language.expression_to_text import to_text
 from matcalc.language.rewrite import replace
 from matcalc.render.code_check import choose_sampling, write_drawing, write_draws
 from matcalc.render.code_helpers import write_helper
-from matcalc.render.code_parts import ATOM, Part
+from matcalc.render.code_parts import ATOM, CodePart
 from matcalc.render.code_regroup import regroup
 from matcalc.render.code_signature import Signature
 from matcalc.render.code_words import Words
@@ -115,9 +115,9 @@ class _AutogradFunction:
         return _write_method("forward", ["ctx", *self._arguments], [*lines, f"return {self.own}"])
 
     def _write_backward(self) -> list[str]:
-        known = {self.cotangent: Part(self.cotangent.name, ATOM, self.cotangent.shape)}
+        known = {self.cotangent: CodePart(self.cotangent.name, ATOM, self.cotangent.shape)}
         if self.saves_result:
-            known[self.result] = Part(self.own, ATOM, self.function.shape)
+            known[self.result] = CodePart(self.own, ATOM, self.function.shape)
         roots = regroup(*self.gradients.values())
         writer, sizes = self._run(roots, known, self.cotangent.name)
         saved = self._saved + ([self.own] if self.saves_result else [])
@@ -136,14 +136,14 @@ class _AutogradFunction:
         return _write_method("backward", ["ctx", self.cotangent.name], [*body, f"return {', '.join([*grads, *none])}"])
 
     def _run(
-        self, roots: list[Expression], further: Mapping[Expression, Part], like: str
+        self, roots: list[Expression], further: Mapping[Expression, CodePart], like: str
     ) -> tuple[Writer, list[str]]:
         """Return the writer of expressions and the lines that find the sizes they need."""
         self.words.like = like
         taken = {*self.names.values(), self.own, self.cotangent.name, *(f"grad_{name}" for name in self.names.values())}
         taken |= {self.signature.letters[letter] for letter in list_letters(*roots)}
-        known = {node: Part(self.names[name], ATOM, node.shape) for name, node in self.variables.items()}
-        known |= {node: Part(self.names[node.name], ATOM, node.shape) for root in roots for node in walk(root)
+        known = {node: CodePart(self.names[name], ATOM, node.shape) for name, node in self.variables.items()}
+        known |= {node: CodePart(self.names[node.name], ATOM, node.shape) for root in roots for node in walk(root)
                   if node.op == "symbol" and node.name in self.names}  # fmt: skip
         before = dict(self.words.sizes_used)
         self.words.sizes_used.clear()

@@ -18,7 +18,7 @@ from matcalc.language.rewrite import rebuild
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.render.code_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code_helpers import write_helper
-from matcalc.render.code_parts import ATOM, Part
+from matcalc.render.code_parts import ATOM, CodePart
 from matcalc.render.code_regroup import regroup
 from matcalc.render.code_signature import Signature
 from matcalc.render.code_words import BACKENDS, Words
@@ -145,7 +145,7 @@ class _Module:
         names = Names({*self.signature.names.values(), *self.signature.abstract, self.function_name, *local})
         before = dict(self.words.sizes_used)
         self.words.sizes_used.clear()
-        known = {node: Part(self.signature.names[name], ATOM, node.shape) for name, node in self._variables.items()}
+        known = {node: CodePart(self.signature.names[name], ATOM, node.shape) for name, node in self._variables.items()}
         writer = Writer([expression], self.words, names, known)
         result = self.words.to_tensor(writer.parts[expression])
         sizes = self.signature.write_sizes(self.words.sizes_used)
