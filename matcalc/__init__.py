@@ -11,11 +11,10 @@ import matcalc.check  # noqa: F401
 from matcalc.backward import check_backward
 from matcalc.claim import check
 from matcalc.data_parallel import check_data_parallel
-from matcalc.derivation import Derivative, derive
-from matcalc.derivatives import BlockHessian, Derivatives
+from matcalc.derivation import BlockHessian, Derivative, Derivatives, derive
 from matcalc.errors import MatcalcError
+from matcalc.inputs import load_rules
 from matcalc.notebook import explore, load_ipython_extension
-from matcalc.user_rules import load_rules
 
 __all__ = [
     "BlockHessian", "Derivative", "Derivatives", "MatcalcError",

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matcalc.check.report import find_worst
-from matcalc.code_claim import list_arguments
+from matcalc.claim import Options, list_arguments
 from matcalc.errors import DeclarationError, EvaluationError, MatcalcError
-from matcalc.judgement import Options
+from matcalc.inputs import choose_rules, declare_variables, declared_shapes, read_input, write_input
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression
 from matcalc.language.names import name_wrt
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.read_input import declare_variables, declared_shapes, read_input, write_input
 from matcalc.rule_files import RuleBook
-from matcalc.user_rules import choose_rules
 
 if TYPE_CHECKING:
     from matcalc.check.backward import BackwardClaim

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matcalc.command_line import Declaration, list_paths, write_command
-from matcalc.errors import ShapeError
-from matcalc.judgement import Options, derive_text
+from matcalc.derivation import show_report
+from matcalc.engine.result import derive_result
+from matcalc.errors import DeclarationError, EvaluationError, MatcalcError, ShapeError
+from matcalc.inputs import (
+    Declaration,
+    check_order,
+    choose_rules,
+    declare_variables,
+    declared_shapes,
+    is_code,
+    list_paths,
+    read_input,
+    write_command,
+    write_input,
+)
 from matcalc.language.declarations import Declared, read_assumptions, read_shapes
 from matcalc.language.expression import Expression, symbols
-from matcalc.language.names import name_wrt
+from matcalc.language.expression_to_text import to_text
+from matcalc.language.names import count_axes, name_wrt
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.read_input import check_order, declare_variables, declared_shapes, is_code, read_input, write_input
-from matcalc.reader_views import show_report
+from matcalc.render.diagnosis import write_diagnosis
 from matcalc.rule_files import RuleBook
-from matcalc.user_rules import choose_rules
 
 if TYPE_CHECKING:
+    from matcalc.check.code import Code
+    from matcalc.check.diagnose import Diagnosis
+    from matcalc.check.question import Claim, Function, Question
     from matcalc.check.report import CheckReport
+
 
 def check(
     expr: Any,
@@ -56,7 +72,7 @@ def check(
     check_order(order)
     book = choose_rules(rules)
     if is_code(expr) or is_code(claim):
-        from matcalc.code_claim import check_code
+        from matcalc.claim import check_code
 
         return check_code(expr, claim, name_wrt(wrt), declare_variables(wrt, shapes, {}), assume, options, book)
     claimed, shapes, assume, _ = read_input(claim, shapes, assume, book)
@@ -152,3 +168,207 @@ def _note_new_names(problem: Problem, alone: Problem) -> tuple[str, ...]:
 
 def _name_kind(shape: Shape) -> str:
     return "a scalar" if not shape else f"an array of shape {write_shape(shape)}"
+
+
+# --- code claim -------------------------------------------------------------------------------------
+#
+# `check` where the function or the claim is Python code: no text tells what its arguments are, the shapes do.
+
+
+def check_code(
+    expr: Any, claim: Any, wrt: str | None, shapes: Declared, assume: Declared, options: Options, rules: RuleBook
+) -> CheckReport:
+    """Return the report on a claim, where the function is code, or the claim, or both.
+
+    The arguments of code are the variables of the same names.  Raises DeclarationError where a shape is not known.
+    """
+    from matcalc.check.question import Question
+    from matcalc.check.report import could_not_check, find_missing
+
+    reason = find_missing(options.device)
+    if reason:
+        return could_not_check(reason, seed=options.seed, layout=options.layout)
+    pair = _Pair.read(expr, claim, wrt, shapes, assume, rules)
+    assert pair.problem.wrt is not None
+    try:
+        function, claimed = pair.build_function(options), pair.build_claim(options)
+    except EvaluationError as error:
+        return could_not_check(error.reason, seed=options.seed, layout=options.layout)
+    question = Question(function, claimed, pair.problem.wrt, options.layout, options.order)
+    report = options.judge(question, None if is_code(expr) else function.root, rules)
+    return replace(report, variables=declared_shapes(pair.problem.symbols))
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A function and a claim, one of them code at least, read with names that they share."""
+
+    expr: Any
+    claim: Any
+    names: dict[str, list[str]]
+    problem: Problem
+
+    @classmethod
+    def read(
+        cls, expr: Any, claim: Any, wrt: str | None, shapes: Declared, assume: Declared, rules: RuleBook
+    ) -> _Pair:
+        """Read what is text, and a bare name for every argument of what is code."""
+        inputs = [read_input(given, shapes, assume, rules) for given in (expr, claim) if not is_code(given)]
+        for _, more_shapes, more_assumptions, _ in inputs:
+            shapes, assume = more_shapes, more_assumptions
+        names = {side: list_arguments(given, shapes) for side, given in (("expr", expr), ("claim", claim))}
+        require_shapes([*names["expr"], *names["claim"]], shapes)
+        own: list[str | Expression] = [*names["expr"]] or [inputs[0][0]]
+        alone = parse(own, wrt=wrt, choose_wrt=wrt is None, shapes=shapes, rules=rules)
+        assert alone.wrt is not None
+        texts = [*names["expr"], *names["claim"], *(text for text, *_ in inputs)]
+        known = {**read_shapes(shapes), **declared_shapes(alone.symbols)}
+        problem = parse(texts, wrt=alone.wrt.name, shapes=known, assume=assume, rules=rules)
+        return cls(expr, claim, names, problem)
+
+    def build_function(self, options: Options) -> Function:
+        """Return the function; raises EvaluationError where its code fails."""
+        from matcalc.check.code import CodeFunction
+        from matcalc.check.question import ExpressionFunction
+
+        if not is_code(self.expr):
+            return ExpressionFunction(self.problem.expressions[-1 if is_code(self.claim) else -2])
+        return CodeFunction(*self._run(self.expr, self.names["expr"], options))
+
+    def build_claim(self, options: Options) -> Claim:
+        """Return the claim; raises EvaluationError where its code fails."""
+        from matcalc.check.code import CodeClaim
+        from matcalc.check.question import ExpressionClaim
+
+        if not is_code(self.claim):
+            return ExpressionClaim(self.problem.expressions[-1])
+        return CodeClaim(*self._run(self.claim, self.names["claim"], options))
+
+    def _run(self, call: Any, names: list[str], options: Options) -> tuple[Code, Any]:
+        from matcalc.check.code import Code, infer_code_shape
+
+        code = Code(call, tuple(self.problem.symbols[name] for name in names))
+        return code, infer_code_shape(code, options.seed, options.dtype, options.device)
+
+
+def list_arguments(given: Any, shapes: Declared) -> list[str]:
+    """Return the names of a function's tensor arguments; none of what is no code."""
+    if not is_code(given):
+        return []
+    from matcalc.check.code import list_parameters
+
+    found = list_parameters(given, list(read_shapes(shapes)))
+    if not found:
+        raise DeclarationError("the function has no arguments to differentiate by")
+    return found
+
+
+def require_shapes(names: Iterable[str], shapes: Declared) -> None:
+    """Raise DeclarationError for an argument of code whose shape nothing tells; of a single one its name does."""
+    unique = list(dict.fromkeys(names))
+    unknown = [name for name in unique if name not in read_shapes(shapes) and count_axes(name)]
+    if unknown and len(unique) > 1:
+        listed = ", ".join(unknown)
+        reason = f"nothing tells the shape of {listed}: the arguments of Python code have no text to infer it from"
+        raise DeclarationError(reason, advice='declare it, as in shapes={"A": ("m", "n"), "x": ("n",)}')
+
+
+# --- judgement --------------------------------------------------------------------------------------
+#
+# A question and how it is to be judged -> the report: the verdict, and of a wrong claim what is wrong with it.
+
+
+TRUTH = "torch.autograd.functional.jacobian"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a claim is judged, as `check` takes it."""
+
+    layout: str = "numerator"
+    order: int = 1
+    trials: int = 3
+    seed: int = 0
+    dtype: str = "float64"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for an unknown layout or dtype."""
+        from matcalc.check.verdict import refuse_unknown
+
+        refuse_unknown(self.layout, self.dtype)
+
+    def judge(
+        self, question: Question, function: Expression | None, rules: RuleBook,
+        truth: str = TRUTH, subject: str = "the derivative",
+    ) -> CheckReport:  # fmt: skip
+        """Return the verdict on a question, and of a claim that differs every reading that holds.
+
+        `function` is the expression that is differentiated, None where it is code: its terms are not known then.
+        `truth` names what the claim is compared with, `subject` what it claims to be.
+        """
+        from matcalc.check.verdict import judge_question
+
+        report = judge_question(
+            question, trials=self.trials, seed=self.seed, dtype=self.dtype, device=self.device, rules=rules, truth=truth
+        )
+        if report.verdict == "differs":
+            return explain_difference(report, question, function, rules, subject)
+        return replace(report, page=show_report)
+
+
+def explain_difference(
+    report: CheckReport, question: Question, function: Expression | None, rules: RuleBook, subject: str
+) -> CheckReport:
+    """Return the report of a claim that differs with its diagnosis: reasons, the right derivative, sentences."""
+    from matcalc.check.report import find_missing
+
+    if find_missing(report.device):  # that a shape is wrong is seen without torch
+        return replace(report, page=show_report)
+    from matcalc.check.diagnose import diagnose
+    from matcalc.check.rule_texts import rules_in_force
+
+    derive = _prepare(function, question.wrt, question.order, rules)
+    with rules_in_force(rules):
+        found = diagnose(question, derive, seed=report.seed, dtype=report.dtype, device=report.device)
+    correct = derive(question.layout) if found.confirmed else None
+    message = f"differs. {write_diagnosis(found, question, report.worst, subject)}"
+    page = partial(show_report, correct=correct)
+    return replace(_copy_readings(report, found), correct=_write(correct), message=message, page=page)
+
+
+def _copy_readings(report: CheckReport, found: Diagnosis) -> CheckReport:
+    return replace(
+        report, reasons=found.reasons, fits=found.fits, factor=found.factor,
+        missing=_write(found.terms.missing), extra=_write(found.terms.extra), symmetric=found.symmetric,
+    )  # fmt: skip
+
+
+def derive_text(function: Expression, wrt: Expression, layout: str, order: int, rules: RuleBook) -> str:
+    """Return the derivative in a layout as text, "" where the engine has none."""
+    return _write(_prepare(function, wrt, order, rules)(layout))
+
+
+def _prepare(
+    function: Expression | None, wrt: Expression, order: int, rules: RuleBook
+) -> Callable[[str], Expression | None]:
+    """Return what gives the derivative in a layout, derived once; None where the engine has none."""
+    try:
+        result = derive_result(function, wrt, order, rules) if function is not None and order else None
+    except MatcalcError:
+        return lambda layout: None
+
+    @cache
+    def derive(layout: str) -> Expression | None:
+        if result is None:
+            return function
+        try:
+            return result.expression(layout)
+        except MatcalcError:
+            return None
+
+    return derive
+
+
+def _write(formula: Expression | None) -> str:
+    return "" if formula is None else to_text(formula)

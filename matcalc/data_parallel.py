@@ -19,18 +19,16 @@ from matcalc.check.data_parallel.question import (
 )
 from matcalc.check.report import COULD_NOT_CHECK, find_missing
 from matcalc.check.verdict import DTYPES
-from matcalc.command_line import list_paths
 from matcalc.derivation import derive
 from matcalc.errors import DeclarationError, MatcalcError, ShapeError
+from matcalc.inputs import choose_rules, declare_variables, list_paths, read_input, write_input
 from matcalc.language.declarations import Declared, read_assumptions, read_shapes
 from matcalc.language.expression import walk
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.names import name_wrt
 from matcalc.language.sizes import write_shape
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.read_input import declare_variables, read_input, write_input
 from matcalc.rule_files import RuleBook
-from matcalc.user_rules import choose_rules
 
 MOST_PROCESSES = 16
 MOST_TRIALS = 100

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from matcalc.command_line import Declaration, list_paths, write_command
-from matcalc.derivatives import BlockHessian, Derivatives, derive_several
 from matcalc.engine.layout import check_layout
-from matcalc.engine.result import Result, derive_mixed, derive_result
-from matcalc.errors import LimitError, MatcalcError
+from matcalc.engine.result import Result, derive_each, derive_mixed, derive_result
+from matcalc.errors import DeclarationError, EvaluationError, LimitError, MatcalcError
+from matcalc.inputs import (
+    Asked,
+    Declaration,
+    choose_rules,
+    declare_variables,
+    declared_shapes,
+    list_paths,
+    read_asked,
+    read_input,
+    read_problem,
+    write_command,
+    write_input,
+)
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression, list_letters
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.read_input import declare_variables, declared_shapes, read_asked, read_input, read_problem, write_input
-from matcalc.reader_views import ReaderViews, show_report
 from matcalc.render.entries import write_einsum, write_entries
 from matcalc.render.named_parts import list_taken, to_text_named
 from matcalc.render.notes import describe_notes
-from matcalc.render.report import choose_result_name, name_question_axes, write_header, write_report
+from matcalc.render.report import choose_result_name, name_question_axes, write_block_table, write_header, write_report
 from matcalc.rule_files import RuleBook
-from matcalc.user_rules import choose_rules
 
 if TYPE_CHECKING:
     from matcalc.check.report import CheckReport
     from matcalc.render.chain import Chain
+    from matcalc.render.graph import ComputationGraph
+    from matcalc.render.steps import Steps
+
 
 Several = list[Any] | tuple[Any, ...] | Literal["all"]
 Rules = RuleBook | str | Path | Iterable[str | Path] | None
@@ -86,7 +97,19 @@ def derive(
         raise error.complete(text, named) from None
 
 
-class Derivative(ReaderViews):
+def derive_several(
+    problem: Problem, asked: Asked, rules: RuleBook, make: Callable[..., Derivative]
+) -> Derivatives | BlockHessian:
+    """Return the derivatives by all names that were asked for; what they share is derived once."""
+    wrts = [problem.symbols[name] for name in asked.names]
+    results = derive_each(problem.expressions[0], [wrts] * asked.order, rules)
+    made = [make(problem, result.by, result=result) for result in results]
+    if asked.order == 1:
+        return Derivatives({one.by[0].name: one for one in made})
+    return BlockHessian({(one.by[0].name, one.by[1].name): one for one in made})
+
+
+class Derivative:
     """The derivative of an expression by a variable, in one layout; other layouts by `in_layout`.
 
     `str` gives a text of the same language, which can be derived, checked and evaluated again.
@@ -257,6 +280,112 @@ class Derivative(ReaderViews):
 
         return write_data(self)
 
+    # --- for a reader ----------------------------------------------------------------------------
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The derivation as a person writes it, law by law, each with its source."""
+        from matcalc.render.steps import list_steps
+
+        self._refuse_mixed("steps are shown")
+        return list_steps(self)
+
+    def write_steps(self, form: str = "text") -> str:
+        """Return the steps as a page of text, as Markdown, or as LaTeX (an align* environment).
+
+        Raises DeclarationError for another form.
+        """
+        from matcalc.render.steps import write_steps, write_steps_latex, write_steps_markdown
+
+        writers = {"text": write_steps, "markdown": write_steps_markdown, "latex": write_steps_latex}
+        if form not in writers:
+            raise DeclarationError(f"steps are not written as {form!r}", advice="use one of " + ", ".join(writers))
+        return writers[form](self.steps)
+
+    def _refuse_mixed(self, what: str) -> None:
+        if self.is_mixed:
+            raise DeclarationError(f"{what} of derivatives by one variable", advice="derive by one name")
+
+    def graph(self, sizes: Mapping[str, int] | None = None) -> ComputationGraph:
+        """The computation graph of the function, with what forward and reverse accumulation cost."""
+        from matcalc.render.graph import write_graph
+
+        return write_graph(self, self._rules, sizes)
+
+    def code(self, backend: str = "numpy") -> str:
+        """Python source of the derivative for numpy, torch or jax, with its own check at the bottom.
+
+        Raises MissingRuleError where a function has no word there.
+        """
+        from matcalc.render.code.module import to_code
+
+        self._refuse_mixed("code is written")
+        return to_code(self, backend)
+
+    def autograd_function(self, name: str = "Formula") -> str:
+        """Python source of a torch.autograd.Function of the expression, with torch.autograd.gradcheck at the bottom."""
+        from matcalc.render.code.autograd import to_autograd_function
+
+        return to_autograd_function(self, name)
+
+    def latex(self, bold: bool = False) -> str:
+        """The derivative as LaTeX, vectors and matrices in bold if asked for.
+
+        Of a long one the parts that repeat are named and the lines aligned.
+        """
+        from matcalc.render.latex import bold_arrays, to_latex_named
+
+        with bold_arrays(bold):
+            return to_latex_named(self.expression, self.taken)
+
+    def unicode(self) -> str:
+        """The derivative in the signs of mathematics, for a terminal: 2 Aᵀ (A x − b)."""
+        from matcalc.render.unicode import to_unicode
+
+        return to_unicode(self.expression, self.taken)
+
+    @cached_property
+    def structure(self) -> tuple[str, ...]:
+        """What kind of array the formula shows: zero, diagonal, rank 1, symmetric, Kronecker product, constant, ...
+
+        >>> from matcalc import derive
+        >>> derive("softmax(x)").structure
+        ('diagonal plus rank 1', 'symmetric')
+        """
+        from matcalc.render.structure import describe_structure
+
+        return describe_structure(self)
+
+    def compile(self, backend: str = "numpy") -> Callable[..., Any]:
+        """Return the derivative as a function of numpy, torch or jax arrays: what `code` writes, ready to be called.
+
+        Raises MissingRuleError where a function has no word there.
+
+        >>> from matcalc import derive
+        >>> derive("norm(x)**2", layout="denominator").compile()([1.0, 2.0]).tolist()
+        [2.0, 4.0]
+        """
+        from matcalc.render.code.module import compile_code
+
+        self._refuse_mixed("code is written")
+        return compile_code(self, backend)
+
+    def to_sympy(self) -> Any:
+        """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""
+        from matcalc.check.rule_texts import rules_in_force
+        from matcalc.render.to_sympy import to_sympy
+
+        with rules_in_force(self._rules):
+            return to_sympy(self.expression, self.names)
+
+    def _repr_html_(self) -> str:
+        from matcalc.render.answer_html import write_derivative_html
+
+        return write_derivative_html(self, self.check())
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
     # --- numbers ----------------------------------------------------------------------------------
 
     def evaluate(self, values: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> Any:
@@ -330,3 +459,171 @@ def _derive_part(expression: Expression, name: str, like: Derivative) -> Derivat
 
 _SHARED = {"problem", "text", "by", "order", "names", "given", "_rules", "_files", "_result", "declared", "assumed",
            "result_name", "vec", "vec_shape", "differential", "entries"}  # fmt: skip
+
+
+def show_report(report: CheckReport, correct: Expression | None = None) -> str:
+    """Return what a notebook shows of a report, as HTML; `correct` is the right derivative where it is known."""
+    from matcalc.render.report_html import write_check_html
+
+    return write_check_html(report, correct)
+
+
+# --- several variables ------------------------------------------------------------------------------------
+#
+# Derivatives by several variables, from one derivation: a gradient by each name, and the block Hessian.
+
+
+Key = TypeVar("Key", bound="str | tuple[str, str]")
+
+
+class _Collection(Mapping[Key, "Derivative"]):
+    """Derivatives of one function in one layout, by key."""
+
+    def __init__(self, derivatives: Mapping[Key, Derivative]) -> None:
+        self._derivatives = dict(derivatives)
+        self.first = next(iter(self._derivatives.values()))
+
+    def __getitem__(self, key: Key) -> Derivative:
+        return self._derivatives[key]
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._derivatives)
+
+    def __len__(self) -> int:
+        return len(self._derivatives)
+
+    @property
+    def function(self) -> Expression:
+        """The expression that was differentiated."""
+        return self.first.function
+
+    @property
+    def layout(self) -> str:
+        """The layout of all of them."""
+        return self.first.layout
+
+    @property
+    def declaration(self) -> str:
+        """The line that echoes what each name was taken for."""
+        return self.first.declaration
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{key!r}: {one!r}" for key, one in self.items())
+        return f"{type(self).__name__}({{{told}}})"
+
+    def write_head(self) -> str:
+        """Return what stands above the single answers."""
+        return self.declaration
+
+    def report(self) -> str:
+        """The whole answer as text, without the verdicts."""
+        parts = [one.report().removeprefix(f"{one.declaration}\n\n") for one in self.values()]
+        return "\n\n".join([self.write_head(), *parts])
+
+    def check(
+        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu"
+    ) -> dict[Key, CheckReport]:
+        """Compare each with torch.autograd.functional.jacobian, as `Derivative.check` does."""
+        return {key: one.check(trials, seed, dtype, device) for key, one in self.items()}
+
+    def evaluate(self, values: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> dict[Key, Any]:
+        """Return each at a point, as `Derivative.evaluate` does; raises EvaluationError where values do not fit."""
+        return {key: one.evaluate(values, sizes) for key, one in self.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data: a list of what `Derivative.to_dict` gives."""
+        return {
+            "expression": self.first.text, "layout": self.layout,
+            "derivatives": [one.to_dict() for one in self.values()],
+        }  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        from matcalc.render.answer_html import write_derivatives_html
+
+        return write_derivatives_html(self)
+
+    def _turn(self, layout: str) -> dict[Key, Derivative]:
+        return {key: one.in_layout(layout) for key, one in self.items()}
+
+
+class Derivatives(_Collection[str]):
+    """The derivatives of an expression by several variables, by name, all in one layout.
+
+    `str` gives a line for each, with its header.
+
+    >>> from matcalc import derive
+    >>> print(derive("norm(W @ x + b)**2", ["W", "b"], layout="denominator"))
+    df/dW   denominator layout, shape (n, k)
+      2*(W @ x + b) @ x.T
+    df/db   denominator layout, shape (n,), a column
+      2*(W @ x + b)
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(f"{one.header}\n  {one}" for one in self.values())
+
+    def in_layout(self, layout: str) -> Derivatives:
+        """The same derivatives in another layout; nothing is derived again."""
+        return Derivatives(self._turn(layout))
+
+
+class BlockHessian(_Collection[tuple[str, str]]):
+    """All second derivatives of an expression by several variables: (x, y) is first by x, then by y.
+
+    In numerator layout a block has shape S_Y + reversed(S_x) + reversed(S_y), in denominator layout all of it
+    reversed.
+
+    >>> from matcalc import derive
+    >>> print(derive("x.T @ A @ y", ["x", "y"], order=2)["x", "y"])
+    A
+    """
+
+    def __str__(self) -> str:
+        return write_block_table(self)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The variables, in the order of the blocks."""
+        return tuple(dict.fromkeys(name for name, _ in self))
+
+    def write_head(self) -> str:
+        """Return what stands above the single answers: what was read, and the table of blocks."""
+        return f"{self.declaration}\n\n{write_block_table(self, formulas=False)}"
+
+    def in_layout(self, layout: str) -> BlockHessian:
+        """The same derivatives in another layout; nothing is derived again."""
+        return BlockHessian(self._turn(layout))
+
+    def matrix(self, values: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> Any:
+        """Return the Hessian of a scalar function at a point as one matrix, the blocks in the order of `names`.
+
+        NumPy in, NumPy out; torch in, torch out.  Row and column of an entry count the entries of all variables,
+        scalars and vectors.  Raises EvaluationError for a function or a variable of higher rank.
+        """
+        self._refuse_high_rank()
+        import numpy
+        import torch
+
+        # Of scalars and vectors the torch layout has the axes of the row before those of the column.
+        found = {key: block.evaluate(values, sizes) for key, block in self._turn("torch").items()}
+        lengths = {name: _count_entries(found[name, name]) for name in self.names}
+        is_torch = any(isinstance(value, torch.Tensor) for value in values.values())
+        join: Any = torch.cat if is_torch else numpy.concatenate
+        rows = [
+            join([found[row, name].reshape(lengths[row], -1) for name in self.names], 1) for row in self.names
+        ]
+        return join(rows)
+
+    def _refuse_high_rank(self) -> None:
+        if self.function.dropped_shape:
+            shape = write_shape(self.function.dropped_shape)
+            raise EvaluationError(f"one matrix is the Hessian of a scalar function, not of one of shape {shape}")
+        for wrt in (self[name, name].wrt for name in self.names):
+            if len(wrt.dropped_shape) > 1:
+                reason = f"{wrt.name} is a matrix of shape {write_shape(wrt.dropped_shape)}, so its block is no matrix"
+                raise EvaluationError(reason, advice="leave it out, or take the blocks by `evaluate`")
+
+
+def _count_entries(block: Any) -> int:
+    """The side of a diagonal block, 1 for a number."""
+    return int(block.shape[0]) if block.ndim else 1

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from matcalc.check.evaluate_nodes import Function, evaluate_all
+from matcalc.check.torch_values import Function, evaluate_all
 from matcalc.language.expression import Expression, symbol, walk
 from matcalc.language.rewrite import replace
 

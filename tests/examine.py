@@ -16,8 +16,8 @@ from torch import Tensor
 
 from matcalc import Derivative, MatcalcError, derive
 from matcalc.check.conditions import find_hidden_kink
-from matcalc.check.evaluate_nodes import evaluate, squeeze
 from matcalc.check.points import NoPoint, Point, PointSearch
+from matcalc.check.torch_values import evaluate, squeeze
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Size

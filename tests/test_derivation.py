@@ -301,7 +301,7 @@ LOG2 = '[binary_log]\nelementwise = "{}/(x*log(2))"\ndomain = "x > 0"\ntorch = "
 
 @pytest.fixture(autouse=True)
 def _forget_loaded_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matcalc.user_rules._loaded", [])
+    monkeypatch.setattr("matcalc.inputs._loaded", [])
 
 
 def write_rules(folder: Path, text: str) -> Path:

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from matcalc.check.contract import contract
 from matcalc.check.evaluate import deduce_sizes, evaluate_with
-from matcalc.check.torch_functions import resolve
+from matcalc.check.torch_values import contract, resolve
 from matcalc.errors import EvaluationError, LimitError
 from matcalc.language.expression import filled
 from matcalc.language.sizes import Size

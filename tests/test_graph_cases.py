@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 import matcalc
-from matcalc.check.evaluate_nodes import evaluate, squeeze
 from matcalc.check.points import Point
+from matcalc.check.torch_values import evaluate, squeeze
 from matcalc.render.graph import ComputationGraph, write_graph
 from matcalc.render.graph_nodes import GraphEdge, GraphNode
 from matcalc.render.graph_picture import Box, Curve

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 import matcalc
-from matcalc.check import conditions, evaluate_nodes
+from matcalc.check import conditions, torch_values
 from matcalc.check.prove import prove_rule
 from matcalc.errors import LimitError, MatcalcError, MissingRuleError, RuleError
-from matcalc.render import code_words, sympy_functions
-from matcalc.render import latex as to_latex
+from matcalc.render import latex, to_sympy
+from matcalc.render.code import words
 from matcalc.rule_files import read_rule, shipped_rules
 from matcalc.rule_words import BACKENDS, WORDS
 from tests.hostile_rules import HOSTILE, Hostile
@@ -31,7 +31,7 @@ needs_jax, needs_scipy = needs("jax"), needs("scipy")
 
 @pytest.fixture(autouse=True)
 def _forget_loaded_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matcalc.user_rules._loaded", [])
+    monkeypatch.setattr("matcalc.inputs._loaded", [])
 
 
 def write_rules(folder: Path, text: str, name: str = "mine.toml") -> Path:
@@ -360,10 +360,10 @@ def test_a_rule_does_not_take_the_source_of_a_helper(name: str, tmp_path: Path) 
 def test_tables_by_name_hold_shipped_rules_alone() -> None:
     """A reader's rule cannot have a shipped name, so that it is never taken for what a table says."""
     tables: list[Any] = [
-        evaluate_nodes.ALONG, evaluate_nodes.PLAIN, evaluate_nodes.ENTRYWISE, conditions._BY_NAME,
-        code_words._SPECIAL, code_words._EXPANDED, code_words._OF_ALL, code_words._OF_NUMBERS,
-        code_words._OF_NUMBERS_TOO, to_latex._SPECIAL,
-        sympy_functions.ENTRYWISE, sympy_functions.FUNCTIONS, sympy_functions.OF_NUMBERS,
+        torch_values.ALONG, torch_values.PLAIN, torch_values.ENTRYWISE, conditions._BY_NAME,
+        words._SPECIAL, words._EXPANDED, words._OF_ALL, words._OF_NUMBERS,
+        words._OF_NUMBERS_TOO, latex._SPECIAL,
+        to_sympy.ENTRYWISE, to_sympy.FUNCTIONS, to_sympy.OF_NUMBERS,
     ]  # fmt: skip
     assert not [name for table in tables for name in table if name not in shipped_rules()]
 

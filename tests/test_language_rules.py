@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from matcalc.errors import ParseError, RuleError
-from matcalc.language.match_rules import hold_letters
+from matcalc.language.calls import hold_letters
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse, parse_rule_text
 from matcalc.rule_files import Rule, read_rule, shipped_rules

@@ -11,18 +11,15 @@ PACKAGE = Path(__file__).parents[1] / "matcalc"
 # One statement of the order: a module imports from its own layer and from those before it.
 LAYERS = [
     ("matcalc.errors",),
-    ("matcalc.rule_words", "matcalc.rule_latex", "matcalc.rule_signature"),
-    ("matcalc.rule_forms",),
-    ("matcalc.rule_checks",),
+    ("matcalc.rule_words",),
     ("matcalc.rule_files",),
     ("matcalc.language",),
     ("matcalc.engine", "matcalc.check"),
     ("matcalc.render",),
-    ("matcalc.user_rules", "matcalc.command_line", "matcalc.read_input", "matcalc.reader_views"),
-    ("matcalc.derivation", "matcalc.derivatives"),
-    ("matcalc.judgement",),
-    ("matcalc.code_claim",),
-    ("matcalc.claim", "matcalc.backward"),
+    ("matcalc.inputs",),
+    ("matcalc.derivation",),
+    ("matcalc.claim",),
+    ("matcalc.backward",),
     ("matcalc.data_parallel", "matcalc.cli.arguments"),
     ("matcalc.notebook",),
     ("matcalc",),  # the package itself: the names that people import
@@ -34,7 +31,7 @@ LAYERS = [
 ]
 # The judge shares nothing with the judged.
 JUDGE = "matcalc.check"
-RULES = ("matcalc.rule_words", "matcalc.rule_forms", "matcalc.rule_signature", "matcalc.rule_files")
+RULES = ("matcalc.rule_words", "matcalc.rule_files")
 JUDGE_MAY_IMPORT = ("matcalc.errors", *RULES, "matcalc.language", JUDGE)
 ENGINE_MAY_IMPORT = ("matcalc.errors", *RULES, "matcalc.language", "matcalc.engine")
 

@@ -15,12 +15,12 @@ from matcalc import MatcalcError
 from matcalc.check.evaluate import evaluate_with
 from matcalc.check.prove import prove_rule
 from matcalc.errors import MissingRuleError, RuleError
+from matcalc.inputs import verified_rules
 from matcalc.language.text_to_expression import parse
-from matcalc.render.to_code import to_code
+from matcalc.render.code.module import to_code
 from matcalc.render.to_sympy import to_sympy
 from matcalc.render.unicode import to_unicode
 from matcalc.rule_files import RuleBook, read_rule, shipped_rules
-from matcalc.user_rules import verified_rules
 from tests.requirements import find_absent, needs
 from tests.sympy_reading import read_sympy_value
 

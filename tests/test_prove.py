@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from matcalc.check.evaluate_nodes import has_own_value
+from matcalc.check.torch_values import has_own_value
 from matcalc.check.verdict import prove_rule
 from matcalc.rule_files import Rule, read_rule, shipped_rules
 from tests.sampling import sample

@@ -14,7 +14,7 @@ from matcalc.check.jacobian import arrange_mixed
 from matcalc.check.question import ask, mixed_shape
 from matcalc.check.verdict import judge_question
 from matcalc.cli import main
-from matcalc.derivatives import BlockHessian, Derivatives
+from matcalc.derivation import BlockHessian, Derivatives
 from matcalc.engine.differentiate import differentiate_by_each
 from matcalc.engine.expression_to_index import convert
 from matcalc.engine.index_form import Graph

@@ -12,7 +12,7 @@ from matplotlib.mathtext import MathTextParser
 from torch import Tensor
 
 import matcalc
-from matcalc.check.evaluate_nodes import evaluate, squeeze
+from matcalc.check.torch_values import evaluate, squeeze
 from matcalc.engine.differentials import MARK, expand_differential, list_marks, mark
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression

@@ -22,9 +22,9 @@ from matcalc.check.evaluate import evaluate_with
 from matcalc.check.points import Point
 from matcalc.errors import DeclarationError, MissingRuleError, RuleError
 from matcalc.language.expression_to_text import to_text
-from matcalc.render.code_regroup import regroup
-from matcalc.render.to_autograd_function import to_autograd_function
-from matcalc.render.to_code import to_code
+from matcalc.render.code.autograd import to_autograd_function
+from matcalc.render.code.module import to_code
+from matcalc.render.code.writer import regroup
 from matcalc.rule_files import read_rule, shipped_rules
 from tests.read_cases import LAYOUTS, Case, arrange, derive_case, differentiate, error_of, find_point, read_cases
 from tests.requirements import find_absent, needs

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from matcalc.check.code import Code, tell_error
-from matcalc.check.evaluate_nodes import squeeze
 from matcalc.check.modes import own_modes
 from matcalc.check.points import Point
 from matcalc.check.question import Question, Values, search_points
+from matcalc.check.torch_values import squeeze
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape

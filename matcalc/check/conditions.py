@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from matcalc.check.domains import draw_unit
-from matcalc.check.evaluate_nodes import Function, evaluate_all
 from matcalc.check.rule_texts import read_rule_text
+from matcalc.check.torch_values import Function, evaluate_all
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape
 from matcalc.rule_files import Rule

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES
-from matcalc.check.evaluate_nodes import evaluate
-from matcalc.check.factor import name_factor
-from matcalc.check.match_terms import TermReading, read_terms
 from matcalc.check.modes import own_modes
 from matcalc.check.question import ExpressionClaim, Question
 from matcalc.check.report import REASONS
-from matcalc.check.samples import ROOM, Sample, take_samples
+from matcalc.check.terms import ROOM, Sample, TermReading, name_factor, read_terms, take_samples
+from matcalc.check.torch_values import evaluate
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, symbols, walk
 from matcalc.language.sizes import Shape

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from matcalc.check.evaluate_nodes import squeeze
 from matcalc.check.modes import own_modes
 from matcalc.check.points import NoPoint, PointSearch, collect_letters
 from matcalc.check.question import MAX_ENTRIES
 from matcalc.check.rule_texts import rules_in_force
+from matcalc.check.torch_values import squeeze
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, check_sizes

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from matcalc.check.deduce_sizes import deduce_sizes
-from matcalc.check.evaluate_nodes import evaluate, squeeze
 from matcalc.check.modes import own_modes, without_autocast
 from matcalc.check.rule_texts import rules_in_force
+from matcalc.check.torch_values import evaluate, squeeze
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression, symbols, walk
 from matcalc.language.sizes import Shape, write_shape

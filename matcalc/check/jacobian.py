@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from matcalc.check.evaluate_nodes import Function, evaluate, repeat_jacobian, squeeze
+from matcalc.check.torch_values import Function, evaluate, repeat_jacobian, squeeze
 from matcalc.language.expression import Expression
 
 

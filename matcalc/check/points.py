@@ -15,8 +15,8 @@ from torch import Tensor
 
 from matcalc.check.conditions import Trouble, find_trouble, names_below
 from matcalc.check.domains import SmoothFunction, draw, list_domains, move
-from matcalc.check.evaluate_nodes import Function, evaluate_all
 from matcalc.check.rule_texts import read_rule_text
+from matcalc.check.torch_values import Function, evaluate_all
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, subtract, symbols, walk
 from matcalc.language.sizes import Shape

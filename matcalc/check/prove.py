@@ -14,8 +14,7 @@ from matcalc.check.rule_texts import read_rule_text, rules_in_force
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, call, compare, number, symbol, symbols
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
-from matcalc.rule_files import Rule, RuleBook
-from matcalc.rule_signature import Parameter
+from matcalc.rule_files import Parameter, Rule, RuleBook
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +76,7 @@ def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
 
 def _find_unknown(rule: Rule) -> str | None:
     """Return why it is not known what the function is, or None."""
-    from matcalc.check.evaluate_nodes import require_value
+    from matcalc.check.torch_values import require_value
 
     try:
         require_value(rule)
@@ -190,7 +189,7 @@ def _find_excess(node: Expression, point: Point) -> str | None:
 
 
 def _has_nothing_to_compare(rule: Rule) -> bool:
-    from matcalc.check.evaluate_nodes import has_own_value
+    from matcalc.check.torch_values import has_own_value
 
     derivative = rule.elementwise or rule.differential or rule.primary
     return not derivative and not (rule.define and has_own_value(rule))
@@ -198,14 +197,14 @@ def _has_nothing_to_compare(rule: Rule) -> bool:
 
 def _list_values(rule: Rule) -> list[tuple[str, str]]:
     """Return the definitions that stand beside what says what the function is, and what each is called."""
-    from matcalc.check.evaluate_nodes import has_own_value
+    from matcalc.check.torch_values import has_own_value
 
     beside = rule.define if not rule.is_definition and has_own_value(rule) else ""
     return [(text, named) for text, named in ((beside, "its definition"), (rule.sympy, "that for SymPy")) if text]
 
 
 def _name_truth(rule: Rule) -> str:
-    from matcalc.check.evaluate_nodes import has_own_value
+    from matcalc.check.torch_values import has_own_value
 
     own = "the judge's own function" if has_own_value(rule) else "its definition"
     named = rule.read_form("torch").path or own
@@ -228,7 +227,7 @@ def _compute_values(text: str, node: Expression, point: Point, values: dict[str,
     """Return the function's own value, and that of a text of its rule where there is one."""
     import torch
 
-    from matcalc.check.evaluate_nodes import evaluate
+    from matcalc.check.torch_values import evaluate
 
     with torch.no_grad():
         truth = evaluate(node, values, point.sizes)
@@ -239,7 +238,7 @@ def _compute_sums(node: Expression, point: Point, values: dict[str, Tensor]) -> 
     """Return, for each parameter, the function of the sum of two arguments, and the sum of the functions of each."""
     import torch
 
-    from matcalc.check.evaluate_nodes import evaluate
+    from matcalc.check.torch_values import evaluate
 
     truths, sums = [], []
     with torch.no_grad():
@@ -256,7 +255,7 @@ def _compute_primary(node: Expression, point: Point, values: dict[str, Tensor]) 
     """Return the trace of a Jacobian J of f and J along X, and what they are by f'(X): f'(X) and X @ f'(X)."""
     import torch
 
-    from matcalc.check.evaluate_nodes import evaluate
+    from matcalc.check.torch_values import evaluate
 
     (x,) = values.values()
     with torch.no_grad():
@@ -310,7 +309,7 @@ def _evaluate_text(node: Expression, text: str, point: Point, values: dict[str, 
     """Return the value of a text of the node's rule, in the node's shape; values of dX are among the values."""
     import torch
 
-    from matcalc.check.evaluate_nodes import evaluate
+    from matcalc.check.torch_values import evaluate
 
     shape = tuple(size.value(point.sizes) for size in node.shape)
     with torch.no_grad():

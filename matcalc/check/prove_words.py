@@ -15,14 +15,13 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import Comparison, compare
-from matcalc.check.evaluate_nodes import Setting, apply_along, call_torch, evaluate, squeeze
 from matcalc.check.points import NoPoint, Point, PointSearch, choose_sizes, collect_letters
 from matcalc.check.report import DIFFERS, CheckReport, could_not_check
+from matcalc.check.torch_values import Setting, apply_along, call_torch, evaluate, squeeze
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression, call, symbol
 from matcalc.language.sizes import UNIT, Shape, Size
-from matcalc.rule_files import Rule
-from matcalc.rule_forms import AXIS_NAMES, Form
+from matcalc.rule_files import AXIS_NAMES, Form, Rule
 from matcalc.rule_words import BACKENDS, is_word, takes_last_axis
 
 _LIBRARIES = {"torch": "torch", "numpy": "NumPy", "scipy": "SciPy", "jax": "JAX"}

@@ -76,8 +76,8 @@ class ExpressionFunction:
 
     def differentiate(self, wrt: Expression, values: Values, point: Point, order: int) -> Tensor:
         """Return torch.autograd.functional.jacobian of the expression, repeated."""
-        from matcalc.check.evaluate_nodes import evaluate, squeeze
         from matcalc.check.jacobian import true_derivative
+        from matcalc.check.torch_values import evaluate, squeeze
 
         if order == 0:
             return squeeze(self.root, evaluate(self.root, values, point.sizes, point.functions), point.sizes).detach()
@@ -120,7 +120,7 @@ class ExpressionClaim:
         """Return the formula's value."""
         import torch
 
-        from matcalc.check.evaluate_nodes import evaluate
+        from matcalc.check.torch_values import evaluate
 
         with torch.no_grad():
             return evaluate(self.root, values, point.sizes, point.functions).detach()

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache, reduce
-from itertools import product
+from itertools import chain, combinations, islice, product
 
+import torch
+from torch import Tensor
+
+from matcalc.check.compare import ABSOLUTE, LARGEST_FLOOR, TOLERANCES
+from matcalc.check.conditions import Trouble, names_below
+from matcalc.check.points import NoPoint, Point, PointSearch
+from matcalc.check.question import Question, find_excess, search_points
+from matcalc.check.torch_values import evaluate_all
+from matcalc.errors import MatcalcError
 from matcalc.language.expression import (
     Expression,
     add,
@@ -212,3 +222,299 @@ _WAYS: dict[str, Callable[[Expression], list[list[Term]]]] = {
     "divide": _split_quotient,
     "call": _split_call,
 }
+
+
+# --- match terms ------------------------------------------------------------------------------------
+#
+# Claim and derivative, term by term: which terms of the derivative the claim lacks, and which it has too much.
+
+
+MAX_CHOICES = 1000
+
+Weighted = tuple[Expression, int | float | str | None]
+
+
+@dataclass(frozen=True)
+class TermReading:
+    """What a claim looks like beside the terms of the derivative.
+
+    claim + missing = truth, or claim - extra = truth.  `weighted` holds terms of the derivative that stand in the
+    claim with a wrong number before them; of a claim that shares some terms with the derivative, `unmatched` are
+    those of the derivative that it lacks, and `foreign` those that it has in their place.
+    """
+
+    missing: Expression | None = None
+    extra: Expression | None = None
+    weighted: tuple[Weighted, ...] = ()
+    unmatched: Expression | None = None
+    foreign: Expression | None = None
+
+
+def read_terms(
+    samples: Sequence[Sample], truths: Sequence[Tensor], claim: Expression | None, derived: Expression | None
+) -> TermReading:
+    """Return what is missing of the derivative's terms and what the claim has too much.
+
+    `derived` is a formula of the derivative, `claim` the claimed one; where either is None its terms are not known.
+    """
+    if not samples:
+        return TermReading()
+    claims = [sample.claim for sample in samples]
+    of_truth, of_claim = _list_valued(derived, samples), _list_valued(claim, samples)
+    for terms in of_truth:
+        if missing := _find_rest(terms, samples, claims):
+            return TermReading(missing=missing)
+    for terms in of_claim:
+        if extra := _find_rest(terms, samples, truths):
+            return TermReading(extra=extra)
+    for terms in of_truth:
+        if weighted := _find_weights(terms, claims):
+            return TermReading(weighted=weighted)
+    readings = (_compare_terms(right, claimed, samples) for right, claimed in product(of_truth, of_claim))
+    return next((reading for reading in readings if reading.foreign), TermReading())
+
+
+@dataclass(frozen=True, eq=False)
+class _Valued:
+    """A term with its value at every sample."""
+
+    term: Term
+    values: tuple[Tensor, ...]
+
+
+def _list_valued(formula: Expression | None, samples: Sequence[Sample]) -> list[list[_Valued]]:
+    """Return the ways to see a formula as a sum, with the values of the terms; none where one has no value."""
+    ways = [] if formula is None else list_splits(formula)
+    roots = tuple(dict.fromkeys(term.expression for terms in ways for term in terms))
+    try:
+        found = [_evaluate_roots(roots, sample) for sample in samples]
+    except MatcalcError:
+        return []
+    return [[_Valued(term, tuple(values[term.expression] for values in found)) for term in terms] for terms in ways]
+
+
+def _evaluate_roots(roots: tuple[Expression, ...], sample: Sample) -> dict[Expression, Tensor]:
+    point = sample.point
+    with torch.no_grad():
+        values = evaluate_all(roots, point.values, point.sizes, point.functions) if roots else {}
+    return {root: values[root].reshape(sample.claim.shape) for root in roots}
+
+
+# --- missing and extra terms ----------------------------------------------------------------------
+
+
+def _find_rest(terms: list[_Valued], samples: Sequence[Sample], wholes: Sequence[Tensor]) -> Expression | None:
+    """Return the sum of the fewest terms without which the others add up to the wholes, at least one being kept."""
+    choices = chain.from_iterable(combinations(terms, count) for count in range(1, len(terms)))
+    for left_out in islice(choices, MAX_CHOICES):
+        kept = [term for term in terms if term not in left_out]
+        if all(
+            sample.is_equal(sum(term.values[place] for term in kept), whole)
+            for place, (sample, whole) in enumerate(zip(samples, wholes, strict=True))
+        ):
+            return join_terms(term.term for term in left_out)
+    return None
+
+
+# --- terms that are there, but not as they should be ----------------------------------------------
+
+
+def _find_weights(terms: list[_Valued], claims: Sequence[Tensor]) -> tuple[Weighted, ...]:
+    """Return the terms that the claim has with a wrong number before them, where others are right."""
+    if not terms:
+        return ()
+    columns = torch.stack([torch.cat([value.reshape(-1) for value in term.values]) for term in terms], dim=1)
+    claim = torch.cat([value.reshape(-1) for value in claims])
+    if columns.shape[0] < columns.shape[1] or int(torch.linalg.matrix_rank(columns)) < columns.shape[1]:
+        return ()
+    weights = torch.linalg.lstsq(columns, claim[:, None]).solution[:, 0]
+    tolerance = ROOM * TOLERANCES[claim.dtype]
+    if not bool(((columns @ weights - claim).abs() <= tolerance * claim.abs().amax()).all()):
+        return ()
+    named = [name_factor([weight], [{}], tolerance) if abs(weight) > tolerance else 0 for weight in weights.tolist()]
+    wrong = [(term.term.expression, weight) for term, weight in zip(terms, named, strict=True) if weight != 1]
+    return tuple(wrong) if len(wrong) < len(terms) else ()
+
+
+def _compare_terms(of_truth: list[_Valued], of_claim: list[_Valued], samples: Sequence[Sample]) -> TermReading:
+    """Return the terms on either side that have no equal on the other, where some have."""
+    pairs = list(_match(of_truth, of_claim, samples))
+    unmatched = [term.term for term in of_truth if all(term is not one for one, _ in pairs)]
+    foreign = [term.term for term in of_claim if all(term is not other for _, other in pairs)]
+    if not pairs or not unmatched or not foreign:
+        return TermReading()
+    return TermReading(unmatched=join_terms(unmatched), foreign=join_terms(foreign))
+
+
+def _match(
+    of_truth: list[_Valued], of_claim: list[_Valued], samples: Sequence[Sample]
+) -> Iterator[tuple[_Valued, _Valued]]:
+    free = list(of_claim)
+    for term in of_truth:
+        for other in free:
+            if all(map(Sample.is_equal, samples, other.values, term.values)):
+                free.remove(other)
+                yield term, other
+                break
+
+
+# --- samples ----------------------------------------------------------------------------------------
+#
+# Truth and claim at several points, as every reading of a wrong claim needs them.
+
+
+# A reading is named, not proven: its tolerance leaves room for the rounding that the verdict measures.
+ROOM = 10
+SEED_STEP = 7919
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A point with the true derivative in torch's order of axes and the claim, whatever shapes they have."""
+
+    point: Point
+    truth: Tensor
+    claim: Tensor
+
+    def is_equal(self, got: Tensor, truth: Tensor) -> bool:
+        """Whether two tensors of one shape are equal but for rounding; `truth` sets the scale."""
+        tolerance = ROOM * TOLERANCES[truth.dtype]
+        floor = ABSOLUTE[truth.dtype] / TOLERANCES[truth.dtype] * min(self.point.largest, LARGEST_FLOOR)
+        scale = max(float(truth.abs().amax()), floor)
+        return got.shape == truth.shape and bool(((got - truth).abs() <= tolerance * scale).all())
+
+
+def take_samples(
+    question: Question, count: int, *, seed: int, dtype: str, device: str, symmetric: Iterable[str] = ()
+) -> list[Sample]:
+    """Return samples at points of different sizes, fewer where points cannot be found.
+
+    Each has a seed of its own, so that the sizes are dealt anew.
+    """
+    samples: list[Sample] = []
+    for place in range(count):
+        search = search_points(question, seed + SEED_STEP * place, dtype, device, symmetric)
+        sample = _take_sample(question, search, place)
+        if sample is None:
+            break
+        samples.append(sample)
+    return samples
+
+
+def _take_sample(question: Question, search: PointSearch, number: int) -> Sample | None:
+    while not isinstance(point := search.find(number), NoPoint):
+        if find_excess(question, point):
+            return None
+        reason = "not finite"
+        try:
+            truth = question.function.differentiate(question.wrt, point.values, point, question.order)
+            claim = question.claim.evaluate(point.values, point)
+            claim = claim.reshape([size.value(point.sizes) for size in question.claim.shape])
+            if bool(truth.isfinite().all()) and bool(claim.isfinite().all()):
+                return Sample(point, truth, claim)
+        except (MatcalcError, RuntimeError) as error:
+            reason = str(error)
+        search.reject(Trouble(reason, names_below(question.claim.root or question.function.root)))
+    return None
+
+
+# --- factor -----------------------------------------------------------------------------------------
+#
+# Ratios of claim to truth at several points -> one factor: a number, or a text in the sizes such as "n" or "2/m".
+
+
+LARGEST_DENOMINATOR = 360
+LARGEST_COEFFICIENT = 12
+
+
+@dataclass(frozen=True)
+class Atom:
+    """A size or its neighbour, n, n - 1 or n + 1, with its exponent."""
+
+    letter: str
+    shift: int
+    exponent: int = 1
+
+    def value(self, sizes: Mapping[str, int]) -> float:
+        """Return its value, 0 where it has none."""
+        base = sizes[self.letter] + self.shift
+        return float(base) ** self.exponent if base else 0.0
+
+    def __str__(self) -> str:
+        sign = "+" if self.shift > 0 else "-"
+        base = f"({self.letter} {sign} {abs(self.shift)})" if self.shift else self.letter
+        return base if abs(self.exponent) == 1 else f"{base}**{abs(self.exponent)}"
+
+
+def name_factor(
+    ratios: Sequence[float], sizes: Sequence[Mapping[str, int]], tolerance: float = 1e-8
+) -> int | float | str | None:
+    """Return the one factor that explains the ratios found at points of these sizes, or None.
+
+    >>> name_factor([0.5, 0.5], [{"n": 2}, {"n": 3}])
+    0.5
+    >>> name_factor([3, 5, 7], [{"n": 3, "m": 2}, {"n": 5, "m": 3}, {"n": 7, "m": 5}])
+    'n'
+    >>> name_factor([3 / 2, 5 / 4, 7 / 6], [{"n": 3}, {"n": 5}, {"n": 7}])
+    'n/(n - 1)'
+    """
+    if _is_constant(ratios, tolerance):
+        return _round(ratios[0], tolerance)
+    letters = list(sizes[0])
+    for atoms in _list_monomials(letters):
+        values = [_evaluate(atoms, numbers) for numbers in sizes]
+        if not all(values):
+            continue
+        rest = [ratio / value for ratio, value in zip(ratios, values, strict=True)]
+        coefficient = Fraction(rest[0]).limit_denominator(LARGEST_COEFFICIENT)
+        small = 0 < abs(coefficient.numerator) <= LARGEST_COEFFICIENT
+        if small and all(abs(one - coefficient) <= tolerance * abs(one) for one in rest):
+            return _write(coefficient, atoms)
+    return None
+
+
+def _is_constant(ratios: Sequence[float], tolerance: float) -> bool:
+    return all(abs(ratio - ratios[0]) <= tolerance * abs(ratios[0]) for ratio in ratios)
+
+
+def _round(ratio: float, tolerance: float) -> int | float:
+    """Return the simple fraction that the ratio nearly is, or the ratio itself."""
+    near = Fraction(ratio).limit_denominator(LARGEST_DENOMINATOR)
+    if abs(float(near) - ratio) > tolerance * abs(ratio):
+        return ratio
+    return near.numerator if near.denominator == 1 else float(near)
+
+
+def _list_monomials(letters: Sequence[str]) -> Iterator[tuple[Atom, ...]]:
+    """Yield products of powers of the sizes, the plainest first."""
+    for letter, exponent in product(letters, (1, -1, 2, -2)):
+        yield (Atom(letter, 0, exponent),)
+    for count in (2, 3):
+        for chosen in combinations(letters, count):
+            for signs in product((1, -1), repeat=count):
+                yield tuple(Atom(letter, 0, sign) for letter, sign in zip(chosen, signs, strict=True))
+    for letter, shift, exponent in product(letters, (-1, 1), (1, -1)):
+        yield (Atom(letter, shift, exponent),)
+        for other in letters:
+            yield (Atom(other, 0, -exponent), Atom(letter, shift, exponent))
+            yield (Atom(other, 0, exponent), Atom(letter, shift, exponent))
+
+
+def _evaluate(atoms: tuple[Atom, ...], sizes: Mapping[str, int]) -> float:
+    total = 1.0
+    for atom in atoms:
+        total *= atom.value(sizes)
+    return total
+
+
+def _write(coefficient: Fraction, atoms: tuple[Atom, ...]) -> str:
+    above = [str(atom) for atom in atoms if atom.exponent > 0]
+    below = [str(atom) for atom in atoms if atom.exponent < 0]
+    number = abs(coefficient)
+    above = ([str(number.numerator)] if number.numerator != 1 or not above else []) + above
+    below = ([str(number.denominator)] if number.denominator != 1 else []) + below
+    top = "*".join(above)
+    if not below:
+        top = top[1:-1] if len(above) == 1 and top.startswith("(") and top.endswith(")") else top
+    bottom = "*".join(below) if len(below) < 2 else f"({'*'.join(below)})"
+    return ("-" if coefficient < 0 else "") + (f"{top}/{bottom}" if below else top)

@@ -35,8 +35,7 @@ from matcalc.cli.verify import add_verify
 from matcalc.errors import MatcalcError
 
 if TYPE_CHECKING:
-    from matcalc.derivation import Derivative
-    from matcalc.derivatives import BlockHessian, Derivatives
+    from matcalc.derivation import BlockHessian, Derivative, Derivatives
 
 
 _BACKENDS = ("numpy", "torch", "jax", "autograd")

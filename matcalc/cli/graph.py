@@ -55,8 +55,8 @@ def show_graph(options: argparse.Namespace) -> int:
 
 def _build_graph(options: argparse.Namespace) -> ComputationGraph:
     from matcalc.derivation import Derivative, derive
+    from matcalc.inputs import choose_rules
     from matcalc.render.graph import write_graph
-    from matcalc.user_rules import choose_rules
 
     book = choose_rules(options.rules or None)
     declared = read_declared(options) | {"rules": book}

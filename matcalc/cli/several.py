@@ -11,8 +11,7 @@ from matcalc.cli.arguments import EXIT_CODES, paint, print_json
 
 if TYPE_CHECKING:
     from matcalc.check.report import CheckReport
-    from matcalc.derivation import Derivative
-    from matcalc.derivatives import BlockHessian, Derivatives
+    from matcalc.derivation import BlockHessian, Derivative, Derivatives
 
 
 def answer_several(answer: Derivatives | BlockHessian, options: argparse.Namespace) -> int:

@@ -54,7 +54,7 @@ def _instantiate(
 
 def _as_rule(rule: Rule, identity: Identity, names: tuple[str, ...]) -> Rule:
     """A rule whose parameters are the identity's names, so that its right side can be read like a rule's text."""
-    from matcalc.rule_signature import Parameter
+    from matcalc.rule_files import Parameter
 
     key = (identity.name, names)
     if key not in _rules:

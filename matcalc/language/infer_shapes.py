@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from matcalc.errors import LimitError, ParseError, ShapeError
 from matcalc.language import names as names
+from matcalc.language.calls import infer_call, list_operands, refuse_comparison
 from matcalc.language.draft import (
     SCALAR_AXES,
     Draft,
@@ -22,8 +23,6 @@ from matcalc.language.draft import (
     open_shape,
     unify,
 )
-from matcalc.language.infer_built_in import refuse_comparison
-from matcalc.language.infer_calls import infer_call, list_operands
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES, Definition, restore_name
 
 _OPERATORS: dict[type[ast.operator], str] = {

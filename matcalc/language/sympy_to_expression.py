@@ -18,14 +18,12 @@ from sympy.matrices.expressions.special import GenericIdentity, GenericZeroMatri
 
 from matcalc.errors import DeclarationError, LimitError, MatcalcError, ShapeError
 from matcalc.language import names
+from matcalc.language.calls import HIGHEST_ORDER, call_function, fill, infer_where, read_power, refuse_comparison
 from matcalc.language.declarations import LARGEST_SIZE
 from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold, settle, unify
 from matcalc.language.draft_to_expression import build_expressions
 from matcalc.language.expression import Expression, symbol
-from matcalc.language.infer_built_in import fill, infer_where, read_power, refuse_comparison
-from matcalc.language.infer_calls import HIGHEST_ORDER
 from matcalc.language.infer_shapes import bound_value, compute_value
-from matcalc.language.match_rules import call_function
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import find_stated_shape

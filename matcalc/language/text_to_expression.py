@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from matcalc.errors import DeclarationError, MatcalcError, RuleError, ShapeError
 from matcalc.language import names as names
+from matcalc.language.calls import list_size_names
 from matcalc.language.declarations import (
     SQUARE_ASSUMPTIONS,
     Declared,
@@ -30,7 +31,6 @@ from matcalc.language.draft import (
 )
 from matcalc.language.draft_to_expression import build_expressions
 from matcalc.language.expression import Expression, list_letters, symbol, symbols, walk
-from matcalc.language.infer_calls import list_size_names
 from matcalc.language.infer_shapes import infer
 from matcalc.language.read_text import SourceText
 from matcalc.language.rewrite import replace

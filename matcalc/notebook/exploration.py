@@ -13,14 +13,13 @@ from matcalc.claim import check
 from matcalc.derivation import Derivative, derive
 from matcalc.engine.layout import check_layout
 from matcalc.errors import DeclarationError, MatcalcError
+from matcalc.inputs import choose_rules, read_input, write_input
 from matcalc.language.declarations import Declared, read_assumptions, read_shape, split_assumptions, split_shapes
 from matcalc.language.names import normalize_name
 from matcalc.language.read_text import split_statements
 from matcalc.language.sizes import write_shape
 from matcalc.language.text_to_expression import Problem, parse
-from matcalc.read_input import read_input, write_input
 from matcalc.rule_files import RuleBook
-from matcalc.user_rules import choose_rules
 
 if TYPE_CHECKING:
     from matcalc.check.report import CheckReport

@@ -266,8 +266,8 @@ def average_in_processes(
         average_in_processes("mean((X@w - y)**2)", "w", {"X": X, "y": y, "w": w}, shares=(4, 4))
     """
     from matcalc.check.data_parallel.launch import ProcessTask, run_tasks
-    from matcalc.check.evaluate_nodes import squeeze
     from matcalc.check.modes import own_modes
+    from matcalc.check.torch_values import squeeze
 
     question = read_loss(loss, wrt, batch_axis, shapes=shapes)
     with own_modes():

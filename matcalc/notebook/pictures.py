@@ -13,7 +13,7 @@ from PIL import Image
 
 from matcalc.check.evaluate import evaluate_with
 from matcalc.derivation import Derivative
-from matcalc.user_rules import rules_in_force
+from matcalc.inputs import rules_in_force
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#555555")
 STYLES = ("-", "--", "-.", ":")

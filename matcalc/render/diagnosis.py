@@ -13,9 +13,9 @@ from matcalc.language.sizes import write_shape
 
 if TYPE_CHECKING:
     from matcalc.check.diagnose import Diagnosis, Hint
-    from matcalc.check.match_terms import TermReading
     from matcalc.check.question import Question
     from matcalc.check.report import Worst
+    from matcalc.check.terms import TermReading
 
 
 def write_diagnosis(found: Diagnosis, question: Question, worst: Worst | None, subject: str = "the derivative") -> str:

@@ -12,8 +12,7 @@ from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import Shape, write_shape
 
 if TYPE_CHECKING:
-    from matcalc.derivation import Derivative
-    from matcalc.derivatives import BlockHessian
+    from matcalc.derivation import BlockHessian, Derivative
 
 
 def write_header(derivative: Derivative) -> tuple[str, str]:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import sympy
-from sympy.matrices.expressions import HadamardPower, HadamardProduct
-from sympy.tensor.array.expressions import ArraySymbol, OneArray, ZeroArray
+from sympy.matrices.expressions import DiagMatrix, DiagonalOf, FunctionMatrix, HadamardPower, HadamardProduct, MatPow
+from sympy.matrices.expressions.kronecker import KroneckerProduct
+from sympy.tensor.array.expressions import (
+    ArrayAdd,
+    ArrayContraction,
+    ArrayDiagonal,
+    ArraySymbol,
+    ArrayTensorProduct,
+    OneArray,
+    PermuteDims,
+    ZeroArray,
+)
 
 from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import SCALAR, Shape, Size
-from matcalc.render.define_calls import define_call
-from matcalc.render.sympy_arrays import add_arrays, is_array, make_dummy, scale_array, write_einsum, write_number
-from matcalc.render.sympy_functions import (
-    ENTRYWISE,
-    FUNCTIONS,
-    call_of_arrays,
-    commute,
-    take_entry,
-    total_along,
-)
+from matcalc.render.code.definitions import define_call
 from matcalc.rule_files import Rule
 
 
@@ -229,8 +231,6 @@ def _apply(node: Expression, args: list[Any]) -> Any:
     return known(*args) if known else _define(_Writer({}), rule, rule.sympy or rule.define, (SCALAR,) * len(args), args)
 
 
-
-
 def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     """Return a function of numbers or, of one array, an applyfunc; SymPy has none of two arrays."""
     if node.is_scalar:
@@ -349,3 +349,187 @@ _WRITERS: dict[str, Callable[[_Writer, Expression, list[Any]], Any]] = {
     "matmul": _matmul, "transpose": _transpose, "compare": _compare, "call": _call, "einsum": _einsum,
     "abstract": _abstract, "abstract_derivative": _abstract_derivative,
 }  # fmt: skip
+
+
+# --- sympy arrays -----------------------------------------------------------------------------------
+#
+# einsum in SymPy: a Sum over entries where it is a number, else an array expression.
+
+
+def is_array(node: Expression, value: Any) -> bool:
+    """Whether a value is an array expression, not a matrix and not a number."""
+    return not node.is_scalar and not getattr(value, "is_Matrix", False)
+
+
+def drop_unit_axes(node: Expression, value: Any) -> Any:
+    """Return a matrix as an array without unit axes: a column (n, 1) becomes (n,)."""
+    units = [(axis,) for axis, size in enumerate(node.shape) if size.is_unit]
+    return ArrayContraction(value, *units) if units and not is_array(node, value) else value
+
+
+def add_arrays(node: Expression, values: list[Any], shape: list[Any], sign: int) -> Any:
+    """Return the sum, or the difference, of two arrays of one shape; a number is added to every entry."""
+    first, second = (
+        scale_array(value, OneArray(*shape)) if arg.is_scalar else drop_unit_axes(arg, value)
+        for arg, value in zip(node.args, values, strict=True)
+    )
+    return ArrayAdd(first, second if sign == 1 else scale_array(sign, second))
+
+
+def scale_array(factor: Any, value: Any) -> Any:
+    """Return an array times a number."""
+    return ArrayTensorProduct(factor, value)
+
+
+@cache
+def make_dummy(letter: str) -> Any:
+    """Return a bound variable, the same one each time, so that equal results are equal to SymPy too."""
+    return sympy.Dummy(letter)
+
+
+def write_number(node: Expression, values: list[Any]) -> Any:
+    """Return an einsum without free indices as a Sum over entries of matrices."""
+    words = node.data[0].split("->")[0].split(",")
+    term: Any = sympy.Integer(1)
+    ranges: dict[Any, Any] = {}
+    for arg, value, word in zip(node.args, values, words, strict=True):
+        letters = iter(word)
+        places = [0 if size.is_unit else make_dummy(next(letters)) for size in arg.shape]
+        ranges |= {place: size for place, size in zip(places, getattr(value, "shape", ()), strict=False) if place != 0}
+        term = term * (value if arg.is_scalar else value[tuple(places)])
+    return sympy.Sum(term, *((index, 0, size - 1) for index, size in ranges.items())) if ranges else term
+
+
+def write_einsum(node: Expression, values: list[Any]) -> Any:
+    """Return an einsum as a contraction of a tensor product; the result has no unit axes."""
+    inputs, output = node.data[0].split("->")
+    axes = _label_axes(node, values, inputs.split(","))
+    whole = ArrayTensorProduct(*values)
+    summed = _gather(axes, [label for label in dict.fromkeys(axes) if label not in output])
+    if summed:
+        whole = ArrayContraction(whole, *summed)
+    gone = {place for group in summed for place in group}
+    return _arrange(whole, [label for place, label in enumerate(axes) if place not in gone], output)
+
+
+def _label_axes(node: Expression, values: list[Any], words: list[str]) -> list[str]:
+    """Return the letter of each axis of the tensor product; a unit axis gets a number of its own."""
+    labels: list[str] = []
+    for arg, value, word in zip(node.args, values, words, strict=True):
+        letters = iter(word)
+        sizes = () if arg.is_scalar else arg.dropped_shape if is_array(arg, value) else arg.shape
+        for size in sizes:
+            labels.append(str(len(labels)) if size.is_unit else next(letters))
+    return labels
+
+
+def _gather(axes: list[str], labels: list[str]) -> list[tuple[int, ...]]:
+    """Return the places of each label."""
+    return [tuple(place for place, other in enumerate(axes) if other == label) for label in labels]
+
+
+def _arrange(whole: Any, axes: list[str], output: str) -> Any:
+    """Bring axes of the same letter together, then all in the order of the output."""
+    repeated = [label for label in dict.fromkeys(axes) if axes.count(label) > 1]
+    if repeated:
+        whole = ArrayDiagonal(whole, *_gather(axes, repeated))
+        axes = [label for label in axes if label not in repeated] + repeated
+    order = [axes.index(letter) for letter in output]
+    return whole if order == list(range(len(order))) else PermuteDims(whole, order)
+
+
+# --- sympy functions --------------------------------------------------------------------------------
+#
+# The language's functions in SymPy's words; what SymPy has no word for is missing here.
+
+
+# Of numbers; an array gets them entry by entry.
+ENTRYWISE: dict[str, Callable[..., Any]] = {
+    "exp": sympy.exp, "log": sympy.log,
+    "sqrt": sympy.sqrt, "square": lambda t: t**2, "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan,
+    "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "arcsin": sympy.asin, "arccos": sympy.acos,
+    "arctan": sympy.atan, "abs": sympy.Abs, "sign": sympy.sign, "erf": sympy.erf,
+    "maximum": sympy.Max, "minimum": sympy.Min, "where": lambda c, x, y: choose(c, x, y),
+}  # fmt: skip
+
+
+def choose(condition: Any, chosen: Any, otherwise: Any) -> Any:
+    """Return `chosen` where the condition holds, else `otherwise`."""
+    return sympy.Piecewise((chosen, condition), (otherwise, True))
+
+
+def take_entry(product: Any) -> Any:
+    """Return a 1x1 product as a number: the trace of its matrices times its scalars."""
+    scalar, matrices = product.as_coeff_matrices() if product.is_MatMul else (sympy.Integer(1), [product])
+    matrices = [matrix for matrix in matrices if matrix != sympy.OneMatrix(1, 1)]
+    return scalar * sympy.Trace(sympy.MatMul(*matrices)) if matrices else scalar
+
+
+def total(x: Any) -> Any:
+    """Return the sum of all entries as the trace of a product with ones."""
+    rows, columns = x.shape
+    product = x if rows == 1 else sympy.OneMatrix(1, rows) * x
+    return take_entry(product if columns == 1 else product * sympy.OneMatrix(columns, 1))
+
+
+def total_along(x: Any, axis: int) -> Any:
+    """Return the sums of the columns (axis 0, a row) or of the rows (axis 1, a column)."""
+    rows, columns = x.shape
+    return sympy.OneMatrix(1, rows) * x if axis == 0 else x * sympy.OneMatrix(columns, 1)
+
+
+def _kronecker(x: Any, y: Any) -> Any:
+    """Return the Kronecker product, numbers in front: SymPy 1.14 cannot take them out of a product itself."""
+    (one, x), (other, y) = x.as_coeff_mmul(), y.as_coeff_mmul()
+    return one * other * KroneckerProduct(x, y)
+
+
+def _norm(x: Any) -> Any:
+    return sympy.sqrt(sympy.Trace(x.T * x) if x.shape[1] != 1 else take_entry(x.T * x))
+
+
+def _product(x: Any) -> Any:
+    rows, columns = x.shape
+    i, j = make_dummy("i"), make_dummy("j")
+    return sympy.Product(x[i, j], (i, 0, rows - 1), (j, 0, columns - 1))
+
+
+def _triangle(x: Any, relation: Any) -> Any:
+    i, j = make_dummy("i"), make_dummy("j")
+    mask = sympy.Lambda((i, j), choose(relation(i, j), sympy.Integer(1), sympy.Integer(0)))
+    return HadamardProduct(FunctionMatrix(*x.shape, mask), x)
+
+
+# Of arrays, by the name of the rule; a vector comes as a column, a scalar argument as a number.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sum": total, "size": lambda x: x.shape[0] * x.shape[1], "trace": sympy.Trace, "det": sympy.Determinant,
+    "logdet": lambda x: sympy.log(sympy.Determinant(x)), "inv": sympy.Inverse, "norm": _norm, "norm_2": _norm,
+    "norm_fro": _norm, "matrix_power": MatPow, "sqrtm": lambda x: MatPow(x, sympy.Rational(1, 2)),
+    "kron": _kronecker, "kron_of_vectors": _kronecker, "kron_of_vector_and_matrix": _kronecker,
+    "kron_of_matrix_and_vector": _kronecker, "diag_of_vector": DiagMatrix, "diag_of_matrix": DiagonalOf,
+    "prod": _product, "tril": lambda x: _triangle(x, sympy.Ge), "triu": lambda x: _triangle(x, sympy.Le),
+}  # fmt: skip
+
+# The same functions where a number stands in the place of an array.
+OF_NUMBERS: dict[str, Callable[..., Any]] = {
+    "size": lambda x: sympy.Integer(1), "logdet": sympy.log, "inv": lambda x: 1 / x, "norm": sympy.Abs,
+    "norm_2": sympy.Abs, "norm_fro": sympy.Abs, "sqrtm": sympy.sqrt, "matrix_power": lambda x, k: x**k,
+    "kron": lambda x, y: x * y, "kron_of_vectors": lambda x, y: x * y,
+    "kron_of_vector_and_matrix": lambda x, y: x * y, "kron_of_matrix_and_vector": lambda x, y: x * y,
+}  # fmt: skip
+
+
+def call_of_arrays(name: str, node: Expression, args: list[Any]) -> Any:
+    """Call a function of arrays; where a number stands for one, most functions are the number itself."""
+    operands = node.args[:1] if name == "matrix_power" else node.args
+    if any(arg.is_scalar for arg in operands):
+        return OF_NUMBERS[name](*args) if name in OF_NUMBERS else args[0]
+    return FUNCTIONS[name](*args)
+
+
+def commute(rows: Any, columns: Any) -> Any:
+    """Return the commutation matrix K of K @ vec(X) = vec(X.T), X of this shape."""
+    i, j = make_dummy("i"), make_dummy("j")
+    place = sympy.Mod(i, columns) * rows + sympy.floor(i / columns)
+    one = choose(sympy.Eq(place, j), sympy.Integer(1), sympy.Integer(0))
+    return FunctionMatrix(rows * columns, rows * columns, sympy.Lambda((i, j), one))

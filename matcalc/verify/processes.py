@@ -85,7 +85,7 @@ def import_judge() -> None:
 
 
 def _prepare(settings: RunSettings) -> None:
-    from matcalc.user_rules import load_rules
+    from matcalc.inputs import load_rules
 
     import_judge()
     with suppress(ImportError):  # without torch every task says so

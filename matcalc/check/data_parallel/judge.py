@@ -16,11 +16,11 @@ from matcalc.check.data_parallel.launch import ProcessTask, run_tasks
 from matcalc.check.data_parallel.points import ShareSearch, average_gradients, find_gradients
 from matcalc.check.data_parallel.question import DataParallelReport, LossQuestion, Settings, split_point
 from matcalc.check.data_parallel.ratios import find_ratio, write_multiple
-from matcalc.check.evaluate_nodes import evaluate, squeeze
 from matcalc.check.modes import own_modes
 from matcalc.check.points import NoPoint, Point
 from matcalc.check.report import AGREES, COULD_NOT_CHECK, DIFFERS, CheckReport
 from matcalc.check.rule_texts import rules_in_force
+from matcalc.check.torch_values import evaluate, squeeze
 from matcalc.errors import MatcalcError
 
 _Values = Mapping[str, Tensor]

@@ -49,7 +49,7 @@ class Settings:
 class LossQuestion:
     """Is the mean of the gradients on equal shares of the batch the derivative of the whole-batch loss?
 
-    `derivatives` are the symbolic ones in torch's layout, in the order of `parameters`, and `written` their texts;
+    `derivation` are the symbolic ones in torch's layout, in the order of `parameters`, and `written` their texts;
     `parts` are the terms of the loss; `command` asks the same again.
     """
 

@@ -16,19 +16,19 @@ from matcalc.language.expression import Expression, list_letters, walk
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.rewrite import rebuild
 from matcalc.language.sizes import Shape, write_shape
-from matcalc.render.code_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
-from matcalc.render.code_helpers import write_helper
-from matcalc.render.code_parts import ATOM, CodePart
-from matcalc.render.code_regroup import regroup
-from matcalc.render.code_signature import Signature
-from matcalc.render.code_words import BACKENDS, Words
-from matcalc.render.code_writer import Names, Writer, name_derivative_of
-from matcalc.render.define_calls import define_call
+from matcalc.render.code.backends import write_helper
+from matcalc.render.code.definitions import define_call
+from matcalc.render.code.products import ATOM, CodePart
+from matcalc.render.code.self_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
+from matcalc.render.code.signature import Signature
+from matcalc.render.code.words import BACKENDS, Words
+from matcalc.render.code.writer import Names, Writer, name_derivative_of, regroup
 from matcalc.render.report import name_derivative
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
     from matcalc.derivation import Derivative
+
 
 _IMPORTS = {"numpy": "import numpy as np", "torch": "import torch", "jax": "import jax\nimport jax.numpy as jnp"}
 _LONGEST_FORMULA = 300
@@ -253,6 +253,3 @@ def measure_text(expression: Expression) -> int:
     for node in walk(expression):
         lengths[node] = 3 + sum(lengths[arg] for arg in node.args)
     return lengths[expression]
-
-
-__all__ = ["describe_shape", "expand", "measure_text", "to_code", "write_imports"]

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from matcalc.errors import DeclarationError, LimitError
-from matcalc.language.declarations import Declared, read_shape, split_assumptions, split_shapes
+from matcalc.errors import DeclarationError, LimitError, RuleError
+from matcalc.language.declarations import (
+    Declared,
+    read_assumptions,
+    read_shape,
+    read_shapes,
+    split_assumptions,
+    split_shapes,
+)
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.expression_to_text import is_longer, to_text
 from matcalc.language.names import name_wrt
 from matcalc.language.read_text import LONGEST_TEXT, SourceText
 from matcalc.language.text_to_expression import Problem, list_abstract, parse, require_shape
-from matcalc.rule_files import RuleBook
+from matcalc.rule_files import RuleBook, read_rules, shipped_rules
 
 MAX_ORDER = 6
 ALL = "all"
@@ -182,3 +191,103 @@ def read_problem(text: str | Expression, asked: Asked, **declared: Any) -> tuple
         assert problem.wrt is not None
         asked = replace(asked, names=(problem.wrt.name,))
     return problem, asked
+
+
+# --- user rules -------------------------------------------------------------------------------------
+#
+# Rules of one's own: read from a file, proven numerically, and only then used.
+
+
+_loaded: list[RuleBook] = []
+
+
+def rules_in_force() -> RuleBook:
+    """The shipped rules and those loaded by `load_rules`."""
+    return _loaded[-1] if _loaded else shipped_rules()
+
+
+def choose_rules(rules: RuleBook | str | Path | Iterable[str | Path] | None) -> RuleBook:
+    """Return the book that a call names: a book as it is, those in force and the files', or those in force."""
+    if isinstance(rules, RuleBook):
+        return rules
+    return rules_in_force() if rules is None else verified_rules(rules)
+
+
+def load_rules(path: str | Path) -> RuleBook:
+    """Add the rules of a file to all later derivations, each proven numerically first.
+
+    Raises RuleError, naming the entry where a rule differs, and adds nothing then.
+    """
+    book = verified_rules([path])
+    _loaded.append(book)
+    return book
+
+
+def verified_rules(paths: str | Path | Iterable[str | Path]) -> RuleBook:
+    """Return the rules in force and those of the files, each proven numerically first; raises RuleError."""
+    if not isinstance(paths, Iterable) and not isinstance(paths, Path):
+        raise RuleError(f"rules are a RuleBook, a file or several files, not {paths!r}"[:200])
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    added = [rule for path in paths for rule in read_rules(path)]
+    # Reading runs nothing and imports nothing; what may not be used has been refused by now.
+    from matcalc.check.verdict import prove_rule
+
+    book = rules_in_force().extended(added)
+    for rule in added:
+        report = prove_rule(rule, book=book)
+        if report.verdict != "agrees":
+            raise RuleError(f"rule [{rule.name}] in {rule.file} is refused: {report.message}")
+    return book
+
+
+# --- command line -----------------------------------------------------------------------------------
+#
+# What was asked -> the command line that asks the same again.
+
+
+DEFAULTS = {"layout": "numerator", "order": 1, "trials": 3, "dtype": "float64", "device": "cpu"}
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What is declared about the names of an expression, and the files of the rules it was read with."""
+
+    wrt: str | None
+    shapes: Declared
+    assume: Declared
+    rules: tuple[str, ...] = ()
+
+
+def write_command(words: Iterable[str], declared: Declaration, options: Mapping[str, Any]) -> str:
+    """Return the command line of some words, declarations and options; what has its default is left out but the seed.
+
+    >>> write_command(["derive", "A @ x"], Declaration("x", {"A": ("m", "n")}, None), {"layout": "vec", "seed": 0})
+    "matcalc derive 'A @ x' --wrt x --vars 'A: m,n' --layout vec --seed 0"
+    """
+    line = ["matcalc", *words]
+    line += ["--wrt", declared.wrt] if declared.wrt else []
+    line += ["--vars", _write_shapes(declared.shapes)] if declared.shapes else []
+    line += ["--assume", _write_assumptions(declared.assume)] if declared.assume else []
+    line += [word for path in declared.rules for word in ("--rules", path)]
+    for name, default in DEFAULTS.items():
+        value = options.get(name, default)
+        line += [f"--{name}", str(value)] if value != default else []
+    return shlex.join([*line, "--seed", str(options["seed"])])
+
+
+def list_paths(rules: Any) -> tuple[str, ...]:
+    """Return the files that a `rules` argument names; a book has no name on a command line."""
+    if rules is None or isinstance(rules, RuleBook):
+        return ()
+    return (str(rules),) if isinstance(rules, str | Path) else tuple(str(path) for path in rules)
+
+
+def _write_shapes(shapes: Declared) -> str:
+    """Return the declaration as --vars takes it: A: m,n; c: scalar."""
+    read = read_shapes(shapes)
+    return "; ".join(f"{name}: {','.join(map(str, shape)) or 'scalar'}" for name, shape in read.items())
+
+
+def _write_assumptions(assume: Declared) -> str:
+    read = read_assumptions(assume)
+    return "; ".join(f"{name}: {', '.join(sorted(words)) or 'real'}" for name, words in read.items())

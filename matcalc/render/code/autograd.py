@@ -12,17 +12,17 @@ from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression, einsum, list_letters, multiply, symbol, walk
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.rewrite import replace
-from matcalc.render.code_check import choose_sampling, write_drawing, write_draws
-from matcalc.render.code_helpers import write_helper
-from matcalc.render.code_parts import ATOM, CodePart
-from matcalc.render.code_regroup import regroup
-from matcalc.render.code_signature import Signature
-from matcalc.render.code_words import Words
-from matcalc.render.code_writer import Names, Writer
-from matcalc.render.to_code import describe_shape, expand, measure_text, write_imports
+from matcalc.render.code.backends import write_helper
+from matcalc.render.code.module import describe_shape, expand, measure_text, write_imports
+from matcalc.render.code.products import ATOM, CodePart
+from matcalc.render.code.self_check import choose_sampling, write_drawing, write_draws
+from matcalc.render.code.signature import Signature
+from matcalc.render.code.words import Words
+from matcalc.render.code.writer import Names, Writer, regroup
 
 if TYPE_CHECKING:
     from matcalc.derivation import Derivative
+
 
 _LONGEST_FORMULA = 300
 _CHEAP = ("symbol", "transpose", "number", "constant", "size", "filled")
@@ -208,6 +208,3 @@ def _write_method(name: str, arguments: list[str], body: list[str]) -> list[str]
 
 def _indent(lines: list[str]) -> str:
     return "\n".join(f"    {line}" if line else "" for line in lines)
-
-
-__all__ = ["to_autograd_function"]

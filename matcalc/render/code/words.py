@@ -10,11 +10,19 @@ from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import write_decimal
 from matcalc.language.sizes import Shape, Size
-from matcalc.render.code_helpers import find_helper, list_modules, list_needed, name_helper
-from matcalc.render.code_parts import ATOM, COMPARE, PRODUCT, SIGN, CodePart, align, hold_part, join_parts
-from matcalc.render.code_products import transpose_part
-from matcalc.rule_files import Rule
-from matcalc.rule_forms import AXIS_NAMES
+from matcalc.render.code.backends import find_helper, list_modules, list_needed, name_helper
+from matcalc.render.code.products import (
+    ATOM,
+    COMPARE,
+    PRODUCT,
+    SIGN,
+    CodePart,
+    align,
+    hold_part,
+    join_parts,
+    transpose_part,
+)
+from matcalc.rule_files import AXIS_NAMES, Rule
 from matcalc.rule_words import is_word, needs_axis, takes_last_axis, takes_one_axis
 
 BACKENDS = ("numpy", "torch", "jax")
@@ -309,5 +317,3 @@ _SPECIAL: dict[str, Callable[[Words, Expression, list[CodePart]], CodePart]] = {
 _EXPANDED = {"dot", "outer", "solve", "solve_vector", "square", "cross_entropy"}
 # Torch takes these along one axis alone: of a matrix as a whole, they are written out.
 _OF_ALL = {"softmax", "log_softmax"}
-
-__all__ = ["BACKENDS", "Words"]

@@ -10,10 +10,11 @@ from matcalc.engine.layout import arrange
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size
-from matcalc.render.code_signature import Signature
+from matcalc.render.code.signature import Signature
 
 if TYPE_CHECKING:
     from matcalc.derivation import Derivative
+
 
 SIZES = (3, 2, 5, 4, 7, 6)
 _ENTRIES = {

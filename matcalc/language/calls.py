@@ -1,0 +1,660 @@
+"""Calls -> drafts: which function is called, and abstract functions u(x) with their derivatives D(u, x)."""
+
+from __future__ import annotations
+
+import ast
+import re
+from fractions import Fraction
+
+from matcalc.errors import DeclarationError, LimitError, MatcalcError, ParseError, RuleError, ShapeError
+from matcalc.language import names as names
+from matcalc.language.declarations import LARGEST_SIZE
+from matcalc.language.draft import (
+    SCALAR_AXES,
+    Axes,
+    Axis,
+    Draft,
+    Reading,
+    broadcast_axes,
+    drop_unit_axes,
+    hold,
+    is_unit,
+    multiply_axes,
+    note_index,
+    open_shape,
+    unify,
+)
+from matcalc.language.explain_calls import advise_arguments, advise_axis, advise_keyword, explain_missing, write_forms
+from matcalc.language.read_text import restore_name
+from matcalc.language.sizes import UNIT, Size
+from matcalc.rule_files import Parameter, Rule
+
+HIGHEST_ORDER = 6
+
+
+def name_function(reading: Reading, node: ast.Call) -> str:
+    """Return the name of the function called; raises for calls of anything but a name."""
+    if isinstance(node.func, ast.Name):
+        return restore_name(node.func.id)
+    span, written = reading.source.span(node), reading.source.write(node.func)
+    advice = "call functions by name, as in exp(x)"
+    if isinstance(node.func, ast.Attribute):
+        before, attribute = reading.source.write(node.func.value), node.func.attr
+        inside = before if not node.args or attribute in ("inv", "sum", "mean") else ""
+        is_module = re.fullmatch(r"(np|numpy|torch|math|sympy|F|jnp|scipy)(\.\w+)*", before) is not None
+        advice = f"write {attribute}(...)" if is_module else f"write {attribute}({inside or before + ', ...'})"
+        if attribute in ("transpose", "t", "I", "H"):
+            advice = f"write {before}.T"
+    raise ParseError(f"{written[:40]}(...) is not in the language", span=span, advice=advice)
+
+
+def list_operands(reading: Reading, node: ast.Call) -> list[ast.expr]:
+    """Return the arguments of a call that are expressions of their own."""
+    name = name_function(reading, node)
+    for arg in node.args:
+        if isinstance(arg, ast.Starred):
+            raise ParseError("arguments cannot be starred", span=reading.source.span(arg), advice="write them out")
+    if name in names.FILLED:
+        return []
+    if name == "D" and len(node.args) >= 2:
+        return [node.args[1]]
+    return node.args
+
+
+def list_size_names(tree: ast.expr) -> set[str]:
+    """Return the names that stand for sizes in eye(n), ones(m, n) and their kin."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names.FILLED:
+            for arg in node.args:
+                found.update(restore_name(part.id) for part in ast.walk(arg) if isinstance(part, ast.Name))
+    return found
+
+
+def infer_call(reading: Reading, node: ast.Call, args: tuple[Draft, ...]) -> Draft:
+    """Return the draft of a call; raises where no form of the function fits."""
+    name, span = name_function(reading, node), reading.source.span(node)
+    is_derivative = name == "D" and len(node.args) >= 2
+    _refuse_keywords(reading, name, node, none_allowed=name in names.SPECIAL or is_derivative)
+    if name == "where":
+        return infer_where(reading, args, span)
+    for arg in args:
+        refuse_comparison(arg)
+    if name in names.FILLED:
+        return infer_filled(reading, name, node)
+    if name == "einsum":
+        return infer_einsum(reading, args, span)
+    if is_derivative:
+        return _infer_derivative(reading, node, args[0])
+    if reading.book.overloads(name):
+        note_index(reading, name, args)
+        return call_rule(reading, name, node, read_power(reading, args, span) if name == "matrix_power" else args)
+    return _infer_abstract(reading, name, node, args)
+
+
+def _refuse_keywords(reading: Reading, name: str, node: ast.Call, none_allowed: bool) -> None:
+    given = [keyword.arg for keyword in node.keywords]
+    for place, keyword in enumerate(node.keywords):
+        if none_allowed or keyword.arg in given[:place]:
+            reason = f"{name} takes no {keyword.arg}=" if none_allowed else f"{keyword.arg}= is given twice"
+            raise ParseError(reason, span=reading.source.span(keyword), advice="leave it out")
+
+
+# --- abstract functions -----------------------------------------------------------------------------
+
+
+def _infer_abstract(reading: Reading, name: str, node: ast.Call, args: tuple[Draft, ...]) -> Draft:
+    """u(x): a function of which only the shape of its result is known."""
+    span = reading.source.span(node)
+    if name.startswith("__"):
+        raise ParseError(f"{name[:50]} is not in the language", span=span)
+    axes = _shape_abstract(reading, name, span, [reading.write(arg) for arg in args])
+    if node.keywords or len(args) != 1 or args[0].op == "text":
+        raise ParseError(f"the abstract function {name} takes one argument", span=span, advice=f"write {name}(x)")
+    return reading.add("abstract", args, hold(axes), span, (name,))
+
+
+def _shape_abstract(reading: Reading, name: str, span: tuple[int, int], written: list[str] | None = None) -> Axes:
+    """Return the output shape of an abstract function, without unit axes."""
+    if name in reading.defined or name in reading.awaited:
+        advice = "write a product with * or @, or rename the definition"
+        raise ParseError(f"{name} is defined as an expression, not as a function", span=span, advice=advice)
+    if name not in reading.abstract:
+        if name in reading.sizes:
+            raise ParseError(f"{name} is a size, not a function", span=span)
+        if name in reading.declared:
+            reading.abstract[name] = drop_unit_axes(reading.declared[name])
+        elif reading.is_rule or not names.is_single_letter(name):
+            raise explain_missing(reading, name, span, written)
+        else:
+            reading.abstract[name] = drop_unit_axes(open_shape(names.count_axes(name)))
+    return reading.abstract[name]
+
+
+def _infer_derivative(reading: Reading, node: ast.Call, argument: Draft) -> Draft:
+    """D(u, x) and D(u, x, 2): derivatives of an abstract function in numerator layout."""
+    span, first = reading.source.span(node), node.args[0]
+    if not isinstance(first, ast.Name) or len(node.args) > 3 or argument.op == "text":
+        reason = "D takes an abstract function, its argument and an order"
+        raise ParseError(reason, span=span, advice="write D(u, x, 2)")
+    order = _read_order(node, span)
+    name = restore_name(first.id)
+    if name in reading.symbols or reading.book.overloads(name):
+        raise DeclarationError(f"{name} is not an abstract function", span=reading.source.span(first))
+    shape = _shape_abstract(reading, name, reading.source.span(first))
+    whole = shape + order * drop_unit_axes(argument.axes)[::-1]
+    return reading.add("abstract_derivative", (argument,), hold(whole), span, (name, order, shape))
+
+
+def _read_order(node: ast.Call, span: tuple[int, int]) -> int:
+    given = node.args[2] if len(node.args) == 3 else ast.Constant(1)
+    order = given.value if isinstance(given, ast.Constant) else None
+    if type(order) is not int or not 1 <= order <= HIGHEST_ORDER:
+        reason = f"the order of D is a whole number from 1 to {HIGHEST_ORDER}"
+        raise ParseError(reason, span=span, advice="write D(u, x, 2)")
+    return order
+
+
+# --- infer built in ---------------------------------------------------------------------------------
+#
+# Calls of the functions that are built in: eye, ones, zeros, fuse, commutation, einsum, where, matrix_power.
+
+
+LARGEST_FILLED = 10**7
+LARGEST_MATRIX_POWER = 64
+
+Span = tuple[int, int]
+
+
+# --- arrays filled with numbers ---------------------------------------------------------------------
+
+
+def infer_filled(reading: Reading, name: str, node: ast.Call) -> Draft:
+    """eye(n), ones(m, n), zeros(...), fuse(m, p), commutation(m, n); without sizes, a number."""
+    return fill(reading, name, _read_sizes(reading, name, node), reading.source.span(node))
+
+
+def fill(reading: Reading, name: str, sizes: list[Size], span: Span) -> Draft:
+    """Return the draft of an array filled with numbers; raises LimitError for one of too many entries."""
+    axes = _shape_filled(name, sizes)
+    if all(size.is_unit for size in sizes):
+        value = Fraction(0 if name == "zeros" else 1)
+        return reading.add("number", (), SCALAR_AXES, span, (value,), value)
+    entries = UNIT
+    for size in axes:
+        entries = entries * size
+    if entries.number > LARGEST_FILLED:
+        written = f"{name}({', '.join(map(str, sizes))})"[:40]
+        raise LimitError(
+            f"{written} has more than {LARGEST_FILLED} entries", span=span, advice="use a letter for the size"
+        )
+    return reading.add("filled", (), axes, span, (name, tuple(sizes)))
+
+
+_FILLED_FORMS = {
+    "eye": "write eye(n)", "ones": "write ones(m, n)", "zeros": "write zeros(m, n)", "fuse": "write fuse(m, p)",
+    "commutation": "write commutation(m, n)",
+}  # fmt: skip
+
+
+def _read_sizes(reading: Reading, name: str, node: ast.Call) -> list[Size]:
+    fewest, most = names.FILLED[name]
+    span, count = reading.source.span(node), len(node.args)
+    if not fewest <= count <= most:
+        wanted = f"{most} size{'s' if most > 1 else ''}" if fewest == most else f"at most {most} sizes"
+        raise ParseError(f"{name} takes {wanted}, not {count}", span=span, advice=_FILLED_FORMS[name])
+    sizes = [_read_size(reading, arg) for arg in node.args]
+    if name in ("ones", "zeros") and len(sizes) > 2:
+        return [size for size in sizes if not size.is_unit]
+    if name == "fuse" and any(size.is_unit for size in sizes):
+        raise ParseError("fuse joins two axes, neither of size 1", span=span, advice=_FILLED_FORMS[name])
+    return sizes
+
+
+def _shape_filled(name: str, sizes: list[Size]) -> tuple[Size, ...]:
+    if name == "eye":
+        return (sizes[0], sizes[0])
+    if name == "fuse":
+        return (sizes[0] * sizes[1], *sizes)
+    if name == "commutation":
+        return (sizes[0] * sizes[1],) * 2
+    return (*sizes, *(UNIT,) * (2 - len(sizes)))
+
+
+def _read_size(reading: Reading, node: ast.expr) -> Size:
+    """Return a size argument: a name, a number, or a product of them."""
+    size, stack = UNIT, [node]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult):
+            stack += [part.right, part.left]
+        else:
+            size = size * _read_factor(reading, part)
+    if len(size.letters) > 16:
+        raise LimitError("a size is a product of more than 16 letters", span=reading.source.span(node))
+    return size
+
+
+def _read_factor(reading: Reading, node: ast.expr) -> Size:
+    span = reading.source.span(node)
+    if isinstance(node, ast.Name):
+        return reading.sizes[restore_name(node.id)]
+    if isinstance(node, ast.Constant) and type(node.value) is int and node.value >= 1:
+        if node.value > LARGEST_SIZE:
+            raise LimitError(f"the size {str(node.value)[:20]} is beyond {LARGEST_SIZE}", span=span)
+        return Size.of(node.value)
+    raise ParseError(
+        f"{reading.source.write(node)[:40]} is not a size", span=span,
+        advice="sizes are names, positive whole numbers and their products, as in ones(m*p, 3)",
+    )  # fmt: skip
+
+
+# --- einsum -------------------------------------------------------------------------------------------
+
+_EINSUM_FORM = "write letters as in einsum('ij,jk->ik', A, B)"
+
+
+def infer_einsum(reading: Reading, args: tuple[Draft, ...], span: Span) -> Draft:
+    """einsum('ij,jk->ik', A, B) on the shapes without unit axes."""
+    if not args or args[0].op != "text":
+        raise ParseError("einsum begins with its letters", span=span, advice=_EINSUM_FORM)
+    operands = args[1:]
+    inputs, output = _read_subscripts(args[0].data[0], len(operands), args[0].span)
+    sizes: dict[str, Axis] = {}
+    for letters, operand in zip(inputs, operands, strict=True):
+        _bind_operand(reading, letters, operand, sizes)
+    data = (",".join(inputs) + "->" + output,)
+    return reading.add("einsum", operands, hold(tuple(sizes[letter] for letter in output)), span, data)
+
+
+def _bind_operand(reading: Reading, letters: str, operand: Draft, sizes: dict[str, Axis]) -> None:
+    """Give the letters of one operand their sizes."""
+    if operand.op == "text":
+        raise ParseError("a text in quotes has no meaning here", span=operand.span, advice=_EINSUM_FORM)
+    axes = drop_unit_axes(operand.axes)
+    if len(letters) != len(axes):
+        given = f"{reading.write(operand)}, {reading.describe(operand.axes)}"
+        reason = f"einsum gives {len(letters)} letter{'s' if len(letters) != 1 else ''} to {given}"
+        advice = "give one letter for each axis; vectors have one, scalars none"
+        raise ShapeError(reason, span=operand.span, advice=advice)
+    for letter, axis in zip(letters, axes, strict=True):
+        if not unify(sizes.setdefault(letter, axis), axis):
+            two = f"{reading.write_size(sizes[letter])} and {reading.write_size(axis)}"
+            raise ShapeError(f"einsum letter {letter} stands for two sizes, {two}", span=operand.span)
+
+
+def _read_subscripts(text: str, count: int, span: Span) -> tuple[list[str], str]:
+    """Return the letters of each operand and of the result; without ->, the letters used once, sorted."""
+    match = re.fullmatch(r"([A-Za-z,]*)(?:->([A-Za-z]*))?", text.replace(" ", ""))
+    if match is None:
+        raise ParseError(f"the letters of einsum cannot be {text[:40]!r}", span=span, advice=_EINSUM_FORM)
+    inputs = match.group(1).split(",")
+    if len(inputs) != count or count == 0:
+        reason = f"einsum has letters for {len(inputs)} operands and gets {count}"
+        raise ParseError(reason, span=span, advice=_EINSUM_FORM)
+    used, output = "".join(inputs), match.group(2)
+    if output is None:
+        output = "".join(sorted(letter for letter in set(used) if used.count(letter) == 1))
+    for letter in output:
+        if letter not in used or output.count(letter) > 1:
+            reason = "more than once" if letter in used else "but in no operand"
+            raise ParseError(f"einsum letter {letter} is in the result {reason}", span=span, advice=_EINSUM_FORM)
+    if max(map(len, [*inputs, output])) > 16 or count > 32:
+        raise LimitError("einsum is limited to 32 operands of 16 axes", span=span)
+    return inputs, output
+
+
+# --- where, matrix_power ------------------------------------------------------------------------------
+
+_WHERE_FORM = "write where(x > 0, x, y)"
+
+
+def refuse_comparison(draft: Draft) -> None:
+    """Raise for a comparison that is not the condition of where."""
+    if draft.op == "compare":
+        raise ParseError("a comparison is only the condition of where", span=draft.span, advice=_WHERE_FORM)
+
+
+def infer_where(reading: Reading, args: tuple[Draft, ...], span: Span) -> Draft:
+    """where(x > 0, x, y); in rules a parameter can be the condition."""
+    if len(args) != 3:
+        raise ParseError(f"where takes 3 arguments, not {len(args)}", span=span, advice=_WHERE_FORM)
+    if args[0].op != "compare" and not (reading.is_rule and args[0].op == "symbol"):
+        raise ParseError("the first argument of where is a comparison", span=args[0].span, advice=_WHERE_FORM)
+    for arg in args[1:]:
+        if arg.op in ("compare", "text"):
+            raise ParseError("where chooses between two expressions", span=arg.span, advice=_WHERE_FORM)
+    axes = broadcast_axes(args[0].axes, args[1].axes)
+    axes = broadcast_axes(axes, args[2].axes) if axes is not None else None
+    if axes is None:
+        written = ", ".join(reading.write_shapes(*(arg.axes for arg in args)))
+        raise ShapeError(f"where needs equal shapes, not {written}", span=span)
+    if not reading.book.overloads("where"):
+        raise RuleError("the rules in force have none for where", advice="add them to the shipped rules")
+    return reading.add("call", args, axes, span, (reading.book.overloads("where")[0], None, False))
+
+
+def read_power(reading: Reading, args: tuple[Draft, ...], span: Span) -> tuple[Draft, ...]:
+    """Return the arguments of matrix_power(X, k), with k as one number."""
+    advice = "write matrix_power(X, 3)"
+    if len(args) != 2:
+        raise ParseError(f"matrix_power takes 2 arguments, not {len(args)}", span=span, advice=advice)
+    value = args[1].value
+    if value is None or value.denominator != 1:
+        raise ParseError("the power of matrix_power is a whole number", span=args[1].span, advice=advice)
+    if abs(value) > LARGEST_MATRIX_POWER:
+        raise LimitError(f"the power is beyond {LARGEST_MATRIX_POWER}", span=args[1].span)
+    return args[0], reading.add("number", (), SCALAR_AXES, args[1].span, (value,), value)
+
+
+# --- match rules ------------------------------------------------------------------------------------
+#
+# Which form of a function fits its arguments, and the shape of what it returns.
+
+
+# Functions of a 1 by 1 matrix, which counts as a scalar: trace(x.T @ A @ x) is x.T @ A @ x.
+_SAME_FOR_SCALARS = frozenset({"trace", "det", "diag", "vec", "tril", "triu"})
+_SCALAR_FORMS = {"logdet": "log", "expm": "exp", "sqrtm": "sqrt", "norm": "abs"}
+
+
+def call_rule(reading: Reading, name: str, node: ast.Call, args: tuple[Draft, ...]) -> Draft:
+    """Return the draft of a call in a text, keywords included; raises ShapeError where no overload fits."""
+    span = reading.source.span(node)
+    axis, keepdims = _read_keywords(reading, name, node)
+    if name == "norm":
+        _refuse_counting(args, span)
+    if axis is not None or keepdims:
+        return _call_along_axis(reading, reading.book.overloads(name), node, args, axis, keepdims)
+    return call_function(reading, name, args, span)
+
+
+def call_function(reading: Reading, name: str, args: tuple[Draft, ...], span: tuple[int, int]) -> Draft:
+    """Return the draft of a function of its arguments by the first overload that fits; raises ShapeError."""
+    rules = reading.book.overloads(name)
+    for rule in rules:
+        variables = _match(rule, args)
+        if variables is not None:
+            return _apply(reading, rule, variables, span)
+    scalar = _call_of_scalar(reading, name, args, span)
+    if scalar is not None:
+        return scalar
+    raise _explain_no_match(reading, name, rules, args, span)
+
+
+def _refuse_counting(args: tuple[Draft, ...], span: tuple[int, int]) -> None:
+    if len(args) == 2 and args[1].op != "text" and args[1].value == 0:
+        raise ParseError("norm(x, 0) counts the entries that are not 0 and has no derivative", span=span,
+                         advice="write norm(x, 1), the sum of their absolute values")  # fmt: skip
+
+
+# --- which overload fits --------------------------------------------------------------------------------
+
+
+def _match(rule: Rule, args: tuple[Draft, ...]) -> tuple[Draft, ...] | None:
+    """Return the arguments that are expressions if the rule takes these kinds of arguments, else None."""
+    if len(rule.parameters) != len(args):
+        return None
+    if _list_misfits(rule, args):
+        return None
+    return tuple(arg for parameter, arg in zip(rule.parameters, args, strict=True) if parameter.literal is None)
+
+
+def _accepts(rule: Rule, parameter: Parameter, arg: Draft, has_axes: bool) -> bool:
+    if parameter.literal is not None:
+        given = arg.data[0] if arg.op == "text" else arg.value
+        return bool(given == parameter.literal)
+    if arg.op in ("text", "compare"):
+        return False
+    if parameter.axes is None:
+        return not has_axes or arg.is_scalar
+    if len(parameter.axes) == 1 and arg.is_row:
+        return rule.result == () or isinstance(rule.result, str)
+    wanted = hold_letters(parameter.axes)
+    return len(wanted) == len(arg.axes) and all(
+        is_unit(axis) == (letter == "1") for letter, axis in zip(wanted, arg.axes, strict=True)
+    )
+
+
+def hold_letters(axes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the axes of a signature as they are held: [n] is (n, 1)."""
+    return axes + ("1",) * (2 - len(axes))
+
+
+# --- the shape of the result --------------------------------------------------------------------------
+
+
+def _apply(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> Draft:
+    """Return the draft of a call whose arguments have the kinds that the rule takes."""
+    turned = tuple(_turn_row(reading, parameter, arg) for parameter, arg in zip(rule.variables, args, strict=True))
+    letters = _bind_letters(reading, rule, turned, span)
+    axes = _shape_result(reading, rule, turned, letters, span)
+    if rule.axis and args[0].is_matrix and axes is args[0].axes and not reading.is_rule:
+        reading.note(
+            f"{rule.function}({reading.write(args[0])}) without axis= takes all entries of "
+            f"{reading.write(args[0])} together; write axis=1 for each row"
+        )
+    draft = reading.add("call", turned, axes, span, (rule, None, False))
+    if isinstance(rule.result, str) and turned[0] is not args[0]:
+        return reading.add("transpose", (draft,), axes[::-1], span)
+    return draft
+
+
+def _turn_row(reading: Reading, parameter: Parameter, arg: Draft) -> Draft:
+    """Return a row as a column where the rule is stated for a vector."""
+    if parameter.axes is None or len(parameter.axes) != 1 or not arg.is_row:
+        return arg
+    return reading.add("transpose", (arg,), arg.axes[::-1], arg.span)
+
+
+def _bind_letters(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> dict[str, Axis]:
+    """Return what each letter of the signature stands for; raises ShapeError for two different sizes."""
+    letters: dict[str, Axis] = {}
+    for parameter, arg in zip(rule.variables, args, strict=True):
+        for letter, axis in zip(parameter.axes or (), arg.axes, strict=False):
+            if letter.isdigit():
+                letters[letter] = Size.of(letter)
+            if not unify(letters.setdefault(letter, axis), axis):
+                raise _explain_sizes(reading, rule, arg, span)
+    return letters
+
+
+def _explain_sizes(reading: Reading, rule: Rule, arg: Draft, span: tuple[int, int]) -> ShapeError:
+    parameter = next(p for p in rule.variables if p.axes is not None)
+    if len(rule.variables) == 1 and parameter.axes and len(set(parameter.axes)) < len(parameter.axes):
+        reason = f"{rule.function} takes a square matrix, and {reading.write(arg)} is {reading.describe(arg.axes)}"
+        return ShapeError(reason, span=arg.span, advice="declare its shape, or use a product such as X.T @ X")
+    return ShapeError(
+        f"the sizes do not fit {rule.call}: {reading.write(arg)} is {reading.describe(arg.axes)}", span=arg.span
+    )
+
+
+def _shape_result(
+    reading: Reading, rule: Rule, args: tuple[Draft, ...], letters: dict[str, Axis], span: tuple[int, int]
+) -> Axes:
+    if rule.is_elementwise:
+        return _broadcast_all(reading, rule, args, span)
+    if isinstance(rule.result, str):
+        return _shape_like(rule, rule.result, args)
+    if rule.result:
+        return hold(tuple(_read_result_size(rule, text, letters) for text in rule.result))
+    if any(parameter.axes is not None for parameter in rule.variables) or not rule.is_definition:
+        return SCALAR_AXES
+    return _shape_stated(reading, rule, args, span)
+
+
+def _broadcast_all(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> Axes:
+    axes: Axes | None = SCALAR_AXES
+    for arg in args:
+        axes = broadcast_axes(axes, arg.axes) if axes is not None else None
+    if axes is None:
+        written = ", ".join(reading.write_shapes(*(arg.axes for arg in args)))
+        raise ShapeError(f"{rule.function} cannot combine {written} entry by entry", span=span)
+    return axes
+
+
+def _shape_like(rule: Rule, name: str, args: tuple[Draft, ...]) -> Axes:
+    for parameter, arg in zip(rule.variables, args, strict=True):
+        if parameter.name == name:
+            return arg.axes
+    raise RuleError(f"rule [{rule.name}] in {rule.file} returns the shape of {name}, which is no parameter")
+
+
+def _read_result_size(rule: Rule, text: str, letters: dict[str, Axis]) -> Axis:
+    factors: list[Axis] = []
+    for part in text.replace(" ", "").split("*"):
+        if not part.isdigit() and part not in letters:
+            raise RuleError(f"rule [{rule.name}] in {rule.file} returns the size {part}, which no parameter has")
+        factors.append(Size.of(part) if part.isdigit() else letters[part])
+    return multiply_axes(factors)
+
+
+def _shape_stated(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> Axes:
+    """Return the shape that the rule's own text has: [sqrt] with define = "x**(1/2)" is shaped like x."""
+    kinds = tuple(tuple(is_unit(axis) for axis in arg.axes) for arg in args)
+    like = reading.find_stated_shape(reading.book, rule, kinds)
+    if len(args) > 1:
+        _broadcast_all(reading, rule, args, span)
+    return SCALAR_AXES if like is None else args[like].axes
+
+
+# --- axis= and keepdims= --------------------------------------------------------------------------------
+
+
+def _read_keywords(reading: Reading, name: str, node: ast.Call) -> tuple[int | None, bool]:
+    axis, keepdims = None, False
+    for keyword in node.keywords:
+        span = reading.source.span(keyword)
+        value = _read_literal(keyword.value)
+        if keyword.arg == "axis" and type(value) is int:
+            axis = value
+        elif keyword.arg == "keepdims" and isinstance(value, bool):
+            keepdims = value
+        elif keyword.arg == "axis" and value is None and isinstance(keyword.value, ast.Constant):
+            axis = None
+        else:
+            raise ParseError(
+                f"{name} cannot take {reading.source.write(keyword)[:40]}",
+                span=span, advice=advise_keyword(reading, name, keyword, node),
+            )  # fmt: skip
+    return axis, keepdims
+
+
+def _read_literal(node: ast.expr) -> object:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        return -node.operand.value if type(node.operand.value) is int else None
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+def _call_along_axis(
+    reading: Reading, rules: list[Rule], node: ast.Call, args: tuple[Draft, ...], axis: int | None, keepdims: bool
+) -> Draft:
+    """sum(X, axis=0), softmax(X, axis=1): the rule holds for each column, or for each row."""
+    span = reading.source.span(node)
+    rule = next((rule for rule in rules if rule.axis and len(rule.parameters) == len(args) == 1), None)
+    if rule is None or args[0].op in ("text", "compare"):
+        advice = advise_axis(reading, rules, args, axis)
+        raise ParseError(f"{rules[0].function} takes no axis= or keepdims= here", span=span, advice=advice)
+    reduces = rule.result == () and _is_reduction(reading, rule, args[0])
+    if keepdims and not reduces:
+        raise ParseError(f"{rule.function} takes no keepdims=", span=span, advice="leave it out")
+    (arg,) = args
+    if axis is None or not arg.is_matrix:
+        return _call_whole(reading, rule, arg, axis, span)
+    if axis not in (-2, -1, 0, 1):
+        raise ShapeError(f"a matrix has no axis {axis}", span=span, advice="write axis=0 (down) or axis=1 (across)")
+    axis %= 2
+    axes = _reduce(arg.axes, axis, keepdims) if reduces else arg.axes
+    return reading.add("call", args, axes, span, (rule, axis, keepdims))
+
+
+def _is_reduction(reading: Reading, rule: Rule, arg: Draft) -> bool:
+    return not rule.is_definition or _shape_stated(reading, rule, (arg,), arg.span) is SCALAR_AXES
+
+
+def _reduce(axes: Axes, axis: int, keepdims: bool) -> Axes:
+    """Return the shape left of a matrix: a column, or with keepdims a row for axis 0."""
+    return (UNIT, axes[1]) if axis == 0 and keepdims else (axes[1 - axis], UNIT)
+
+
+def _call_whole(reading: Reading, rule: Rule, arg: Draft, axis: int | None, span: tuple[int, int]) -> Draft:
+    """Return the plain call: without axis, or along the only axis of a vector."""
+    fitting = {None, 0, -1} | ({1} if arg.is_row else set())
+    if axis not in fitting or (axis is not None and len(arg.axes) != 2):
+        raise ShapeError(
+            f"{reading.write(arg)} is {reading.describe(arg.axes)} and has no axis {axis}",
+            span=span,
+            advice="leave axis= out",
+        )
+    if _match(rule, (arg,)) is None:
+        raise _explain_no_match(reading, rule.function, [rule], (arg,), span)
+    return _apply(reading, rule, (arg,), span)
+
+
+# --- scalars and misfits --------------------------------------------------------------------------------
+
+
+def _call_of_scalar(reading: Reading, name: str, args: tuple[Draft, ...], span: tuple[int, int]) -> Draft | None:
+    """Return what a function of matrices makes of scalars: trace(a) is a, inv(a) is 1/a, kron(a, B) is a*B."""
+    if not args or not args[0].is_scalar or any(arg.op in ("text", "compare") for arg in args[:1]):
+        if name == "kron" and len(args) == 2 and args[1].is_scalar:
+            return reading.add("multiply", args, args[0].axes, span)
+        return None
+    if name in _SAME_FOR_SCALARS and len(args) == 1:
+        return args[0]
+    if name in ("inv", "pinv") and len(args) == 1:
+        one = reading.add("number", (), SCALAR_AXES, span, (Fraction(1),))
+        return reading.add("divide", (one, args[0]), SCALAR_AXES, span)
+    if name in ("kron", "dot", "outer") and len(args) == 2 and (name == "kron" or args[1].is_scalar):
+        return reading.add("multiply", args, args[1].axes, span)
+    form = _SCALAR_FORMS.get(name)
+    if form is None or (name == "norm" and len(args) == 2 and args[1].op != "text" and args[1].value is None):
+        return None
+    return _apply(reading, reading.book.overloads(form)[0], args[:1], span)
+
+
+def _explain_no_match(
+    reading: Reading, name: str, rules: list[Rule], args: tuple[Draft, ...], span: tuple[int, int]
+) -> MatcalcError:
+    """Say what the function takes, and what it was given."""
+    if all(len(rule.parameters) != len(args) for rule in rules):
+        advice = advise_arguments(reading, name, args)
+        if advice is None and any(rule.axis for rule in rules) and len(args) == 2 and args[1].value in (0, 1, -1):
+            advice = f"write {name}({reading.write(args[0])}, axis={reading.write(args[1])})"
+        advice = advice or "write " + write_forms(rules)
+        return ParseError(f"{name} cannot take {len(args)} arguments", span=span, advice=advice)
+    fitting = [rule for rule in rules if len(rule.parameters) == len(args)]
+    nearest = min(fitting, key=lambda rule: _rank_misfits(rule, args))
+    parameter, arg = _list_misfits(nearest, args)[0]
+    if arg.op == "text" and not any(isinstance(p.literal, str) for rule in fitting for p in rule.parameters):
+        return ParseError("a text in quotes has no meaning here", span=arg.span, advice="write names without quotes")
+    given = f"{reading.write(arg)} is {reading.describe(arg.axes)}" if arg.op != "text" else f"not {reading.write(arg)}"
+    advice = advise_arguments(reading, name, args) or _advise(reading, nearest, parameter, arg)
+    return ShapeError(f"{name} takes {write_forms(fitting)}; {given}", span=span, advice=advice)
+
+
+def _rank_misfits(rule: Rule, args: tuple[Draft, ...]) -> tuple[int, bool]:
+    """Return how badly the arguments fit: the number of misfits, then whether it is only another literal."""
+    misfits = _list_misfits(rule, args)
+    return len(misfits), any(parameter.literal is not None and arg.op != "text" for parameter, arg in misfits)
+
+
+def _list_misfits(rule: Rule, args: tuple[Draft, ...]) -> list[tuple[Parameter, Draft]]:
+    has_axes = not rule.is_elementwise and any(parameter.axes is not None for parameter in rule.variables)
+    pairs = zip(rule.parameters, args, strict=True)
+    return [(parameter, arg) for parameter, arg in pairs if not _accepts(rule, parameter, arg, has_axes)]
+
+
+def _advise(reading: Reading, rule: Rule, parameter: Parameter, arg: Draft) -> str | None:
+    """Return how the argument can be made to fit the parameter."""
+    if parameter.literal is not None:
+        return f"write {write_forms([rule])}"
+    if parameter.axes is None:
+        return f"declare {reading.write(arg)} as a scalar"
+    if len(parameter.axes) == 1 and arg.is_matrix:
+        along = "write axis=0 for each column or axis=1 for each row"
+        return along if rule.axis else f"write {rule.function} of a vector"
+    if len(parameter.axes) == 1 and arg.is_row:
+        return f"write {reading.write(arg).removesuffix('.T')}, a column"
+    if len(parameter.axes) == 2 and not arg.is_matrix:
+        return f"{rule.function} takes a matrix; declare the shape of each name, or build one with @"
+    return None
