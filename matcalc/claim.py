@@ -77,7 +77,7 @@ def check(
         return check_code(expr, claim, name_wrt(wrt), declare_variables(wrt, shapes, {}), assume, options, book)
     claimed, shapes, assume, _ = read_input(claim, shapes, assume, book)
     function, shapes, assume, names = read_input(expr, shapes, assume, book, wrt)
-    asked = Asked(function, claimed, name_wrt(wrt), declare_variables(wrt, shapes, names), assume, book)
+    asked = _Asked(function, claimed, name_wrt(wrt), declare_variables(wrt, shapes, names), assume, book)
     words = ["check", write_input(function), "--claim", write_input(claimed)]
     report = _judge_text(asked, options)
     declared = Declaration(asked.wrt, asked.shapes, asked.assume, list_paths(rules))
@@ -85,7 +85,7 @@ def check(
 
 
 @dataclass(frozen=True)
-class Asked:
+class _Asked:
     """The texts of a question, or the expressions in their place, and what is declared about their names."""
 
     function: str | Expression
@@ -113,7 +113,7 @@ class Asked:
         )
 
 
-def _judge_text(asked: Asked, options: Options) -> CheckReport:
+def _judge_text(asked: _Asked, options: Options) -> CheckReport:
     from matcalc.check.question import ExpressionClaim, ExpressionFunction, Question
 
     alone = asked.read_function()

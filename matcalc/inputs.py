@@ -20,7 +20,7 @@ from matcalc.language.declarations import (
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.expression_to_text import is_longer, to_text
 from matcalc.language.names import name_wrt
-from matcalc.language.read_text import LONGEST_TEXT, SourceText
+from matcalc.language.read_text import LONGEST_SOURCE, SourceText
 from matcalc.language.text_to_expression import Problem, list_abstract, parse, require_shape
 from matcalc.rule_files import RuleBook, read_rules, shipped_rules
 
@@ -64,8 +64,8 @@ def write_input(source: str | Expression) -> str:
     if isinstance(source, str):
         return source
     advice = "write it as text, with definitions such as p = softmax(x); diag(p) - p @ p.T"
-    if is_longer(source, LONGEST_TEXT):
-        raise LimitError(f"the expression has more than {LONGEST_TEXT} characters as text", advice=advice)
+    if is_longer(source, LONGEST_SOURCE):
+        raise LimitError(f"the expression has more than {LONGEST_SOURCE} characters as text", advice=advice)
     try:
         return SourceText(to_text(source)).text
     except LimitError as error:
@@ -201,7 +201,7 @@ def read_problem(text: str | Expression, asked: Asked, **declared: Any) -> tuple
 _loaded: list[RuleBook] = []
 
 
-def rules_in_force() -> RuleBook:
+def current_rules() -> RuleBook:
     """The shipped rules and those loaded by `load_rules`."""
     return _loaded[-1] if _loaded else shipped_rules()
 
@@ -210,7 +210,7 @@ def choose_rules(rules: RuleBook | str | Path | Iterable[str | Path] | None) -> 
     """Return the book that a call names: a book as it is, those in force and the files', or those in force."""
     if isinstance(rules, RuleBook):
         return rules
-    return rules_in_force() if rules is None else verified_rules(rules)
+    return current_rules() if rules is None else verified_rules(rules)
 
 
 def load_rules(path: str | Path) -> RuleBook:
@@ -232,7 +232,7 @@ def verified_rules(paths: str | Path | Iterable[str | Path]) -> RuleBook:
     # Reading runs nothing and imports nothing; what may not be used has been refused by now.
     from matcalc.check.verdict import prove_rule
 
-    book = rules_in_force().extended(added)
+    book = current_rules().extended(added)
     for rule in added:
         report = prove_rule(rule, book=book)
         if report.verdict != "agrees":

@@ -27,7 +27,7 @@ MOST_AXES = 4
 LARGEST_AXIS = 20
 LARGEST_LITERAL = 1000
 
-Result = str | tuple[str, ...]
+_Result = str | tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ _PARAMETER = re.compile(
 )
 
 
-def read_signature(call: str) -> tuple[str, tuple[Parameter, ...], Result]:
+def read_signature(call: str) -> tuple[str, tuple[Parameter, ...], _Result]:
     """Return function, parameters and result of "inv(X[n,n]) -> [n,n]"; the result is () for a scalar,
     a tuple of sizes, or the name of the parameter that it is shaped like.
 
@@ -113,7 +113,7 @@ def _read_axes(text: str, span: tuple[int, int], times: str) -> tuple[str, ...]:
     return axes
 
 
-def _read_result(text: str, parameters: tuple[Parameter, ...], span: tuple[int, int]) -> Result:
+def _read_result(text: str, parameters: tuple[Parameter, ...], span: tuple[int, int]) -> _Result:
     """Return the sizes of "[n,m]", or the name of the parameter whose shape the result has."""
     if text.startswith("[") and text.endswith("]"):
         axes = _read_axes(text[1:-1], span, "*")
@@ -255,7 +255,7 @@ class Entry:
     file: str
     fields: Mapping[str, Any]
 
-    def read_signature(self) -> tuple[str, tuple[Parameter, ...], Result]:
+    def read_signature(self) -> tuple[str, tuple[Parameter, ...], _Result]:
         """Return function, parameters and result of the call, name(x) where there is none; raises RuleError."""
         try:
             return read_signature(self.fields.get("call", f"{self.name}(x)"))
@@ -378,7 +378,7 @@ class Rule:
     name: str
     function: str
     parameters: tuple[Parameter, ...]
-    result: Result = ()
+    result: _Result = ()
     axis: bool = False
     primitive: bool = False
     opaque: bool = False
@@ -428,7 +428,7 @@ class Rule:
 
 
 LONGEST_FILE = 100_000
-LONGEST_LINE = 5_000
+_LONGEST_LINE = 5_000
 MOST_RULES = 300
 
 
@@ -523,8 +523,8 @@ def _read_tables(path: Path) -> dict[str, Any]:
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(LONGEST_FILE + 1)
-        if len(text) > LONGEST_FILE or max(map(len, text.split("\n"))) > LONGEST_LINE:
-            reason = f"the rules file {path} has more than {LONGEST_FILE} characters, or {LONGEST_LINE} in a line"
+        if len(text) > LONGEST_FILE or max(map(len, text.split("\n"))) > _LONGEST_LINE:
+            reason = f"the rules file {path} has more than {LONGEST_FILE} characters, or {_LONGEST_LINE} in a line"
             raise LimitError(reason)
         tables = tomllib.loads(text)
     except OSError as error:

@@ -198,7 +198,7 @@ def advise_word(word: str, backend: str) -> str:
 # What is not on this list, such as \input and \href, reaches beyond the formula.
 
 
-_COMMANDS = """
+_COMMAND_NAMES = """
     alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa varkappa lambda mu nu xi omicron pi
     varpi rho varrho sigma varsigma tau upsilon phi varphi chi psi omega digamma
     Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega aleph beth ell hbar imath jmath Re Im wp partial nabla
@@ -224,7 +224,7 @@ _COMMANDS = """
     sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh coth exp log ln lg det dim ker deg gcd min max sup inf
     lim liminf limsup arg Pr hom bmod pmod mod ldots cdots vdots ddots dots dotsb dotsc
 """
-COMMANDS = frozenset(_COMMANDS.split()) | frozenset(",;:! {}|\\_%&#/")
+_COMMANDS = frozenset(_COMMAND_NAMES.split()) | frozenset(",;:! {}|\\_%&#/")
 ENVIRONMENTS = frozenset(
     "matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix cases array aligned gathered split".split()
 )
@@ -232,10 +232,10 @@ _ADVICE = "write mathematics alone, as in \\operatorname{mish}({x})"
 
 _PARTS = re.compile(r"\\([A-Za-z]+|.|$)|\^\^|[^\\^$%#{}\n\t]+|.", re.DOTALL)
 
-Span = tuple[int, int]
+_Span = tuple[int, int]
 
 
-def find_foreign_latex(template: str) -> tuple[str, Span, str] | None:
+def find_foreign_latex(template: str) -> tuple[str, _Span, str] | None:
     r"""Return what is no mathematics in a rule's LaTeX, with its place and an advice; None where all is.
 
     >>> find_foreign_latex(r"\log({x})"), find_foreign_latex(r"\input{x}")[:2]
@@ -257,7 +257,7 @@ def find_foreign_latex(template: str) -> tuple[str, Span, str] | None:
 
 def _explain_command(command: str, after: str) -> str | None:
     """Return why a command is refused, the begin or end of an environment by what it names; None for a good one."""
-    if command not in COMMANDS:
+    if command not in _COMMANDS:
         return f"\\{command} is no command of mathematics that a rule may use"
     if command not in ("begin", "end"):
         return None

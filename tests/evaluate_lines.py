@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from matcalc.check.torch_values import Function, evaluate_all
+from matcalc.check.torch_values import TensorFunction, evaluate_all
 from matcalc.language.expression import Expression, symbol, walk
 from matcalc.language.rewrite import replace
 
@@ -19,7 +19,7 @@ def evaluate_lines(
     direction: tuple[str, Tensor],
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
-    functions: Mapping[str, Function] | None = None,
+    functions: Mapping[str, TensorFunction] | None = None,
 ) -> list[Tensor]:
     """Return the held value of each line at a point.
 
@@ -42,7 +42,7 @@ def _move(
     direction: Tensor,
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
-    functions: Mapping[str, Function] | None,
+    functions: Mapping[str, TensorFunction] | None,
 ) -> list[Tensor]:
     """Return the derivative of each expression along the direction, in its held shape."""
 

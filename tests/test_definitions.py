@@ -10,7 +10,7 @@ from matcalc.engine.result import derive_result
 from matcalc.errors import LimitError
 from matcalc.language.expression import walk
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.read_text import LONGEST_TEXT, MOST_NODES
+from matcalc.language.read_text import LONGEST_SOURCE, MOST_NODES
 from matcalc.language.text_to_expression import parse
 from matcalc.render.named_parts import to_text_named
 
@@ -117,7 +117,7 @@ def repeat(step: str, count: int, start: str = "x") -> str:
 
 
 def test_the_bounds_hold_for_all_parts_together() -> None:
-    with pytest.raises(LimitError, match=f"{LONGEST_TEXT} is the most"):
+    with pytest.raises(LimitError, match=f"{LONGEST_SOURCE} is the most"):
         parse(repeat("exp(?)", 3000))
     with pytest.raises(LimitError, match=f"{MOST_NODES} parts long"):
         parse(repeat("-?-?-?-?-?-?-?-?-?", 350))

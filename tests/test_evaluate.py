@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from matcalc.check.evaluate import deduce_sizes, evaluate_with
-from matcalc.check.torch_values import contract, resolve
+from matcalc.check.torch_values import contract, find_torch_function
 from matcalc.errors import EvaluationError, LimitError
 from matcalc.language.expression import filled
 from matcalc.language.sizes import Size
@@ -256,5 +256,5 @@ def test_functions_stand_for_abstract_functions() -> None:
 @pytest.mark.parametrize("path", ["torch.load", "os.system", "torch.hub.load", "torch.Tensor", "torch.nothing", "exp"])
 def test_rules_reach_only_functions_of_the_list(path: str) -> None:
     with pytest.raises(EvaluationError, match="is no function of torch that a rule may name"):
-        resolve(path)
-    assert resolve("torch.special.bessel_j0") is torch.special.bessel_j0
+        find_torch_function(path)
+    assert find_torch_function("torch.special.bessel_j0") is torch.special.bessel_j0

@@ -37,7 +37,7 @@ class Comparison:
         return self.error <= TOLERANCES[self.dtype]
 
 
-def compare(compute: Both, point: Point, number: int) -> Comparison | None:
+def compare_tensors(compute: Both, point: Point, number: int) -> Comparison | None:
     """Return how far apart the two tensors are that `compute` gives at the point, or None if not finite.
 
     The error is relative to the largest true entry, with an absolute floor for derivatives that are exactly

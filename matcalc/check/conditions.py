@@ -11,7 +11,7 @@ from torch import Tensor
 
 from matcalc.check.domains import draw_unit
 from matcalc.check.rule_texts import read_rule_text
-from matcalc.check.torch_values import Function, evaluate_all
+from matcalc.check.torch_values import TensorFunction, evaluate_all
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape
 from matcalc.rule_files import Rule
@@ -43,7 +43,7 @@ def find_trouble(
     expression: Expression,
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
-    functions: Mapping[str, Function],
+    functions: Mapping[str, TensorFunction],
 ) -> tuple[Trouble | None, float]:
     """Return the first condition that a node violates at a point, if any, and the largest magnitude of a node.
 
@@ -61,7 +61,7 @@ def find_hidden_kink(
     expression: Expression,
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
-    functions: Mapping[str, Function],
+    functions: Mapping[str, TensorFunction],
 ) -> str | None:
     """Return the kink on which a point lies only by the structure of a variable, as relu of a skew matrix, if any.
 
@@ -83,7 +83,7 @@ class _Inspection:
         self,
         values: dict[Expression, Tensor],
         sizes: Mapping[str, int],
-        functions: Mapping[str, Function],
+        functions: Mapping[str, TensorFunction],
     ) -> None:
         self.values, self.sizes, self.functions = values, sizes, functions
         self.largest = self.limit = 1.0

@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from matcalc.check.torch_values import Function, evaluate, repeat_jacobian, squeeze
+from matcalc.check.torch_values import TensorFunction, evaluate, repeat_jacobian, squeeze
 from matcalc.language.expression import Expression
 
 
@@ -19,7 +19,7 @@ def true_derivative(
     wrt: Expression,
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
-    functions: Mapping[str, Function] | None = None,
+    functions: Mapping[str, TensorFunction] | None = None,
     order: int = 1,
 ) -> Tensor:
     """Return torch.autograd.functional.jacobian of the expression, shape S_Y + order*S_X without unit axes.
@@ -44,7 +44,7 @@ def true_mixed_derivative(
     by: Sequence[Expression],
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
-    functions: Mapping[str, Function] | None = None,
+    functions: Mapping[str, TensorFunction] | None = None,
 ) -> Tensor:
     """Return the derivative by one variable after the other, shape S_Y + S_X1 + S_X2 + ... without unit axes.
 

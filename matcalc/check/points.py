@@ -16,7 +16,7 @@ from torch import Tensor
 from matcalc.check.conditions import Trouble, find_trouble, names_below
 from matcalc.check.domains import SmoothFunction, draw, list_domains, move
 from matcalc.check.rule_texts import read_rule_text
-from matcalc.check.torch_values import Function, evaluate_all
+from matcalc.check.torch_values import TensorFunction, evaluate_all
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, subtract, symbols, walk
 from matcalc.language.sizes import Shape
@@ -399,7 +399,7 @@ class Coverage:
             self.seen |= self._latest[1]
 
     def show(
-        self, values: Mapping[str, Tensor], sizes: Mapping[str, int], functions: Mapping[str, Function]
+        self, values: Mapping[str, Tensor], sizes: Mapping[str, int], functions: Mapping[str, TensorFunction]
     ) -> Sides:
         """Return the sides that a point shows, and the pairs of sides of two forks that it shows at one entry."""
         try:
@@ -415,7 +415,7 @@ class Coverage:
         return frozenset([*((side,) for side in taken), *(pair for pair in pairs if _meet(*map(taken.get, pair)))])
 
     def _measure(
-        self, values: Mapping[str, Tensor], sizes: Mapping[str, int], functions: Mapping[str, Function]
+        self, values: Mapping[str, Tensor], sizes: Mapping[str, int], functions: Mapping[str, TensorFunction]
     ) -> list[Tensor]:
         roots = (root for fork in self.forks for root in (fork.call.args if fork.call else fork.roots))
         found = evaluate_all(tuple(roots), values, sizes, functions)

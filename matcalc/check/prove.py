@@ -163,14 +163,14 @@ def _prove_calls(rule: Rule, calls: list[Expression], compute: Compute, trials: 
 def _compare_at_some_point(
     compute: Compute, node: Expression, search: PointSearch, trial: int, count: int
 ) -> Comparison | str:
-    from matcalc.check.compare import compare
+    from matcalc.check.compare import compare_tensors
     from matcalc.check.conditions import Trouble
     from matcalc.check.points import NoPoint
 
     while not isinstance(point := search.find(trial), NoPoint):
         if excess := _find_excess(node, point):
             return excess
-        found = compare(lambda values: compute(node, point, values), point, count)
+        found = compare_tensors(lambda values: compute(node, point, values), point, count)
         if found is not None:
             return found
         reason = f"what the rule states is not finite where {node.data[0].call} is"

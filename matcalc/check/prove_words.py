@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from matcalc.check.compare import Comparison, compare
+from matcalc.check.compare import Comparison, compare_tensors
 from matcalc.check.points import NoPoint, Point, PointSearch, choose_sizes, collect_letters
 from matcalc.check.report import DIFFERS, CheckReport, could_not_check
 from matcalc.check.torch_values import Setting, apply_along, call_torch, evaluate, squeeze
@@ -186,7 +186,7 @@ def _prove_word(word: _Word, node: Expression, trials: int, seed: int) -> CheckR
         if isinstance(point, NoPoint):
             return could_not_check(f"{word.path} for {_name_call(node)}: {point.reason}", seed=seed)
         try:
-            found = compare(partial(_compute, word, node, point), point, trial + 1)
+            found = compare_tensors(partial(_compute, word, node, point), point, trial + 1)
         except EvaluationError as error:
             return CheckReport(DIFFERS, ("other",), seed=seed, message=f"differs: {error.reason}")
         if found is None or not found.is_small:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matcalc.check.points import Point, PointSearch
 
 
-LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
+JUDGED_LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
 
 Values = Mapping[str, "Tensor"]
 

@@ -41,7 +41,7 @@ MAX_WAYS = 12
 
 
 @dataclass(frozen=True)
-class Term:
+class _Term:
     """One term with its sign apart, so that 2*(x - a) gives -2*a and not 2*(-a)."""
 
     body: Expression
@@ -52,9 +52,9 @@ class Term:
         """The term as it is written."""
         return _change_sign(self.body) if self.negative else self.body
 
-    def turned(self, negative: bool = True) -> Term:
+    def turned(self, negative: bool = True) -> _Term:
         """Return the term with the other sign, where `negative`."""
-        return Term(self.body, self.negative != negative)
+        return _Term(self.body, self.negative != negative)
 
 
 def _change_sign(node: Expression) -> Expression:
@@ -66,7 +66,7 @@ def _change_sign(node: Expression) -> Expression:
     return negate(node)
 
 
-def list_splits(formula: Expression) -> list[list[Term]]:
+def list_splits(formula: Expression) -> list[list[_Term]]:
     """Return the ways to see a formula as a sum of two terms or more, the fewest terms first; a huge one has none.
 
     Products are multiplied out, of matrices, of numbers and entry by entry, one factor at a time or all of them;
@@ -82,7 +82,7 @@ def list_splits(formula: Expression) -> list[list[Term]]:
     return sorted(ways, key=len)[:MAX_WAYS]
 
 
-def join_terms(terms: Iterable[Term]) -> Expression:
+def join_terms(terms: Iterable[_Term]) -> Expression:
     """Return the sum of some terms, one at least, a positive one first where there is one."""
     first, *others = sorted(terms, key=lambda term: term.negative)
     start = first.expression
@@ -90,22 +90,22 @@ def join_terms(terms: Iterable[Term]) -> Expression:
 
 
 @lru_cache(maxsize=256)
-def _list_ways(node: Expression) -> list[list[Term]]:
+def _list_ways(node: Expression) -> list[list[_Term]]:
     """Return the ways to write a node as terms, the node itself as one term last."""
     ways = [terms for terms in _WAYS[node.op](node) if 1 <= len(terms) <= MAX_TERMS] if node.op in _WAYS else []
-    return [*ways[:MAX_WAYS], [Term(node)]]
+    return [*ways[:MAX_WAYS], [_Term(node)]]
 
 
-def _split_sum(node: Expression) -> list[list[Term]]:
+def _split_sum(node: Expression) -> list[list[_Term]]:
     """Of a sum both sides are always split; how deep is what the ways differ in."""
     left, right = (_list_ways(arg) for arg in node.args)
     pairs = sorted(product(left, right), key=lambda pair: len(pair[0]) + len(pair[1]))
     return [one + [term.turned(node.op == "subtract") for term in other] for one, other in pairs[:MAX_WAYS]]
 
 
-def _spread(terms: list[Term], node: Expression) -> list[Term]:
+def _spread(terms: list[_Term], node: Expression) -> list[_Term]:
     """Return the terms in the shape of the whole they stand in: the 1 of 1 + log(x) is ones(n)."""
-    return [term if term.body.shape == node.shape else Term(_fill(term.body, node), term.negative) for term in terms]
+    return [term if term.body.shape == node.shape else _Term(_fill(term.body, node), term.negative) for term in terms]
 
 
 def _fill(body: Expression, node: Expression) -> Expression:
@@ -114,33 +114,33 @@ def _fill(body: Expression, node: Expression) -> Expression:
     return ones if is_one and ones.shape == node.shape else multiply(body, ones)
 
 
-def _split_negation(node: Expression) -> list[list[Term]]:
+def _split_negation(node: Expression) -> list[list[_Term]]:
     return [[term.turned() for term in terms] for terms in _list_ways(node.args[0])]
 
 
-def _split_product(node: Expression) -> list[list[Term]]:
+def _split_product(node: Expression) -> list[list[_Term]]:
     """Multiply out a product or a linear function of one or several operands."""
     parts = [_list_ways(arg) for arg in node.args]
     choices = sorted(product(*parts), key=lambda choice: math.prod(map(len, choice)))
     return [terms for choice in choices[:MAX_WAYS] if len(terms := _multiply_out(node, list(choice))) > 1]
 
 
-def _split_entrywise_product(node: Expression) -> list[list[Term]]:
+def _split_entrywise_product(node: Expression) -> list[list[_Term]]:
     """Multiply out a*b; a square such as s*(1 - s) stays."""
     sums = [min(_list_ways(arg), key=lambda way: -len(way)) for arg in node.args]
     return [] if _repeats(*sums) or _repeats(*sums[::-1]) else _split_product(node)
 
 
-def _split_quotient(node: Expression) -> list[list[Term]]:
+def _split_quotient(node: Expression) -> list[list[_Term]]:
     above, below = node.args
-    return [_multiply_out(node, [terms, [Term(below)]]) for terms in _list_ways(above) if len(terms) > 1]
+    return [_multiply_out(node, [terms, [_Term(below)]]) for terms in _list_ways(above) if len(terms) > 1]
 
 
-def _split_call(node: Expression) -> list[list[Term]]:
+def _split_call(node: Expression) -> list[list[_Term]]:
     return _split_product(node) if node.data[0].linear else []
 
 
-def _repeats(factor: list[Term], terms: list[Term]) -> bool:
+def _repeats(factor: list[_Term], terms: list[_Term]) -> bool:
     """Whether the only term of a factor is, but for a power or a number, itself one of several terms."""
     if len(factor) != 1 or len(terms) < 2:
         return False
@@ -159,7 +159,7 @@ def _strip(node: Expression) -> Expression:
             return node
 
 
-def _multiply_out(node: Expression, parts: list[list[Term]]) -> list[Term]:
+def _multiply_out(node: Expression, parts: list[list[_Term]]) -> list[_Term]:
     if math.prod(map(len, parts)) > MAX_TERMS:
         return []
     if node.op not in ("multiply", "divide"):
@@ -167,15 +167,15 @@ def _multiply_out(node: Expression, parts: list[list[Term]]) -> list[Term]:
     return [_build(node, choice) for choice in product(*parts)]
 
 
-def _build(node: Expression, choice: tuple[Term, ...]) -> Term:
+def _build(node: Expression, choice: tuple[_Term, ...]) -> _Term:
     """Return the node with these terms in the place of its operands."""
     bodies = tuple(term.body for term in choice)
     negative = sum(term.negative for term in choice) % 2 == 1
     if node.op == "call":
-        return Term(call(node.data[0], bodies, node.shape, *node.data[1:]), negative)
+        return _Term(call(node.data[0], bodies, node.shape, *node.data[1:]), negative)
     if node.op == "einsum":
-        return Term(einsum(node.data[0], bodies), negative)
-    return Term(_BUILDERS[node.op](*bodies), negative)
+        return _Term(einsum(node.data[0], bodies), negative)
+    return _Term(_BUILDERS[node.op](*bodies), negative)
 
 
 def _multiply(left: Expression, right: Expression) -> Expression:
@@ -211,7 +211,7 @@ _BUILDERS: dict[str, Callable[..., Expression]] = {
     "transpose": transpose,
 }
 
-_WAYS: dict[str, Callable[[Expression], list[list[Term]]]] = {
+_WAYS: dict[str, Callable[[Expression], list[list[_Term]]]] = {
     "add": _split_sum,
     "subtract": _split_sum,
     "negate": _split_negation,
@@ -278,7 +278,7 @@ def read_terms(
 class _Valued:
     """A term with its value at every sample."""
 
-    term: Term
+    term: _Term
     values: tuple[Tensor, ...]
 
 

@@ -21,9 +21,9 @@ from matcalc.language.sizes import UNIT, Shape, drop_units
 from matcalc.rule_files import Rule
 from matcalc.rule_words import advise_word, is_word, needs_axis, takes_one_axis
 
-MAX_ENTRIES = 10**7
+_MAX_ENTRIES = 10**7
 
-Function = Callable[[Tensor], Tensor]
+TensorFunction = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Setting:
 
     values: Mapping[str, Tensor]
     sizes: Mapping[str, int]
-    functions: Mapping[str, Function] = field(default_factory=dict)
+    functions: Mapping[str, TensorFunction] = field(default_factory=dict)
     dtype: torch.dtype = torch.float64
     device: torch.device | str = "cpu"
 
@@ -54,7 +54,7 @@ def evaluate(
     expression: Expression,
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
-    functions: Mapping[str, Function] | None = None,
+    functions: Mapping[str, TensorFunction] | None = None,
 ) -> Tensor:
     """Return the expression's value, of the shape it is held in: a column is (n, 1), a scalar (1, 1).
 
@@ -68,7 +68,7 @@ def evaluate_all(
     roots: tuple[Expression, ...],
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
-    functions: Mapping[str, Function] | None = None,
+    functions: Mapping[str, TensorFunction] | None = None,
 ) -> dict[Expression, Tensor]:
     """Return the value of every node below the roots, each node computed once.
 
@@ -97,8 +97,8 @@ def _list_steps(roots: tuple[Expression, ...]) -> tuple[tuple[Expression, int], 
 
 def _measure_moderate(shape: Shape, setting: Setting) -> tuple[int, ...]:
     measured = setting.measure(shape)
-    if math.prod(measured) > MAX_ENTRIES:
-        raise LimitError(f"an array of shape {measured} has more than {MAX_ENTRIES} entries")
+    if math.prod(measured) > _MAX_ENTRIES:
+        raise LimitError(f"an array of shape {measured} has more than {_MAX_ENTRIES} entries")
     return measured
 
 
@@ -194,7 +194,7 @@ def _fill(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
 # --- abstract functions ---------------------------------------------------------------------------
 
 
-def repeat_jacobian(function: Function, at: Tensor, order: int) -> Tensor:
+def repeat_jacobian(function: TensorFunction, at: Tensor, order: int) -> Tensor:
     """Return the derivative of that order, S_Y + order*S_X in torch's order of axes, itself differentiable."""
     if order == 0:
         return function(at)
@@ -205,7 +205,7 @@ def repeat_jacobian(function: Function, at: Tensor, order: int) -> Tensor:
         return torch.autograd.functional.jacobian(inner, at, create_graph=True)
 
 
-def _find_function(name: str, setting: Setting) -> Function:
+def _find_function(name: str, setting: Setting) -> TensorFunction:
     if name not in setting.functions:
         raise EvaluationError(f"{name} is an abstract function", advice=f"give a function of tensors as {name}")
     return setting.functions[name]
@@ -264,8 +264,8 @@ def apply_along(rule: Rule, axis: int, shapes: tuple[Shape, ...], args: list[Ten
 
 def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting) -> Tensor:
     """Return a function's value: from the table, else the torch function its rule names, else its definition."""
-    if rule.name in ENTRYWISE:
-        return ENTRYWISE[rule.name](*args)
+    if rule.name in _ENTRYWISE:
+        return _ENTRYWISE[rule.name](*args)
     if rule.is_elementwise and rule.torch:
         return call_torch(rule, args)
     if rule.name in ALONG:
@@ -282,7 +282,7 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
 def call_torch(rule: Rule, args: list[Tensor], axis: int | None = None) -> Tensor:
     """Return the value of the function that the rule names, called as the rule says, without an axis of all entries."""
     form = rule.read_form("torch")
-    function = resolve(form.path)
+    function = find_torch_function(form.path)
     values = dict(zip((parameter.name for parameter in rule.variables), args, strict=True))
     options = dict(form.keywords)
     if axis is not None:
@@ -297,13 +297,13 @@ def call_torch(rule: Rule, args: list[Tensor], axis: int | None = None) -> Tenso
 
 def has_own_value(rule: Rule) -> bool:
     """Return whether the function has a value without its definition: in the table, or under its torch name."""
-    return bool(rule.name in ENTRYWISE or rule.name in ALONG or rule.name in PLAIN or rule.torch)
+    return bool(rule.name in _ENTRYWISE or rule.name in ALONG or rule.name in PLAIN or rule.torch)
 
 
 def require_value(rule: Rule) -> None:
     """Raise EvaluationError unless it is known what the function is."""
     if rule.torch:
-        resolve(rule.read_form("torch").path)
+        find_torch_function(rule.read_form("torch").path)
     if not has_own_value(rule) and not rule.define:
         raise EvaluationError(
             f"what {rule.call} is, is not known: its rule has a derivative and no value",
@@ -334,7 +334,7 @@ _READERS: dict[str, Callable[[Expression, list[Tensor], Setting], Tensor]] = {
 # functions get arrays without unit axes.  All can be differentiated again by torch.
 
 
-Axes = tuple[int, ...]
+_Axes = tuple[int, ...]
 
 SMALLEST_PIVOT = 100
 
@@ -344,7 +344,7 @@ def select(condition: Tensor, chosen: Tensor, otherwise: Tensor) -> Tensor:
     return torch.where(condition if condition.dtype == torch.bool else condition != 0, chosen, otherwise)
 
 
-def largest(x: Tensor, axes: Axes) -> Tensor:
+def largest(x: Tensor, axes: _Axes) -> Tensor:
     """Return 1 at the largest entry along the axes and 0 elsewhere; equal largest entries share the 1."""
     chosen = (x >= torch.amax(x, dim=axes, keepdim=True)).to(x.dtype)
     return chosen / torch.sum(chosen, dim=axes, keepdim=True)
@@ -423,11 +423,11 @@ def leading_outer(x: Tensor) -> Tensor:
     return torch.outer(left[:, 0], right[0])
 
 
-ENTRYWISE: dict[str, Callable[..., Tensor]] = {
+_ENTRYWISE: dict[str, Callable[..., Tensor]] = {
     "where": select,
 }
 
-ALONG: dict[str, Callable[[Tensor, Axes], Tensor]] = {
+ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {
     "largest": largest,
     "smallest": lambda x, axes: largest(-x, axes),
 }
@@ -459,7 +459,7 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
 
 
 @lru_cache(maxsize=1024)
-def resolve(path: str) -> Callable[..., Any]:
+def find_torch_function(path: str) -> Callable[..., Any]:
     """Return the torch function of a dotted path such as torch.linalg.det.
 
     Only what a rule may name is found; raises EvaluationError for any other path, and for what this torch lacks.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from matcalc.check.evidence import Evidence
 from matcalc.check.prove import prove_rule
 from matcalc.check.question import (
-    LAYOUTS,
+    JUDGED_LAYOUTS,
     ExpressionClaim,
     ExpressionFunction,
     Question,
@@ -89,7 +89,7 @@ def judge_question(
 
 def refuse_unknown(layout: str, dtype: str) -> None:
     """Raise DeclarationError for a layout or a dtype that the judge does not know."""
-    for what, given, allowed in (("layout", layout, LAYOUTS), ("dtype", dtype, DTYPES)):
+    for what, given, allowed in (("layout", layout, JUDGED_LAYOUTS), ("dtype", dtype, DTYPES)):
         if given not in allowed:
             raise DeclarationError(f"{given!r} is not a {what}", advice="use one of " + ", ".join(allowed))
 
@@ -136,7 +136,7 @@ def _judge_at_points(asked: Evidence, trials: int, truth: str) -> CheckReport:
 
 def _compare_at_some_point(question: Question, search: PointSearch, trial: int) -> Comparison | str:
     """Return the comparison at the first point where truth and claim are finite, or why there is none."""
-    from matcalc.check.compare import compare
+    from matcalc.check.compare import compare_tensors
     from matcalc.check.conditions import Trouble, names_below
     from matcalc.check.points import NoPoint
 
@@ -145,7 +145,7 @@ def _compare_at_some_point(question: Question, search: PointSearch, trial: int) 
             return excess
         reason = "the derivative or the claim is not finite"
         try:
-            comparison = compare(lambda values: question.compute_both(values, point), point, trial + 1)
+            comparison = compare_tensors(lambda values: question.compute_both(values, point), point, trial + 1)
             if comparison is not None:
                 return _explain_by_kink(question, point, comparison) or comparison
         except MatcalcError as error:

@@ -65,10 +65,10 @@ def _is_decimal(value: Fraction) -> bool:
     return denominator == 1
 
 
-def number(value: Fraction) -> Expression:
+def build_number(value: Fraction) -> Expression:
     """A number as an expression: p, p/q, or a decimal; a negative one under a minus sign."""
     if value < 0:
-        return ex.negate(number(-value))
+        return ex.negate(build_number(-value))
     if value.denominator == 1 or _is_decimal(value):
         return ex.number(value)
     return ex.divide(ex.number(value.numerator), ex.number(value.denominator))
@@ -251,7 +251,7 @@ def quotient(
     decimal = _is_decimal(coefficient)
     numerator = coefficient if decimal else Fraction(coefficient.numerator)
     denominator = 1 if decimal else coefficient.denominator
-    prefix = [number(numerator)] if numerator != 1 else []
+    prefix = [build_number(numerator)] if numerator != 1 else []
     prefix += above
     if items:
         prefix.append(items[0])

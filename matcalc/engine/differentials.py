@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
-from matcalc.engine.assemble import Lengths, chain, flatten, number, product_of
+from matcalc.engine.assemble import Lengths, build_number, chain, flatten, product_of
 from matcalc.engine.result import derive_result
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language import expression as ex
@@ -165,7 +165,7 @@ def _lower(base: Expression, exponent: Expression) -> Expression:
     """u**(v - 1), u itself for v = 2."""
     if exponent.op == "number":
         less = exponent.data[0] - 1
-        return base if less == 1 else ex.power(base, number(less))
+        return base if less == 1 else ex.power(base, build_number(less))
     return ex.power(base, ex.subtract(exponent, ex.number(1)))
 
 
@@ -339,11 +339,9 @@ def _kind(node: Expression) -> tuple[object, ...]:
 # A function whose differential has more nodes than this is replaced by its definition instead.
 LONGEST_LAW = 30
 
-Letters = Sequence[Expression]
-
 
 def state_call(
-    whole: Expression, letters: Letters, changes: Letters, moving: Sequence[bool], book: RuleBook | None
+    whole: Expression, letters: _Letters, changes: _Letters, moving: Sequence[bool], book: RuleBook | None
 ) -> tuple[Expression, str]:
     """Return what d(f(letters)) is, and the source; raises MissingRuleError where no rule says it."""
     rule = whole.data[0]
@@ -359,7 +357,7 @@ def state_call(
 
 
 def _state_elementwise(
-    whole: Expression, letters: Letters, changes: Letters, moving: Sequence[bool], book: RuleBook | None
+    whole: Expression, letters: _Letters, changes: _Letters, moving: Sequence[bool], book: RuleBook | None
 ) -> Expression:
     rule = whole.data[0]
     terms = [
@@ -370,7 +368,7 @@ def _state_elementwise(
     return reduce(ex.add, terms) if terms else zeros(whole.shape)
 
 
-def _read(rule: Rule, text: str, letters: Letters, changes: Letters, book: RuleBook | None) -> Expression:
+def _read(rule: Rule, text: str, letters: _Letters, changes: _Letters, book: RuleBook | None) -> Expression:
     """A text of a rule with letters for its parameters and changes for their d."""
     body = parse_rule_text(rule, text, tuple([letter.shape for letter in letters]), book)
     table = {}
@@ -382,7 +380,7 @@ def _read(rule: Rule, text: str, letters: Letters, changes: Letters, book: RuleB
 
 
 def _state_differential(
-    whole: Expression, letters: Letters, changes: Letters, moving: Sequence[bool], book: RuleBook | None
+    whole: Expression, letters: _Letters, changes: _Letters, moving: Sequence[bool], book: RuleBook | None
 ) -> Expression:
     rule, axis, _ = whole.data
     changes = [change if moves else zeros(change.shape) for change, moves in zip(changes, moving, strict=True)]
@@ -410,7 +408,7 @@ def _ask_engine(whole: Expression, letter: Expression, book: RuleBook | None) ->
 
 
 def _state_defined(
-    whole: Expression, letters: Letters, changes: Letters, moving: Sequence[bool], book: RuleBook | None
+    whole: Expression, letters: _Letters, changes: _Letters, moving: Sequence[bool], book: RuleBook | None
 ) -> tuple[Expression, str]:
     """The differential of the definition where it is short, else the mark of the definition."""
     rule, axis, _ = whole.data
@@ -427,7 +425,7 @@ def _state_defined(
     return mark(fit(body, whole.shape)), f"definition; {rule.source}"
 
 
-def _state_matrix_power(whole: Expression, letters: Letters, changes: Letters) -> Expression:
+def _state_matrix_power(whole: Expression, letters: _Letters, changes: _Letters) -> Expression:
     """d(U**3) = dU @ U @ U + U @ dU @ U + U @ U @ dU; of a negative power that of the inverse."""
     from matcalc.engine.assemble import chain
     from matcalc.rule_files import shipped_rules

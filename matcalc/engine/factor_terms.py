@@ -25,7 +25,7 @@ SCALAR_GAIN = 2
 
 
 @dataclass(frozen=True)
-class Term:
+class FactoredTerm:
     """coefficient * scalars * items[0] @ items[1] ...; scalars map a scalar node to its exponent."""
 
     coefficient: Fraction
@@ -49,12 +49,12 @@ class TermWriter:
 
     # --- one term ---------------------------------------------------------------------------------
 
-    def write(self, term: Term) -> Expression:
+    def write(self, term: FactoredTerm) -> Expression:
         """One term with its sign."""
         positive = self.write_positive(replace(term, coefficient=abs(term.coefficient)))
         return positive if term.coefficient >= 0 else negated(positive)
 
-    def write_positive(self, term: Term) -> Expression:
+    def write_positive(self, term: FactoredTerm) -> Expression:
         """One term without its sign."""
         above = self._factors({node: exponent for node, exponent in term.scalars.items() if exponent > 0})
         below = self._factors({node: -exponent for node, exponent in term.scalars.items() if exponent < 0})
@@ -72,7 +72,7 @@ class TermWriter:
 
     # --- sums -------------------------------------------------------------------------------------
 
-    def write_sum(self, terms: Sequence[Term]) -> Expression:
+    def write_sum(self, terms: Sequence[FactoredTerm]) -> Expression:
         """The shortest way found to write the sum; the terms in the order given where that is as short."""
         if len(terms) == 1:
             return self.write(terms[0])
@@ -81,7 +81,7 @@ class TermWriter:
             self.sums[key] = self._shortest(terms)
         return self.sums[key]
 
-    def _shortest(self, terms: Sequence[Term]) -> Expression:
+    def _shortest(self, terms: Sequence[FactoredTerm]) -> Expression:
         best = self._plain(terms)
         if len(terms) > _MANY_TERMS:
             return best
@@ -92,7 +92,7 @@ class TermWriter:
                 best = factored
         return best
 
-    def _plain(self, terms: Sequence[Term]) -> Expression:
+    def _plain(self, terms: Sequence[FactoredTerm]) -> Expression:
         """The terms one after the other: a positive one first, A before A.T."""
         first = next((k for k, term in enumerate(terms) if term.coefficient > 0), 0)
         ordered = [terms[first], *terms[:first], *terms[first + 1 :]]
@@ -103,7 +103,7 @@ class TermWriter:
             whole = _appended(whole, self.write_positive(term), term.coefficient > 0)
         return whole
 
-    def _common_scalars(self, terms: Sequence[Term]) -> Expression | None:
+    def _common_scalars(self, terms: Sequence[FactoredTerm]) -> Expression | None:
         """s*a + s*b = s*(a + b), and a/s + b/s**2 = (a + b/s)/s."""
         common = _shared_scalars(terms)
         if not common:
@@ -113,9 +113,9 @@ class TermWriter:
             above = [self.power_of(node, e) for node, e in common.items() if e > 0]
             below = [self.power_of(node, -e) for node, e in common.items() if e < 0]
             return quotient(Fraction(1), [*above, inner], (), below)
-        return self.write(Term(Fraction(1), common, (inner,)))
+        return self.write(FactoredTerm(Fraction(1), common, (inner,)))
 
-    def _merged_diagonals(self, terms: Sequence[Term]) -> Expression | None:
+    def _merged_diagonals(self, terms: Sequence[FactoredTerm]) -> Expression | None:
         """diag(u) + diag(v) = diag(u + v)."""
         members = [k for k, term in enumerate(terms) if _diagonal_of(term) is not None]
         if len(members) < 2:
@@ -125,19 +125,19 @@ class TermWriter:
             replace(terms[k], coefficient=terms[k].coefficient / number, items=(terms[k].items[0].args[0],))
             for k in members
         ]
-        merged = Term(number, {}, (as_diagonal(self.write_sum(columns)),))
+        merged = FactoredTerm(number, {}, (as_diagonal(self.write_sum(columns)),))
         return self._with_group(terms, members, merged)
 
-    def _common_end(self, terms: Sequence[Term]) -> Expression | None:
+    def _common_end(self, terms: Sequence[FactoredTerm]) -> Expression | None:
         """a @ b + c @ b = (a + c) @ b."""
         return self._common_item(terms, -1)
 
-    def _common_start(self, terms: Sequence[Term]) -> Expression | None:
+    def _common_start(self, terms: Sequence[FactoredTerm]) -> Expression | None:
         """b @ a + b @ c = b @ (a + c)."""
         return self._common_item(terms, 0)
 
-    def _common_item(self, terms: Sequence[Term], at: int) -> Expression | None:
-        ways: dict[Expression, dict[int, Term]] = {}
+    def _common_item(self, terms: Sequence[FactoredTerm], at: int) -> Expression | None:
+        ways: dict[Expression, dict[int, FactoredTerm]] = {}
         for k, term in enumerate(terms):
             for way in self._ways(term):
                 if len(way.items) > 1:
@@ -158,9 +158,9 @@ class TermWriter:
             chain(items)
         except ShapeError:
             return None
-        return self._with_group(terms, list(group), Term(number, scalars, items))
+        return self._with_group(terms, list(group), FactoredTerm(number, scalars, items))
 
-    def _write_inside(self, terms: Sequence[Term]) -> Expression:
+    def _write_inside(self, terms: Sequence[FactoredTerm]) -> Expression:
         """A sum in brackets; one of rows as the transpose of a sum of columns, if that is shorter."""
         plain = self.write_sum(terms)
         if not plain.is_row:
@@ -168,7 +168,7 @@ class TermWriter:
         turned = [replace(term, items=tuple([self.turn(item) for item in reversed(term.items)])) for term in terms]
         return min((plain, transposed(self.write_sum(turned))), key=self.lengths)
 
-    def _ways(self, term: Term) -> Iterable[Term]:
+    def _ways(self, term: FactoredTerm) -> Iterable[FactoredTerm]:
         """The term, and for a vector the ways to draw a dot product into the chain: (p.T @ q)*a = a @ p.T @ q."""
         yield term
         whole = chain(term.items) if term.items else None
@@ -183,7 +183,7 @@ class TermWriter:
                     joined = (*term.items, *drawn) if whole.is_column else (*drawn, *term.items)
                     yield replace(term, scalars=rest, items=joined)
 
-    def _with_group(self, terms: Sequence[Term], members: Sequence[int], merged: Term) -> Expression:
+    def _with_group(self, terms: Sequence[FactoredTerm], members: Sequence[int], merged: FactoredTerm) -> Expression:
         """The sum with the members replaced by one term, at the place of the first."""
         rest = [merged if k == members[0] else term for k, term in enumerate(terms) if k not in members[1:]]
         return self.write_sum(rest)
@@ -197,7 +197,7 @@ def _appended(whole: Expression, term: Expression, plus: bool) -> Expression:
     return (ex.add if plus else ex.subtract)(whole, term)
 
 
-def _is_transpose(first: Term, second: Term) -> bool:
+def _is_transpose(first: FactoredTerm, second: FactoredTerm) -> bool:
     """Whether the first term is M.T and the second M."""
     return (
         first.scalars == second.scalars
@@ -207,14 +207,14 @@ def _is_transpose(first: Term, second: Term) -> bool:
     )
 
 
-def common_number(terms: Sequence[Term]) -> Fraction:
+def common_number(terms: Sequence[FactoredTerm]) -> Fraction:
     """The number that every coefficient equals up to sign, else 1, with a minus where all have one."""
     sizes = {abs(term.coefficient) for term in terms}
     size = sizes.pop() if len(sizes) == 1 else Fraction(1)
     return -size if all(term.coefficient < 0 for term in terms) else size
 
 
-def _shared_scalars(terms: Sequence[Term]) -> dict[Node, Fraction]:
+def _shared_scalars(terms: Sequence[FactoredTerm]) -> dict[Node, Fraction]:
     """The scalars that all terms have above, or all below, the fraction bar, each with its smallest power."""
     common: dict[Node, Fraction] = {}
     for node in terms[0].scalars:
@@ -231,7 +231,7 @@ def _without(scalars: dict[Node, Fraction], common: dict[Node, Fraction]) -> dic
     return {node: exponent for node, exponent in left.items() if exponent}
 
 
-def _diagonal_of(term: Term) -> Expression | None:
+def _diagonal_of(term: FactoredTerm) -> Expression | None:
     if len(term.items) == 1 and term.items[0].op == "call" and term.items[0].data[0].name == "diag_of_vector":
         return term.items[0].args[0]
     return None

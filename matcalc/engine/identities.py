@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matcalc.engine.index_form import Graph, Node
 
 Body = Callable[["Graph", Rule, str, tuple[Shape, ...], Mapping[str, "Node"]], "Node"]
-Form = tuple[str, dict[str, "Node"]]
+_Form = tuple[str, dict[str, "Node"]]
 
 
 def apply_identity(
@@ -74,7 +74,7 @@ def _axes(rule: Rule) -> tuple[str, ...] | None:
     return rule.variables[0].axes
 
 
-def _forms(graph: Graph, node: Node) -> Iterator[Form]:
+def _forms(graph: Graph, node: Node) -> Iterator[_Form]:
     """Yield the forms that the argument has, the most telling first."""
     if node.op == "delta":
         yield "identity", {}
@@ -85,7 +85,7 @@ def _forms(graph: Graph, node: Node) -> Iterator[Form]:
     yield "bare", {"Q": node}
 
 
-def _product_forms(graph: Graph, node: Node) -> Iterator[Form]:
+def _product_forms(graph: Graph, node: Node) -> Iterator[_Form]:
     column = _diagonal(graph, node)
     if column is not None:
         yield "diagonal", {"v": column}

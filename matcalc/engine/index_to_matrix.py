@@ -12,18 +12,18 @@ from fractions import Fraction
 from matcalc.engine.assemble import (
     Lengths,
     as_column,
+    build_number,
     chain,
     is_ones,
     negated,
-    number,
     product_of,
     quotient,
     split_product,
     transposed,
 )
-from matcalc.engine.factor_terms import Term, TermWriter
+from matcalc.engine.factor_terms import FactoredTerm, TermWriter
 from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reachable
-from matcalc.engine.network import LETTERS, Network, as_diagonal, closed_chain, mask, write_einsum
+from matcalc.engine.network import LETTERS, Network, as_diagonal, build_einsum, closed_chain, mask
 from matcalc.engine.products import connected
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
@@ -143,7 +143,7 @@ class MatrixReader:
                 symbol: Expression = node.payload
                 return transposed(symbol) if symbol.is_row else symbol
             case "number":
-                return number(node.payload)
+                return build_number(node.payload)
             case "constant":
                 return ex.constant(node.payload)
             case "size":
@@ -251,10 +251,10 @@ class MatrixReader:
         inner = self.read_once(base)
         if exponent == Fraction(1, 2):
             return ex.call(shipped_rules()["sqrt"], (inner,), inner.shape)
-        plain = ex.power(inner, number(exponent))
+        plain = ex.power(inner, build_number(exponent))
         if exponent.denominator != 2:
             return plain
-        root = ex.power(self.read_once(self.graph.power(base, Fraction(1, 2))), number(2 * exponent))
+        root = ex.power(self.read_once(self.graph.power(base, Fraction(1, 2))), build_number(2 * exponent))
         return min((plain, root), key=self.lengths)
 
     def _sum(self, node: Node, explicit: bool, letters: str) -> Expression:
@@ -271,12 +271,12 @@ class MatrixReader:
 # One product of the index form as a term of matrix notation: coefficient, scalars, and a chain of matrices.
 
 
-def read_term(reader: MatrixReader, coefficient: Fraction, node: Node, letters: str) -> Term:
+def read_term(reader: MatrixReader, coefficient: Fraction, node: Node, letters: str) -> FactoredTerm:
     """One product as coefficient, scalar factors and a chain of matrices."""
     if node.op != "product":
         if node.rank == 0:
             return _scalar_term(coefficient, node)
-        return Term(coefficient, {}, (reader.read_once(node),))
+        return FactoredTerm(coefficient, {}, (reader.read_once(node),))
     scalars: dict[Node, Fraction] = {}
     rest: list[Part] = []
     groups = connected(node.parts, set(range(node.rank)))
@@ -292,7 +292,7 @@ def read_term(reader: MatrixReader, coefficient: Fraction, node: Node, letters: 
         scalars[base] = scalars.get(base, Fraction(0)) + exponent
     write_means(reader, scalars)
     if not node.rank:
-        return Term(coefficient * node.payload, scalars)
+        return FactoredTerm(coefficient * node.payload, scalars)
     network = build_network(reader, rest, range(node.rank))
     network.reduce()
     for scalar in network.scalars:
@@ -302,16 +302,16 @@ def read_term(reader: MatrixReader, coefficient: Fraction, node: Node, letters: 
     if node.rank <= 2:
         items = write_axis_sums(reader, items, scalars)
         items = pull_scalars(reader, items, scalars) if len(items) > 1 or items[0].op != "divide" else items
-    return Term(coefficient * node.payload, scalars, items)
+    return FactoredTerm(coefficient * node.payload, scalars, items)
 
 
-def _whole_sum(reader: MatrixReader, coefficient: Fraction, component: list[Part]) -> Term:
+def _whole_sum(reader: MatrixReader, coefficient: Fraction, component: list[Part]) -> FactoredTerm:
     """A product that is one connected sum: a dot product, a trace, a quadratic form."""
     network = build_network(reader, component, ())
     network.reduce()
     if network.bound or network.others:
-        return Term(coefficient, {}, (product_of([*network.scalars, write_einsum(network, {}, LETTERS)]),))
-    return Term(coefficient, {}, (product_of(network.scalars),))
+        return FactoredTerm(coefficient, {}, (product_of([*network.scalars, build_einsum(network, {}, LETTERS)]),))
+    return FactoredTerm(coefficient, {}, (product_of(network.scalars),))
 
 
 def build_network(reader: MatrixReader, parts: Sequence[Part], out: Sequence[int]) -> Network:
@@ -331,7 +331,7 @@ def build_network(reader: MatrixReader, parts: Sequence[Part], out: Sequence[int
 def _items(network: Network, sizes: dict[int, Size], letters: str) -> tuple[Expression, ...]:
     """The chain of a reduced product with axes: a column for one axis, rows and columns for two."""
     if network.bound or network.others or len(sizes) > 2:
-        return (_without_einsum(write_einsum(network, sizes, letters)),)
+        return (_without_einsum(build_einsum(network, sizes, letters)),)
     columns = [_column(network, k) for k in sizes]
     if len(sizes) == 1:
         return tuple(columns[0] or [ex.filled("ones", sizes[0])])
@@ -370,7 +370,7 @@ def _matrix(network: Network, columns: list[list[Expression]], sizes: dict[int, 
     return [*left, *items, *right]
 
 
-def read_sum(reader: MatrixReader, node: Node, explicit: bool, letters: str) -> list[Term]:
+def read_sum(reader: MatrixReader, node: Node, explicit: bool, letters: str) -> list[FactoredTerm]:
     """The terms of a sum, each turned to its shape.
 
     A scalar beside a vector or a matrix broadcasts, unless `explicit`, which still lets it beside a vector that is
@@ -407,11 +407,11 @@ def _divides_by_size(factor: Node) -> bool:
     return factor.op == "power" and factor.payload == -1 and factor.parts[0][0].op == "size"
 
 
-def _scalar_term(coefficient: Fraction, node: Node) -> Term:
+def _scalar_term(coefficient: Fraction, node: Node) -> FactoredTerm:
     if node.op == "number":
-        return Term(coefficient * node.payload)
+        return FactoredTerm(coefficient * node.payload)
     base, exponent = base_and_exponent(node)
-    return Term(coefficient, {base: exponent})
+    return FactoredTerm(coefficient, {base: exponent})
 
 
 # --- tidy terms -------------------------------------------------------------------------------------
@@ -539,7 +539,7 @@ def _einsum_term(reader: MatrixReader, coefficient: Fraction, node: Node, letter
         network.reduce()
     network.invert_divisors()
     above += network.scalars
-    return coefficient, above, below, write_einsum(network, dict(enumerate(node.shape)), letters)
+    return coefficient, above, below, build_einsum(network, dict(enumerate(node.shape)), letters)
 
 
 def read_einsum(reader: MatrixReader, node: Node, letters: str) -> Expression:

@@ -462,7 +462,7 @@ LETTERS = "ijklmnabcdefghopqrstuvwxyz"
 SUMMED = "pqrstuvwxyzcdefghabijklmno" + "pqrstuvwxyzcdefghabijklmno".upper()
 
 
-def write_einsum(network: Network, sizes: dict[int, Size], letters: str) -> Expression:
+def build_einsum(network: Network, sizes: dict[int, Size], letters: str) -> Expression:
     """What is left of a network as one einsum: a letter for each axis, more for the sums that stay."""
     bound = network.bound
     free = [letter for letter in SUMMED if letter not in letters[: len(sizes)]]

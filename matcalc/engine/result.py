@@ -13,7 +13,7 @@ from operator import mul
 from matcalc.engine.assemble import trace_of, transposed_whole
 from matcalc.engine.differentiate import differentiate_by_each
 from matcalc.engine.expression_to_index import convert
-from matcalc.engine.factor_terms import Term
+from matcalc.engine.factor_terms import FactoredTerm
 from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import MatrixReader, read_sum, read_term
 from matcalc.engine.layout import Axis, arrange, mixed_axes
@@ -268,14 +268,15 @@ def _written(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expre
     for part, _ in inner.parts:
         reader.read(part)
     if inner.op != "sum":
-        whole = Term(coefficient) if inner is reader.graph.one else read_term(reader, coefficient, inner, letters)
+        is_number = inner is reader.graph.one
+        whole = FactoredTerm(coefficient) if is_number else read_term(reader, coefficient, inner, letters)
         return reader.writer.write(_row(reader, whole) if row else whole)
     terms = read_sum(reader, inner, True, letters)
     terms = [_row(reader, term) for term in terms] if row else terms
     plain = reader.writer.write_sum([replace(term, coefficient=term.coefficient * coefficient) for term in terms])
     if coefficient == 1:
         return plain
-    outside = Term(coefficient, {}, (reader.writer.write_sum(terms),))
+    outside = FactoredTerm(coefficient, {}, (reader.writer.write_sum(terms),))
     return min(reader.writer.write(outside), plain, key=reader.lengths)
 
 
@@ -291,5 +292,5 @@ def _open_turned_sum(reader: MatrixReader, node: Node) -> tuple[Fraction, Node]:
     return coefficient * more, opened
 
 
-def _row(reader: MatrixReader, term: Term) -> Term:
+def _row(reader: MatrixReader, term: FactoredTerm) -> FactoredTerm:
     return replace(term, items=tuple([reader.turn(item) for item in reversed(term.items)]))

@@ -12,12 +12,12 @@ from matcalc.language.declarations import LARGEST_SIZE
 from matcalc.language.draft import (
     SCALAR_AXES,
     Axes,
-    Axis,
     Draft,
+    DraftAxis,
     Reading,
     broadcast_axes,
     drop_unit_axes,
-    hold,
+    hold_axes,
     is_unit,
     multiply_axes,
     note_index,
@@ -111,7 +111,7 @@ def _infer_abstract(reading: Reading, name: str, node: ast.Call, args: tuple[Dra
     axes = _shape_abstract(reading, name, span, [reading.write(arg) for arg in args])
     if node.keywords or len(args) != 1 or args[0].op == "text":
         raise ParseError(f"the abstract function {name} takes one argument", span=span, advice=f"write {name}(x)")
-    return reading.add("abstract", args, hold(axes), span, (name,))
+    return reading.add("abstract", args, hold_axes(axes), span, (name,))
 
 
 def _shape_abstract(reading: Reading, name: str, span: tuple[int, int], written: list[str] | None = None) -> Axes:
@@ -143,7 +143,7 @@ def _infer_derivative(reading: Reading, node: ast.Call, argument: Draft) -> Draf
         raise DeclarationError(f"{name} is not an abstract function", span=reading.source.span(first))
     shape = _shape_abstract(reading, name, reading.source.span(first))
     whole = shape + order * drop_unit_axes(argument.axes)[::-1]
-    return reading.add("abstract_derivative", (argument,), hold(whole), span, (name, order, shape))
+    return reading.add("abstract_derivative", (argument,), hold_axes(whole), span, (name, order, shape))
 
 
 def _read_order(node: ast.Call, span: tuple[int, int]) -> int:
@@ -163,7 +163,7 @@ def _read_order(node: ast.Call, span: tuple[int, int]) -> int:
 LARGEST_FILLED = 10**7
 LARGEST_MATRIX_POWER = 64
 
-Span = tuple[int, int]
+_Span = tuple[int, int]
 
 
 # --- arrays filled with numbers ---------------------------------------------------------------------
@@ -174,7 +174,7 @@ def infer_filled(reading: Reading, name: str, node: ast.Call) -> Draft:
     return fill(reading, name, _read_sizes(reading, name, node), reading.source.span(node))
 
 
-def fill(reading: Reading, name: str, sizes: list[Size], span: Span) -> Draft:
+def fill(reading: Reading, name: str, sizes: list[Size], span: _Span) -> Draft:
     """Return the draft of an array filled with numbers; raises LimitError for one of too many entries."""
     axes = _shape_filled(name, sizes)
     if all(size.is_unit for size in sizes):
@@ -254,20 +254,20 @@ def _read_factor(reading: Reading, node: ast.expr) -> Size:
 _EINSUM_FORM = "write letters as in einsum('ij,jk->ik', A, B)"
 
 
-def infer_einsum(reading: Reading, args: tuple[Draft, ...], span: Span) -> Draft:
+def infer_einsum(reading: Reading, args: tuple[Draft, ...], span: _Span) -> Draft:
     """einsum('ij,jk->ik', A, B) on the shapes without unit axes."""
     if not args or args[0].op != "text":
         raise ParseError("einsum begins with its letters", span=span, advice=_EINSUM_FORM)
     operands = args[1:]
     inputs, output = _read_subscripts(args[0].data[0], len(operands), args[0].span)
-    sizes: dict[str, Axis] = {}
+    sizes: dict[str, DraftAxis] = {}
     for letters, operand in zip(inputs, operands, strict=True):
         _bind_operand(reading, letters, operand, sizes)
     data = (",".join(inputs) + "->" + output,)
-    return reading.add("einsum", operands, hold(tuple(sizes[letter] for letter in output)), span, data)
+    return reading.add("einsum", operands, hold_axes(tuple(sizes[letter] for letter in output)), span, data)
 
 
-def _bind_operand(reading: Reading, letters: str, operand: Draft, sizes: dict[str, Axis]) -> None:
+def _bind_operand(reading: Reading, letters: str, operand: Draft, sizes: dict[str, DraftAxis]) -> None:
     """Give the letters of one operand their sizes."""
     if operand.op == "text":
         raise ParseError("a text in quotes has no meaning here", span=operand.span, advice=_EINSUM_FORM)
@@ -283,7 +283,7 @@ def _bind_operand(reading: Reading, letters: str, operand: Draft, sizes: dict[st
             raise ShapeError(f"einsum letter {letter} stands for two sizes, {two}", span=operand.span)
 
 
-def _read_subscripts(text: str, count: int, span: Span) -> tuple[list[str], str]:
+def _read_subscripts(text: str, count: int, span: _Span) -> tuple[list[str], str]:
     """Return the letters of each operand and of the result; without ->, the letters used once, sorted."""
     match = re.fullmatch(r"([A-Za-z,]*)(?:->([A-Za-z]*))?", text.replace(" ", ""))
     if match is None:
@@ -315,7 +315,7 @@ def refuse_comparison(draft: Draft) -> None:
         raise ParseError("a comparison is only the condition of where", span=draft.span, advice=_WHERE_FORM)
 
 
-def infer_where(reading: Reading, args: tuple[Draft, ...], span: Span) -> Draft:
+def infer_where(reading: Reading, args: tuple[Draft, ...], span: _Span) -> Draft:
     """where(x > 0, x, y); in rules a parameter can be the condition."""
     if len(args) != 3:
         raise ParseError(f"where takes 3 arguments, not {len(args)}", span=span, advice=_WHERE_FORM)
@@ -334,7 +334,7 @@ def infer_where(reading: Reading, args: tuple[Draft, ...], span: Span) -> Draft:
     return reading.add("call", args, axes, span, (reading.book.overloads("where")[0], None, False))
 
 
-def read_power(reading: Reading, args: tuple[Draft, ...], span: Span) -> tuple[Draft, ...]:
+def read_power(reading: Reading, args: tuple[Draft, ...], span: _Span) -> tuple[Draft, ...]:
     """Return the arguments of matrix_power(X, k), with k as one number."""
     advice = "write matrix_power(X, 3)"
     if len(args) != 2:
@@ -446,9 +446,9 @@ def _turn_row(reading: Reading, parameter: Parameter, arg: Draft) -> Draft:
     return reading.add("transpose", (arg,), arg.axes[::-1], arg.span)
 
 
-def _bind_letters(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> dict[str, Axis]:
+def _bind_letters(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> dict[str, DraftAxis]:
     """Return what each letter of the signature stands for; raises ShapeError for two different sizes."""
-    letters: dict[str, Axis] = {}
+    letters: dict[str, DraftAxis] = {}
     for parameter, arg in zip(rule.variables, args, strict=True):
         for letter, axis in zip(parameter.axes or (), arg.axes, strict=False):
             if letter.isdigit():
@@ -469,14 +469,14 @@ def _explain_sizes(reading: Reading, rule: Rule, arg: Draft, span: tuple[int, in
 
 
 def _shape_result(
-    reading: Reading, rule: Rule, args: tuple[Draft, ...], letters: dict[str, Axis], span: tuple[int, int]
+    reading: Reading, rule: Rule, args: tuple[Draft, ...], letters: dict[str, DraftAxis], span: tuple[int, int]
 ) -> Axes:
     if rule.is_elementwise:
         return _broadcast_all(reading, rule, args, span)
     if isinstance(rule.result, str):
         return _shape_like(rule, rule.result, args)
     if rule.result:
-        return hold(tuple(_read_result_size(rule, text, letters) for text in rule.result))
+        return hold_axes(tuple(_read_result_size(rule, text, letters) for text in rule.result))
     if any(parameter.axes is not None for parameter in rule.variables) or not rule.is_definition:
         return SCALAR_AXES
     return _shape_stated(reading, rule, args, span)
@@ -499,8 +499,8 @@ def _shape_like(rule: Rule, name: str, args: tuple[Draft, ...]) -> Axes:
     raise RuleError(f"rule [{rule.name}] in {rule.file} returns the shape of {name}, which is no parameter")
 
 
-def _read_result_size(rule: Rule, text: str, letters: dict[str, Axis]) -> Axis:
-    factors: list[Axis] = []
+def _read_result_size(rule: Rule, text: str, letters: dict[str, DraftAxis]) -> DraftAxis:
+    factors: list[DraftAxis] = []
     for part in text.replace(" ", "").split("*"):
         if not part.isdigit() and part not in letters:
             raise RuleError(f"rule [{rule.name}] in {rule.file} returns the size {part}, which no parameter has")

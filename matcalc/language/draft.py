@@ -109,7 +109,7 @@ class Reading:
         letters = name_sizes((), (), [*known, *shapes], {*self.symbols, *self.sizes, *self.declared, *CONSTANTS})
         return [write_shape(settle(shape, letters)) for shape in shapes]
 
-    def write_size(self, axis: Axis) -> str:
+    def write_size(self, axis: DraftAxis) -> str:
         """Return a size as an error shows it."""
         return self.write_shapes((axis,))[0][1:-2]
 
@@ -134,7 +134,7 @@ class Reading:
             self.notes.append(text)
 
 
-def hold(axes: Axes) -> Axes:
+def hold_axes(axes: Axes) -> Axes:
     """Return the shape as it is held: a vector as a column, a scalar as 1 by 1."""
     return axes + (UNIT,) * (2 - len(axes))
 
@@ -146,7 +146,7 @@ def drop_unit_axes(axes: Axes) -> Axes:
 
 def open_shape(count: int) -> Axes:
     """Return the held shape of a name with so many axes, each of an open size."""
-    return hold(tuple(Unknown() for _ in range(count)))
+    return hold_axes(tuple(Unknown() for _ in range(count)))
 
 
 def broadcast_axes(left: Axes, right: Axes) -> Axes | None:
@@ -186,7 +186,7 @@ class Unknown:
     __slots__ = ("bound",)
 
     def __init__(self) -> None:
-        self.bound: Axis | None = None
+        self.bound: DraftAxis | None = None
 
 
 class Product:
@@ -198,18 +198,18 @@ class Product:
         self.factors = factors
 
 
-Axis = Size | Unknown | Product
-Axes = tuple[Axis, ...]
+DraftAxis = Size | Unknown | Product
+Axes = tuple[DraftAxis, ...]
 
 
-def resolve(axis: Axis) -> Axis:
+def resolve(axis: DraftAxis) -> DraftAxis:
     """Return what is known of a size by now: a Size, an open Unknown, or a Product with an open factor."""
     while isinstance(axis, Unknown) and axis.bound is not None:
         axis = axis.bound
     return multiply_axes(axis.factors) if isinstance(axis, Product) else axis
 
 
-def multiply_axes(axes: Iterable[Axis]) -> Axis:
+def multiply_axes(axes: Iterable[DraftAxis]) -> DraftAxis:
     """Return the product of sizes, in the order given."""
     factors = [factor for axis in axes for factor in list_factors(axis)]
     if all(isinstance(factor, Size) for factor in factors):
@@ -217,7 +217,7 @@ def multiply_axes(axes: Iterable[Axis]) -> Axis:
     return factors[0] if len(factors) == 1 else Product(tuple(factors))
 
 
-def list_factors(axis: Axis) -> list[Size | Unknown]:
+def list_factors(axis: DraftAxis) -> list[Size | Unknown]:
     """Return the factors of a size in order; raises LimitError beyond 64, since kron of kron doubles them."""
     found: list[Size | Unknown] = []
     stack = [axis]
@@ -234,13 +234,13 @@ def list_factors(axis: Axis) -> list[Size | Unknown]:
     return found
 
 
-def is_unit(axis: Axis) -> bool:
+def is_unit(axis: DraftAxis) -> bool:
     """Whether the axis is a unit axis; an open size never is."""
     axis = resolve(axis)
     return isinstance(axis, Size) and axis.is_unit
 
 
-def unify(left: Axis, right: Axis) -> bool:
+def unify(left: DraftAxis, right: DraftAxis) -> bool:
     """Make two sizes equal and return True, or return False where they cannot be."""
     left, right = resolve(left), resolve(right)
     if left is right:
@@ -254,7 +254,7 @@ def unify(left: Axis, right: Axis) -> bool:
     return _unify_products(list_factors(left), list_factors(right))
 
 
-def _bind(unknown: Unknown, value: Axis) -> bool:
+def _bind(unknown: Unknown, value: DraftAxis) -> bool:
     if is_unit(value) or (isinstance(value, Product) and unknown in value.factors):
         return False
     unknown.bound = value
@@ -331,7 +331,7 @@ def name_sizes(wrt: Axes, result: Axes, others: Iterable[Axes], taken: set[str])
     return letters
 
 
-def _name_factors(axis: Axis, letters: Letters, free: Iterator[str]) -> None:
+def _name_factors(axis: DraftAxis, letters: Letters, free: Iterator[str]) -> None:
     for factor in list_factors(axis):
         if isinstance(factor, Unknown) and factor not in letters:
             letters[factor] = Size.of(next(free))

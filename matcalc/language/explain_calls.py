@@ -11,7 +11,7 @@ from matcalc.language import names as names
 from matcalc.language.draft import Draft, Reading
 from matcalc.rule_files import Rule
 
-Span = tuple[int, int]
+_Span = tuple[int, int]
 
 # --- functions that are spelled otherwise, or that are formulas ---------------------------------------
 
@@ -64,7 +64,7 @@ _ENTRIES = {
 }
 
 
-def explain_missing(reading: Reading, name: str, span: Span, written: list[str] | None = None) -> MissingRuleError:
+def explain_missing(reading: Reading, name: str, span: _Span, written: list[str] | None = None) -> MissingRuleError:
     """Return the error for a function without a rule: its name here, a close spelling, or the entry to add."""
     reason = f"the function {name} has no rule"
     given = written or ["x"]

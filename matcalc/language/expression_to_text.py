@@ -12,14 +12,15 @@ from matcalc.language.expression import Expression, walk
 LONGEST_TEXT = 100_000
 
 # Python's precedence, low to high.
-SUM, PRODUCT, SIGN, POWER, ATOM = range(5)
+# How closely a text holds together, the loosest first: one scale for the language, Unicode and code.
+COMPARE, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
 _OPERATORS = {
     "add": (" + ", SUM), "subtract": (" - ", SUM), "multiply": ("*", PRODUCT), "divide": ("/", PRODUCT),
     "matmul": (" @ ", PRODUCT), "power": ("**", POWER),
 }  # fmt: skip
 
 
-Part = tuple[str, int]  # a text and how tightly it binds
+TextPart = tuple[str, int]  # a text and how tightly it binds
 
 
 def to_text(expression: Expression) -> str:
@@ -29,7 +30,7 @@ def to_text(expression: Expression) -> str:
     >>> to_text(parse("(A+A.T)@x").expressions[0])
     '(A + A.T) @ x'
     """
-    written: dict[int, Part] = {}
+    written: dict[int, TextPart] = {}
     for node in walk(expression):
         written[id(node)] = part = write_node(node, [written[id(arg)] for arg in node.args])
         if len(part[0]) > LONGEST_TEXT:
@@ -40,7 +41,7 @@ def to_text(expression: Expression) -> str:
 
 def is_longer(expression: Expression, length: int) -> bool:
     """Whether the text of an expression has more characters than that; the long text itself is not written."""
-    written: dict[int, Part] = {}
+    written: dict[int, TextPart] = {}
     for node in walk(expression):
         written[id(node)] = part = write_node(node, [written[id(arg)] for arg in node.args])
         if len(part[0]) > length:
@@ -48,7 +49,7 @@ def is_longer(expression: Expression, length: int) -> bool:
     return False
 
 
-def write_node(node: Expression, parts: list[Part]) -> Part:
+def write_node(node: Expression, parts: list[TextPart]) -> TextPart:
     """Return the text of a node, given the texts of its operands, and how tightly both bind."""
     if node.op in _OPERATORS:
         return _binary(node, parts)
@@ -80,7 +81,7 @@ def write_node(node: Expression, parts: list[Part]) -> Part:
     return f"D({node.name}, {texts[0]}{order})", ATOM
 
 
-def is_bracketed(node: Expression, place: int, part: Part) -> bool:
+def is_bracketed(node: Expression, place: int, part: TextPart) -> bool:
     """Whether the operand at a place, with this text, stands in brackets, be it those of a function."""
     if node.op not in _OPERATORS:
         return node.op not in ("transpose", "negate", "compare") or part[1] < POWER
@@ -89,13 +90,13 @@ def is_bracketed(node: Expression, place: int, part: Part) -> bool:
     return part[1] < _OPERATORS[node.op][1] + place or (place == 0 and _reads_better_bracketed(node))
 
 
-def wrap(part: Part, level: int) -> str:
+def wrap(part: TextPart, level: int) -> str:
     """Put brackets around what binds weaker than `level`."""
     text, own = part
     return text if own >= level else f"({text})"
 
 
-def _binary(node: Expression, parts: list[Part]) -> Part:
+def _binary(node: Expression, parts: list[TextPart]) -> TextPart:
     symbol, level = _OPERATORS[node.op]
     if node.op == "power":
         # Python reads -x**2 as -(x**2) and 2**-1 as it stands.
@@ -118,7 +119,7 @@ def _reads_better_bracketed(node: Expression) -> bool:
     return node.op == "matmul" and left.op == "multiply" and not any(arg.is_scalar for arg in left.args)
 
 
-def _number(value: Fraction) -> Part:
+def _number(value: Fraction) -> TextPart:
     if value.denominator == 1:
         return str(value.numerator), ATOM if value >= 0 else SIGN
     text = write_decimal(value)

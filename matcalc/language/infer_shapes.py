@@ -16,7 +16,7 @@ from matcalc.language.draft import (
     Draft,
     Reading,
     broadcast_axes,
-    hold,
+    hold_axes,
     is_unit,
     note_constant,
     note_name,
@@ -121,7 +121,7 @@ def _infer_name(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Dr
     if name in reading.awaited or name in reading.defined:
         return use_definition(reading, name, span)
     if name in reading.declared:
-        reading.symbols.setdefault(name, hold(reading.declared[name]))
+        reading.symbols.setdefault(name, hold_axes(reading.declared[name]))
     elif name in reading.sizes:
         return reading.add("size", (), SCALAR_AXES, span, (reading.sizes[name],))
     elif name in names.CONSTANTS:

@@ -13,7 +13,7 @@ from matcalc.errors import LimitError, ParseError
 from matcalc.language.names import is_plain_name, normalize_name, refuse_foreign
 from matcalc.rule_files import shipped_rules
 
-LONGEST_TEXT = 20_000
+LONGEST_SOURCE = 20_000
 DEEPEST_BRACKETS = 180
 DEEPEST_TREE = 500
 MOST_NODES = 5_000
@@ -47,8 +47,8 @@ class SourceText:
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
             raise ParseError(f"an expression is a text, not {type(text).__name__}")
-        if len(text) > LONGEST_TEXT:
-            raise LimitError(f"the text has {len(text)} characters; {LONGEST_TEXT} is the most")
+        if len(text) > LONGEST_SOURCE:
+            raise LimitError(f"the text has {len(text)} characters; {LONGEST_SOURCE} is the most")
         self.text = re.sub(r"\s", " ", text)
         if not self.text.strip():
             raise ParseError("there is no expression", advice="write one, such as A @ x")

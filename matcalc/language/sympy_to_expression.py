@@ -20,7 +20,7 @@ from matcalc.errors import DeclarationError, LimitError, MatcalcError, ShapeErro
 from matcalc.language import names
 from matcalc.language.calls import HIGHEST_ORDER, call_function, fill, infer_where, read_power, refuse_comparison
 from matcalc.language.declarations import LARGEST_SIZE
-from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold, settle, unify
+from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold_axes, settle, unify
 from matcalc.language.draft_to_expression import build_expressions
 from matcalc.language.expression import Expression, symbol
 from matcalc.language.infer_shapes import bound_value, compute_value
@@ -32,8 +32,8 @@ from matcalc.rule_files import RuleBook, shipped_rules
 # Whether a minus stands before a fraction, and the factors above and below its line.
 _Fraction = tuple[bool, list[Any], list[Any]]
 # A reader of a class yields the parts of its expression that it needs as drafts, and returns its own draft.
-Steps = Generator[Any, Draft, Draft]
-Read = Callable[["Reader", Any], Steps]
+_Steps = Generator[Any, Draft, Draft]
+Read = Callable[["Reader", Any], _Steps]
 NOWHERE = (0, 0)  # there is no text to point at
 
 
@@ -142,7 +142,7 @@ class Reader(Reading):
         assert isinstance(answer, Draft)
         return answer
 
-    def _begin(self, expr: Any) -> Steps:
+    def _begin(self, expr: Any) -> _Steps:
         self.visited, self.depth = self.visited + 1, self.depth + 1
         if self.depth > DEEPEST_TREE:
             raise LimitError(f"the expression is more than {DEEPEST_TREE} levels deep", advice="split it into parts")
@@ -335,7 +335,7 @@ def _explain_two(name: str, one: Any, other: Any) -> DeclarationError:
 def _leaf(read: Callable[[Reader, Any], Draft]) -> Read:
     """A reader of what has no parts."""
 
-    def steps(reader: Reader, expr: Any) -> Steps:
+    def steps(reader: Reader, expr: Any) -> _Steps:
         return read(reader, expr)
         yield
 
@@ -366,7 +366,7 @@ def _symbol(reader: Reader, expr: Any) -> Draft:
 def _matrix_symbol(reader: Reader, expr: Any) -> Draft:
     name = reader.remember(expr)
     rows, columns = map(reader.size, expr.shape)
-    reader.symbols[name] = hold((rows,) if columns.is_unit else (rows, columns))
+    reader.symbols[name] = hold_axes((rows,) if columns.is_unit else (rows, columns))
     return reader.add("symbol", (), reader.symbols[name], NOWHERE, (name,))
 
 
@@ -404,7 +404,7 @@ def _read_all(parts: Iterable[Any]) -> Generator[Any, Draft, list[Draft]]:
     return found
 
 
-def _sum(reader: Reader, expr: Any) -> Steps:
+def _sum(reader: Reader, expr: Any) -> _Steps:
     """Read a sum in the order in which SymPy prints it, a term with a plus sign first."""
     terms = sorted(map(_split, expr.as_ordered_terms()), key=lambda term: term[0])
     total: Draft | None = None
@@ -438,11 +438,11 @@ def _split(expr: Any) -> _Fraction:
     return is_negative, above, below
 
 
-def _product(reader: Reader, expr: Any) -> Steps:
+def _product(reader: Reader, expr: Any) -> _Steps:
     return (yield from _read_fraction(reader, expr, _split(expr)))
 
 
-def _read_fraction(reader: Reader, expr: Any, fraction: _Fraction) -> Steps:
+def _read_fraction(reader: Reader, expr: Any, fraction: _Fraction) -> _Steps:
     """Read 2*A @ x/3: the scalars first, then the matrices in their order, then the scalars below the line."""
     above, below = (yield from _read_all(fraction[1])), (yield from _read_all(fraction[2]))
     reader.require_scalars(expr, below)
@@ -459,13 +459,13 @@ def _read_fraction(reader: Reader, expr: Any, fraction: _Fraction) -> Steps:
     return reader.combine("divide", whole, reduce(partial(reader.combine, "multiply"), below)) if below else whole
 
 
-def _entrywise_product(reader: Reader, expr: Any) -> Steps:
+def _entrywise_product(reader: Reader, expr: Any) -> _Steps:
     found = yield from _read_all(expr.args)
     reader.require_alike(expr, found)
     return reduce(partial(reader.combine, "multiply"), found)
 
 
-def _power(reader: Reader, expr: Any) -> Steps:
+def _power(reader: Reader, expr: Any) -> _Steps:
     base = yield expr.args[0]
     exponent = expr.args[1]
     if not base.is_scalar:
@@ -479,7 +479,7 @@ def _power(reader: Reader, expr: Any) -> Steps:
     return reader.combine("power", base, found)
 
 
-def _matrix_power(reader: Reader, expr: Any, base: Draft) -> Steps:
+def _matrix_power(reader: Reader, expr: Any, base: Draft) -> _Steps:
     exponent = expr.args[1]
     if exponent == -1:
         return reader.call("inv", base)
@@ -490,7 +490,7 @@ def _matrix_power(reader: Reader, expr: Any, base: Draft) -> Steps:
     return reader.call("matrix_power", *read_power(reader, (base, (yield exponent)), NOWHERE))
 
 
-def _entrywise_power(reader: Reader, expr: Any) -> Steps:
+def _entrywise_power(reader: Reader, expr: Any) -> _Steps:
     base, exponent = yield from _read_all(expr.args)
     if expr.args[1] == sympy.Rational(1, 2):
         return reader.call("sqrt", base)
@@ -505,7 +505,7 @@ def _entrywise_power(reader: Reader, expr: Any) -> Steps:
 def _function(function: str, of: str = "scalars") -> Read:
     """A reader of a function; one of two arguments takes more of them in turn."""
 
-    def steps(reader: Reader, expr: Any) -> Steps:
+    def steps(reader: Reader, expr: Any) -> _Steps:
         found = yield from _read_all(expr.args)
         if of == "scalars":
             reader.require_scalars(expr, found)
@@ -514,27 +514,27 @@ def _function(function: str, of: str = "scalars") -> Read:
     return steps
 
 
-def _exponential(reader: Reader, expr: Any) -> Steps:
+def _exponential(reader: Reader, expr: Any) -> _Steps:
     operand = yield expr.args[0]
     return reader.call("exp" if operand.is_scalar else "expm", operand)
 
 
-def _logarithm(reader: Reader, expr: Any) -> Steps:
+def _logarithm(reader: Reader, expr: Any) -> _Steps:
     found = yield from _read_all(expr.args)
     reader.require_scalars(expr, found)
     return reduce(partial(reader.combine, "divide"), [reader.call("log", draft) for draft in found])
 
 
-def _transpose(reader: Reader, expr: Any) -> Steps:
+def _transpose(reader: Reader, expr: Any) -> _Steps:
     return reader.transpose((yield expr.args[0]))
 
 
-def _diagonal_matrix(reader: Reader, expr: Any) -> Steps:
+def _diagonal_matrix(reader: Reader, expr: Any) -> _Steps:
     operand = yield expr.args[0]
     return reader.call("diag", reader.transpose(operand) if operand.is_row else operand)
 
 
-def _diagonal(reader: Reader, expr: Any) -> Steps:
+def _diagonal(reader: Reader, expr: Any) -> _Steps:
     """Read DiagonalOf(A), the diagonal as a column, or DiagonalMatrix(A), all else 0; of a vector diag is neither."""
     operand = yield expr.args[0]
     if not (operand.is_scalar or operand.is_matrix):
@@ -543,7 +543,7 @@ def _diagonal(reader: Reader, expr: Any) -> Steps:
     return reader.call("diag", found) if isinstance(expr, DiagonalMatrix) else found
 
 
-def _element(reader: Reader, expr: Any) -> Steps:
+def _element(reader: Reader, expr: Any) -> _Steps:
     matrix, *places = expr.args
     found = yield matrix
     if found.is_scalar and places == [0, 0]:
@@ -551,7 +551,7 @@ def _element(reader: Reader, expr: Any) -> Steps:
     raise refuse(expr)
 
 
-def _apply(reader: Reader, expr: Any) -> Steps:
+def _apply(reader: Reader, expr: Any) -> _Steps:
     """Read X.applyfunc(f): the body of f with X in the place of its variable."""
     matrix = yield expr.expr
     (variable,), body = expr.function.variables, expr.function.expr
@@ -563,7 +563,7 @@ def _apply(reader: Reader, expr: Any) -> Steps:
     return reader.combine("multiply", applied, reader.fill("ones", *map(reader.size, expr.shape)))
 
 
-def _heaviside(reader: Reader, expr: Any) -> Steps:
+def _heaviside(reader: Reader, expr: Any) -> _Steps:
     """Read a step: its value at 0 is 1/2, unless 0 or 1 is given."""
     operand, middle = (yield expr.args[0]), expr.args[1]
     reader.require_scalars(expr, [operand])
@@ -581,7 +581,7 @@ def _compare(reader: Reader, sign: str, left: Draft, right: Draft) -> Draft:
 
 
 def _relation(sign: str) -> Read:
-    def steps(reader: Reader, expr: Any) -> Steps:
+    def steps(reader: Reader, expr: Any) -> _Steps:
         found = yield from _read_all(expr.args)
         reader.require_scalars(expr, found)
         return _compare(reader, sign, *found)
@@ -589,7 +589,7 @@ def _relation(sign: str) -> Read:
     return steps
 
 
-def _piecewise(reader: Reader, expr: Any) -> Steps:
+def _piecewise(reader: Reader, expr: Any) -> _Steps:
     *choices, (otherwise, last) = expr.args
     if last != sympy.true:
         reason = f"{show(expr)} has no value where none of its conditions holds"
@@ -606,7 +606,7 @@ def _piecewise(reader: Reader, expr: Any) -> Steps:
 # --- undefined functions ------------------------------------------------------------------------------
 
 
-def _abstract(reader: Reader, expr: AppliedUndef) -> Steps:
+def _abstract(reader: Reader, expr: AppliedUndef) -> _Steps:
     """Read u(z), of which nothing is known."""
     name = _name_abstract(reader, expr)
     argument = yield expr.args[0]
@@ -628,7 +628,7 @@ def _name_abstract(reader: Reader, expr: AppliedUndef) -> str:
     return name
 
 
-def _derivative(reader: Reader, expr: Any) -> Steps:
+def _derivative(reader: Reader, expr: Any) -> _Steps:
     """Read Derivative(u(z), (z, k)) as D(u, z, k), and Subs(Derivative(u(z), z), z, y) as D(u, y)."""
     inside, point = (expr.args[0], expr.args[2]) if isinstance(expr, sympy.Subs) else (expr, expr.args[1])
     function, *variables = inside.args

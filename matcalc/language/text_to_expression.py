@@ -22,7 +22,7 @@ from matcalc.language.draft import (
     Kinds,
     Reading,
     drop_unit_axes,
-    hold,
+    hold_axes,
     is_unit,
     name_sizes,
     resolve,
@@ -113,7 +113,7 @@ def _declare_typed(root: Expression, declared: dict[str, Shape], assumptions: di
 
 def require_shape(name: str, declared: Shape, carried: Shape) -> None:
     """Raise DeclarationError where a name is declared with another shape than its symbol carries."""
-    if hold(declared) != hold(carried):
+    if hold_axes(declared) != hold_axes(carried):
         reason = f"{name} has two shapes, {write_shape(declared)} and {write_shape(carried)}"
         raise DeclarationError(reason, advice="declare no shape, or rename one of them")
 
@@ -177,7 +177,7 @@ def _choose_wrt(reading: Reading, wrt: str | None, choose: bool) -> str | None:
             listed = f"the variables are {', '.join(known)}" if known else "it has none"
             reason = f"the expression has no variable {wrt}; {listed}"
             raise DeclarationError(reason, advice=f"declare the shape of {wrt} if the derivative shall be zero")
-        reading.symbols[wrt] = hold(reading.declared[wrt])
+        reading.symbols[wrt] = hold_axes(reading.declared[wrt])
     return wrt
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from matcalc.check.evaluate import evaluate_with
 from matcalc.derivation import Derivative
-from matcalc.inputs import rules_in_force
+from matcalc.inputs import current_rules
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#555555")
 STYLES = ("-", "--", "-.", ":")
@@ -61,7 +61,7 @@ def draw_line(panel: Axes, points: Any, heights: Any, place: int, label: str) ->
 def value_of_function(derivative: Derivative, values: Mapping[str, Any]) -> Any:
     """Return the value of the expression that was differentiated; raises EvaluationError where values do not fit."""
     known = derivative.problem.symbols.values()
-    return evaluate_with(derivative.function, values, None, known, rules_in_force())
+    return evaluate_with(derivative.function, values, None, known, current_rules())
 
 
 def values_of(derivative: Derivative, values: Mapping[str, Any] | None) -> dict[str, Any]:

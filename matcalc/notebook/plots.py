@@ -34,7 +34,7 @@ from matcalc.notebook.pictures import (
 
 
 Array = NDArray[numpy.float64]
-Curve = Callable[[float], float]
+_Curve = Callable[[float], float]
 POINTS = 241
 
 
@@ -69,7 +69,7 @@ def _refuse_arrays(derivative: Derivative) -> None:
         )
 
 
-def _follow(derivative: Derivative, values: Mapping[str, Any] | None) -> tuple[Curve, Curve]:
+def _follow(derivative: Derivative, values: Mapping[str, Any] | None) -> tuple[_Curve, _Curve]:
     """Return the function and its derivative as functions of one number."""
     name, others = derivative.wrt.name, dict(values or {})
     return (
@@ -78,7 +78,7 @@ def _follow(derivative: Derivative, values: Mapping[str, Any] | None) -> tuple[C
     )
 
 
-def _draw_pieces(panel: Axes, curve: Curve, kinks: Sequence[float], low: float, high: float) -> None:
+def _draw_pieces(panel: Axes, curve: _Curve, kinks: Sequence[float], low: float, high: float) -> None:
     """Draw a curve from kink to kink, so that a jump is a gap and not a steep line."""
     ends = [low, *kinks, high]
     for start, end in pairwise(ends):
@@ -94,7 +94,7 @@ _GAP = 1e-9
 _JUMP = 1e-4
 
 
-def _find_kinks(derivative: Derivative, slope: Curve, low: float, high: float) -> list[float]:
+def _find_kinks(derivative: Derivative, slope: _Curve, low: float, high: float) -> list[float]:
     """Return where the derivative jumps, if matcalc notes that there are kinks; each within GAP."""
     if not any("not differentiable" in note for note in derivative.notes):
         return []
@@ -104,7 +104,7 @@ def _find_kinks(derivative: Derivative, slope: Curve, low: float, high: float) -
     return sorted(kink for kink in found if kink is not None)
 
 
-def _close_in(slope: Curve, left: float, right: float) -> float | None:
+def _close_in(slope: _Curve, left: float, right: float) -> float | None:
     """Return the point in an interval at which the slope still jumps when the interval is tiny, if any."""
     at_left, at_right = slope(left), slope(right)
     while abs(at_right - at_left) > _JUMP:
@@ -119,7 +119,7 @@ def _close_in(slope: Curve, left: float, right: float) -> float | None:
     return None
 
 
-def _mark_kink(left: Axes, right: Axes, function: Curve, slope: Curve, kink: float) -> None:
+def _mark_kink(left: Axes, right: Axes, function: _Curve, slope: _Curve, kink: float) -> None:
     left.plot([kink], [function(kink)], "o", color=COLOURS[1], markersize=5)
     sides = [slope(kink - _GAP), slope(kink + _GAP)]
     right.plot([kink, kink], sides, "o", markerfacecolor="white", color=COLOURS[0], markersize=5, zorder=3)

@@ -8,7 +8,7 @@ from itertools import chain, count
 
 from matcalc.language import names as names
 from matcalc.language.expression import Expression, replace_args, symbol, walk
-from matcalc.language.expression_to_text import Part, is_bracketed, is_longer, to_text, write_node
+from matcalc.language.expression_to_text import TextPart, is_bracketed, is_longer, to_text, write_node
 from matcalc.language.text_to_expression import Problem
 from matcalc.rule_files import RuleBook, shipped_rules
 
@@ -183,7 +183,7 @@ _NAMEABLE = frozenset({
 })  # fmt: skip
 _MOST_PLACES = 10**9
 _LONGEST_PART = 200
-_NAME: Part = ("h1", 4)
+_NAME: TextPart = ("h1", 4)
 
 # How many characters a name must save: A @ x is read at a glance, tanh(W @ x + b) is not.
 _SAVED, _SAVED_BY_ONE_OPERATION = 9, 20
@@ -229,7 +229,7 @@ def _is_worth_it(length: int, operations: int, places: int) -> bool:
 def _measure(nodes: Iterable[Expression], named: set[int]) -> tuple[dict[int, int], dict[int, int]]:
     """Return the length of each node, and whether it is made of 0, 1 or more (2) operations; a name is a leaf."""
     lengths, counts = dict[int, int](), dict[int, int]()
-    written = dict[int, Part]()
+    written = dict[int, TextPart]()
     for node in nodes:
         part = _write(node, written)
         written[id(node)], lengths[id(node)] = _NAME if id(node) in named else part, len(part[0])
@@ -238,15 +238,15 @@ def _measure(nodes: Iterable[Expression], named: set[int]) -> tuple[dict[int, in
     return lengths, counts
 
 
-def _write_all(nodes: Iterable[Expression], named: set[int]) -> dict[int, Part]:
+def _write_all(nodes: Iterable[Expression], named: set[int]) -> dict[int, TextPart]:
     """Return the beginnings of all texts, with a name in place of what has one."""
-    written: dict[int, Part] = {}
+    written: dict[int, TextPart] = {}
     for node in nodes:
         written[id(node)] = _NAME if id(node) in named else _write(node, written)
     return written
 
 
-def _write(node: Expression, written: dict[int, Part]) -> Part:
+def _write(node: Expression, written: dict[int, TextPart]) -> TextPart:
     text, level = write_node(node, [written[id(arg)] for arg in node.args])
     return text[:_LONGEST_PART], level
 
@@ -261,7 +261,7 @@ def _choose_nested(nodes: Sequence[Expression], shared: set[int]) -> set[int]:
         return deep
     breakable = deep & _list_bracketed(nodes, _write_all(nodes, shared))
     named = set(shared)
-    written: dict[int, Part] = {}
+    written: dict[int, TextPart] = {}
     depths: dict[int, int] = {}
     for node in nodes[:-1]:
         written[id(node)], depths[id(node)] = _write(node, written), _count_own(node, written, depths, named)
@@ -287,7 +287,7 @@ def count_brackets(nodes: Iterable[Expression], named: set[int]) -> dict[int, in
     return depths
 
 
-def _count_own(node: Expression, written: dict[int, Part], depths: dict[int, int], named: set[int]) -> int:
+def _count_own(node: Expression, written: dict[int, TextPart], depths: dict[int, int], named: set[int]) -> int:
     return max(
         (
             is_bracketed(node, place, written[id(arg)]) + (0 if id(arg) in named else depths[id(arg)])
@@ -307,7 +307,7 @@ def _list_deep(nodes: Sequence[Expression], shared: set[int]) -> set[int]:
     return deep
 
 
-def _list_bracketed(nodes: Sequence[Expression], written: dict[int, Part]) -> set[int]:
+def _list_bracketed(nodes: Sequence[Expression], written: dict[int, TextPart]) -> set[int]:
     """Return the nodes that stand in brackets or are a call: no mere beginnings of a sum or a product."""
     found = {id(node) for node in nodes if node.op == "call"}
     for node in nodes:

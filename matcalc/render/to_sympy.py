@@ -217,7 +217,7 @@ def _works_entrywise(node: Expression) -> bool:
 
 
 def _is_function_of_entries(rule: Rule) -> bool:
-    return rule.name in ENTRYWISE or (rule.is_elementwise and bool(rule.sympy or rule.define))
+    return rule.name in _ENTRYWISE or (rule.is_elementwise and bool(rule.sympy or rule.define))
 
 
 def _apply(node: Expression, args: list[Any]) -> Any:
@@ -227,7 +227,7 @@ def _apply(node: Expression, args: list[Any]) -> Any:
     if node.op in _OPERATIONS:
         return _OPERATIONS[node.op](*args)
     rule = node.data[0]
-    known = ENTRYWISE.get(rule.name)
+    known = _ENTRYWISE.get(rule.name)
     return known(*args) if known else _define(_Writer({}), rule, rule.sympy or rule.define, (SCALAR,) * len(args), args)
 
 
@@ -323,7 +323,7 @@ def _define_along(writer: _Writer, node: Expression) -> Any:
 
 def _einsum(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     if not node.is_scalar:
-        return write_einsum(node, args)
+        return _write_einsum(node, args)
     _refuse_arrays(node, args)
     return write_number(node, args)
 
@@ -361,7 +361,7 @@ def is_array(node: Expression, value: Any) -> bool:
     return not node.is_scalar and not getattr(value, "is_Matrix", False)
 
 
-def drop_unit_axes(node: Expression, value: Any) -> Any:
+def _drop_unit_axes(node: Expression, value: Any) -> Any:
     """Return a matrix as an array without unit axes: a column (n, 1) becomes (n,)."""
     units = [(axis,) for axis, size in enumerate(node.shape) if size.is_unit]
     return ArrayContraction(value, *units) if units and not is_array(node, value) else value
@@ -370,7 +370,7 @@ def drop_unit_axes(node: Expression, value: Any) -> Any:
 def add_arrays(node: Expression, values: list[Any], shape: list[Any], sign: int) -> Any:
     """Return the sum, or the difference, of two arrays of one shape; a number is added to every entry."""
     first, second = (
-        scale_array(value, OneArray(*shape)) if arg.is_scalar else drop_unit_axes(arg, value)
+        scale_array(value, OneArray(*shape)) if arg.is_scalar else _drop_unit_axes(arg, value)
         for arg, value in zip(node.args, values, strict=True)
     )
     return ArrayAdd(first, second if sign == 1 else scale_array(sign, second))
@@ -400,7 +400,7 @@ def write_number(node: Expression, values: list[Any]) -> Any:
     return sympy.Sum(term, *((index, 0, size - 1) for index, size in ranges.items())) if ranges else term
 
 
-def write_einsum(node: Expression, values: list[Any]) -> Any:
+def _write_einsum(node: Expression, values: list[Any]) -> Any:
     """Return an einsum as a contraction of a tensor product; the result has no unit axes."""
     inputs, output = node.data[0].split("->")
     axes = _label_axes(node, values, inputs.split(","))
@@ -444,7 +444,7 @@ def _arrange(whole: Any, axes: list[str], output: str) -> Any:
 
 
 # Of numbers; an array gets them entry by entry.
-ENTRYWISE: dict[str, Callable[..., Any]] = {
+_ENTRYWISE: dict[str, Callable[..., Any]] = {
     "exp": sympy.exp, "log": sympy.log,
     "sqrt": sympy.sqrt, "square": lambda t: t**2, "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan,
     "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "arcsin": sympy.asin, "arccos": sympy.acos,

@@ -8,7 +8,17 @@ from collections.abc import Collection
 
 from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, walk
-from matcalc.language.expression_to_text import ATOM, LONGEST_TEXT, POWER, PRODUCT, SIGN, SUM, Part, wrap, write_node
+from matcalc.language.expression_to_text import (
+    ATOM,
+    LONGEST_TEXT,
+    POWER,
+    PRODUCT,
+    SIGN,
+    SUM,
+    TextPart,
+    wrap,
+    write_node,
+)
 from matcalc.language.names import GREEK
 from matcalc.render.named_parts import is_long, name_parts
 
@@ -33,7 +43,7 @@ def to_unicode(expression: Expression, taken: Collection[str] = ()) -> str:
 
 
 def _write(expression: Expression) -> str:
-    written: dict[int, Part] = {}
+    written: dict[int, TextPart] = {}
     for node in walk(expression):
         written[id(node)] = part = _write_node(node, [written[id(arg)] for arg in node.args])
         if len(part[0]) > LONGEST_TEXT:
@@ -41,7 +51,7 @@ def _write(expression: Expression) -> str:
     return written[id(expression)][0]
 
 
-def _write_node(node: Expression, parts: list[Part]) -> Part:
+def _write_node(node: Expression, parts: list[TextPart]) -> TextPart:
     match node.op:
         case "symbol" | "constant":
             return _write_name(node.name), ATOM
@@ -65,7 +75,7 @@ def _write_node(node: Expression, parts: list[Part]) -> Part:
     return write_node(node, parts)
 
 
-def _write_entrywise(node: Expression, parts: list[Part]) -> Part:
+def _write_entrywise(node: Expression, parts: list[TextPart]) -> TextPart:
     arrays = not any(arg.is_scalar for arg in node.args)
     if node.op == "divide":
         sign = "/" if node.args[1].is_scalar else " ⊘ "
@@ -74,14 +84,14 @@ def _write_entrywise(node: Expression, parts: list[Part]) -> Part:
     return wrap(parts[0], PRODUCT) + sign + wrap(parts[1], POWER), PRODUCT
 
 
-def _write_power(node: Expression, parts: list[Part]) -> Part:
+def _write_power(node: Expression, parts: list[TextPart]) -> TextPart:
     ring = "" if node.args[0].is_scalar else "∘"
     whole = re.fullmatch(r"−?-?\d+", parts[1][0])
     exponent = parts[1][0].replace("−", "-").translate(_ABOVE) if whole else f"^{wrap(parts[1], ATOM)}"
     return wrap(parts[0], ATOM) + ring + exponent, POWER
 
 
-def _write_filled(node: Expression, parts: list[Part]) -> Part:
+def _write_filled(node: Expression, parts: list[TextPart]) -> TextPart:
     letters = [str(size) for size in dict.fromkeys(node.data[1])]
     sign = {"eye": "I", "ones": "1", "zeros": "0"}.get(node.name)
     if sign and len(letters) == 1 and all(letter in _BELOW for letter in letters[0]) and len(node.data[1]) == 1:
@@ -89,7 +99,7 @@ def _write_filled(node: Expression, parts: list[Part]) -> Part:
     return write_node(node, parts)
 
 
-def _write_call(node: Expression, parts: list[Part]) -> Part:
+def _write_call(node: Expression, parts: list[TextPart]) -> TextPart:
     rule, axis, _ = node.data
     fence = _FENCES.get(rule.function) if axis is None and len(rule.parameters) == 1 else None
     if fence is None:

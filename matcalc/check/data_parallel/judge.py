@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matcalc.check.compare import TOLERANCES, Comparison, compare, find_largest, find_shown, write_error
+from matcalc.check.compare import TOLERANCES, Comparison, compare_tensors, find_largest, find_shown, write_error
 from matcalc.check.conditions import Trouble, find_hidden_kink, names_below
 from matcalc.check.data_parallel.explain import explain, join_entries
 from matcalc.check.data_parallel.launch import ProcessTask, run_tasks
@@ -120,7 +120,7 @@ def _is_sound(question: LossQuestion, point: Point, settings: Settings) -> bool:
     if not bool(join_entries(average_gradients(question.loss, question.parameters, shares).values()).isfinite().all()):
         return False
     for place, wrt in enumerate(question.parameters):
-        found = compare(lambda values, place=place, wrt=wrt: (  # type: ignore[misc]
+        found = compare_tensors(lambda values, place=place, wrt=wrt: (  # type: ignore[misc]
             find_gradients(question.loss, (wrt,), point, values)[wrt.name], _derive(question, place, point, values)
         ), point, 1)  # fmt: skip
         if found is None:
@@ -178,7 +178,7 @@ class _Measured:
             means = average_gradients(self.question.loss, (self.question.parameters[place],), shares)
             return _derive(self.question, place, point, values), means[name]
 
-        found = compare(compute, point, number + 1)
+        found = compare_tensors(compute, point, number + 1)
         assert found is not None, "the points were chosen where all gradients are finite"
         return found
 

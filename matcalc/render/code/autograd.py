@@ -10,11 +10,11 @@ from matcalc.check.rule_texts import rules_in_force
 from matcalc.engine.result import derive_result
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression, einsum, list_letters, multiply, symbol, walk
-from matcalc.language.expression_to_text import to_text
+from matcalc.language.expression_to_text import ATOM, to_text
 from matcalc.language.rewrite import replace
 from matcalc.render.code.backends import write_helper
 from matcalc.render.code.module import describe_shape, expand, measure_text, write_imports
-from matcalc.render.code.products import ATOM, CodePart
+from matcalc.render.code.products import CodePart
 from matcalc.render.code.self_check import choose_sampling, write_drawing, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import Words

@@ -13,15 +13,15 @@ from matcalc.check.deduce_sizes import deduce_sizes, fit_shape
 from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression, list_letters, walk
-from matcalc.language.expression_to_text import to_text
+from matcalc.language.expression_to_text import ATOM, to_text
 from matcalc.language.rewrite import rebuild
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.render.code.backends import write_helper
 from matcalc.render.code.definitions import define_call
-from matcalc.render.code.products import ATOM, CodePart
+from matcalc.render.code.products import CodePart
 from matcalc.render.code.self_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code.signature import Signature
-from matcalc.render.code.words import BACKENDS, Words
+from matcalc.render.code.words import CODE_BACKENDS, Words
 from matcalc.render.code.writer import Names, Writer, name_derivative_of, regroup
 from matcalc.render.report import name_derivative
 from matcalc.rule_files import RuleBook
@@ -89,8 +89,8 @@ def _choose_conversion(backend: str) -> Callable[[Any], Any]:
 
 
 def _read_module(derivative: Derivative, backend: str) -> _Module:
-    if backend not in BACKENDS:
-        raise DeclarationError(f"there is no code for {backend!r}", advice="use one of " + ", ".join(BACKENDS))
+    if backend not in CODE_BACKENDS:
+        raise DeclarationError(f"there is no code for {backend!r}", advice="use one of " + ", ".join(CODE_BACKENDS))
     return _Module(derivative, backend)
 
 

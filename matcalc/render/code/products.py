@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from matcalc.language.expression import Expression
+from matcalc.language.expression_to_text import ATOM, POWER, PRODUCT, SIGN, SUM
 from matcalc.language.sizes import Shape, Size, drop_units
 
 # What a letter counts for when two orders of multiplying are compared.
@@ -278,7 +279,6 @@ def _scale(product: CodePart, chain: PartChain, written: Callable[[Expression], 
 
 
 # Python's precedence, low to high.
-COMPARE, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
 
 
 @dataclass(frozen=True)

@@ -8,24 +8,14 @@ from fractions import Fraction
 
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression
-from matcalc.language.expression_to_text import write_decimal
+from matcalc.language.expression_to_text import ATOM, COMPARE, PRODUCT, SIGN, write_decimal
 from matcalc.language.sizes import Shape, Size
 from matcalc.render.code.backends import find_helper, list_modules, list_needed, name_helper
-from matcalc.render.code.products import (
-    ATOM,
-    COMPARE,
-    PRODUCT,
-    SIGN,
-    CodePart,
-    align,
-    hold_part,
-    join_parts,
-    transpose_part,
-)
+from matcalc.render.code.products import CodePart, align, hold_part, join_parts, transpose_part
 from matcalc.rule_files import AXIS_NAMES, Rule
 from matcalc.rule_words import is_word, needs_axis, takes_last_axis, takes_one_axis
 
-BACKENDS = ("numpy", "torch", "jax")
+CODE_BACKENDS = ("numpy", "torch", "jax")
 # Torch's functions of numbers are Python's own.
 _OF_NUMBERS = {
     "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf",
