@@ -1,4 +1,4 @@
-"""What a caller gives -> texts or typed expressions, shapes, assumptions, and the variables to differentiate by."""
+"""What a caller gives: expressions, declarations, variables, rules of one's own; and the command that repeats it."""
 
 from __future__ import annotations
 

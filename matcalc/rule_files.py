@@ -1,4 +1,4 @@
-"""Rules are data: reads `rules/*.toml` into `Rule` objects, looked up by the function's name."""
+"""Rules are data: reads `rules/*.toml` into `Rule` objects; what an entry may not hold is refused with its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expression and values -> torch tensor: the judge's own reading of every node, sharing nothing with the engine."""
+"""What an expression is in torch: the judge's own reading of every node and function, nothing of the engine in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arguments that several commands share, and how their texts are read."""
+"""The arguments that several commands share, and what all of them print: colour on a terminal, and JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The laws of differentials: what d(f(U)) is, stated for letters and then put in for whatever stands there.
+"""Differentials: the laws that say what d(f(U)) is, and the steps from d(Y) to a formula in dX.
 
 Each law is an equation of the language in which a mark, written d(..), stands for the change of what is in the
 brackets; where it is from is said beside it.  The laws of functions are read from their rules.

@@ -1,4 +1,4 @@
-"""Calls -> drafts: which function is called, and abstract functions u(x) with their derivatives D(u, x)."""
+"""Calls -> drafts: which form of a function fits, the shape of what it returns, abstract functions and einsum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nodes of a computation graph: each distinct sub-expression once, with a name."""
+"""The nodes of a computation graph, each distinct sub-expression once, and the local derivatives on its edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A computation graph in the plane: where each box, label and line of its picture lies, laid out by grandalf.
+"""A computation graph as a picture: laid out by grandalf, written as SVG and PNG; as DOT and Mermaid for others.
 
 The result stands on top and every operation above its operands, in layers.  A local derivative is a label of a layer
 of its own, from which its line goes on, so that it is plain which line it belongs to.

@@ -1,4 +1,4 @@
-"""One step of a derivation, and its text."""
+"""The derivation as a person writes it: its steps, the names of its parts, as text, Markdown, LaTeX and a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results as they come, on stderr: a bar on a terminal, elsewhere one plain line each."""
+"""What a run shows and writes: results as they come on stderr, JUnit XML for CI, and the table at the end."""
 
 from __future__ import annotations
 

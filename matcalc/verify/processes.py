@@ -1,4 +1,4 @@
-"""What the checking process does: task after task, under its limits, each finding sent as soon as it is known."""
+"""Tasks -> findings in processes that may hang or die: one child checks, its keeper watches and replaces it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries -> tasks: one formula in one layout each, with a key that says whether it was done before."""
+"""Entries -> tasks, one formula in one layout each with a key, and what becomes of a task whatever happens."""
 
 from __future__ import annotations
 
