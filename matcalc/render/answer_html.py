@@ -10,7 +10,7 @@ from matcalc.errors import MatcalcError
 from matcalc.language.expression import walk
 from matcalc.language.sizes import write_shape
 from matcalc.render.chain import Chain, write_chain_latex
-from matcalc.render.graph_picture import DrawingError, write_svg
+from matcalc.render.graph_picture import DRAWING_TOLD, DrawingError, write_svg
 from matcalc.render.html import (  # fmt: skip
     LONGEST_TYPESET,
     escape,
@@ -306,7 +306,7 @@ def write_graph_html(graph: ComputationGraph) -> str:
     if len(graph.nodes) > _MOST_DRAWN:
         return write_block(str(graph))
     try:
-        drawn = write_picture(draw_graph(graph), "the computation graph with the local derivatives")
+        drawn = write_picture(draw_graph(graph), DRAWING_TOLD)
     except DrawingError:
         return write_block(str(graph))
     costs = " · ".join(

@@ -195,7 +195,7 @@ _ROUNDING = {"input": 9, "operation": 0}
 _DASHES = (5, 3)
 _ARROW = (4, 9)  # half its width, and its length
 _SHARPNESS = 144  # dots of a PNG for 72 pixels of the drawing
-_TOLD = "the computation graph with the local derivatives"
+DRAWING_TOLD = "the computation graph with the local derivatives"
 
 
 def write_svg(drawing: Drawing, ink: str = "black", paper: str = "white") -> str:
@@ -203,7 +203,7 @@ def write_svg(drawing: Drawing, ink: str = "black", paper: str = "white") -> str
     width, height = f"{drawing.width:.0f}", f"{drawing.height:.0f}"
     root = ElementTree.Element("svg", xmlns="http://www.w3.org/2000/svg", width=width, height=height, role="img")
     root.set("viewBox", f"0 0 {width} {height}")
-    root.set("aria-label", _TOLD)
+    root.set("aria-label", DRAWING_TOLD)
     if paper:
         ElementTree.SubElement(root, "rect", width="100%", height="100%", fill=paper)
     shapes = ElementTree.SubElement(root, "g", fill="none", stroke=ink)

@@ -558,9 +558,14 @@ def _write_factor(node: Expression, part: _Part, word: str) -> str:
         return "\\delta" + below
     if _is_ones(node):
         return "\\mathbf{1}" + below
+    return _enclose_before_index(node, part[0]) + below
+
+
+def _enclose_before_index(node: Expression, latex: str) -> str:
+    """Return the text of a factor to which an index is added, in brackets where it is not one plain piece."""
     # A text that ends in an index of its own would get a second one.
-    is_plain = re.fullmatch(r"\w|\\[A-Za-z]+|\\\w+\{\w+\}", part[0]) or (part[0][-1] == ")" and "_" not in part[0])
-    return (part[0] if is_plain and node.op in ("symbol", "call", "abstract") else enclose(part[0])) + below
+    is_plain = re.fullmatch(r"\w|\\[A-Za-z]+|\\\w+\{\w+\}", latex) or (latex[-1] == ")" and "_" not in latex)
+    return latex if is_plain and node.op in ("symbol", "call", "abstract") else enclose(latex)
 
 
 # --- left latex -------------------------------------------------------------------------------------
@@ -655,11 +660,7 @@ def _place(operand: Expression, word: str) -> str:
         return f"\\delta_{{{' '.join(word)}}}"
     if not word:
         return _bracket_scalar(operand)
-    latex = to_latex(operand)
-    # A text that ends in an index of its own would get a second one.
-    is_plain = re.fullmatch(r"\w|\\[A-Za-z]+|\\\w+\{\w+\}", latex) or (latex[-1] == ")" and "_" not in latex)
-    named = operand.op in ("symbol", "call", "abstract")
-    return f"{latex if is_plain and named else enclose(latex)}_{{{' '.join(word)}}}"
+    return f"{_enclose_before_index(operand, to_latex(operand))}_{{{' '.join(word)}}}"
 
 
 def _bracket_scalar(scalar: Expression) -> str:
