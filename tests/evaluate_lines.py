@@ -44,7 +44,7 @@ def _move(
     sizes: Mapping[str, int],
     functions: Mapping[str, TensorFunction] | None,
 ) -> list[Tensor]:
-    """Return the derivative of each expression along the direction, in its held shape."""
+    """Return the derivative of each expression along the direction, in its 2-D shape."""
 
     def compute(x: Tensor) -> tuple[Tensor, ...]:
         found = evaluate_all(tuple(roots), {**values, wrt.name: x}, sizes, functions)

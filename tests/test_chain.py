@@ -98,9 +98,9 @@ def measure_strictly(derivative: Derivative, point: Point) -> tuple[int, int]:
     """Rows and columns as the layout counts them, unit axes included."""
     sizes = [
         sizes[0].value(point.sizes) if sizes else 1
-        for sizes in (derivative.function.dropped_shape, derivative.wrt.dropped_shape)
+        for sizes in (derivative.function.squeezed_shape, derivative.wrt.squeezed_shape)
     ]
-    gradient = derivative.layout in ("mixed", "torch") and not derivative.function.dropped_shape
+    gradient = derivative.layout in ("mixed", "torch") and not derivative.function.squeezed_shape
     return (sizes[1], sizes[0]) if derivative.layout == "denominator" or gradient else (sizes[0], sizes[1])
 
 

@@ -86,7 +86,7 @@ def test_a_defined_name_is_no_variable() -> None:
 
 def test_sizes_do_not_get_the_letter_of_a_definition() -> None:
     problem = parse("p = softmax(A @ x); sum(p**2)", wrt="x")
-    letters = {size for symbol in problem.symbols.values() for size in symbol.dropped_shape}
+    letters = {size for symbol in problem.symbols.values() for size in symbol.squeezed_shape}
     assert "p" not in letters
     assert len(letters) == 2
 

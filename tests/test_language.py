@@ -15,8 +15,8 @@ from matcalc.language.text_to_expression import parse, read_declarations
 def shapes_of(text: str, **options: Any) -> dict[str, Any]:
     """The shapes of the names, and of the whole under "=" ."""
     problem = parse(text, **options)
-    found: dict[str, Any] = {name: symbol.dropped_shape for name, symbol in problem.symbols.items()}
-    return found | {"=": problem.expressions[0].dropped_shape}
+    found: dict[str, Any] = {name: symbol.squeezed_shape for name, symbol in problem.symbols.items()}
+    return found | {"=": problem.expressions[0].squeezed_shape}
 
 
 def shape_of(text: str, **options: Any) -> Any:
@@ -96,7 +96,7 @@ def test_equal_products_of_sizes_are_recognised() -> None:
 
 def test_texts_share_their_names() -> None:
     problem = parse(["A @ x", "A.T"], wrt="x")
-    shapes: list[Any] = [expression.dropped_shape for expression in problem.expressions]
+    shapes: list[Any] = [expression.squeezed_shape for expression in problem.expressions]
     assert shapes == [("m",), ("n", "m")]
     assert list(problem.symbols) == ["A", "x"]
 
@@ -299,7 +299,7 @@ def test_assumptions_are_kept_and_make_square() -> None:
     problem = parse("A @ x", assume={"A": "posdef, real", "x": ["positive"]})
     assert problem.symbols["A"].data[1] == {"posdef"}
     assert problem.symbols["x"].data[1] == {"positive"}
-    assert problem.symbols["A"].dropped_shape == ("m", "m")
+    assert problem.symbols["A"].squeezed_shape == ("m", "m")
 
 
 @pytest.mark.parametrize(

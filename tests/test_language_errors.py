@@ -223,8 +223,8 @@ def test_advice_is_what_the_reader_most_likely_means(text: str, advice: str) -> 
 
 
 def test_advice_to_declare_a_vector_can_be_followed() -> None:
-    assert parse("X@beta", wrt="X", shapes="beta: k").symbols["beta"].dropped_shape == ("k",)
-    assert parse("e.T@x", wrt="x", shapes="e: n").symbols["e"].dropped_shape == ("n",)
+    assert parse("X@beta", wrt="X", shapes="beta: k").symbols["beta"].squeezed_shape == ("k",)
+    assert parse("e.T@x", wrt="x", shapes="e: n").symbols["e"].squeezed_shape == ("n",)
 
 
 def test_a_known_name_is_not_buried_under_the_entry_to_add() -> None:
@@ -282,7 +282,7 @@ def test_hostile_text_is_refused_soon(text: str) -> None:
 
 @pytest.mark.parametrize("depth", [64, 128])
 def test_deep_networks_are_read(depth: int) -> None:
-    assert len(parse("tanh(W @ " * depth + "x" + ")" * depth).expressions[0].dropped_shape) == 1
+    assert len(parse("tanh(W @ " * depth + "x" + ")" * depth).expressions[0].squeezed_shape) == 1
 
 
 PIECES = (

@@ -23,7 +23,7 @@ def read_cases(file: str, table: str) -> list[dict[str, Any]]:
 
 
 def shape_of(text: str, **options: Any) -> Any:
-    return parse(text, **options).expressions[0].dropped_shape
+    return parse(text, **options).expressions[0].squeezed_shape
 
 
 # --- rules ------------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def test_a_rule_that_states_no_shape_has_that_of_its_definition() -> None:
     assert shape_of("swish(X)", rules=add_rule("swish", define="x*sigmoid(x)")) == ("m", "l")
     assert shape_of("spread(x)", rules=add_rule("spread", define="max(x) - min(x)")) == ()
     pair = add_rule("pair", call="pair(x, y)", define="sum(x*y)")
-    assert parse("pair(x, y)", rules=pair).symbols["y"].dropped_shape == ("n",)
+    assert parse("pair(x, y)", rules=pair).symbols["y"].squeezed_shape == ("n",)
 
 
 def test_a_rule_whose_shape_is_unclear_is_refused() -> None:
@@ -105,7 +105,7 @@ def test_textbook_cases_are_read(case: dict[str, Any]) -> None:
     texts = [case["expr"], *(case[key] for key in ("numerator", "denominator") if case.get(key))]
     problem = parse(texts, wrt=case["wrt"], shapes=case["shapes"], assume=case.get("domain"))
     assert problem.wrt is not None
-    result, variable = problem.expressions[0].dropped_shape, problem.wrt.dropped_shape
+    result, variable = problem.expressions[0].squeezed_shape, problem.wrt.squeezed_shape
     assert list(result + case["order"] * variable[::-1]) == case["shape_numerator"]
     if case["wrt"] in parse(case["expr"]).symbols:
         parse(texts, wrt=case["wrt"])

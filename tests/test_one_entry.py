@@ -154,7 +154,7 @@ def derive(text: str, book: RuleBook, order: int = 1) -> matcalc.Derivative:
 def draw(derivative: matcalc.Derivative) -> dict[str, np.ndarray]:
     generator, sizes = np.random.default_rng(3), {"n": 3, "k": 4, "m": 5, "p": 2}
     return {
-        name: generator.uniform(0.2, 1, [size.value(sizes) for size in node.dropped_shape])
+        name: generator.uniform(0.2, 1, [size.value(sizes) for size in node.squeezed_shape])
         for name, node in derivative.problem.symbols.items()
     }
 
@@ -216,7 +216,7 @@ def test_it_is_sympys(text: str, book: RuleBook) -> None:
     values = draw(derivative)
     held = {name: value.reshape(-1, 1) if value.ndim == 1 else value for name, value in values.items()}
     sizes = {str(size): number for name, node in derivative.problem.symbols.items()
-             for size, number in zip(node.dropped_shape, values[name].shape, strict=True)}  # fmt: skip
+             for size, number in zip(node.squeezed_shape, values[name].shape, strict=True)}  # fmt: skip
     truth = derivative.function
     if text.startswith("ratio"):
         with pytest.raises(MatcalcError, match="ratio of several arrays"):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import matcalc
 from matcalc.check.torch_values import evaluate, squeeze
-from matcalc.engine.differentials import MARK, expand_differential, list_marks, mark
+from matcalc.engine.differentials import D_OPERATOR, differential_of, expand_differential, list_differentials
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 from matcalc.language.rewrite import replace as put_in
@@ -23,8 +23,8 @@ from matcalc.render.steps import (
     list_steps,
     tell_shape,
     unfold_shape,
+    write_differential_latex,
     write_left,
-    write_marked_latex,
     write_right,
     write_steps,
     write_steps_latex,
@@ -51,7 +51,7 @@ def draw_direction(case: Case, seed: int) -> Tensor:
 def evaluate_at(case: Case, moving: Expression, lines: list[Expression], seed: int = 0) -> list[Tensor]:
     point, direction = find_point(case, seed), (moving.name, draw_direction(case, seed))
     wrt = derive_case(case).wrt
-    return evaluate_lines(lines, MARK, wrt, direction, point.values, point.sizes, point.functions)
+    return evaluate_lines(lines, D_OPERATOR, wrt, direction, point.values, point.sizes, point.functions)
 
 
 def measure_errors(case: Case, steps: list[Step]) -> list[float]:
@@ -61,7 +61,7 @@ def measure_errors(case: Case, steps: list[Step]) -> list[float]:
     assert moving is not None
     lines = [step.expression for step in steps if step.kind != "read" and step.expression is not None]
     seed = choose_seed(case, function, moving)
-    truth, *values = evaluate_at(case, moving, [mark(function), *lines], seed)
+    truth, *values = evaluate_at(case, moving, [differential_of(function), *lines], seed)
     read = [step.expression for step in steps if step.kind == "read"]
     values += [multiply_by_direction(case, line, seed) for line in read if line is not None]
     assert len(values) == len(steps)
@@ -82,7 +82,7 @@ def group_lines(case: Case) -> list[list[Step]]:
 def choose_seed(case: Case, function: Expression, moving: Expression) -> int:
     """The first point where the change is not next to nothing: layer_norm of two numbers hardly changes."""
     for seed in range(3):
-        (truth,) = evaluate_at(case, moving, [mark(function)], seed)
+        (truth,) = evaluate_at(case, moving, [differential_of(function)], seed)
         if truth.abs().max() > 1e-2:
             return seed
     return 0
@@ -300,13 +300,13 @@ def test_every_step_can_be_typeset(case: Case) -> None:
         if step is longest or step.kind == "name":
             typeset(write_right(step))
         for law in step.laws:
-            typeset(f"{write_marked_latex(law.left)} = {write_marked_latex(law.right)}")
+            typeset(f"{write_differential_latex(law.left)} = {write_differential_latex(law.right)}")
 
 
 @cache
 def typeset(latex: str) -> None:
     """Typeset what is not so long that the typesetter takes seconds."""
-    assert MARK not in latex
+    assert D_OPERATOR not in latex
     assert latex.count("{") - latex.count("\\{") == latex.count("}") - latex.count("\\}")
     if 0 < len(latex) < LONGEST_TYPESET:
         TYPESETTER.parse(f"${latex}$")
@@ -331,7 +331,7 @@ def test_marks_are_gone_at_the_end() -> None:
     for case in FIRST:
         lines = [step for step in find_steps(case) if step.kind in ("rule", "collect")]
         assert lines[-1].expression is not None
-        assert not list_marks(lines[-1].expression)
+        assert not list_differentials(lines[-1].expression)
 
 
 # --- the page of the nine shapes --------------------------------------------------------------------------------

@@ -419,7 +419,7 @@ def test_a_variable_that_does_not_occur_gives_zeros_of_the_right_shape(
     assert derivative.check().verdict == "agrees"
     for layout in ("denominator", "mixed", "torch", "vec"):
         assert derivative.in_layout(layout).check().verdict == "agrees"
-    own = shape[len(derivative.function.dropped_shape) :]
+    own = shape[len(derivative.function.squeezed_shape) :]
     assert derive(expr, wrt, order=2).shape == shape + own
 
 

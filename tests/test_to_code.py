@@ -115,7 +115,7 @@ def find_arguments(derivative: Derivative, function: Callable[..., Any], point: 
     for name in inspect.signature(function).parameters:
         own = name if name in symbols else name.removesuffix("_")
         if own in symbols:
-            shape = [size.value(point.sizes) for size in symbols[own].dropped_shape]
+            shape = [size.value(point.sizes) for size in symbols[own].squeezed_shape]
             found.append(convert(point.values[own].reshape(shape), backend))
         elif name in point.functions:
             found.append(Stand(point.functions[name].shape, module))

@@ -285,8 +285,8 @@ def test_who_asks_for_less_motion_sees_none():
 )
 def test_a_question_names_the_axes_as_the_derivative_does(expr, order, layout):
     derivative = derive(expr, layout=layout, order=order)
-    by = [(wrt.name, wrt.dropped_shape) for wrt in derivative.by]
-    rank = len(derivative.function.dropped_shape)
+    by = [(wrt.name, wrt.squeezed_shape) for wrt in derivative.by]
+    rank = len(derivative.function.squeezed_shape)
     assert name_question_axes(derivative.result_name, rank, by, layout) == list(derivative.axes)
 
 

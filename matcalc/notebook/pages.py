@@ -146,8 +146,8 @@ def write_heat_page(derivative: Derivative, sizes: Mapping[str, int], seed: int 
 def _arrange_axes(derivative: Derivative, sizes: Mapping[str, int]) -> tuple[str, str, int]:
     """Return what stands beside the rows of the map and above its columns, and how many axes are rows."""
     axes = list_axis_rows(derivative)
-    ranks = [len(wrt.dropped_shape) for wrt in derivative.by]
-    split = count_row_axes(len(derivative.function.dropped_shape), ranks, derivative.layout)
+    ranks = [len(wrt.squeezed_shape) for wrt in derivative.by]
+    split = count_row_axes(len(derivative.function.squeezed_shape), ranks, derivative.layout)
     names = [f"{axis.name}, {_write_size(size, sizes)}" for axis, size in zip(axes, derivative.shape, strict=True)]
     return "; ".join(names[:split]), "; ".join(names[split:]), split
 

@@ -62,8 +62,8 @@ def plot_function_and_derivative(
 
 
 def _refuse_arrays(derivative: Derivative) -> None:
-    if derivative.function.dropped_shape:
-        shape = write_shape(derivative.function.dropped_shape)
+    if derivative.function.squeezed_shape:
+        shape = write_shape(derivative.function.squeezed_shape)
         raise ShapeError(
             f"{derivative.text} has the shape {shape}, and only a scalar is one curve", advice="use plot_along_entry"
         )
@@ -140,7 +140,7 @@ def plot_along_entry(
     Jacobian (numerator layout) that belongs to it.  Raises ShapeError where the function is a matrix.
     """
     derivative = derive(expr, wrt, shapes=shapes_told(values))
-    if len(derivative.function.dropped_shape) > 1:
+    if len(derivative.function.squeezed_shape) > 1:
         raise ShapeError(f"{derivative.text} is a matrix", advice="plot a vector, or a scalar")
     points = numpy.linspace(low, high, POINTS)
     rows = [_move(at, entry, point) for point in points]
@@ -375,8 +375,8 @@ def plot_gradients(
     picture, panels = open_picture(len(expressions), width=2.6 * len(expressions), height=2.8)
     for panel, expr in zip(panels, expressions, strict=True):
         derivative = derive(expr, wrt, layout="denominator", shapes=shapes_told(values))
-        if derivative.function.dropped_shape:
-            shape = write_shape(derivative.function.dropped_shape)
+        if derivative.function.squeezed_shape:
+            shape = write_shape(derivative.function.squeezed_shape)
             raise ShapeError(f"{expr} has the shape {shape}, and only a scalar has contour lines")
         given = values_of(derivative, values)
         _draw_contours(panel, derivative, reach, given)
@@ -445,7 +445,7 @@ def _unfold(derivative: Derivative, numbers: Any) -> Any:
 
 def _is_row(derivative: Derivative) -> bool:
     """Whether a lone axis is a row: the variable's in numerator layout, the result's in denominator layout."""
-    of_variable = not derivative.function.dropped_shape
+    of_variable = not derivative.function.squeezed_shape
     return derivative.layout in ("numerator", "vec") if of_variable else derivative.layout == "denominator"
 
 

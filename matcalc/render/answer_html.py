@@ -68,7 +68,7 @@ def _list_names(derivative: Derivative) -> Iterator[str]:
     """The names with their shapes and what is assumed of them."""
     shapes = {name: symbol.declared_shape for name, symbol in derivative.problem.symbols.items()}
     shapes |= {f"{name}()": shape for name, shape in derivative.problem.abstract.items()}
-    shapes[derivative.result_name] = derivative.function.dropped_shape
+    shapes[derivative.result_name] = derivative.function.squeezed_shape
     for name, shape in shapes.items():
         known = ", ".join(derivative.assumed.get(name, ()))
         yield f"<b>{escape(name)}</b>: {escape(write_shape(shape))}" + (f" <i>{escape(known)}</i>" if known else "")

@@ -74,11 +74,11 @@ def _name_matrix_power(node: Expression) -> str:
 
 
 def _looks_inverse(node: Expression) -> bool:
-    return len(node.dropped_shape) == 2 and node.op == "power" and _name_matrix_power(node).startswith("inv(")
+    return len(node.squeezed_shape) == 2 and node.op == "power" and _name_matrix_power(node).startswith("inv(")
 
 
 def _is_square(node: Expression) -> bool:
-    shape = node.dropped_shape
+    shape = node.squeezed_shape
     return len(shape) == 2 and shape[0] == shape[1]
 
 
@@ -214,7 +214,7 @@ def _explain_word(node: Expression) -> str:
 
 def _explain_derivative(node: Expression) -> str:
     """Say what D(u, x) is and how its axes lie, whatever the layout of the answer."""
-    shape = node.dropped_shape
+    shape = node.squeezed_shape
     lie = ", a column" if len(shape) == 1 else ", axes in numerator layout"
     order = "" if node.data[1] == 1 else f"{('second', 'third')[node.data[1] - 2]} " if node.data[1] < 4 else "higher "
     told = f" has the shape {write_shape(shape)}{lie}" if shape else " is a scalar"

@@ -20,7 +20,7 @@ def write_header(derivative: Derivative) -> tuple[str, str]:
     own = derivative.result_name
     shapes = {name: symbol.declared_shape for name, symbol in derivative.problem.symbols.items()}
     shapes |= {f"{name}()": shape for name, shape in derivative.problem.abstract.items()}
-    shapes[own] = derivative.function.dropped_shape
+    shapes[own] = derivative.function.squeezed_shape
     told = []
     for name, shape in shapes.items():
         known = ", ".join(derivative.assumed.get(name, ()))
@@ -64,10 +64,10 @@ def _orientation(derivative: Derivative) -> str:
     """Say of one remaining axis whether it is printed as a row or as a column."""
     if len(derivative.shape) != 1:
         return ""
-    scalar = not derivative.function.dropped_shape
+    scalar = not derivative.function.squeezed_shape
     if derivative.expression.is_row or (scalar and derivative.layout in {"numerator", "vec"}):
         return f", a 1×{derivative.shape[0]} row"
-    strict = derivative.layout == "denominator" and not derivative.wrt.dropped_shape
+    strict = derivative.layout == "denominator" and not derivative.wrt.squeezed_shape
     row = f"; strictly a 1×{derivative.shape[0]} row" if strict else ""
     return f", a column{row}"
 
@@ -239,7 +239,7 @@ def write_data(derivative: Derivative) -> dict[str, Any]:
         "axes": list(derivative.axes),
         "variables": {name: list(shape) for name, shape in derivative.declared.items()},
         "assumptions": {name: list(words) for name, words in derivative.assumed.items()},
-        "result_shape": [str(size) for size in derivative.function.dropped_shape],
+        "result_shape": [str(size) for size in derivative.function.squeezed_shape],
         "entries": derivative.entries,
         "einsum": derivative.einsum,
         "vec": derivative.vec,

@@ -26,7 +26,7 @@ class ShareSearch(PointSearch):
 
     def __init__(self, question: LossQuestion, processes: int, *, seed: int, dtype: torch.dtype) -> None:
         extra = (*question.parameters, *question.derivatives)
-        shape = max((wrt.dropped_shape for wrt in question.parameters), key=len)
+        shape = max((wrt.squeezed_shape for wrt in question.parameters), key=len)
         super().__init__(question.loss, extra, seed=seed, shape=shape, dtype=dtype)
         self.batch, self.processes = question.batch, processes
 

@@ -1,4 +1,4 @@
-"""Forks such as relu, abs and where: a claim that is right on one side of them only is noticed, whatever the seed."""
+"""Branches as of relu, abs and where: a claim that is right on one side only is noticed, whatever the seed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import matcalc
-from matcalc.check.points import Coverage, Point, PointSearch, list_forks
+from matcalc.check.points import Coverage, Point, PointSearch, list_branches
 from matcalc.check.verdict import judge
 from matcalc.language.text_to_expression import parse
 from tests.sampling import sample
 
-SEEDS = sample("seeds of forks", range(10), 0.3)
+SEEDS = sample("seeds of branches", range(10), 0.3)
 
 
 def judge_claim(text: str, claim: str, seed: int, **declarations: Any) -> str:
@@ -76,7 +76,7 @@ def test_right_claims_agree_on_both_sides(text: str, claim: str, options: Any, s
     assert judge_claim(text, claim, seed, **options) == "agrees"
 
 
-# --- the forks of a formula ------------------------------------------------------------------------------------
+# --- the branches of a formula ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_right_claims_agree_on_both_sides(text: str, claim: str, options: Any, s
         (" + ".join(f"relu(x - {k})" for k in range(40)), 12),
     ],
 )
-def test_forks_are_found_and_bounded(text: str, count: int) -> None:
-    assert len(list_forks(*parse(text).expressions)) == count
+def test_branches_are_found_and_bounded(text: str, count: int) -> None:
+    assert len(list_branches(*parse(text).expressions)) == count
 
 
 def find_all(text: str, trials: int, seed: int) -> tuple[list[Point], Coverage]:
@@ -148,7 +148,7 @@ def test_points_of_one_seed_are_the_same() -> None:
         ("maximum(alpha, maximum(beta, maximum(gamma, delta)))", "where(alpha > beta, 1, 0)", "alpha"),
     ],
 )
-def test_pairs_of_forks_of_scalars_are_seen_together(text: str, claim: str, wrt: str, seed: int) -> None:
+def test_pairs_of_branches_of_scalars_are_seen_together(text: str, claim: str, wrt: str, seed: int) -> None:
     assert matcalc.check(text, claim, wrt, seed=seed).verdict == "differs"
 
 
