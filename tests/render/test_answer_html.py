@@ -23,7 +23,7 @@ from matcalc.render.html import escape, fold, typeset, write_block, write_code, 
 from matcalc.render.latex import write_entries_latex
 from matcalc.render.report import list_axis_rows, name_question_axes
 from tests.read_cases import derive_case, read_cases
-from tests.read_html import Page, open_pictures
+from tests.render.read_html import Page, open_pictures
 
 NASTY = "<script>alert(1)</script> & $x$ \\(y\\) \\[z\\]"
 TYPESETTER = MathTextParser("path")

@@ -19,7 +19,7 @@ from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse
 from tests.sampling import sample
 
-CASES = Path(__file__).parent / "cases"
+CASES = Path(__file__).parents[1] / "cases"
 
 
 def read_cases(name: str, key: str) -> list[dict[str, Any]]:

@@ -13,9 +13,9 @@ from matcalc.check.data_parallel.question import DataParallelReport
 from matcalc.check.report import CheckReport, could_not_check
 from matcalc.language.text_to_expression import parse
 from matcalc.render.report_html import QuestionNames, write_backward_html, write_check_html, write_data_parallel_html
-from tests.read_html import Page, open_pictures
-from tests.test_backward import Softmax
-from tests.test_heat_map import find_frame, list_texts
+from tests.check.test_backward import Softmax
+from tests.render.read_html import Page, open_pictures
+from tests.render.test_heat_map import find_frame, list_texts
 
 NASTY = "<img src=x onerror=alert(1)> & $x$ \\(y\\)"
 SQUARE = {"A": ("n", "n"), "x": ("n",), "b": ("n",)}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.explorer_panel import (
+from tests.notebook.explorer_panel import (
     ANSWER,
     CLAIM,
     ERROR,
@@ -22,7 +22,7 @@ from tests.explorer_panel import (
     ExplorerPanel,
     NotebookPage,
 )  # fmt: skip
-from tests.jupyterlab_session import Lab, name_missing_parts, run_browser, run_lab
+from tests.notebook.jupyterlab_session import Lab, name_missing_parts, run_browser, run_lab
 from tests.requirements import BRINGS
 
 pytestmark = pytest.mark.browser

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.jupyterlab_session import PATIENCE, Lab
+from tests.notebook.jupyterlab_session import PATIENCE, Lab
 
 PANEL = ".matcalc-explorer"
 EXPRESSION = ".matcalc-expression"

@@ -14,9 +14,9 @@ from matcalc.language.text_to_expression import Problem, parse
 from matcalc.render.latex import list_latex_terms, list_rows, to_latex, to_latex_named
 from matcalc.render.named_parts import LONGEST_LINE, is_long, list_taken, name_parts, to_text_named
 from matcalc.rule_files import shipped_rules
+from tests.language.test_read_text import repeat
 from tests.read_cases import Case, derive_case, read_cases
 from tests.sampling import sample
-from tests.test_definitions import repeat
 
 TYPESETTER = MathTextParser("path")
 

@@ -31,8 +31,8 @@ from matcalc.render.steps import (
     write_steps_markdown,
 )
 from matcalc.rule_files import RuleBook, shipped_rules
-from tests.evaluate_lines import evaluate_lines
 from tests.read_cases import Case, derive_case, error_of, find_point, read_cases, true_derivative
+from tests.render.evaluate_lines import evaluate_lines
 from tests.sampling import sample
 from tests.write_shapes import COMBINATIONS, PAGE, write_page
 

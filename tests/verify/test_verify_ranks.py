@@ -12,7 +12,7 @@ import pytest
 from junitparser import JUnitXml
 
 from tests.sampling import only_in_whole_run
-from tests.verify_runs import (
+from tests.verify.verify_runs import (
     COMMAND,
     QUICK,
     SLOW,

@@ -22,8 +22,8 @@ from matcalc.render.graph import ComputationGraph, write_graph
 from matcalc.render.graph_nodes import GraphEdge, GraphNode
 from matcalc.render.graph_picture import Box, Curve
 from matcalc.rule_files import shipped_rules
-from tests.mermaid_grammar import check_mermaid
 from tests.read_cases import Case, derive_case, error_of, find_point, read_cases
+from tests.render.mermaid_grammar import check_mermaid
 from tests.sampling import sample
 
 CASES = read_cases()

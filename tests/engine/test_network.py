@@ -6,7 +6,7 @@ import pytest
 
 import matcalc
 from matcalc.engine.index_form import Graph
-from tests.index_graphs import M, N, multiply, variable, write
+from tests.engine.index_graphs import M, N, multiply, variable, write
 
 
 @pytest.mark.parametrize(

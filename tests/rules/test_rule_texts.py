@@ -14,7 +14,7 @@ from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse, parse_rule_text
 from matcalc.rule_files import Rule, read_rule, shipped_rules
 
-CASES = Path(__file__).parent / "cases"
+CASES = Path(__file__).parents[1] / "cases"
 
 
 def read_cases(file: str, table: str) -> list[dict[str, Any]]:

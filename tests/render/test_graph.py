@@ -19,7 +19,7 @@ from matcalc.language.sizes import Size
 from matcalc.render.graph import ComputationGraph, write_graph
 from matcalc.render.graph_costs import Peak, Polynomial
 from matcalc.rule_files import shipped_rules
-from tests.mermaid_grammar import check_mermaid
+from tests.render.mermaid_grammar import check_mermaid
 from tests.requirements import needs
 
 NETWORK = {"W": ("k", "m"), "V": ("m", "n"), "x": ("n",)}

@@ -19,7 +19,7 @@ from matcalc.check.report import REASONS, CheckReport
 from matcalc.errors import DeclarationError, MatcalcError
 from tests.sampling import sample
 
-SHEETS = sorted((Path(__file__).parent / "cases").glob("claims*.toml"))
+SHEETS = sorted((Path(__file__).parents[1] / "cases").glob("claims*.toml"))
 CLAIMS = [claim for path in SHEETS for claim in tomllib.loads(path.read_text(encoding="utf-8"))["claim"]]
 BY_ID = {claim["id"]: claim for claim in CLAIMS}
 
@@ -180,7 +180,7 @@ def test_the_command_repeats_the_check_exactly():
     report = matcalc.check("c*log(A @ x)", "c*A", "x", shapes=shapes, assume={"A": "positive"}, layout="torch", seed=7)
     words = shlex.split(report.command)
     done = subprocess.run(
-        [sys.executable, "-m", *words, "--json"], capture_output=True, text=True, cwd=Path(__file__).parents[1]
+        [sys.executable, "-m", *words, "--json"], capture_output=True, text=True, cwd=Path(__file__).parents[2]
     )
     assert done.returncode == 1, done.stderr
     again = json.loads(done.stdout)["check"]

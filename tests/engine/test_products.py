@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matcalc.engine.index_form import Graph
 from matcalc.rule_files import shipped_rules
-from tests.index_graphs import K, M, N, add, multiply, variable
+from tests.engine.index_graphs import K, M, N, add, multiply, variable
 
 
 def test_names_and_order_of_summed_indices_do_not_matter() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import matcalc
 from matcalc.engine.index_form import Graph
-from tests.index_graphs import add, multiply, variable, write
+from tests.engine.index_graphs import add, multiply, variable, write
 
 SHAPES = {"A": "n n", "B": "n n", "C": "m n", "x": "n", "y": "n", "c": ""}
 

@@ -23,8 +23,8 @@ from matcalc.render import latex, to_sympy
 from matcalc.render.code import words
 from matcalc.rule_files import read_rule, shipped_rules
 from matcalc.rule_words import BACKENDS, WORDS
-from tests.hostile_rules import HOSTILE, Hostile
 from tests.requirements import needs
+from tests.rules.hostile_rules import HOSTILE, Hostile
 
 needs_jax, needs_scipy = needs("jax"), needs("scipy")
 

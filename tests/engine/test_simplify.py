@@ -6,7 +6,7 @@ import pytest
 
 import matcalc
 from matcalc.engine.simplify import simplify
-from tests.index_graphs import write
+from tests.engine.index_graphs import write
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from matcalc import MatcalcError
 from matcalc.language.explain_calls import _ABSENT, _OTHER_NAMES
 from matcalc.language.text_to_expression import parse
 from matcalc.rule_files import shipped_rules
-from tests.test_language_errors import ADVICE
+from tests.language.test_language_errors import ADVICE
 
 SHAPES = {"X": ("n", "n"), "Y": ("n", "n"), "A": ("n", "n"), "B": ("n", "n")}
 FURTHER = [

@@ -24,7 +24,7 @@ from matcalc.language.expression_to_text import to_text
 from matcalc.language.text_to_expression import parse
 from tests.sampling import only_in_whole_run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MISH = """
 [mish]
 elementwise = "tanh(softplus(x)) + x*sigmoid(x)*(1 - tanh(softplus(x))**2)"

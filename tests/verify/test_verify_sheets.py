@@ -15,7 +15,7 @@ from matcalc.verify.read_sheet import SheetEntry, read_sheet
 from matcalc.verify.run import Ranks
 from matcalc.verify.tasks import RunSettings, find_keys, list_tasks
 
-CASES = Path(__file__).parent / "cases"
+CASES = Path(__file__).parents[1] / "cases"
 CPU = RunSettings(device="cpu")
 
 # --- sheets ---------------------------------------------------------------------------------------

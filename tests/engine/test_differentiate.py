@@ -9,7 +9,7 @@ from matcalc import MatcalcError
 from matcalc.engine.differentiate import differentiate
 from matcalc.engine.index_form import Graph, reachable
 from matcalc.rule_files import shipped_rules
-from tests.index_graphs import K, M, N, add, multiply, variable
+from tests.engine.index_graphs import K, M, N, add, multiply, variable
 
 
 def test_a_variable_by_itself_is_the_identity() -> None:
