@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matcalc.engine.identities import apply_identity
-from matcalc.engine.index_form import Graph, Labels, Node, Part
+from matcalc.engine.index_form import Graph, Labels, Node, Part, base_and_exponent
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape
@@ -134,7 +134,14 @@ class _Converter:
 
     def _multiply(self, node: Expression) -> Tensor:
         parts, out, shape, batch = self._operands(node)
-        return Tensor(self.graph.product(1, parts + self._ones(parts, out, shape), out), batch)
+        return Tensor(self._entrywise_product(parts, out, shape), batch)
+
+    def _entrywise_product(self, parts: list[Part], out: Labels, shape: Shape) -> Node:
+        """The product of two operands; one with a power of itself, as (A @ x)**2*(A @ x), is a power."""
+        (left, exponent), (right, more) = (base_and_exponent(part) for part, _ in parts)
+        if left is right and parts[0][1] == parts[1][1] == out:
+            return self.graph.power(left, exponent + more)
+        return self.graph.product(1, parts + self._ones(parts, out, shape), out)
 
     def _ones(self, parts: list[Part], out: Labels, shape: Shape) -> list[Part]:
         """Ones along the indices of the result that no operand has."""
@@ -147,7 +154,7 @@ class _Converter:
         if divisor.op == "number" and not divisor.payload:
             raise LimitError("division by zero")
         parts[1] = (self.graph.power(divisor, -1), labels)
-        return Tensor(self.graph.product(1, parts + self._ones(parts, out, shape), out), batch)
+        return Tensor(self._entrywise_product(parts, out, shape), batch)
 
     def _power(self, node: Expression) -> Tensor:
         parts, out, shape, batch = self._operands(node)

@@ -99,6 +99,12 @@ def _product_forms(graph: Graph, node: Node) -> Iterator[_Form]:
     if len(matrices) == 1 and matrices[0][1] == (1, 0):
         yield "transpose", {"X": matrices[0][0]}
         return
+    for end, form in enumerate(("scaled rows", "scaled columns")):
+        scales = [part for part in matrices if part[1] == (end,) and part[0].op != "ones"]
+        others = [part for part in matrices if part not in scales]
+        if scales and {0, 1} <= {label for _, labels in others for label in labels}:
+            yield form, {"v": graph.product(1, scales, (end,)), "X": graph.product(1, others, (0, 1))}
+            return
     chain = order_chain(matrices)
     if len(chain) > 1:
         first, rest_labels = chain[0], chain[1:]
