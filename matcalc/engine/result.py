@@ -169,12 +169,7 @@ def derive_result(
     Raises MissingRuleError where a function on the way has no rule, LimitError beyond 12 axes and for what is
     nested too deeply.
     """
-    return derive_mixed(expression, (wrt,) * order, rules)
-
-
-def derive_mixed(expression: Expression, by: Sequence[Expression], rules: RuleBook | None = None) -> Result:
-    """Return the derivative of an expression by several variables, one after the other."""
-    return derive_each(expression, [[wrt] for wrt in by], rules)[0]
+    return derive_each(expression, [[wrt]] * order, rules)[0]
 
 
 def derive_each(
