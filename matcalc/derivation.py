@@ -26,7 +26,7 @@ from matcalc.inputs import (
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression, list_letters
 from matcalc.language.sizes import Shape, write_shape
-from matcalc.language.text_to_expression import Problem, parse
+from matcalc.language.text_to_expression import Problem, parse, rules_in_force
 from matcalc.render.entries import write_einsum, write_entries
 from matcalc.render.named_parts import list_taken, to_text_named
 from matcalc.render.notes import describe_notes
@@ -366,7 +366,6 @@ class Derivative:
 
     def to_sympy(self) -> Any:
         """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""
-        from matcalc.check.rule_texts import rules_in_force
         from matcalc.render.to_sympy import to_sympy
 
         with rules_in_force(self._rules):
@@ -410,7 +409,7 @@ class Derivative:
         >>> derive("A @ x").draw_point({"m": 2, "n": 4})["A"].shape
         (2, 4)
         """
-        from matcalc.check.draw_point import draw_point
+        from matcalc.check.evaluate import draw_point
 
         return draw_point(self.function, (self.expression, *self.by), self.shape, sizes, seed, self._rules)
 

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matcalc.check.domains import draw_unit
 from matcalc.check.modes import own_modes
 from matcalc.check.points import NoPoint, Point, PointSearch
 from matcalc.check.question import Values
-from matcalc.check.torch_values import repeat_jacobian, squeeze
+from matcalc.check.torch_values import draw_unit, repeat_jacobian, squeeze
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size, squeeze_shape

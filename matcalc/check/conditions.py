@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from matcalc.check.domains import draw_unit
-from matcalc.check.rule_texts import read_rule_text
-from matcalc.check.torch_values import TensorFunction, evaluate_all
+from matcalc.check.torch_values import TensorFunction, draw_unit, evaluate_all
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape
+from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule
 
 KINK_DISTANCE = 1e-2
@@ -172,7 +171,7 @@ class _Inspection:
         self, rule: Rule, text: str, shapes: tuple[Shape, ...], args: list[Tensor]
     ) -> dict[Expression, Tensor]:
         names = [parameter.name for parameter in rule.variables]
-        root = read_rule_text(rule, text, shapes)
+        root = parse_rule_text(rule, text, shapes)
         return evaluate_all((root,), dict(zip(names, args, strict=True)), self.sizes, self.functions)
 
 

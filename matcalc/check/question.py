@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape
+from matcalc.language.text_to_expression import rules_in_force
+from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -244,3 +247,67 @@ def find_excess(question: Question, point: Point) -> str | None:
     if passes > MAX_PASSES:
         return f"the derivative needs {passes} passes of autograd, more than {MAX_PASSES}"
     return None
+
+
+# --- evidence -----------------------------------------------------------------------------------------
+#
+# The numbers behind a report: the true derivative and the claimed one at the point of the largest error.
+
+
+@dataclass(frozen=True)
+class NumericJacobians:
+    """The true derivative and the claim at one point, each without unit axes, `truth` in the layout that was asked for.
+
+    Where the shapes differ `claim` has its own.  `worst` is the index of the entry with the largest error, None where
+    there is none to be told; `point` counts from 1.
+    """
+
+    truth: Tensor
+    claim: Tensor
+    sizes: dict[str, int]
+    point: int
+    worst: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was asked, and the point of the largest error, None where the shapes alone decided."""
+
+    question: Question
+    seed: int
+    dtype: str
+    device: str
+    rules: RuleBook | None
+    point: Point | None = None
+    number: int = 1
+    worst: tuple[int, ...] | None = None
+
+    def compute(self) -> NumericJacobians | None:
+        """Return both Jacobians, None where there is no point at which both can be computed."""
+        from matcalc.check.report import find_missing
+
+        if find_missing(self.device):
+            return None
+        from matcalc.check.modes import own_modes
+
+        with rules_in_force(self.rules), own_modes(self.dtype, self.device):
+            point = self.point or self._find_point()
+            if point is None:
+                return None
+            try:
+                return self._compute_at(point)
+            except (MatcalcError, RuntimeError):
+                return None
+
+    def _find_point(self) -> Point | None:
+        from matcalc.check.points import Point
+
+        point = search_points(self.question, self.seed, self.dtype, self.device).find(0)
+        return point if isinstance(point, Point) and find_excess(self.question, point) is None else None
+
+    def _compute_at(self, point: Point) -> NumericJacobians:
+        question = self.question
+        truth = question.compute_truth(point.values, point, question.layout)
+        claim = question.claim.evaluate(point.values, point)
+        claim = claim.reshape([size.value(point.sizes) for size in question.claim.shape])
+        return NumericJacobians(truth, claim, dict(point.sizes), self.number, self.worst)

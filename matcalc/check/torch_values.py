@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import EvaluationError, LimitError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape
+from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule
 from matcalc.rule_words import advise_word, is_word, needs_axis, takes_one_axis
 
@@ -117,6 +117,11 @@ def _compute(node: Expression, args: list[Tensor], shape: tuple[int, ...], setti
 def squeeze(node: Expression, value: Tensor, sizes: Mapping[str, int]) -> Tensor:
     """Return a node's value without its unit axes: a column (n, 1) becomes (n,), a scalar ()."""
     return value.reshape(tuple(size.value(sizes) for size in node.squeezed_shape))
+
+
+def draw_unit(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return random float64 entries from 0 to 1, on the generator's device whatever the default one is."""
+    return torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
 
 
 # --- operators ------------------------------------------------------------------------------------
@@ -276,7 +281,7 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
         return PLAIN[rule.name](*plain) if rule.name in PLAIN else call_torch(rule, plain)
     require_value(rule)
     values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
-    return evaluate(read_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
+    return evaluate(parse_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
 
 
 def call_torch(rule: Rule, args: list[Tensor], axis: int | None = None) -> Tensor:

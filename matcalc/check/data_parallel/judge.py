@@ -19,9 +19,9 @@ from matcalc.check.data_parallel.ratios import find_ratio, write_multiple
 from matcalc.check.modes import own_modes
 from matcalc.check.points import NoPoint, Point
 from matcalc.check.report import AGREES, COULD_NOT_CHECK, DIFFERS, CheckReport
-from matcalc.check.rule_texts import rules_in_force
 from matcalc.check.torch_values import evaluate, squeeze
 from matcalc.errors import MatcalcError
+from matcalc.language.text_to_expression import rules_in_force
 
 _Values = Mapping[str, Tensor]
 
