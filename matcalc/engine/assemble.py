@@ -193,17 +193,12 @@ def _join_ones(items: Sequence[Expression]) -> list[Expression]:
     joined: list[Expression] = []
     for item in items:
         before = joined[-1] if joined else None
-        row_of_ones = item.is_row and item.op == "transpose" and is_ones(item.args[0])
-        if before is not None and row_of_ones and is_ones(before) and before.is_column:
+        row_of_ones = item.is_row and item.op == "transpose" and item.args[0].is_filled("ones")
+        if before is not None and row_of_ones and before.is_filled("ones") and before.is_column:
             joined[-1] = ex.filled("ones", before.shape[0], item.shape[1])
         else:
             joined.append(item)
     return joined
-
-
-def is_ones(node: Expression) -> bool:
-    """Whether the node is ones(..)."""
-    return node.op == "filled" and node.name == "ones"
 
 
 def strip_sign(node: Expression) -> tuple[bool, Expression]:

@@ -14,7 +14,6 @@ from matcalc.engine.assemble import (
     as_column,
     build_number,
     chain,
-    is_ones,
     negated,
     product_of,
     quotient,
@@ -451,12 +450,12 @@ def write_axis_sums(
     written: list[Expression] = []
     for item in items:
         before = written[-1] if written else None
-        if before is not None and before.is_column and is_ones(before) and not (item.is_row or item.is_column):
+        if before is not None and before.is_column and before.is_filled("ones") and not (item.is_row or item.is_column):
             written.append(item)
             continue
-        if before is not None and is_ones(item) and item.is_column and not (before.is_row or before.is_column):
+        if before is not None and item.is_filled("ones") and item.is_column and not (before.is_row or before.is_column):
             written[-1] = _axis_sum(reader, before, 1, scalars)
-        elif before is not None and before.op == "transpose" and is_ones(before.args[0]) and not item.is_column:
+        elif before is not None and before.op == "transpose" and before.args[0].is_filled("ones") and not item.is_column:
             written[-1] = transposed(_axis_sum(reader, item, 0, scalars))
         else:
             written.append(item)

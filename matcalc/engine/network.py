@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from matcalc.engine.assemble import Lengths, chain, compress, flatten, is_ones, kron, product_of, transposed
+from matcalc.engine.assemble import Lengths, chain, compress, flatten, kron, product_of, transposed
 from matcalc.errors import LimitError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
@@ -239,7 +239,7 @@ class Network:
         items = self.hadamard(pieces)
         if len(items) == 1:
             return self._sum_of(items[0])
-        if items[-1].op == "filled" and items[-1].name == "ones":
+        if items[-1].is_filled("ones"):
             matrix = items[:-1]
             return self._sum_of(min((chain(matrix), chain(self.reversed(matrix))), key=self.lengths))
         return _call_sum(chain(items))
@@ -254,7 +254,7 @@ class Network:
 
 def closed_chain(items: Sequence[Expression]) -> Expression:
     """A chain as one expression; M @ ones(n) becomes sum(M, axis=1)."""
-    if len(items) == 2 and is_ones(items[1]) and not (items[0].is_row or items[0].is_column):
+    if len(items) == 2 and items[1].is_filled("ones") and not (items[0].is_row or items[0].is_column):
         matrix, axis = (items[0].args[0], 0) if items[0].op == "transpose" else (items[0], 1)
         return ex.call(shipped_rules()["sum"], (matrix,), (items[0].shape[0], UNIT), axis)
     return chain(items)
@@ -331,7 +331,7 @@ class Link:
 
 def resolve_fused_axis(network: Network) -> bool:
     """Turn one fused axis of the network into vec or kron; return whether one could be."""
-    fused = [other for other in network.others if other[0].op == "filled" and other[0].name == "fuse"]
+    fused = [other for other in network.others if other[0].is_filled("fuse")]
     return any(_resolve(network, fuse, fused) for fuse in fused)
 
 
@@ -445,7 +445,7 @@ def _add_matrix(network: Network, start: int, end: int, items: list[Expression])
 
 
 def _is_identity(item: Expression) -> bool:
-    return item.op == "filled" and item.name == "eye"
+    return item.is_filled("eye")
 
 
 def _call(name: str, argument: Expression) -> Expression:

@@ -78,6 +78,10 @@ class Expression:
         """The name of a symbol, a constant, a filled array or an abstract function."""
         return str(self.data[0])
 
+    def is_filled(self, name: str) -> bool:
+        """Whether it is an array such as eye or ones."""
+        return self.op == "filled" and bool(self.data[0] == name)
+
     def __repr__(self) -> str:
         inside = [repr(arg) for arg in self.args] + [getattr(item, "name", str(item)) for item in self.data]
         return f"{self.op}({', '.join(inside)})"
