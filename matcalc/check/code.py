@@ -70,11 +70,12 @@ class CodeFunction:
         """The function's parameters."""
         return self.code.parameters
 
-    def differentiate(self, wrt: Expression, values: Values, point: Point, order: int) -> Tensor:
-        """Return torch.autograd.functional.jacobian of the code, repeated.
+    def differentiate(self, by: Sequence[Expression], values: Values, point: Point) -> Tensor:
+        """Return torch.autograd.functional.jacobian of the code, repeated for a variable that is named again.
 
         Raises EvaluationError where finite differences disagree with it: then torch does not see the whole function.
         """
+        wrt = by[-1]
 
         def function(x: Tensor) -> Tensor:
             moved = {**values, wrt.name: x.reshape(values[wrt.name].shape)}
@@ -82,7 +83,7 @@ class CodeFunction:
 
         at = squeeze(wrt, values[wrt.name], point.sizes)
         _compare_with_differences(self.code, function, at)
-        return repeat_jacobian(function, at, order).detach()
+        return repeat_jacobian(function, at, len(by)).detach()
 
     def find_hidden_kink(self, point: Point) -> str | None:
         """None: code does not tell where its kinks are."""

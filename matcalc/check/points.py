@@ -15,7 +15,7 @@ from torch import Tensor
 
 from matcalc.check.conditions import Trouble, find_trouble, names_below
 from matcalc.check.modes import own_modes
-from matcalc.check.torch_values import TensorFunction, draw_unit, evaluate_all
+from matcalc.check.torch_values import draw_unit, evaluate_all
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, subtract, symbols, walk
 from matcalc.language.sizes import Shape
@@ -163,11 +163,6 @@ def _make_orthogonal(x: Tensor) -> Tensor:
     return _eye_like(x) - 2 * torch.outer(normal, normal)
 
 
-def _make_posdef(x: Tensor) -> Tensor:
-    """Return a symmetric matrix with eigenvalues from 1/2 on; the product alone is not symmetric on every processor."""
-    return _make_symmetric(x @ x.mT / x.shape[0] + 0.5 * _eye_like(x))
-
-
 # Each holds to the last bit, save orthogonality: a formula may take the largest entry of A - A.T.
 _STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
     "invertible": _make_invertible,
@@ -175,7 +170,8 @@ _STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
     "skew": lambda x: (x - x.mT) / 2,
     "diagonal": lambda x: torch.diag(torch.diag(x)),
     "orthogonal": _make_orthogonal,
-    "posdef": _make_posdef,
+    # The product alone is not symmetric on every processor; the eigenvalues are 1/2 at least.
+    "posdef": lambda x: _make_symmetric(x @ x.mT / x.shape[0] + 0.5 * _eye_like(x)),
 }
 
 
@@ -300,14 +296,14 @@ class PointSearch:
         """Return the point, or one that shows more sides of the branches which the trials before have not shown."""
         coverage = self.coverage
         coverage.begin(trial)
-        shown = coverage.show(point.values, point.sizes, point.functions)
+        shown = coverage.show(point)
         choices = random.Random(f"forks {self.seed} {trial}")
         lacking = coverage.find_lacking(shown) if coverage.seen else []
         for number in range(EXPLORATIONS if lacking else 0):
             self.exploration, self.moved = (number,), self._move_some(choices.choice(lacking), choices)
             other = self._inspect(self._draw(trial))
             if isinstance(other, Point):
-                sides = coverage.show(other.values, other.sizes, other.functions)
+                sides = coverage.show(other)
                 if coverage.count_new(sides) > coverage.count_new(shown):
                     point, shown = other, sides
                     break
@@ -355,19 +351,19 @@ class PointSearch:
             for name, node in self.variables.items()
         }
         functions = {
-            name: self._draw_function(_measure(shape, sizes), domains[name], 7919 * attempt + place)
+            name: SmoothFunction(
+                _measure(shape, sizes), hash((self.seed, 7919 * attempt + place)) % 2**62, domains[name] == "positive",
+                self.dtype, self.device,
+            )
             for place, (name, shape) in enumerate(self.abstract.items())
-        }
+        }  # fmt: skip
         return Point(values, sizes, functions, domains, 1.0)
-
-    def _draw_function(self, shape: tuple[int, ...], domain: str, number: int) -> SmoothFunction:
-        return SmoothFunction(shape, hash((self.seed, number)) % 2**62, domain == "positive", self.dtype, self.device)
 
     def _inspect(self, point: Point) -> Point | Trouble:
         """Return the point with its magnitude where it will do, else what is wrong with it."""
         try:
             with torch.no_grad():
-                trouble, largest = find_trouble(self.expression, point.values, point.sizes, point.functions)
+                trouble, largest = find_trouble(self.expression, point)
         except EvaluationError as error:
             return Trouble(error.reason, tuple(self.domains))
         return trouble or Point(point.values, point.sizes, point.functions, point.domains, largest)
@@ -541,33 +537,29 @@ class Coverage:
         if self._latest[0] != trial:
             self.seen |= self._latest[1]
 
-    def show(
-        self, values: Mapping[str, Tensor], sizes: Mapping[str, int], functions: Mapping[str, TensorFunction]
-    ) -> Sides:
+    def show(self, point: Point) -> Sides:
         """Return the sides that a point shows, and the pairs of sides of two branches that it shows at one entry."""
         try:
             with torch.no_grad():
-                distances = self._measure(values, sizes, functions)
+                distances = self._measure(point)
         except MatcalcError:
             return frozenset()
         taken = {
             (place, sign): taken for place, distance in enumerate(distances)
             for sign in (1, -1) if bool((taken := sign * distance > 0).any())
         }  # fmt: skip
-        pairs = _list_pairs(list(taken))
-        return frozenset([*((side,) for side in taken), *(pair for pair in pairs if _meet(*map(taken.get, pair)))])
+        pairs = [pair for pair in _list_pairs(list(taken)) if _meet(taken[pair[0]], taken[pair[1]])]
+        return frozenset([*((side,) for side in taken), *pairs])
 
-    def _measure(
-        self, values: Mapping[str, Tensor], sizes: Mapping[str, int], functions: Mapping[str, TensorFunction]
-    ) -> list[Tensor]:
+    def _measure(self, point: Point) -> list[Tensor]:
         roots = (root for branch in self.branches for root in (branch.call.args if branch.call else branch.roots))
-        found = evaluate_all(tuple(roots), values, sizes, functions)
+        found = evaluate_all(tuple(roots), point.values, point.sizes, point.functions)
         distances = []
         for branch in self.branches:
             inner: Mapping[Expression, Tensor] = found
             if branch.call is not None:
                 args = {name: found[arg] for name, arg in _name_arguments(branch.call).items()}
-                inner = evaluate_all((branch.decider,), args, sizes, functions)
+                inner = evaluate_all((branch.decider,), args, point.sizes, point.functions)
             distances.append(inner[branch.decider])
         return distances
 
@@ -586,14 +578,12 @@ class Coverage:
         return [tuple(self.branches[place] for place in group) for group in places]
 
 
-def _list_pairs(sides: list[_Side]) -> list[tuple[_Side, ...]]:
+def _list_pairs(sides: list[_Side]) -> list[tuple[_Side, _Side]]:
     return [pair for pair in combinations(sides, 2) if pair[0][0] != pair[1][0]]
 
 
-def _meet(one: Tensor | None, other: Tensor | None) -> bool:
+def _meet(one: Tensor, other: Tensor) -> bool:
     """Whether two conditions hold at one entry; those of unlike shapes do not meet entry by entry."""
-    if one is None or other is None:
-        return False
     if one.ndim != other.ndim or any(m != n and 1 not in (m, n) for m, n in zip(one.shape, other.shape, strict=True)):
         return True
     return bool((one & other).any())

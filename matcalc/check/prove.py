@@ -302,7 +302,7 @@ def _names(node: Expression) -> list[str]:
 def _compute_jacobian(node: Expression, name: str, point: Point, values: dict[str, Tensor]) -> Tensor:
     from matcalc.check.jacobian import true_derivative
 
-    return true_derivative(node, symbols(node)[name], values, point.sizes)
+    return true_derivative(node, [symbols(node)[name]], values, point.sizes)
 
 
 def _evaluate_text(node: Expression, text: str, point: Point, values: dict[str, Tensor]) -> Tensor:

@@ -14,7 +14,6 @@ from matcalc.check.question import (
     ExpressionFunction,
     Question,
     find_excess,
-    layout_shape,
     search_points,
 )
 from matcalc.check.report import DIFFERS, CheckReport, Worst, could_not_check, find_missing
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from matcalc.check.compare import Comparison
     from matcalc.check.points import Point, PointSearch
 
-__all__ = ["CheckReport", "Worst", "judge", "judge_question", "layout_shape", "prove_rule"]
+__all__ = ["CheckReport", "Worst", "judge", "judge_question", "prove_rule"]
 
 DTYPES = ("float64", "float32")
 

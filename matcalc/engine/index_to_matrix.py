@@ -449,16 +449,15 @@ def write_axis_sums(
     """M @ ones(n) is sum(M, axis=1), over n it is mean(M, axis=1); the same with ones(m).T @ M along axis 0."""
     written: list[Expression] = []
     for item in items:
-        before = written[-1] if written else None
-        if before is not None and before.is_column and before.is_filled("ones") and not (item.is_row or item.is_column):
-            written.append(item)
-            continue
-        if before is not None and item.is_filled("ones") and item.is_column and not (before.is_row or before.is_column):
-            written[-1] = _axis_sum(reader, before, 1, scalars)
-        elif before is not None and before.op == "transpose" and before.args[0].is_filled("ones") and not item.is_column:
-            written[-1] = transposed(_axis_sum(reader, item, 0, scalars))
+        before = written.pop() if written else None
+        if before is None:
+            written = [item]
+        elif item.is_filled("ones") and item.is_column and not (before.is_row or before.is_column):
+            written.append(_axis_sum(reader, before, 1, scalars))
+        elif before.op == "transpose" and before.args[0].is_filled("ones") and not item.is_column:
+            written.append(transposed(_axis_sum(reader, item, 0, scalars)))
         else:
-            written.append(item)
+            written += [before, item]
     return tuple(written)
 
 

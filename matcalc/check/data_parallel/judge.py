@@ -126,7 +126,7 @@ def _is_sound(question: LossQuestion, point: Point, settings: Settings) -> bool:
         if found is None:
             return False
         if found.error > _tolerance(settings):
-            kink = find_hidden_kink(question.loss, point.values, point.sizes, point.functions)
+            kink = find_hidden_kink(question.loss, point)
             raise NoAgreement(kink or _write_disagreement(wrt.name, found))
     return True
 
