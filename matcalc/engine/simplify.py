@@ -17,32 +17,24 @@ from matcalc.engine.scalar_algebra import shorten_entrywise
 from matcalc.rule_files import shipped_rules
 
 
-def simplify(old: Graph, root: Node, free: frozenset[str] = frozenset()) -> tuple[Graph, Node]:
-    """Return a graph in which only the variables in `free` are unstructured, and the root in it."""
-    graph, (found,) = simplify_together(old, [root], free)
-    return graph, found
+def simplify(old: Graph, roots: Sequence[Node], free: frozenset[str] = frozenset()) -> tuple[Graph, list[Node]]:
+    """Return a graph in which only the variables in `free` are unstructured, and the roots in it.
 
-
-def simplify_together(
-    old: Graph, roots: Sequence[Node], free: frozenset[str] = frozenset()
-) -> tuple[Graph, list[Node]]:
-    """Return one such graph of several roots, what they share rebuilt once, and the roots in it."""
+    What the roots share is rebuilt once.
+    """
     graph = Graph(free, old.rules)
     known: dict[int, Node] = {}
     kept: set[int] = set()
     tops = [*roots, *(node for node in old.nodes() if node.id in old.origins)]
     for node in reachable(*tops):
-        known[node.id] = _rebuild(graph, node, known)
-        if all(part.id in kept for part, _ in node.parts) and _is_same(node, known[node.id]):
+        known[node.id] = new = _rebuild(graph, node, known)
+        is_same = node.op == new.op and node.payload == new.payload and len(node.parts) == len(new.parts)
+        if is_same and all(part.id in kept for part, _ in node.parts):
             kept.add(node.id)
         # What became simpler is no longer what the reader wrote.
         if node.id in old.origins and node.id in kept:
             graph.origins.setdefault(known[node.id].id, old.origins[node.id])
     return graph, [known[root.id] for root in roots]
-
-
-def _is_same(node: Node, rebuilt: Node) -> bool:
-    return node.op == rebuilt.op and node.payload == rebuilt.payload and len(node.parts) == len(rebuilt.parts)
 
 
 def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:

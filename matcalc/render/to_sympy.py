@@ -20,10 +20,10 @@ from sympy.tensor.array.expressions import (
     ZeroArray,
 )
 
-from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import SCALAR, Shape, Size
+from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.render.code.definitions import define_call
 from matcalc.rule_files import Rule
 
@@ -299,7 +299,7 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
 def _define(writer: _Writer, rule: Rule, definition: str, shapes: tuple[Shape, ...], args: list[Any]) -> Any:
     """Return the value of a definition for arguments of these shapes."""
     names = (parameter.name for parameter in rule.variables)
-    return _Writer(writer.names, dict(zip(names, args, strict=True))).write(read_rule_text(rule, definition, shapes))
+    return _Writer(writer.names, dict(zip(names, args, strict=True))).write(parse_rule_text(rule, definition, shapes))
 
 
 def _along_axis(writer: _Writer, node: Expression, args: list[Any]) -> Any:
