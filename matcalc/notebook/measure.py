@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from matcalc.data_parallel import MOST_PROCESSES, read_loss
@@ -21,7 +21,7 @@ from matcalc.language.declarations import Declared
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from matcalc.check.data_parallel.question import LossQuestion
+    from matcalc.check.data_parallel import LossQuestion
     from matcalc.check.points import Point
     from matcalc.notebook.pictures import Picture
 
@@ -265,14 +265,15 @@ def average_in_processes(
 
         average_in_processes("mean((X@w - y)**2)", "w", {"X": X, "y": y, "w": w}, shares=(4, 4))
     """
-    from matcalc.check.data_parallel.launch import ProcessTask, run_tasks
+    from matcalc.check.data_parallel.processes import ProcessTask, run_tasks
     from matcalc.check.modes import own_modes
     from matcalc.check.torch_values import squeeze
 
     question = read_loss(loss, wrt, batch_axis, shapes=shapes)
     with own_modes():
         point = _read_point(question, values)
-        points = _deal(question, point, _check_shares(shares, point.sizes[question.batch.letter]))
+        ends = [0, *accumulate(_check_shares(shares, point.sizes[question.batch.letter]))]
+        points = question.batch.split(point, [slice(start, end) for start, end in pairwise(ends)])
         measured = run_tasks([ProcessTask(question.source, [points])], len(points), timeout)
         if isinstance(measured, str):
             raise EvaluationError(measured)
@@ -308,25 +309,6 @@ def _read_point(question: LossQuestion, values: Mapping[str, Any]) -> Point:
     }
     largest = max(float(tensor.abs().max()) for tensor in held.values())
     return Point(held, sizes, {}, dict.fromkeys(held, "real"), largest)
-
-
-def _deal(question: LossQuestion, point: Point, shares: Sequence[int]) -> list[Point]:
-    """Return the point as each process sees it."""
-    from dataclasses import replace
-
-    letter, starts = question.batch.letter, [0, *accumulate(shares)]
-    return [
-        replace(point, values=_cut(question, point.values, start, share), sizes={**point.sizes, letter: share})
-        for start, share in zip(starts, shares, strict=False)
-    ]
-
-
-def _cut(question: LossQuestion, values: Mapping[str, Tensor], start: int, share: int) -> dict[str, Tensor]:
-    axes = question.batch.axes
-    return {
-        name: value.narrow(axes[name], start, share).contiguous() if name in axes else value
-        for name, value in values.items()
-    }
 
 
 # --- measure memory ---------------------------------------------------------------------------------
