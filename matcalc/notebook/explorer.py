@@ -10,6 +10,7 @@ import ipywidgets as widgets
 from matcalc.engine.layout import LAYOUTS
 from matcalc.language.declarations import ASSUMPTIONS
 from matcalc.notebook.exploration import (
+    EXAMPLES,
     HIGHEST_SHOWN_ORDER,
     Exploration,
     ExplorerQuestion,
@@ -19,7 +20,6 @@ from matcalc.notebook.exploration import (
     attempt,
     describe_surprise,
 )
-from matcalc.notebook.explorer_examples import EXAMPLES
 from matcalc.notebook.pages import (
     CODE_KINDS,
     EXPLORER_STYLE,

@@ -21,7 +21,7 @@ from matcalc.cli.arguments import (
 )
 from matcalc.derivation import Derivative, derive
 from matcalc.engine.layout import LAYOUTS
-from matcalc.notebook.explorer_examples import FIRST_EXPRESSION
+from matcalc.notebook.exploration import FIRST_EXPRESSION, explore_state
 from matcalc.rule_files import shipped_rules
 
 HELP = """\
@@ -72,7 +72,6 @@ def _graph(options: argparse.Namespace) -> Any:
 
 
 def _explore(options: argparse.Namespace) -> Any:
-    from matcalc.notebook.exploration import explore_state
     from matcalc.notebook.explorer import Explorer
 
     return Explorer(explore_state(options.expression, options.wrt, **read_declared(options), claim=options.claim or ""))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from matcalc.check.data_parallel import LossQuestion
     from matcalc.check.points import Point
-    from matcalc.notebook.pictures import Picture
+    from matcalc.notebook.plots import Picture
 
 
 MOST_LAYERS, _WIDEST = 1_000, 2_000
@@ -392,7 +392,7 @@ def plot_accumulation(table: CostTable) -> Picture:
     >>> [panel.get_title() for panel in picture.axes]
     ['time in milliseconds', 'most memory at one time in kB']
     """
-    from matcalc.notebook.pictures import open_picture
+    from matcalc.notebook.plots import open_picture
 
     picture, (times, memory) = open_picture(2, height=3.1)
     _draw_lines(times, table, "seconds", 1e3)
@@ -406,7 +406,7 @@ def plot_accumulation(table: CostTable) -> Picture:
 
 
 def _draw_lines(panel: Any, table: CostTable, what: str, scale: float) -> None:
-    from matcalc.notebook.pictures import COLOURS
+    from matcalc.notebook.plots import COLOURS
 
     for mode, colour, marker in zip(table.modes, COLOURS, MARKERS, strict=False):
         costs = table.of(mode)
@@ -415,7 +415,7 @@ def _draw_lines(panel: Any, table: CostTable, what: str, scale: float) -> None:
 
 
 def _draw_predictions(panel: Any, table: CostTable) -> None:
-    from matcalc.notebook.pictures import COLOURS
+    from matcalc.notebook.plots import COLOURS
 
     for mode, colour in zip(table.modes, COLOURS, strict=False):
         costs = [cost for cost in table.of(mode) if cost.predicted_bytes is not None]
