@@ -16,10 +16,12 @@ from matcalc.cli.arguments import (
     add_derivative_options,
     add_device,
     add_proof_options,
+    build_graph,
     read_declared,
+    read_proof_settings,
     read_sizes,
 )
-from matcalc.derivation import Derivative, derive
+from matcalc.derivation import derive
 from matcalc.engine.layout import LAYOUTS
 from matcalc.notebook.exploration import FIRST_EXPRESSION, explore_state
 from matcalc.rule_files import shipped_rules
@@ -60,15 +62,8 @@ def _derive(options: argparse.Namespace) -> Any:
 
 
 def _check(options: argparse.Namespace) -> Any:
-    settings = {name: getattr(options, name) for name in ("trials", "seed", "dtype", "device")}
-    return check(options.expression, options.claim, options.wrt, **read_declared(options), **settings)
-
-
-def _graph(options: argparse.Namespace) -> Any:
-    derivative = _derive(options)
-    if not isinstance(derivative, Derivative):
-        raise UsageError("a graph is drawn for one variable", advice="give one name: --wrt x")
-    return derivative.graph(options.sizes)
+    settings = read_declared(options) | read_proof_settings(options)
+    return check(options.expression, options.claim, options.wrt, **settings)
 
 
 def _explore(options: argparse.Namespace) -> Any:
@@ -78,8 +73,11 @@ def _explore(options: argparse.Namespace) -> Any:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
-    "derive": _derive, "check": _check, "graph": _graph, "explore": _explore,
-}  # fmt: skip
+    "derive": _derive,
+    "check": _check,
+    "graph": lambda options: build_graph(options.expression, options),
+    "explore": _explore,
+}
 _COMMAND = re.compile(rf"({'|'.join([*COMMANDS, *SHELL_COMMANDS])})(?!\S)(?!\s*[@*/+=.;,)])\s*")
 
 
