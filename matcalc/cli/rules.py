@@ -12,6 +12,7 @@ from matcalc.check.prove import prove_rule
 from matcalc.check.report import CheckReport, find_worst
 from matcalc.cli.arguments import EXIT_CODES, JSON_VERSION, add_proof_options, paint, print_json
 from matcalc.errors import RuleError
+from matcalc.render.report import align_columns
 from matcalc.rule_files import Rule, RuleBook, read_rules, shipped_rules
 
 
@@ -40,7 +41,7 @@ def print_rules(options: argparse.Namespace) -> int:
         print_json({"rules": [_describe(rule) for rule in book]})
     else:
         rows = [(rule.name, _write_signature(rule), _kind(rule), rule.source) for rule in book]
-        print(_align([("rule", "call", "derived by", "source"), *rows]))
+        print("\n".join(align_columns([("rule", "call", "derived by", "source"), *rows])))
     return 0
 
 
@@ -122,8 +123,3 @@ def _write_rule(rule: Rule) -> str:
         fields["elementwise"] = ",  ".join(rule.elementwise)
     head = f"[{rule.name}]   {_kind(rule)}, {rule.file}"
     return "\n".join([head, *(f"  {key:12}  {value}" for key, value in fields.items())])
-
-
-def _align(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree
 
 from matcalc.errors import MatcalcError
 from matcalc.language.sizes import write_shape
-from matcalc.render.graph_nodes import GraphEdge, GraphNode, tell_node_shape
+
+if TYPE_CHECKING:
+    from matcalc.render.graph import GraphEdge, GraphNode
 
 # Lengths are in pixels, of a text of 14 in a font of fixed width.
 FONT_SIZE, LINE_HEIGHT = 14, 17
@@ -355,7 +357,7 @@ def write_mermaid(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> str
 def label_node(node: GraphNode) -> list[str]:
     """Return the lines that stand in the box of a node: what it is, and its shape."""
     text = node.name if node.is_input else f"{node.name} = {node.text}"
-    return [_shorten(text), tell_node_shape(node)]
+    return [_shorten(text), node.shape_told]
 
 
 def list_arrows(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> list[tuple[str, str, list[str]]]:

@@ -197,7 +197,6 @@ def count_row_axes(rank: int, ranks: Sequence[int], layout: str) -> int:
 
 # A wider table would be broken by most terminals; it then shows the shapes alone.
 _WIDEST = 110
-_GAP = "   "
 
 
 def write_block_table(blocks: BlockHessian, formulas: bool = True) -> str:
@@ -216,9 +215,18 @@ def write_block_table(blocks: BlockHessian, formulas: bool = True) -> str:
 
 def _lay_out(names: tuple[str, ...], cells: dict[tuple[str, str], str]) -> list[str]:
     rows = [["", *names], *([row, *(cells[row, column] for column in names)] for row in names)]
+    return [f"  {line}".rstrip() for line in align_columns(rows, gap="   ")]
+
+
+def align_columns(rows: Sequence[Sequence[str]], gap: str = "  ", most: int | None = None) -> list[str]:
+    """Return the rows as lines in columns, of which none is padded to more than `most` characters.
+
+    >>> align_columns([("a", "b"), ("long", "c")])
+    ['a     b', 'long  c']
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (_GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return [f"  {line}".rstrip() for line in lines]
+    widths = widths if most is None else [min(most, width) for width in widths]
+    return [gap.join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 # --- to data ----------------------------------------------------------------------------------------
