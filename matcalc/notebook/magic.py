@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,7 +48,7 @@ _METHODS = {
     "json": "d.to_dict()", "latex": "d.latex()", "seed": "d.check(seed=...)", "steps": "d.steps",
     "trials": "d.check(trials=...)", "unicode": "d.unicode()",
 }  # fmt: skip
-_REPEATED = ("vars", "assume", "rules")  # what is declared adds up
+_REPEATED = ("vars", "assume", "rules")  # what is declared adds up; of all else only the last would count
 _QUOTED = r"""(?P<quoted>"[^"]*"|(?<![\w)\]])'[^']*')"""  # behind a name ' is a transpose written wrongly
 _OPTION = re.compile(_QUOTED + r"|(?<!\S)--(?P<name>[a-z][a-z-]+)(?==|\s|$)")
 _COMMENT = re.compile(_QUOTED + r"|\s*#.*")
@@ -144,14 +145,12 @@ def read_cell(text: str) -> tuple[str, str | None]:
     expression, claim = (_end("\n".join(part)) for part in (lines[:end], lines[end:]))
     if not expression:
         raise UsageError("there is no expression in the cell", advice="write it below the line with %%matcalc")
-    return expression, _read_claim(claim) if places else None
-
-
-def _read_claim(text: str) -> str:
-    claim = _CLAIM.sub(r"\1", text, count=1).strip()
+    if not places:
+        return expression, None
+    claim = _CLAIM.sub(r"\1", claim, count=1).strip()
     if not claim:
         raise UsageError("there is no formula behind claim:", advice="write the derivative as you have it")
-    return claim
+    return expression, claim
 
 
 def _drop_comment(line: str) -> str:
@@ -210,21 +209,15 @@ def _run(read: MagicLine) -> Any:
     if not read.expression:
         advice = "%matcalc A @ x --layout denominator"
         raise UsageError("the expression comes first, the options behind it", advice=advice)
-    _refuse_twice(read)
+    counted = Counter(name for name, _ in read.options if name not in _REPEATED)
+    if twice := next((name for name, count in counted.items() if count > 1), None):
+        raise UsageError(f"--{twice} stands there twice", advice="leave one of them")
     if command == "derive":
         _refuse_shell_options(read)
     if command == "check" and "claim" not in named:
         raise UsageError("there is no claim to judge", advice="--claim FORMULA, or in a cell the line claim: FORMULA")
     words = [f"--{name}={value}" if value else f"--{name}" for name, value in read.options]
     return COMMANDS[command](_build_parser(command).parse_args([*words, "--", read.expression]))
-
-
-def _refuse_twice(read: MagicLine) -> None:
-    """Refuse an option that stands there twice, of which only the last would count."""
-    names = [name for name, _ in read.options if name not in _REPEATED]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise UsageError(f"--{twice} stands there twice", advice="leave one of them")
 
 
 def _refuse_shell_options(read: MagicLine) -> None:

@@ -77,9 +77,7 @@ def _shapes_told(values: Mapping[str, Any] | None) -> dict[str, tuple[()]]:
     return {name: () for name, value in (values or {}).items() if numpy.ndim(value) == 0}
 
 
-# --- plots curves -----------------------------------------------------------------------------------
-#
-# Curves: a function of one number beside its derivative, and the entries of a result as one entry of x moves.
+# --- a function of one number beside its derivative -----------------------------------------------
 
 
 Array = NDArray[numpy.float64]
@@ -205,9 +203,7 @@ def _draw_entries(panel: Axes, points: Array, rows: Sequence[Any], name: str, be
         _draw_line(panel, points, line, place, label)
 
 
-# --- plots depth ------------------------------------------------------------------------------------
-#
-# How the gradient at the input of a deep network shrinks with its depth.
+# --- how the gradient at the input of a deep network shrinks with its depth -----------------------
 
 
 def plot_gradient_against_depth(
@@ -249,9 +245,7 @@ def _measure_gradient(activation: str, layers: int, values: dict[str, Array]) ->
     return float(numpy.linalg.norm(gradient.evaluate({name: values[name] for name in ("x", "c", *square)})))
 
 
-# --- plots fits -------------------------------------------------------------------------------------
-#
-# Overfitting and what holds it back: a noisy polynomial, fitted by gradient descent along matcalc's derivative.
+# --- overfitting and what holds it back -----------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -389,9 +383,7 @@ def _follow_weights(sample: NoisyPolynomial, loss: str, alphas: Sequence[float])
     return numpy.array(found[1:])
 
 
-# --- plots planes -----------------------------------------------------------------------------------
-#
-# Planes: the gradient of a scalar on its contour lines, and a Jacobian as the matrix that each layout makes of it.
+# --- the gradient of a scalar on its contour lines ------------------------------------------------
 
 
 def plot_gradients(
@@ -474,9 +466,7 @@ def _is_row(derivative: Derivative) -> bool:
     return derivative.layout in ("numerator", "vec") if of_variable else derivative.layout == "denominator"
 
 
-# --- plots unfolded ---------------------------------------------------------------------------------
-#
-# An array of any rank as a picture: some axes joined to rows, the others to columns, its blocks outlined.
+# --- an array of any rank: axes joined to rows and columns, blocks outlined -----------------------
 
 
 MOST_CELLS = 10_000

@@ -166,9 +166,7 @@ def _raise_first(errors: Sequence[MatcalcError | None]) -> None:
             raise error
 
 
-# --- ranks ------------------------------------------------------------------------------------------
-#
-# The processes of one run: alone, or as many as torchrun started, on one machine or on several.
+# --- the processes of one run: alone, or as many as torchrun started ------------------------------
 
 
 _T = TypeVar("_T")

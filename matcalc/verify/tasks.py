@@ -111,9 +111,7 @@ def _digest_file(path: str) -> str:
         raise RuleError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-# --- judge task -------------------------------------------------------------------------------------
-#
-# Task -> finding, whatever happens: a task that cannot be read or runs out of memory is "could not check".
+# --- task -> finding, whatever happens ------------------------------------------------------------
 
 
 Finding = dict[str, Any]
@@ -169,9 +167,7 @@ def _give_up(task: Task, settings: RunSettings, reason: str) -> CheckReport:
     )
 
 
-# --- outcome ----------------------------------------------------------------------------------------
-#
-# What became of a task, and of all of them together.
+# --- what became of a task, and of all of them together -------------------------------------------
 
 
 @dataclass(frozen=True)
