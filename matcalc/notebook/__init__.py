@@ -32,7 +32,10 @@ def explore(
     `derivative`, `report` and `claim_report` are what it shows at the moment.  Raises MatcalcError where ipywidgets
     is not installed, and for declarations that cannot be read at all.
     """
-    _refuse_without_widgets()
+    from importlib.util import find_spec
+
+    if find_spec("ipywidgets") is None:
+        raise MatcalcError("the explorer needs ipywidgets, which is not installed", advice=INSTALL_NOTEBOOK)
     from matcalc.notebook.exploration import FIRST_EXPRESSION, explore_state
     from matcalc.notebook.explorer import Explorer
 
@@ -42,13 +45,6 @@ def explore(
             chosen, wrt, layout=layout, shapes=shapes, assume=assume, order=order, claim=claim, rules=rules
         )
     )
-
-
-def _refuse_without_widgets() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("ipywidgets") is None:
-        raise MatcalcError("the explorer needs ipywidgets, which is not installed", advice=INSTALL_NOTEBOOK)
 
 
 def load_ipython_extension(ipython: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -85,13 +85,13 @@ class Run:
         """Read the sheets and the journal and find the other processes; raises MatcalcError for what is wrong."""
         keeper = None
         if self.rank is not None:
-            keeper = self._open.enter_context(Keeper())
+            keeper = self._open.enter_context(closing(Keeper()))
             self._ranks = Ranks(started_by_torchrun=True)
         device = self.settings.device or ("cuda" if self._ranks.has_own_gpu else "cpu")
         self.settings = replace(self.settings, device=device, local_rank=self._ranks.local_rank)
         self.plan = self._agree_on_plan()
         self.taken = len(self.plan.found)
-        self._keeper = keeper or self._open.enter_context(Keeper())
+        self._keeper = keeper or self._open.enter_context(closing(Keeper()))
 
     def _agree_on_plan(self) -> Plan:
         """Bring together what the journals of all processes hold, or raise the first error of any of them."""
