@@ -201,7 +201,7 @@ class _Judge:
 
     def _weigh_output(self, name: str) -> tuple[Problem, Expression]:
         """Return the problem of sum(grad_output*Y), whose gradient is the vector-Jacobian product, and grad_output."""
-        shape = self.problem.expressions[0].dropped_shape
+        shape = self.problem.expressions[0].squeezed_shape
         cotangent = next(name for name in _list_names(COTANGENT) if name not in self.problem.symbols)
         product = f"{cotangent}*({self.text})"
         declared = {**declared_shapes(self.problem.symbols), **self.problem.abstract, cotangent: tuple(map(str, shape))}

@@ -161,7 +161,7 @@ def _note_new_names(problem: Problem, alone: Problem) -> tuple[str, ...]:
     """Say of each name that only the claim has what it was taken for."""
     new = {name: symbol for name, symbol in problem.symbols.items() if name not in alone.symbols}
     return tuple(
-        f"{name} stands in the claim only; it is taken for {_name_kind(symbol.dropped_shape)}"
+        f"{name} stands in the claim only; it is taken for {_name_kind(symbol.squeezed_shape)}"
         for name, symbol in new.items()
     )
 

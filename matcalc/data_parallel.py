@@ -161,7 +161,7 @@ def _refuse_no_scalar(text: str, problem: Problem, shapes: Mapping[str, Any]) ->
     for name in (node.args[1].name for node in walk(loss) if node.op == "divide" and node.args[1].op == "symbol"):
         if name not in shapes and not problem.symbols[name].is_scalar:
             advice = f'if {name} counts the samples, declare it as a size, as in shapes={{"X": ("{name}", "n")}}'
-    error = ShapeError(f"a loss is a scalar, and this has the shape {write_shape(loss.dropped_shape)}", advice=advice)
+    error = ShapeError(f"a loss is a scalar, and this has the shape {write_shape(loss.squeezed_shape)}", advice=advice)
     raise error.complete(text, _write_symbols(problem))
 
 

@@ -210,14 +210,14 @@ class Derivative:
         >>> derive("A @ x").axes
         ('y axis 0', 'x axis 0')
         """
-        by = [(wrt.name, wrt.dropped_shape) for wrt in self.by]
-        return tuple(name_question_axes(self.result_name, len(self.function.dropped_shape), by, self.layout))
+        by = [(wrt.name, wrt.squeezed_shape) for wrt in self.by]
+        return tuple(name_question_axes(self.result_name, len(self.function.squeezed_shape), by, self.layout))
 
     @cached_property
     def result_name(self) -> str:
         """The name the answer gives to the function: Y, y or f, whichever is free."""
         taken = set(self.problem.symbols) | set(self.problem.abstract)
-        return choose_result_name(len(self.function.dropped_shape), taken)
+        return choose_result_name(len(self.function.squeezed_shape), taken)
 
     @cached_property
     def entries(self) -> str:
@@ -615,12 +615,12 @@ class BlockHessian(_Collection[tuple[str, str]]):
         return join(rows)
 
     def _refuse_high_rank(self) -> None:
-        if self.function.dropped_shape:
-            shape = write_shape(self.function.dropped_shape)
+        if self.function.squeezed_shape:
+            shape = write_shape(self.function.squeezed_shape)
             raise EvaluationError(f"one matrix is the Hessian of a scalar function, not of one of shape {shape}")
         for wrt in (self[name, name].wrt for name in self.names):
-            if len(wrt.dropped_shape) > 1:
-                reason = f"{wrt.name} is a matrix of shape {write_shape(wrt.dropped_shape)}, so its block is no matrix"
+            if len(wrt.squeezed_shape) > 1:
+                reason = f"{wrt.name} is a matrix of shape {write_shape(wrt.squeezed_shape)}, so its block is no matrix"
                 raise EvaluationError(reason, advice="leave it out, or take the blocks by `evaluate`")
 
 

@@ -159,8 +159,8 @@ def test_mixed_derivatives_agree_with_torch(text: str, order: tuple[str, ...], l
     derivative = derive(text, order=order, layout=layout)
     report = derivative.check(trials=1, seed=3)
     assert (report.verdict, report.layout) == ("agrees", layout), report.message
-    shapes = [wrt.dropped_shape for wrt in derivative.by]
-    assert derivative.shape == mixed_shape(derivative.function.dropped_shape, shapes, layout)
+    shapes = [wrt.squeezed_shape for wrt in derivative.by]
+    assert derivative.shape == mixed_shape(derivative.function.squeezed_shape, shapes, layout)
     assert len(derivative.axes) == len(list(derivative.shape))
 
 

@@ -18,7 +18,7 @@ from matcalc.check.question import Values
 from matcalc.check.torch_values import repeat_jacobian, squeeze
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import Shape, Size, drop_units
+from matcalc.language.sizes import Shape, Size, squeeze_shape
 
 SHAPE_POINTS = 3
 STEPS = {torch.float64: 1e-6, torch.float32: 1e-2}
@@ -181,7 +181,7 @@ def infer_code_shape(code: Code, seed: int, dtype: str, device: str) -> Shape:
         raise EvaluationError(f"the value of {code.name} has not always as many axes")
     letters = sorted(seen[0][1])
     axes = zip(*(shape for shape, _ in seen), strict=True)
-    return drop_units(tuple(_name_axis(code, axis, letters, [sizes for _, sizes in seen]) for axis in axes))
+    return squeeze_shape(tuple(_name_axis(code, axis, letters, [sizes for _, sizes in seen]) for axis in axes))
 
 
 def _measure_value(

@@ -22,7 +22,7 @@ def deduce_sizes(
     equations = [
         (size, number, name)
         for name, (variable, shape) in given.items()
-        for size, number in zip(variable.dropped_shape, fit_shape(name, variable, shape), strict=True)
+        for size, number in zip(variable.squeezed_shape, fit_shape(name, variable, shape), strict=True)
     ]
     while equations:
         later = [equation for equation in equations if not _solve(*equation, given, numbers, origins)]
@@ -34,7 +34,7 @@ def deduce_sizes(
 
 def fit_shape(name: str, variable: Expression, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return an array's shape without the unit axes of the variable."""
-    plain, held = variable.dropped_shape, variable.shape
+    plain, held = variable.squeezed_shape, variable.shape
     if len(shape) == len(plain):
         return shape
     if not plain and math.prod(shape) == 1:
@@ -47,7 +47,7 @@ def fit_shape(name: str, variable: Expression, shape: tuple[int, ...]) -> tuple[
 
 def _write_misfit(name: str, variable: Expression, shape: tuple[int, ...]) -> str:
     came = "a single number" if not shape else f"shape {shape}"
-    declared = write_shape(variable.dropped_shape)
+    declared = write_shape(variable.squeezed_shape)
     return f"{name} is {'a ' if declared == 'scalar' else ''}{declared}, but its value has {came}"
 
 
@@ -55,7 +55,7 @@ def _advise(name: str, variable: Expression) -> str:
     if variable.is_column:
         size = variable.shape[0]
         return f"give {name} the shape ({size},) or ({size}, 1)"
-    return f"give {name} the shape {write_shape(variable.dropped_shape)}"
+    return f"give {name} the shape {write_shape(variable.squeezed_shape)}"
 
 
 def _solve(

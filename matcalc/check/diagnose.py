@@ -196,7 +196,7 @@ class _Reader:
     def confirm(self, layout: str) -> bool:
         """Whether the derived formula has torch's value at every sample."""
         derived = self.derive(layout)
-        if derived is None or derived.dropped_shape != self.question.shape(layout) or not self.samples:
+        if derived is None or derived.squeezed_shape != self.question.shape(layout) or not self.samples:
             return False
         formula = ExpressionClaim(derived)
         try:
@@ -218,7 +218,7 @@ def _list_permutations(rank: int) -> list[tuple[int, ...]]:
 
 
 def _is_free_square(symbol: Expression) -> bool:
-    shape: Shape = symbol.dropped_shape
+    shape: Shape = symbol.squeezed_shape
     return len(shape) == 2 and shape[0] == shape[1] and not symbol.data[1] & SYMMETRIC_KINDS
 
 
@@ -314,7 +314,7 @@ def _find_scalar(question: Question, samples: Sequence[Sample], truths: Sequence
 def _list_scalars(question: Question) -> list[Expression]:
     """Return the scalars in function and claim that are no numbers, the shortest first."""
     roots = (question.function.root, *question.names)
-    found = [node for node in walk(*roots) if not node.dropped_shape and symbols(node)]
+    found = [node for node in walk(*roots) if not node.squeezed_shape and symbols(node)]
     return sorted(found, key=lambda node: sum(1 for _ in walk(node)))[:MAX_SCALARS]
 
 

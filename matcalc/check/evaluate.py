@@ -78,7 +78,7 @@ def _check_names(
             raise EvaluationError(f"{name} is not a variable of the expression", advice=f"the variables are: {names}")
     for name in symbols(expression):
         if name not in arrays:
-            shape = write_shape(variables[name].dropped_shape)
+            shape = write_shape(variables[name].squeezed_shape)
             raise EvaluationError(f"{name} has no value", advice=f"give {name}, an array of shape {shape}")
 
 

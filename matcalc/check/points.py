@@ -133,13 +133,13 @@ class PointSearch:
             point = self._draw(trial)
             trouble = self._inspect(point)
             if isinstance(trouble, Point):
-                return self._show_more(trouble, trial) if self.coverage.forks and self.explores else trouble
+                return self._show_more(trouble, trial) if self.coverage.branches and self.explores else trouble
             self.reasons[trouble.reason] += 1
             self._look_elsewhere(trouble.names)
         return NoPoint(self.objection or max(self.reasons, key=self.reasons.__getitem__, default="no tries were left"))
 
     def list_trials(self, trials: int) -> Iterator[int]:
-        """Yield the numbers of the trials asked for, then of more while their points show more of the forks.
+        """Yield the numbers of the trials asked for, then of more while their points show more of the branches.
 
         Where the largest entry is chosen the trials are twice as many: a wrong choice may be right by chance.
         """
@@ -154,7 +154,7 @@ class PointSearch:
             yield trial
 
     def _show_more(self, point: Point, trial: int) -> Point:
-        """Return the point, or one that shows more sides of the forks which the trials before have not shown."""
+        """Return the point, or one that shows more sides of the branches which the trials before have not shown."""
         coverage = self.coverage
         coverage.begin(trial)
         shown = coverage.show(point.values, point.sizes, point.functions)
@@ -172,17 +172,17 @@ class PointSearch:
         coverage.note(trial, shown)
         return point
 
-    def _move_some(self, forks: tuple[Fork, ...], choices: random.Random) -> dict[str, str]:
-        """Return other domains for the variables that decide at forks."""
+    def _move_some(self, branches: tuple[Branch, ...], choices: random.Random) -> dict[str, str]:
+        """Return other domains for the variables that decide at branches."""
         return {
-            name: move(self.domains[name], fork.numbers, choices)
-            for fork in forks for name in fork.names if name in self.variables
+            name: move(self.domains[name], branch.numbers, choices)
+            for branch in branches for name in branch.names if name in self.variables
         }  # fmt: skip
 
     def reject(self, trouble: Trouble) -> None:
         """Note why a point that was found will not do; the next will be another."""
         self.objection = trouble.reason
-        # What is wrong may be the very side of a fork that was looked for.
+        # What is wrong may be the very side of a branch that was looked for.
         self.explores = False
         self._look_elsewhere(trouble.names)
 
@@ -231,28 +231,28 @@ class PointSearch:
 
 
 def _shape_of_function(node: Expression) -> Shape:
-    return node.dropped_shape if node.op == "abstract" else tuple(size for size in node.data[2] if not size.is_unit)
+    return node.squeezed_shape if node.op == "abstract" else tuple(size for size in node.data[2] if not size.is_unit)
 
 
 def _measure(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(size.value(sizes) for size in shape)
 
 
-# --- forks ------------------------------------------------------------------------------------------
+# --- branches ------------------------------------------------------------------------------------------
 #
-# Forks of a formula: places such as relu, abs, where that go one of two ways; a fair trial shows both.
+# Branches of a formula: places such as relu, abs, where that go one of two ways; a fair trial shows both.
 #
 # A claim that forgets one way, as 1 for the derivative of abs, is right wherever the other is taken.
 
 
-_Side = tuple[int, int]  # the number of a fork, and 1 or -1
+_Side = tuple[int, int]  # the number of a branch, and 1 or -1
 Sides = frozenset[tuple[_Side, ...]]  # sides alone, and pairs of sides that are taken at one entry
-MOST_FORKS = 12
+MOST_BRANCHES = 12
 CHOICES = ("max", "min", "largest", "smallest")
 
 
 @dataclass(frozen=True)
-class Fork:
+class Branch:
     """A part of a formula whose sign decides; with a call it is part of a text about the call's arguments."""
 
     decider: Expression
@@ -278,7 +278,7 @@ class Fork:
 
     @property
     def key(self) -> Hashable:
-        """What two forks share that part at the same places, as relu(x - y) and y > x."""
+        """What two branches share that part at the same places, as relu(x - y) and y > x."""
         if self.call is None and self.decider.op == "subtract":
             return frozenset(self.decider.args)
         return (self.decider, self.call)
@@ -289,42 +289,42 @@ def _name_arguments(call: Expression) -> dict[str, Expression]:
     return dict(zip(names, call.args, strict=True))
 
 
-def list_forks(*roots: Expression) -> tuple[Fork, ...]:
-    """Return the forks below the roots at which a variable decides, at most MOST_FORKS of them.
+def list_branches(*roots: Expression) -> tuple[Branch, ...]:
+    """Return the branches below the roots at which a variable decides, at most MOST_BRANCHES of them.
 
     >>> from matcalc.language.text_to_expression import parse
-    >>> len(list_forks(*parse("relu(x) + where(x > 2, 1, x) + exp(x)").expressions))
+    >>> len(list_branches(*parse("relu(x) + where(x > 2, 1, x) + exp(x)").expressions))
     2
     """
-    found: dict[Hashable, Fork] = {}
+    found: dict[Hashable, Branch] = {}
     for node in walk(*roots):
-        for fork in _list_forks_of_node(node):
-            if fork.names and len(found) < MOST_FORKS:
-                found.setdefault(fork.key, fork)
+        for branch in _list_branches_of_node(node):
+            if branch.names and len(found) < MOST_BRANCHES:
+                found.setdefault(branch.key, branch)
     return tuple(found.values())
 
 
-def _list_forks_of_node(node: Expression) -> Iterator[Fork]:
+def _list_branches_of_node(node: Expression) -> Iterator[Branch]:
     if node.op == "compare":
-        yield Fork(_strip(subtract(*node.args)))
+        yield Branch(_strip(subtract(*node.args)))
     elif node.op == "call":
-        yield from _list_forks_of_call(node)
+        yield from _list_branches_of_call(node)
     if _takes_root(node):
-        yield from (Fork(_strip(base)) for base in _list_squares(node.args[0]))
+        yield from (Branch(_strip(base)) for base in _list_squares(node.args[0]))
 
 
-def _list_forks_of_call(node: Expression) -> Iterator[Fork]:
+def _list_branches_of_call(node: Expression) -> Iterator[Branch]:
     rule, axis, _ = node.data
     shapes = tuple(arg.shape for arg in node.args)
     deciders: list[Expression] = []
     if rule.is_elementwise and rule.kinks:
         deciders = [part for part in _split_factors(read_rule_text(rule, rule.kinks, shapes)) if part.op != "call"]
     elif rule.is_definition and not rule.kinks and not rule.domain and axis is None:
-        inner = list_forks(read_rule_text(rule, rule.define, shapes))
-        deciders = [fork.decider for fork in inner if fork.call is None]
+        inner = list_branches(read_rule_text(rule, rule.define, shapes))
+        deciders = [branch.decider for branch in inner if branch.call is None]
     for text in deciders:
         decider = _put_arguments(text, _name_arguments(node))
-        yield Fork(text, node) if decider is None else Fork(_strip(decider))
+        yield Branch(text, node) if decider is None else Branch(_strip(decider))
 
 
 def _split_factors(node: Expression) -> Iterator[Expression]:
@@ -381,10 +381,10 @@ def _list_squares(node: Expression) -> Iterator[Expression]:
 
 
 class Coverage:
-    """Which sides of the forks the points of a trial have shown so far, alone and together with other forks' sides."""
+    """Which sides of the branches a trial's points have shown so far, alone and together."""
 
     def __init__(self, *roots: Expression) -> None:
-        self.forks = list_forks(*roots)
+        self.branches = list_branches(*roots)
         self.chooses = any(node.op == "call" and node.data[0].name in CHOICES for node in walk(*roots))
         self.seen: Sides = frozenset()
         self._latest: tuple[int, Sides] = (0, frozenset())
@@ -401,7 +401,7 @@ class Coverage:
     def show(
         self, values: Mapping[str, Tensor], sizes: Mapping[str, int], functions: Mapping[str, TensorFunction]
     ) -> Sides:
-        """Return the sides that a point shows, and the pairs of sides of two forks that it shows at one entry."""
+        """Return the sides that a point shows, and the pairs of sides of two branches that it shows at one entry."""
         try:
             with torch.no_grad():
                 distances = self._measure(values, sizes, functions)
@@ -417,15 +417,15 @@ class Coverage:
     def _measure(
         self, values: Mapping[str, Tensor], sizes: Mapping[str, int], functions: Mapping[str, TensorFunction]
     ) -> list[Tensor]:
-        roots = (root for fork in self.forks for root in (fork.call.args if fork.call else fork.roots))
+        roots = (root for branch in self.branches for root in (branch.call.args if branch.call else branch.roots))
         found = evaluate_all(tuple(roots), values, sizes, functions)
         distances = []
-        for fork in self.forks:
+        for branch in self.branches:
             inner: Mapping[Expression, Tensor] = found
-            if fork.call is not None:
-                args = {name: found[arg] for name, arg in _name_arguments(fork.call).items()}
-                inner = evaluate_all((fork.decider,), args, sizes, functions)
-            distances.append(inner[fork.decider])
+            if branch.call is not None:
+                args = {name: found[arg] for name, arg in _name_arguments(branch.call).items()}
+                inner = evaluate_all((branch.decider,), args, sizes, functions)
+            distances.append(inner[branch.decider])
         return distances
 
     def count_new(self, shown: Sides) -> tuple[int, int]:
@@ -434,13 +434,13 @@ class Coverage:
         alone = sum(1 for sides in new if len(sides) == 1)
         return alone, len(new) - alone
 
-    def find_lacking(self, shown: Sides = frozenset()) -> list[tuple[Fork, ...]]:
-        """Return the forks of which neither the earlier trials nor a point show a side, or else the pairs of forks."""
-        sides = [(place, sign) for place in range(len(self.forks)) for sign in (1, -1)]
+    def find_lacking(self, shown: Sides = frozenset()) -> list[tuple[Branch, ...]]:
+        """Return the branches, or the pairs of them, of which neither the earlier trials nor a point show a side."""
+        sides = [(place, sign) for place in range(len(self.branches)) for sign in (1, -1)]
         have = self.seen | shown
         missing = [(side,) for side in sides if (side,) not in have] or _list_pairs(sides)
         places = sorted({tuple(place for place, _ in group) for group in missing if group not in have})
-        return [tuple(self.forks[place] for place in group) for group in places]
+        return [tuple(self.branches[place] for place in group) for group in places]
 
 
 def _list_pairs(sides: list[_Side]) -> list[tuple[_Side, ...]]:

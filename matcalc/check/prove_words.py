@@ -59,7 +59,7 @@ def find_change(rule: Rule, calls: Sequence[Expression]) -> str | None:
     for node in calls if rule.torch else ():
         sizes = choose_sizes(collect_letters([node]), seed=0)
         generator = torch.Generator().manual_seed(0)
-        shapes = [[size.value(sizes) for size in arg.dropped_shape] for arg in node.args]
+        shapes = [[size.value(sizes) for size in arg.squeezed_shape] for arg in node.args]
         args = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
         before = [arg.clone() for arg in args]
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import UNIT, Shape, drop_units
+from matcalc.language.sizes import UNIT, Shape, squeeze_shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +67,7 @@ class ExpressionFunction:
     @property
     def shape(self) -> Shape:
         """The shape of its value, without unit axes."""
-        return self.root.dropped_shape
+        return self.root.squeezed_shape
 
     @property
     def variables(self) -> tuple[Expression, ...]:
@@ -114,7 +114,7 @@ class ExpressionClaim:
     @property
     def shape(self) -> Shape:
         """The shape of the formula, without unit axes."""
-        return self.root.dropped_shape
+        return self.root.squeezed_shape
 
     def evaluate(self, values: Values, point: Point) -> Tensor:
         """Return the formula's value."""
@@ -148,7 +148,7 @@ class Question:
 
     def shape(self, layout: str) -> Shape:
         """Return the shape of the derivative in a layout, without unit axes."""
-        return mixed_shape(self.function.shape, [wrt.dropped_shape for wrt in self.by], layout)
+        return mixed_shape(self.function.shape, [wrt.squeezed_shape for wrt in self.by], layout)
 
     @property
     def names(self) -> tuple[Expression, ...]:
@@ -165,7 +165,7 @@ class Question:
         """Return a derivative in torch's order of axes in a layout's order."""
         from matcalc.check.jacobian import arrange_mixed
 
-        ranks = [len(wrt.dropped_shape) for wrt in self.by]
+        ranks = [len(wrt.squeezed_shape) for wrt in self.by]
         return arrange_mixed(truth, len(self.function.shape), ranks, layout) if ranks else truth
 
     def compute_both(self, values: Values, point: Point) -> tuple[Tensor, Tensor]:
@@ -203,7 +203,7 @@ def mixed_shape(shape_y: Shape, shapes: Sequence[Shape], layout: str) -> Shape:
         return shape_y + _join(shapes)
     if layout == "vec":
         rows, columns = shape_y + _join(shapes[:-1]), shapes[-1]
-        return drop_units((math.prod(rows, start=UNIT), math.prod(columns, start=UNIT)))
+        return squeeze_shape((math.prod(rows, start=UNIT), math.prod(columns, start=UNIT)))
     numerator = shape_y + _join([shape[::-1] for shape in shapes])
     return numerator[::-1] if layout == "denominator" else numerator
 
@@ -238,7 +238,7 @@ def search_points(
 def find_excess(question: Question, point: Point) -> str | None:
     """Return why a derivative is too large to be checked: too many entries or too many passes of autograd."""
     entries = math.prod(size.value(point.sizes) for size in question.shape("torch"))
-    passes = entries // math.prod(size.value(point.sizes) for size in question.wrt.dropped_shape)
+    passes = entries // math.prod(size.value(point.sizes) for size in question.wrt.squeezed_shape)
     if entries > MAX_ENTRIES:
         return f"the derivative has {entries} entries, more than {MAX_ENTRIES}"
     if passes > MAX_PASSES:

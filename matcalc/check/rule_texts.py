@@ -25,5 +25,5 @@ def rules_in_force(book: RuleBook | None) -> Iterator[None]:
 
 
 def read_rule_text(rule: Rule, text: str, shapes: tuple[Shape, ...]) -> Expression:
-    """Return the typed expression of a text of a rule, for arguments of these held shapes."""
+    """Return the typed expression of a text of a rule, for arguments of these 2-D shapes."""
     return parse_rule_text(rule, text, shapes, _book.get())

@@ -52,7 +52,7 @@ class _Term:
         """The term as it is written."""
         return _change_sign(self.body) if self.negative else self.body
 
-    def turned(self, negative: bool = True) -> _Term:
+    def negated(self, negative: bool = True) -> _Term:
         """Return the term with the other sign, where `negative`."""
         return _Term(self.body, self.negative != negative)
 
@@ -78,7 +78,7 @@ def list_splits(formula: Expression) -> list[list[_Term]]:
     """
     if sum(1 for _ in walk(formula)) > MAX_NODES:
         return []
-    ways = [_spread(terms, formula) for terms in _list_ways(formula) if len(terms) > 1]
+    ways = [_expand(terms, formula) for terms in _list_ways(formula) if len(terms) > 1]
     return sorted(ways, key=len)[:MAX_WAYS]
 
 
@@ -100,22 +100,22 @@ def _split_sum(node: Expression) -> list[list[_Term]]:
     """Of a sum both sides are always split; how deep is what the ways differ in."""
     left, right = (_list_ways(arg) for arg in node.args)
     pairs = sorted(product(left, right), key=lambda pair: len(pair[0]) + len(pair[1]))
-    return [one + [term.turned(node.op == "subtract") for term in other] for one, other in pairs[:MAX_WAYS]]
+    return [one + [term.negated(node.op == "subtract") for term in other] for one, other in pairs[:MAX_WAYS]]
 
 
-def _spread(terms: list[_Term], node: Expression) -> list[_Term]:
+def _expand(terms: list[_Term], node: Expression) -> list[_Term]:
     """Return the terms in the shape of the whole they stand in: the 1 of 1 + log(x) is ones(n)."""
     return [term if term.body.shape == node.shape else _Term(_fill(term.body, node), term.negative) for term in terms]
 
 
 def _fill(body: Expression, node: Expression) -> Expression:
-    ones = filled("ones", *node.dropped_shape)
+    ones = filled("ones", *node.squeezed_shape)
     is_one = body.op == "number" and body.data[0] == 1
     return ones if is_one and ones.shape == node.shape else multiply(body, ones)
 
 
 def _split_negation(node: Expression) -> list[list[_Term]]:
-    return [[term.turned() for term in terms] for terms in _list_ways(node.args[0])]
+    return [[term.negated() for term in terms] for terms in _list_ways(node.args[0])]
 
 
 def _split_product(node: Expression) -> list[list[_Term]]:
@@ -163,7 +163,7 @@ def _multiply_out(node: Expression, parts: list[list[_Term]]) -> list[_Term]:
     if math.prod(map(len, parts)) > MAX_TERMS:
         return []
     if node.op not in ("multiply", "divide"):
-        parts = [_spread(part, arg) for part, arg in zip(parts, node.args, strict=True)]
+        parts = [_expand(part, arg) for part, arg in zip(parts, node.args, strict=True)]
     return [_build(node, choice) for choice in product(*parts)]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import EvaluationError, LimitError
 from matcalc.language.expression import Expression, walk
-from matcalc.language.sizes import UNIT, Shape, drop_units
+from matcalc.language.sizes import UNIT, Shape, squeeze_shape
 from matcalc.rule_files import Rule
 from matcalc.rule_words import advise_word, is_word, needs_axis, takes_one_axis
 
@@ -116,7 +116,7 @@ def _compute(node: Expression, args: list[Tensor], shape: tuple[int, ...], setti
 
 def squeeze(node: Expression, value: Tensor, sizes: Mapping[str, int]) -> Tensor:
     """Return a node's value without its unit axes: a column (n, 1) becomes (n,), a scalar ()."""
-    return value.reshape(tuple(size.value(sizes) for size in node.dropped_shape))
+    return value.reshape(tuple(size.value(sizes) for size in node.squeezed_shape))
 
 
 # --- operators ------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def _call_abstract(node: Expression, args: list[Tensor], setting: Setting) -> Te
 
 def _learn_sizes(node: Expression, args: list[Tensor], setting: Setting) -> None:
     """Add the sizes of a function's result that nothing else tells, by calling it."""
-    declared = node.dropped_shape if node.op == "abstract" else drop_units(node.data[2])
+    declared = node.squeezed_shape if node.op == "abstract" else squeeze_shape(node.data[2])
     unknown = [letter for size in declared for letter in size.letters if letter not in setting.sizes]
     if unknown and isinstance(setting.sizes, dict):
         value = _call_abstract(node, args, setting)
@@ -271,7 +271,7 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
     if rule.name in ALONG:
         return ALONG[rule.name](args[0], tuple(range(args[0].ndim)))
     if rule.name in PLAIN or rule.torch:
-        plain_shapes = [setting.measure(drop_units(shape)) for shape in shapes]
+        plain_shapes = [setting.measure(squeeze_shape(shape)) for shape in shapes]
         plain = [value.reshape(shape).contiguous() for shape, value in zip(plain_shapes, args, strict=True)]
         return PLAIN[rule.name](*plain) if rule.name in PLAIN else call_torch(rule, plain)
     require_value(rule)

@@ -101,14 +101,14 @@ def as_column(row: Expression) -> Expression:
     """The transpose of a row, pushed through what works entry by entry: x.T + y.T becomes x + y."""
     entrywise = row.op in {"add", "subtract", "multiply", "divide", "power", "negate"}
     if row.op == "call" and (row.data[0].is_elementwise or row.data[0].name in _POWERS) and row.args[0].op != "compare":
-        return ex.call(row.data[0], tuple([_turned_operand(arg) for arg in row.args]), row.shape[::-1])
+        return ex.call(row.data[0], tuple([_transposed_operand(arg) for arg in row.args]), row.shape[::-1])
     if not entrywise:
         return transposed(row)
-    args = [_turned_operand(arg) for arg in row.args]
+    args = [_transposed_operand(arg) for arg in row.args]
     return ex.negate(*args) if row.op == "negate" else ex.elementwise(row.op, args[0], args[1])
 
 
-def _turned_operand(operand: Expression) -> Expression:
+def _transposed_operand(operand: Expression) -> Expression:
     return operand if operand.is_scalar else as_column(operand)
 
 

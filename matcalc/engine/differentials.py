@@ -1,6 +1,6 @@
 """Differentials: the laws that say what d(f(U)) is, and the steps from d(Y) to a formula in dX.
 
-Each law is an equation of the language in which a mark, written d(..), stands for the change of what is in the
+Each law is an equation of the language in which the operator d(..) stands for the change of what is in the
 brackets; where it is from is said beside it.  The laws of functions are read from their rules.
 """
 
@@ -16,7 +16,7 @@ from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, walk
 from matcalc.language.rewrite import map_along, rebuild, replace
-from matcalc.language.sizes import UNIT, Shape, drop_units
+from matcalc.language.sizes import UNIT, Shape, squeeze_shape
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule, RuleBook
 
@@ -97,7 +97,7 @@ def state_law(node: Expression, moving: Sequence[bool], book: RuleBook | None) -
         right, source = state_call(whole, letters, changes, moving, book)
     else:
         right, source = _BUILT_IN[node.op](whole, letters, changes, moving)
-    return Law(mark(whole), fit(right, node.shape), source, letters, changes)
+    return Law(differential_of(whole), fit(right, node.shape), source, letters, changes)
 
 
 def _name_operands(operands: Sequence[Expression], moving: Sequence[bool], taken: str) -> tuple[Expression, ...]:
@@ -109,7 +109,7 @@ def _name_operands(operands: Sequence[Expression], moving: Sequence[bool], taken
             letters.append(arg)
             continue
         letter = next(varying if moves else fixed, f"U{len(letters)}")
-        letters.append(ex.symbol(letter if len(arg.dropped_shape) > 1 else letter.lower(), arg.shape))
+        letters.append(ex.symbol(letter if len(arg.squeezed_shape) > 1 else letter.lower(), arg.shape))
     return tuple(letters)
 
 
@@ -180,7 +180,7 @@ def _abstract(whole: Expression, letters: _Letters, changes: _Letters, moving: S
     (argument,), (change,) = letters, changes
     name, order, shape = (whole.name, 0, whole.shape) if whole.op == "abstract" else whole.data
     derivative = ex.abstract_derivative(name, argument, order + 1, shape)
-    own, inner = whole.dropped_shape, argument.dropped_shape
+    own, inner = whole.squeezed_shape, argument.squeezed_shape
     if not inner:
         return ex.multiply(derivative, change), "chain rule"
     if len(own) < 2 and argument.is_column and derivative.shape[-1] == inner[0]:
@@ -237,41 +237,41 @@ class _Expansion:
 
     def run(self, expression: Expression) -> Iterator[DifferentialLine]:
         """Yield the lines."""
-        line = mark(expression)
+        line = differential_of(expression)
         yield DifferentialLine(line)
-        if not list_marks(line := self._settle(line)):
+        if not list_differentials(line := self._settle(line)):
             yield DifferentialLine(line)
         for _ in range(MAX_LINES):
-            marks = list_marks(line)
-            if not marks:
+            differentials = list_differentials(line)
+            if not differentials:
                 return
-            line, laws = self._take_step(line, marks)
+            line, laws = self._take_step(line, differentials)
             yield DifferentialLine(line, laws)
         raise LimitError(f"the derivation has more than {MAX_LINES} lines")
 
     def _settle(self, line: Expression) -> Expression:
-        return replace(line, {node: self._change(node.args[0]) for node in list_marks(line)})
+        return replace(line, {node: self._change(node.args[0]) for node in list_differentials(line)})
 
-    def _take_step(self, line: Expression, marks: list[Expression]) -> tuple[Expression, tuple[Law, ...]]:
-        """Do all that is linear; where nothing is, apply the law of the first mark wherever it fits."""
-        linear = [node for node in marks if self._is_linear(node.args[0])]
+    def _take_step(self, line: Expression, differentials: list[Expression]) -> tuple[Expression, tuple[Law, ...]]:
+        """Do all that is linear; where nothing is, apply the law of the first differential wherever it fits."""
+        linear = [node for node in differentials if self._is_linear(node.args[0])]
         if linear:
             return self._go_inside(line, linear)
-        key = _kind(marks[0].args[0])
-        return self._apply([node for node in marks if _kind(node.args[0]) == key], line)
+        key = _kind(differentials[0].args[0])
+        return self._apply([node for node in differentials if _kind(node.args[0]) == key], line)
 
-    def _go_inside(self, line: Expression, marks: list[Expression]) -> tuple[Expression, tuple[Law, ...]]:
+    def _go_inside(self, line: Expression, differentials: list[Expression]) -> tuple[Expression, tuple[Law, ...]]:
         laws: dict[Expression, Law] = {}
-        while marks:
-            line, applied = self._apply(marks, line)
+        while differentials:
+            line, applied = self._apply(differentials, line)
             laws.update({law.left: law for law in applied})
-            marks = [node for node in list_marks(line) if self._is_linear(node.args[0])]
+            differentials = [node for node in list_differentials(line) if self._is_linear(node.args[0])]
         return line, tuple(laws.values())
 
-    def _apply(self, marks: list[Expression], line: Expression) -> tuple[Expression, tuple[Law, ...]]:
+    def _apply(self, differentials: list[Expression], line: Expression) -> tuple[Expression, tuple[Law, ...]]:
         laws: dict[Expression, Law] = {}
         table = {}
-        for node in marks:
+        for node in differentials:
             law = self._find_law(node.args[0])
             operands = _list_operands(node.args[0])
             table[node] = self._settle(law.instantiate(operands, [self._change(operand) for operand in operands]))
@@ -299,8 +299,8 @@ class _Expansion:
         )
 
     def _change(self, node: Expression) -> Expression:
-        """The change of a node: dX, zeros, or a mark, the signs and transposes outside."""
-        if is_mark(node):
+        """The change of a node: dX, zeros, or a differential, its signs and transposes outside."""
+        if is_differential(node):
             return node
         if not self._varies(node):
             return zeros(node.shape)
@@ -310,7 +310,7 @@ class _Expansion:
             return ex.negate(self._change(node.args[0]))
         if node.op == "transpose":
             return ex.transpose(self._change(node.args[0]))
-        return mark(node)
+        return differential_of(node)
 
     def _moving_operands(self, node: Expression) -> list[bool]:
         return [self._varies(operand) for operand in _list_operands(node)]
@@ -393,7 +393,7 @@ def _state_differential(
 
 def is_along(whole: Expression) -> bool:
     """Whether a call works along one axis of a matrix."""
-    return whole.data[1] is not None and len(whole.args[0].dropped_shape) == 2
+    return whole.data[1] is not None and len(whole.args[0].squeezed_shape) == 2
 
 
 def _read_core(rule: Rule, text: str, letter: Expression, axis: int, book: RuleBook | None) -> Expression:
@@ -410,19 +410,20 @@ def _ask_engine(whole: Expression, letter: Expression, book: RuleBook | None) ->
 def _state_defined(
     whole: Expression, letters: _Letters, changes: _Letters, moving: Sequence[bool], book: RuleBook | None
 ) -> tuple[Expression, str]:
-    """The differential of the definition where it is short, else the mark of the definition."""
+    """The differential of the definition where it is short, else the differential d(..) of the definition."""
     rule, axis, _ = whole.data
     if sum(moving) == 1 and not is_along(whole):
         letter, change = letters[list(moving).index(True)], changes[list(moving).index(True)]
         found = _ask_engine(whole, letter, book) if not letter.is_row and len(letter.shape) == 2 else None
         if found is not None and Lengths()(found) <= LONGEST_LAW:
-            return replace(found, {ex.symbol(f"d{letter.name}", letter.dropped_shape): change}), rule.source
+            return replace(found, {ex.symbol(f"d{letter.name}", letter.squeezed_shape): change}), rule.source
     if not is_along(whole):
-        return mark(fit(_read(rule, rule.define, letters, (), book), whole.shape)), f"definition; {rule.source}"
+        value = fit(_read(rule, rule.define, letters, (), book), whole.shape)
+        return differential_of(value), f"definition; {rule.source}"
     body = map_along(_read_core(rule, rule.define, letters[0], axis, book), {rule.variables[0].name: letters[0]}, axis)
     if body is None:
         return _ask_engine(whole, letters[0], book), rule.source
-    return mark(fit(body, whole.shape)), f"definition; {rule.source}"
+    return differential_of(fit(body, whole.shape)), f"definition; {rule.source}"
 
 
 def _state_matrix_power(whole: Expression, letters: _Letters, changes: _Letters) -> Expression:
@@ -434,7 +435,7 @@ def _state_matrix_power(whole: Expression, letters: _Letters, changes: _Letters)
     if exponent < 0:
         inverse = ex.call(shipped_rules()["inv"], (base,), base.shape)
         power = ex.call(whole.data[0], (inverse, ex.number(-exponent)), whole.shape)
-        return mark(inverse if exponent == -1 else power)
+        return differential_of(inverse if exponent == -1 else power)
     if not exponent:
         return zeros(whole.shape)
     factors = [base] * exponent
@@ -504,42 +505,42 @@ def _measure_call(node: Expression, args: list[int], book: RuleBook | None) -> i
     return _LINEAR if linear else _OTHER
 
 
-# --- marks ------------------------------------------------------------------------------------------
+# --- differentials ------------------------------------------------------------------------------------------
 #
-# The mark d(..): the change of what stands in its brackets, while the variable changes by dX.
+# The operator d(..): the change of what stands in its brackets, while the variable changes by dX.
 
 
 # No name of a reader has a space in it.
-MARK = "the change of"
+D_OPERATOR = "the change of"
 
 
-def mark(node: Expression) -> Expression:
-    """d(node), of the same held shape."""
-    return ex.abstract(MARK, node, node.shape)
+def differential_of(node: Expression) -> Expression:
+    """d(node), of the same 2-D shape."""
+    return ex.abstract(D_OPERATOR, node, node.shape)
 
 
-def is_mark(node: Expression) -> bool:
+def is_differential(node: Expression) -> bool:
     """Whether the node is d(..)."""
-    return node.op == "abstract" and node.name == MARK
+    return node.op == "abstract" and node.name == D_OPERATOR
 
 
-def list_marks(line: Expression) -> list[Expression]:
-    """The marks of a line, in reading order."""
-    return [node for node in walk(line) if is_mark(node)]
+def list_differentials(line: Expression) -> list[Expression]:
+    """The differentials of a line, in reading order."""
+    return [node for node in walk(line) if is_differential(node)]
 
 
 def change_of(letter: Expression) -> Expression:
-    """dU of a variable U; of what is no variable the mark."""
-    return ex.symbol(f"d{letter.name}", letter.shape) if letter.op == "symbol" else mark(letter)
+    """dU of a variable U; of what is no variable d(..)."""
+    return ex.symbol(f"d{letter.name}", letter.shape) if letter.op == "symbol" else differential_of(letter)
 
 
 def zeros(shape: Shape) -> Expression:
-    """Zeros of a held shape."""
-    return ex.filled("zeros", *_name_sizes(shape)) if drop_units(shape) else ex.number(0)
+    """Zeros of a 2-D shape."""
+    return ex.filled("zeros", *_name_sizes(shape)) if squeeze_shape(shape) else ex.number(0)
 
 
 def fit(node: Expression, shape: Shape) -> Expression:
-    """Return the node with a column turned to a row or the reverse, or repeated along the axes that it lacks."""
+    """Return the node with a column transposed to a row or the reverse, or repeated along the axes that it lacks."""
     if node.shape == shape:
         return node
     if node.shape == shape[::-1]:

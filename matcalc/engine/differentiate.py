@@ -14,7 +14,7 @@ from matcalc.engine.expression_to_index import Tensor, convert
 from matcalc.engine.index_form import Graph, Labels, Node, Part, reachable
 from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.expression import symbol
-from matcalc.language.sizes import UNIT, Shape, drop_units, hold, write_shape
+from matcalc.language.sizes import UNIT, Shape, squeeze_shape, to_2d_shape, write_shape
 from matcalc.language.text_to_expression import parse_rule_text
 
 # Products of up to so many factors are opened where they are a factor of another product.
@@ -251,15 +251,15 @@ def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
     body = parse_rule_text(rule, rule.elementwise[k], shapes, graph.rules)
     partial = convert(graph, body, bindings).node
     carried = [at for at, size in enumerate(body.shape) if not size.is_unit] if not body.is_scalar else []
-    return _spread(graph, partial, tuple(carried), node.shape)
+    return _expand(graph, partial, tuple(carried), node.shape)
 
 
 def _placed_shape(labels: tuple[int, ...], shape: Shape) -> Shape:
-    """The held shape of an operand that has only these axes of the result: others are unit axes."""
-    return hold(tuple([size if k in labels else UNIT for k, size in enumerate(shape)]))
+    """The 2-D shape of an operand that has only these axes of the result: others are unit axes."""
+    return to_2d_shape(tuple([size if k in labels else UNIT for k, size in enumerate(shape)]))
 
 
-def _spread(graph: Graph, node: Node, labels: tuple[int, ...], shape: Shape) -> Node:
+def _expand(graph: Graph, node: Node, labels: tuple[int, ...], shape: Shape) -> Node:
     """Repeat a tensor along the axes of the result that it lacks."""
     ones = [(graph.ones(size), (k,)) for k, size in enumerate(shape) if k not in labels]
     return graph.product(1, [(node, labels), *ones], range(len(shape))) if ones else node
@@ -301,7 +301,7 @@ def _differential(graph: Graph, node: Node, k: int) -> tuple[Node, Node]:
         mapped = batch if any(label < batch for label in node.parts[at][1]) else 0
         bindings[parameter.name] = Tensor(argument, mapped)
         # A name that no reader can write: the argument may contain a variable called dX.
-        moving = graph.variable(symbol(f"d[{parameter.name}]", drop_units(shapes[at])))
+        moving = graph.variable(symbol(f"d[{parameter.name}]", squeeze_shape(shapes[at])))
         bindings[f"d{parameter.name}"] = Tensor(moving if at == k else graph.zeros(moving.shape))
         if at == k:
             wrt = moving
@@ -319,7 +319,7 @@ def _with_batch(graph: Graph, body: Tensor, node: Node, batch: int) -> Node:
 
 def _core_shape(argument: Node, labels: tuple[int, ...], batch: int) -> Shape:
     sizes = tuple([size for size, label in zip(argument.shape, labels, strict=True) if label >= batch])
-    return hold(sizes)
+    return to_2d_shape(sizes)
 
 
 def _contains(root: Node, wanted: Node) -> bool:

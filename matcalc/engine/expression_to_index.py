@@ -13,7 +13,7 @@ from matcalc.engine.identities import apply_identity
 from matcalc.engine.index_form import Graph, Labels, Node, Part
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression, walk
-from matcalc.language.sizes import UNIT, Shape, Size, drop_units
+from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule, shipped_rules
 
@@ -75,7 +75,7 @@ class _Converter:
 
     def _filled(self, node: Expression) -> Tensor:
         graph, (name, sizes) = self.graph, node.data
-        kept = drop_units(node.shape)
+        kept = squeeze_shape(node.shape)
         if name == "eye":
             return Tensor(graph.delta(sizes[0]) if kept else graph.one)
         if name == "zeros":
@@ -112,7 +112,7 @@ class _Converter:
         parts = [self._aligned(arg, tensor, places) for arg, tensor in zip(node.args, tensors, strict=True)]
         batch = max((tensor.batch for tensor in tensors), default=0)
         out = (self.beta,) * batch + tuple([p for p in places if p is not None])
-        shape = drop_units(node.shape)
+        shape = squeeze_shape(node.shape)
         if batch:
             shape = (next(t.node.shape[0] for t in tensors if t.batch), *shape)
         return parts, out, shape, batch
@@ -205,11 +205,11 @@ class _Converter:
 
     def _abstract(self, node: Expression) -> Tensor:
         argument = self._arg(node).node
-        return Tensor(self.graph.abstract(node.name, 0, argument, drop_units(node.shape)))
+        return Tensor(self.graph.abstract(node.name, 0, argument, squeeze_shape(node.shape)))
 
     def _abstract_derivative(self, node: Expression) -> Tensor:
         name, order, shape = node.data
-        result = drop_units(shape)
+        result = squeeze_shape(shape)
         argument = self._arg(node).node
         derivative = self.graph.abstract(name, order, argument, result)
         rank = argument.rank
@@ -242,7 +242,7 @@ class _Converter:
             simpler = apply_identity(self.graph, rule, [tensor.node for tensor in tensors], shapes, convert_body)
             if simpler is not None:
                 return Tensor(simpler)
-        return self._core_call(rule, tensors, drop_units(node.shape))
+        return self._core_call(rule, tensors, squeeze_shape(node.shape))
 
     def _core_call(self, rule: Rule, tensors: list[Tensor], result: Shape) -> Tensor:
         batch = max(tensor.batch for tensor in tensors)
@@ -267,8 +267,8 @@ class _Converter:
         else:
             like = isinstance(rule.result, str)
             mapped = self._core_call(rule, [Tensor(operand, 1)], (core[0],) if like else ())
-        turned = mapped.node.rank == 2 and axis == 0
-        return Tensor(self.graph.permuted(mapped.node, [1, 0]) if turned else mapped.node)
+        transposed = mapped.node.rank == 2 and axis == 0
+        return Tensor(self.graph.permuted(mapped.node, [1, 0]) if transposed else mapped.node)
 
     def _primitive_sum(self, node: Expression) -> Tensor:
         tensor = self._arg(node)
@@ -281,7 +281,7 @@ class _Converter:
 
     def _primitive_size(self, node: Expression) -> Tensor:
         total = Size((), 1)
-        for size in node.args[0].dropped_shape:
+        for size in node.args[0].squeezed_shape:
             total = total * size
         return Tensor(self.graph.size(total))
 

@@ -39,11 +39,11 @@ class TermWriter:
     def __init__(
         self,
         power_of: Callable[[Node, Fraction], Expression],
-        turn: Callable[[Expression], Expression],
+        transpose: Callable[[Expression], Expression],
         lengths: Lengths,
     ) -> None:
         self.power_of = power_of
-        self.turn = turn
+        self.transpose = transpose
         self.lengths = lengths
         self.sums: dict[tuple[object, ...], Expression] = {}
 
@@ -165,8 +165,8 @@ class TermWriter:
         plain = self.write_sum(terms)
         if not plain.is_row:
             return plain
-        turned = [replace(term, items=tuple([self.turn(item) for item in reversed(term.items)])) for term in terms]
-        return min((plain, transposed(self.write_sum(turned))), key=self.lengths)
+        rows = [replace(term, items=tuple([self.transpose(item) for item in reversed(term.items)])) for term in terms]
+        return min((plain, transposed(self.write_sum(rows))), key=self.lengths)
 
     def _ways(self, term: FactoredTerm) -> Iterable[FactoredTerm]:
         """The term, and for a vector the ways to draw a dot product into the chain: (p.T @ q)*a = a @ p.T @ q."""
@@ -179,7 +179,7 @@ class TermWriter:
             if dot is not None and len(flatten(dot)) == 2:
                 rest = {other: e for other, e in term.scalars.items() if other is not node}
                 items = tuple(flatten(dot))
-                for drawn in (items, tuple([self.turn(item) for item in reversed(items)])):
+                for drawn in (items, tuple([self.transpose(item) for item in reversed(items)])):
                     joined = (*term.items, *drawn) if whole.is_column else (*drawn, *term.items)
                     yield replace(term, scalars=rest, items=joined)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from matcalc.engine.products import order_chain
-from matcalc.language.sizes import Shape, hold
+from matcalc.language.sizes import Shape, to_2d_shape
 from matcalc.rule_files import Identity, Rule, shipped_identities
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def apply_identity(
     for form, values in _forms(graph, arguments[0]):
         identity = table.get((rule.name, form))
         if identity is not None and _holds(graph, identity, values):
-            held = {name: hold(value.shape) for name, value in values.items()}
+            held = {name: to_2d_shape(value.shape) for name, value in values.items()}
             return _instantiate(graph, rule, identity, shapes, held, values, convert_body)
     return None
 

@@ -127,7 +127,7 @@ class Graph:
     def variable(self, symbol: Expression) -> Node:
         """X, with its unit axes dropped."""
         structure = symbol.data[1] if symbol.name not in self.free else frozenset()
-        return self.intern("variable", symbol.dropped_shape, symbol, (), bool(structure & SYMMETRIC))
+        return self.intern("variable", symbol.squeezed_shape, symbol, (), bool(structure & SYMMETRIC))
 
     def has(self, node: Node, assumption: str) -> bool:
         """Whether the node is a variable that was declared so and may be simplified by it."""

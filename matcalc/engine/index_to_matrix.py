@@ -27,7 +27,7 @@ from matcalc.engine.network import LETTERS, Network, as_diagonal, build_einsum, 
 from matcalc.engine.products import connected
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, hold
+from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape
 from matcalc.rule_files import shipped_rules
 
 # The user's own words are kept even where they are this many nodes longer than what would be printed.
@@ -43,10 +43,10 @@ class MatrixReader:
         self.known: dict[int, Expression] = {}
         self.nodes: dict[Expression, Node] = {}
         self.own_transpose: set[Expression] = set()
-        self.turned: dict[Expression, Expression] = {}
+        self.transposed: dict[Expression, Expression] = {}
         variables = [node for node in graph.nodes() if node.op == "variable"]
         self.letters = {letter for node in variables for size in node.shape for letter in size.letters}
-        self.writer = TermWriter(self.power_of, self.turn, self.lengths)
+        self.writer = TermWriter(self.power_of, self.transpose, self.lengths)
 
     def read(self, root: Node) -> Expression:
         """Return the expression of a node, reading what it is made of first."""
@@ -61,28 +61,28 @@ class MatrixReader:
             found = self._shorter(node, self._compute(node), self.graph.origins.get(node.id))
             self.known[node.id] = found
             self.nodes.setdefault(found, node)
-            if node.rank == 2 and (node.symmetric or self._turns_into_itself(node)):
+            if node.rank == 2 and (node.symmetric or self._equals_its_transpose(node)):
                 self.own_transpose.add(found)
         return self.known[node.id]
 
-    def _turns_into_itself(self, node: Node) -> bool:
+    def _equals_its_transpose(self, node: Node) -> bool:
         """Whether a sum is symmetric; else its transpose is read too, to be used where it is shorter."""
         if node.op != "sum":
             return False
-        turned = self._turned_sum(node)
-        if turned is node:
+        transposed = self._transposed_sum(node)
+        if transposed is node:
             return True
-        if turned.op == "sum" and turned.id not in self.known:
-            self.read(turned)
-        if turned.op == "sum" and turned.id in self.known:
-            here, there = self.known[node.id], self.known[turned.id]
+        if transposed.op == "sum" and transposed.id not in self.known:
+            self.read(transposed)
+        if transposed.op == "sum" and transposed.id in self.known:
+            here, there = self.known[node.id], self.known[transposed.id]
             if self.lengths(there) < self.lengths(here) + 2:
-                self.turned[here] = there
+                self.transposed[here] = there
             if self.lengths(here) < self.lengths(there) + 2:
-                self.turned[there] = here
+                self.transposed[there] = here
         return False
 
-    def _turned_sum(self, node: Node) -> Node:
+    def _transposed_sum(self, node: Node) -> Node:
         """The transpose of a sum, term by term."""
         terms = [
             (coefficient, part, [1 - k for k in labels])
@@ -104,34 +104,34 @@ class MatrixReader:
         spare = OWN_WORDS if node.parts else 0
         return written if same and self.lengths(written) <= self.lengths(computed) + spare else computed
 
-    def turn(self, item: Expression) -> Expression:
+    def transpose(self, item: Expression) -> Expression:
         """The transpose of an item of a chain, nothing for a symmetric matrix."""
         if item in self.own_transpose:
             return item
         if item.op == "transpose" and item.args[0] in self.own_transpose:
             return item.args[0]
-        if item in self.turned:
-            return self.turned[item]
+        if item in self.transposed:
+            return self.transposed[item]
         if item.is_row or item.is_column or len(item.shape) != 2:
             return transposed(item)
         if item.op in {"add", "subtract"}:
-            return self._turn_sum(item)
+            return self._transpose_sum(item)
         if item.op in {"multiply", "divide", "power", "negate"}:
-            return self._turn_entrywise(item)
+            return self._transpose_entrywise(item)
         return transposed(item)
 
-    def _turn_entrywise(self, item: Expression) -> Expression:
+    def _transpose_entrywise(self, item: Expression) -> Expression:
         """(A*B.T).T is A.T*B, where that is not longer."""
-        args = [arg if arg.is_scalar else self.turn(arg) for arg in item.args]
+        args = [arg if arg.is_scalar else self.transpose(arg) for arg in item.args]
         pushed = ex.negate(*args) if item.op == "negate" else ex.elementwise(item.op, args[0], args[1])
         return min((pushed, transposed(item)), key=self.lengths)
 
-    def _turn_sum(self, item: Expression) -> Expression:
+    def _transpose_sum(self, item: Expression) -> Expression:
         """The transpose of a written sum, term by term where that is shorter; A + A.T is its own."""
         left, right = item.args
         if left.is_scalar or right.is_scalar:
             return transposed(item)
-        parts = [self.turn(left), self.turn(right)]
+        parts = [self.transpose(left), self.transpose(right)]
         if item.op == "add" and parts == [right, left]:
             return item
         by_terms = (ex.add if item.op == "add" else ex.subtract)(*parts)
@@ -184,32 +184,32 @@ class MatrixReader:
         return ex.call(shipped_rules()["sum"], (ex.filled("ones", size),), SCALAR)
 
     def _placed(self, part: Part, shape: Shape) -> Expression:
-        """An operand of an elementwise node, turned so that it broadcasts along the axes it lacks."""
+        """An operand of an elementwise node, transposed so that it broadcasts along the axes it lacks."""
         operand, labels = part
         found = self.read_once(operand)
         if (len(shape) == 2 and labels == (1,)) or labels == (1, 0):
-            return self.turn(found)
+            return self.transpose(found)
         return found
 
     def _apply(self, node: Node) -> Expression:
         arguments = [self._placed(part, node.shape) for part in node.parts]
         if isinstance(node.payload, str):
             return ex.compare(node.payload, arguments[0], arguments[1])
-        return ex.call(node.payload, tuple(arguments), hold(node.shape))
+        return ex.call(node.payload, tuple(arguments), to_2d_shape(node.shape))
 
     def _call(self, node: Node) -> Expression:
         rule, batch = node.payload
         arguments = tuple([self.read_once(part) for part, _ in node.parts])
         if not batch:
-            return ex.call(rule, arguments, hold(node.shape))
+            return ex.call(rule, arguments, to_2d_shape(node.shape))
         # The batch axis of the index form stands first; in the matrix it is the axis that is not summed over.
         (matrix,), labels = arguments, node.parts[0][1]
         axis = 0 if labels[0] else 1
-        turned = self.turn(matrix)
-        if self.lengths(turned) < self.lengths(matrix):
-            matrix, axis = turned, 1 - axis
+        other = self.transpose(matrix)
+        if self.lengths(other) < self.lengths(matrix):
+            matrix, axis = other, 1 - axis
         if node.rank == 1:
-            return ex.call(rule, (matrix,), hold(node.shape), axis)
+            return ex.call(rule, (matrix,), to_2d_shape(node.shape), axis)
         mapped = ex.call(rule, (matrix,), matrix.shape, axis)
         return transposed(mapped) if axis == 0 else mapped
 
@@ -224,10 +224,10 @@ class MatrixReader:
         if rank < 2:
             return self._column_of(whole)
         letters = LETTERS[: node.rank]
-        turned = letters[: len(result)]
+        transposed = letters[: len(result)]
         for k in range(order):
-            turned += letters[len(result) + k * rank : len(result) + (k + 1) * rank][::-1]
-        return ex.einsum(f"{turned}->{letters}", (whole,))
+            transposed += letters[len(result) + k * rank : len(result) + (k + 1) * rank][::-1]
+        return ex.einsum(f"{transposed}->{letters}", (whole,))
 
     @staticmethod
     def _column_of(found: Expression) -> Expression:
@@ -258,7 +258,7 @@ class MatrixReader:
         return min((plain, root), key=self.lengths)
 
     def _sum(self, node: Node, explicit: bool, letters: str) -> Expression:
-        """The terms of a sum, each turned to the shape of the sum.
+        """The terms of a sum, each transposed to the shape of the sum.
 
         A term that lacks an axis is repeated along it: a scalar beside a vector or a matrix broadcasts (unless
         `explicit`), everything else is written out with ones.
@@ -317,7 +317,7 @@ def _whole_sum(reader: MatrixReader, coefficient: Fraction, component: list[Part
 def build_network(reader: MatrixReader, parts: Sequence[Part], out: Sequence[int]) -> Network:
     """The factors of a product as a network whose axes are the points `out`."""
     sizes = {label: size for part, labels in parts for label, size in zip(labels, part.shape, strict=True)}
-    network = Network(sizes, out, reader.turn, reader.lengths)
+    network = Network(sizes, out, reader.transpose, reader.lengths)
     for part, labels in parts:
         if part.op == "ones":
             continue
@@ -371,7 +371,7 @@ def _matrix(network: Network, columns: list[list[Expression]], sizes: dict[int, 
 
 
 def read_sum(reader: MatrixReader, node: Node, explicit: bool, letters: str) -> list[FactoredTerm]:
-    """The terms of a sum, each turned to its shape.
+    """The terms of a sum, each transposed to its shape.
 
     A scalar beside a vector or a matrix broadcasts, unless `explicit`, which still lets it beside a vector that is
     a function entry by entry; everything else that lacks an axis is written out with ones.
@@ -425,7 +425,7 @@ def write_means(reader: MatrixReader, scalars: dict[Node, Fraction]) -> None:
         found = reader.read(node)
         if found.op != "call" or found.data[0].name != "sum" or found.data[1] is not None:
             continue
-        if _take_sizes(reader, scalars, found.args[0].dropped_shape):
+        if _take_sizes(reader, scalars, found.args[0].squeezed_shape):
             del scalars[node]
             mean = ex.call(shipped_rules()["mean"], found.args, SCALAR)
             scalars[reader.graph.intern("written", (), mean)] = Fraction(1)
@@ -507,8 +507,8 @@ def einsum_terms(reader: MatrixReader, node: Node, letters: str) -> list[EinsumT
     found = []
     for c, part, at in tops:
         missing = [(reader.graph.ones(size), (k,)) for k, size in enumerate(node.shape) if k not in at]
-        spread = reader.graph.product(c * coefficient, [(part, at), *missing], range(node.rank))
-        amount, whole = reader.graph.split(spread)
+        expanded = reader.graph.product(c * coefficient, [(part, at), *missing], range(node.rank))
+        amount, whole = reader.graph.split(expanded)
         reader.read(whole)
         found.append(_einsum_term(reader, amount, whole, letters))
     # A positive term first, as a reader would write it.

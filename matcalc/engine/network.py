@@ -44,11 +44,12 @@ class Network:
     """The factors of one product, being reduced."""
 
     def __init__(
-        self, sizes: dict[int, Size], out: Sequence[int], turn: Callable[[Expression], Expression], lengths: Lengths
+        self, sizes: dict[int, Size], out: Sequence[int], transpose: Callable[[Expression], Expression],
+        lengths: Lengths,
     ) -> None:
         self.sizes = sizes
         self.out = list(out)
-        self.turn = turn
+        self.transpose = transpose
         self.lengths = lengths
         self.pieces: dict[int, list[Piece]] = {}
         self.edges: list[Edge] = []
@@ -96,7 +97,7 @@ class Network:
 
     def reversed(self, items: Items) -> Items:
         """The transpose of a chain."""
-        return [self.turn(item) for item in reversed(items)]
+        return [self.transpose(item) for item in reversed(items)]
 
     def _leaving(self, edge: Edge, point: int) -> Items:
         """The chain of an edge read from the point outwards."""
@@ -167,7 +168,7 @@ class Network:
         return False
 
     def _trace(self, items: Items) -> Expression:
-        """The trace of a closed chain, turned to start where it reads shortest."""
+        """The trace of a closed chain, transposed to start where it reads shortest."""
         turns = [items[k:] + items[:k] for k in range(len(items))]
         turns += [self.reversed(turn) for turn in turns]
         best = min(turns, key=lambda turn: (self.lengths(chain(turn)), not ends_in_differential(turn)))
@@ -296,10 +297,10 @@ def _entrywise(left: Expression, right: Expression) -> Expression:
 
 def mask(ones: Expression, matrix: Expression) -> Expression | None:
     """tril(ones)*M is tril(M), its transpose triu(M); None where the first is no such mask."""
-    turned = ones.op == "transpose"
-    inner = ones.args[0] if turned else ones
+    transposed = ones.op == "transpose"
+    inner = ones.args[0] if transposed else ones
     found = inner.op == "call" and inner.data[0].name == "tril" and inner.args[0].op == "filled"
-    return ex.call(shipped_rules()["triu" if turned else "tril"], (matrix,), matrix.shape) if found else None
+    return ex.call(shipped_rules()["triu" if transposed else "tril"], (matrix,), matrix.shape) if found else None
 
 
 def _diagonal(matrix: Expression) -> Expression:
@@ -473,9 +474,9 @@ def build_einsum(network: Network, sizes: dict[int, Size], letters: str) -> Expr
     operands: list[Expression] = []
     for edge in network.edges:
         word, operand = names[edge.start] + names[edge.end], chain(compress(edge.items))
-        turned = chain(compress(network.reversed(edge.items)))
-        if network.lengths(turned) < network.lengths(operand):
-            word, operand = word[::-1], turned
+        transposed = chain(compress(network.reversed(edge.items)))
+        if network.lengths(transposed) < network.lengths(operand):
+            word, operand = word[::-1], transposed
         words.append(word)
         operands.append(operand)
     for point, pieces in network.pieces.items():

@@ -479,7 +479,7 @@ def _is_size(node: Node, inside: Node) -> bool:
 def number_indices(graph: Graph, factors: Sequence[Part], out: Sequence[int]) -> tuple[int, list[Part]]:
     """Return a sign and the factors in order, axes numbered from 0 and summed indices behind them.
 
-    The sign is that of the skew matrices which were turned.
+    The sign is that of the skew matrices which were transposed.
     """
     number = {label: k for k, label in enumerate(out)}
     bound = {label for _, labels in factors for label in labels if label not in number}

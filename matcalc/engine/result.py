@@ -53,7 +53,7 @@ class Result:
     @cached_property
     def axes(self) -> list[Axis]:
         """What each axis of the node is."""
-        return mixed_axes(self.function.rank, [len(wrt.dropped_shape) for wrt in self.by])
+        return mixed_axes(self.function.rank, [len(wrt.squeezed_shape) for wrt in self.by])
 
     @cached_property
     def letters(self) -> dict[Axis, str]:
@@ -88,14 +88,14 @@ class Result:
 
     def _vec_shape(self) -> Shape:
         """Rows and columns of d vec(Y) / d vec(X).T, written in the order of the axes: (m*l, n*k)."""
-        split = self.node.rank - len(self.wrt.dropped_shape)
+        split = self.node.rank - len(self.wrt.squeezed_shape)
         sides = [self.node.shape[:split], self.node.shape[split:]]
         return tuple([reduce(mul, side, UNIT) for side in sides if side])
 
     def vectorised(self) -> Node:
         """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X."""
         labels = self.graph.fresh(self.node.rank)
-        split = self.node.rank - len(self.wrt.dropped_shape)
+        split = self.node.rank - len(self.wrt.squeezed_shape)
         factors = [(self.node, labels)]
         ends = [self._fuse(group, factors) for group in (labels[:split], labels[split:])]
         return self.graph.product(1, factors, [end for group in ends for end in group])
@@ -125,12 +125,12 @@ class Result:
         """dX; d_X where the reader has a variable of that name."""
         taken = {node.payload.name for node in self.graph.nodes() if node.op == "variable"}
         name = next(word for word in (f"d{self.wrt.name}", f"d_{self.wrt.name}", "delta_") if word not in taken)
-        return symbol(name, self.wrt.dropped_shape)
+        return symbol(name, self.wrt.squeezed_shape)
 
     def _differential_of_matrix(self) -> Expression | None:
         """J @ dx, or trace(G @ dX) of a scalar function; None where there is no such form."""
         moving = self.moving
-        rank = len(moving.dropped_shape)
+        rank = len(moving.squeezed_shape)
         if self.function.rank + rank > 2 or (self.function.rank and rank != 1):
             return None
         matrix = self.expression("numerator")
@@ -187,7 +187,7 @@ def derive_each(
     `derive_result`.
     """
     for chosen in product(*by):
-        rank = sum(len(each.dropped_shape) for each in (expression, *chosen))
+        rank = sum(len(each.squeezed_shape) for each in (expression, *chosen))
         if rank > MAX_RANK:
             raise LimitError(f"the derivative would have {rank} axes, more than {MAX_RANK}", advice="lower the order")
     try:
@@ -235,26 +235,26 @@ def read_result(reader: MatrixReader, node: Node, letters: str = LETTERS, row: b
     With `row` a tensor of rank 1 is read as a row.  A matrix is read as it stands and as the transpose of
     its transpose, a product as it stands and multiplied out, and the shorter one is taken.
     """
-    found = _read_turned(reader, node, letters, row)
-    spread = distributed(reader.graph, node, least_rank=2)
-    if spread is node:
+    found = _read_transposed(reader, node, letters, row)
+    expanded = distributed(reader.graph, node, least_rank=2)
+    if expanded is node:
         return found
-    other = _read_turned(reader, spread, letters, row)
+    other = _read_transposed(reader, expanded, letters, row)
     return other if reader.lengths(other) < SPREAD_GAIN * reader.lengths(found) else found
 
 
-def _read_turned(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
+def _read_transposed(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
     reader.read(node)
     if node.op == "zeros":
         return reader.known[node.id]
     if node.rank == 1 and row:
         ways = [_written(reader, node, letters, True), transposed_whole(_written(reader, node, letters, False))]
     elif node.rank == 2:
-        turned = reader.graph.permuted(node, (1, 0))
-        reader.read(turned)
-        other = _written(reader, turned, letters[1::-1], False)
+        transposed = reader.graph.permuted(node, (1, 0))
+        reader.read(transposed)
+        other = _written(reader, transposed, letters[1::-1], False)
         here = _written(reader, node, letters, False)
-        if _open_turned_sum(reader, node) == _open_turned_sum(reader, turned):
+        if _open_transposed_sum(reader, node) == _open_transposed_sum(reader, transposed):
             return min((here, other), key=reader.lengths)
         ways = [here, transposed_whole(other)]
     else:
@@ -263,8 +263,8 @@ def _read_turned(reader: MatrixReader, node: Node, letters: str, row: bool) -> E
 
 
 def _written(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
-    """The terms of a result written out, turned to rows if asked for."""
-    coefficient, inner = _open_turned_sum(reader, node)
+    """The terms of a result written out, transposed to rows if asked for."""
+    coefficient, inner = _open_transposed_sum(reader, node)
     for part, _ in inner.parts:
         reader.read(part)
     if inner.op != "sum":
@@ -280,11 +280,11 @@ def _written(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expre
     return min(reader.writer.write(outside), plain, key=reader.lengths)
 
 
-def _open_turned_sum(reader: MatrixReader, node: Node) -> tuple[Fraction, Node]:
+def _open_transposed_sum(reader: MatrixReader, node: Node) -> tuple[Fraction, Node]:
     """The number in front and the rest; the transpose of a sum becomes a sum of transposes."""
     coefficient, inner = reader.graph.split(node)
-    turned = inner.op == "product" and len(inner.parts) == 1 and inner.parts[0][0].op == "sum"
-    if not turned or sorted(inner.parts[0][1]) != list(range(inner.rank)):
+    transposed = inner.op == "product" and len(inner.parts) == 1 and inner.parts[0][0].op == "sum"
+    if not transposed or sorted(inner.parts[0][1]) != list(range(inner.rank)):
         return coefficient, inner
     total, labels = inner.parts[0]
     terms = [(c, part, [labels[k] for k in at]) for c, (part, at) in zip(total.payload, total.parts, strict=True)]
@@ -293,4 +293,4 @@ def _open_turned_sum(reader: MatrixReader, node: Node) -> tuple[Fraction, Node]:
 
 
 def _row(reader: MatrixReader, term: FactoredTerm) -> FactoredTerm:
-    return replace(term, items=tuple([reader.turn(item) for item in reversed(term.items)]))
+    return replace(term, items=tuple([reader.transpose(item) for item in reversed(term.items)]))

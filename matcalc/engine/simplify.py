@@ -125,11 +125,11 @@ def fresh_parts(graph: Graph, parts: list[Part], rank: int) -> list[Part]:
 
 def multiplied_out(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int, k: int) -> Node:
     """Multiply out the sum that is factor k."""
-    found = [(1, rewritten_product(graph, c, factors, rank), range(rank)) for c, factors in _spread(graph, parts, k)]
+    found = [(1, rewritten_product(graph, c, factors, rank), range(rank)) for c, factors in _expand(graph, parts, k)]
     return graph.scaled(coefficient, graph.sum(found, range(rank), found[0][1].shape))
 
 
-def _spread(graph: Graph, parts: list[Part], k: int) -> Iterator[tuple[Fraction, list[Part]]]:
+def _expand(graph: Graph, parts: list[Part], k: int) -> Iterator[tuple[Fraction, list[Part]]]:
     """The terms that multiplying out factor k gives: coefficient and factors."""
     total, labels = parts[k]
     rest = parts[:k] + parts[k + 1 :]
@@ -146,10 +146,10 @@ def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts:
         if part.op != "sum" or len(part.parts) > FEW_TERMS:
             continue
         # Tried without rewriting the terms, so that many sums in one product do not multiply the work.
-        spread = [(c, graph.product(1, factors, range(rank)), range(rank)) for c, factors in _spread(graph, parts, k)]
-        found = graph.sum(spread, range(rank), plain.shape)
+        expanded = [(c, graph.product(1, factors, range(rank)), range(rank)) for c, factors in _expand(graph, parts, k)]
+        found = graph.sum(expanded, range(rank), plain.shape)
         # u*(1 - u**2) stays: only what cancels, or is summed over, is worth multiplying out.
-        simpler = any(label >= rank for label in labels) or _count_terms(found) < len(spread)
+        simpler = any(label >= rank for label in labels) or _count_terms(found) < len(expanded)
         if not simpler and not _cancels(part, parts[:k] + parts[k + 1 :]):
             continue
         if found.weight < plain.weight or (found.weight == plain.weight and not part.rank):
@@ -180,8 +180,8 @@ def shorter_sum(graph: Graph, total: Node) -> Node:
         return total
     if not any(part.op == "product" and any(inner.op == "sum" for inner, _ in part.parts) for part, _ in total.parts):
         return total
-    spread = distributed(graph, total)
-    return spread if spread.weight < total.weight else total
+    expanded = distributed(graph, total)
+    return expanded if expanded.weight < total.weight else total
 
 
 def distributed(graph: Graph, node: Node, least_rank: int = 0) -> Node:

@@ -16,12 +16,12 @@ from matcalc.language.draft import (
     DraftAxis,
     Reading,
     broadcast_axes,
-    drop_unit_axes,
     hold_axes,
     is_unit,
     multiply_axes,
     note_index,
     open_shape,
+    squeeze_axes,
     unify,
 )
 from matcalc.language.explain_calls import advise_arguments, advise_axis, advise_keyword, explain_missing, write_forms
@@ -123,11 +123,11 @@ def _shape_abstract(reading: Reading, name: str, span: tuple[int, int], written:
         if name in reading.sizes:
             raise ParseError(f"{name} is a size, not a function", span=span)
         if name in reading.declared:
-            reading.abstract[name] = drop_unit_axes(reading.declared[name])
+            reading.abstract[name] = squeeze_axes(reading.declared[name])
         elif reading.is_rule or not names.is_single_letter(name):
             raise explain_missing(reading, name, span, written)
         else:
-            reading.abstract[name] = drop_unit_axes(open_shape(names.count_axes(name)))
+            reading.abstract[name] = squeeze_axes(open_shape(names.count_axes(name)))
     return reading.abstract[name]
 
 
@@ -142,7 +142,7 @@ def _infer_derivative(reading: Reading, node: ast.Call, argument: Draft) -> Draf
     if name in reading.symbols or reading.book.overloads(name):
         raise DeclarationError(f"{name} is not an abstract function", span=reading.source.span(first))
     shape = _shape_abstract(reading, name, reading.source.span(first))
-    whole = shape + order * drop_unit_axes(argument.axes)[::-1]
+    whole = shape + order * squeeze_axes(argument.axes)[::-1]
     return reading.add("abstract_derivative", (argument,), hold_axes(whole), span, (name, order, shape))
 
 
@@ -271,7 +271,7 @@ def _bind_operand(reading: Reading, letters: str, operand: Draft, sizes: dict[st
     """Give the letters of one operand their sizes."""
     if operand.op == "text":
         raise ParseError("a text in quotes has no meaning here", span=operand.span, advice=_EINSUM_FORM)
-    axes = drop_unit_axes(operand.axes)
+    axes = squeeze_axes(operand.axes)
     if len(letters) != len(axes):
         given = f"{reading.write(operand)}, {reading.describe(operand.axes)}"
         reason = f"einsum gives {len(letters)} letter{'s' if len(letters) != 1 else ''} to {given}"
@@ -416,7 +416,7 @@ def _accepts(rule: Rule, parameter: Parameter, arg: Draft, has_axes: bool) -> bo
 
 
 def hold_letters(axes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the axes of a signature as they are held: [n] is (n, 1)."""
+    """Return the 2-D shape of a signature: [n] is (n, 1)."""
     return axes + ("1",) * (2 - len(axes))
 
 
@@ -425,21 +425,22 @@ def hold_letters(axes: tuple[str, ...]) -> tuple[str, ...]:
 
 def _apply(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> Draft:
     """Return the draft of a call whose arguments have the kinds that the rule takes."""
-    turned = tuple(_turn_row(reading, parameter, arg) for parameter, arg in zip(rule.variables, args, strict=True))
-    letters = _bind_letters(reading, rule, turned, span)
-    axes = _shape_result(reading, rule, turned, letters, span)
+    pairs = zip(rule.variables, args, strict=True)
+    transposed = tuple(_transpose_row(reading, parameter, arg) for parameter, arg in pairs)
+    letters = _bind_letters(reading, rule, transposed, span)
+    axes = _shape_result(reading, rule, transposed, letters, span)
     if rule.axis and args[0].is_matrix and axes is args[0].axes and not reading.is_rule:
         reading.note(
             f"{rule.function}({reading.write(args[0])}) without axis= takes all entries of "
             f"{reading.write(args[0])} together; write axis=1 for each row"
         )
-    draft = reading.add("call", turned, axes, span, (rule, None, False))
-    if isinstance(rule.result, str) and turned[0] is not args[0]:
+    draft = reading.add("call", transposed, axes, span, (rule, None, False))
+    if isinstance(rule.result, str) and transposed[0] is not args[0]:
         return reading.add("transpose", (draft,), axes[::-1], span)
     return draft
 
 
-def _turn_row(reading: Reading, parameter: Parameter, arg: Draft) -> Draft:
+def _transpose_row(reading: Reading, parameter: Parameter, arg: Draft) -> Draft:
     """Return a row as a column where the rule is stated for a vector."""
     if parameter.axes is None or len(parameter.axes) != 1 or not arg.is_row:
         return arg

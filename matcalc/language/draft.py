@@ -115,12 +115,12 @@ class Reading:
 
     def write_symbols(self) -> dict[str, str]:
         """Return the shapes of the names as far as they are known, of a row with its unit axis."""
-        shown = [axes if _is_row(axes) else drop_unit_axes(axes) for axes in self.symbols.values()]
+        shown = [axes if _is_row(axes) else squeeze_axes(axes) for axes in self.symbols.values()]
         return dict(zip(self.symbols, self.write_shapes(*shown), strict=True))
 
     def describe(self, axes: Axes) -> str:
         """Return the kind of a shape: a scalar, a column (n, 1), a row (1, n), a matrix (m, n)."""
-        count = len(drop_unit_axes(axes))
+        count = len(squeeze_axes(axes))
         if count == 0:
             return "a scalar"
         kind = "matrix" if len(axes) == 2 else "array"
@@ -135,17 +135,17 @@ class Reading:
 
 
 def hold_axes(axes: Axes) -> Axes:
-    """Return the shape as it is held: a vector as a column, a scalar as 1 by 1."""
+    """Return the 2-D shape: a vector as a column, a scalar as 1 by 1."""
     return axes + (UNIT,) * (2 - len(axes))
 
 
-def drop_unit_axes(axes: Axes) -> Axes:
+def squeeze_axes(axes: Axes) -> Axes:
     """Return the axes that are not unit axes."""
     return tuple(axis for axis in axes if not is_unit(axis))
 
 
 def open_shape(count: int) -> Axes:
-    """Return the held shape of a name with so many axes, each of an open size."""
+    """Return the 2-D shape of a name with so many axes, each of an open size."""
     return hold_axes(tuple(Unknown() for _ in range(count)))
 
 

@@ -160,8 +160,8 @@ def _advise_dot(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | N
 
 def _advise_solve(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
     if args[1].is_matrix and not args[0].is_matrix:
-        turned = f"solve({reading.write(args[1])}, {reading.write(args[0])})"
-        return f"the matrix comes first: write {turned}, which is inv(A) @ b"
+        swapped = f"solve({reading.write(args[1])}, {reading.write(args[0])})"
+        return f"the matrix comes first: write {swapped}, which is inv(A) @ b"
     return None
 
 

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 from matcalc.errors import ShapeError
-from matcalc.language.sizes import SCALAR, Shape, Size, drop_units, hold, write_shape
+from matcalc.language.sizes import SCALAR, Shape, Size, squeeze_shape, to_2d_shape, write_shape
 from matcalc.rule_files import Rule
 
 
@@ -49,14 +49,14 @@ class Expression:
         raise AttributeError("an Expression is immutable")
 
     @property
-    def dropped_shape(self) -> Shape:
+    def squeezed_shape(self) -> Shape:
         """The shape without unit axes: () for scalars, (n,) for columns and rows."""
-        return drop_units(self.shape)
+        return squeeze_shape(self.shape)
 
     @property
     def declared_shape(self) -> Shape:
         """The shape that declares it: without unit axes, unless it would be held otherwise then, as a row (1, n)."""
-        return self.dropped_shape if hold(self.dropped_shape) == self.shape else self.shape
+        return self.squeezed_shape if to_2d_shape(self.squeezed_shape) == self.shape else self.shape
 
     @property
     def is_scalar(self) -> bool:
@@ -135,7 +135,7 @@ def list_letters(*roots: Expression) -> tuple[str, ...]:
 
 def symbol(name: str, shape: Shape, assumptions: frozenset[str] = frozenset()) -> Expression:
     """A variable; `shape` is as declared, so a vector is (n,) and is held as a column."""
-    return _node("symbol", (), (name, assumptions), hold(shape))
+    return _node("symbol", (), (name, assumptions), to_2d_shape(shape))
 
 
 def number(value: Fraction | int) -> Expression:
@@ -162,7 +162,7 @@ def filled(name: str, *sizes: Size) -> Expression:
     elif name == "commutation":
         shape = (sizes[0] * sizes[1], sizes[0] * sizes[1])
     else:
-        shape = hold(sizes)
+        shape = to_2d_shape(sizes)
     return _node("filled", (), (name, sizes), shape)
 
 
@@ -192,7 +192,7 @@ def elementwise(op: str, left: Expression, right: Expression, data: tuple[Any, .
     shape = broadcast(left.shape, right.shape)
     if shape is None:
         raise ShapeError(
-            f"{op} needs equal shapes, not {write_shape(left.dropped_shape)} and {write_shape(right.dropped_shape)}"
+            f"{op} needs equal shapes, not {write_shape(left.squeezed_shape)} and {write_shape(right.squeezed_shape)}"
         )
     return _node(op, (left, right), data, shape)
 
@@ -260,14 +260,14 @@ def einsum(subscripts: str, operands: tuple[Expression, ...]) -> Expression:
     inputs, output = subscripts.split("->")
     sizes: dict[str, Size] = {}
     for letters, operand in zip(inputs.split(","), operands, strict=True):
-        shape = operand.dropped_shape
+        shape = operand.squeezed_shape
         if len(letters) != len(shape):
             raise ShapeError(f"einsum gives {len(letters)} letters to an operand of shape {write_shape(shape)}")
         for letter, size in zip(letters, shape, strict=True):
             if sizes.setdefault(letter, size) != size:
                 raise ShapeError(f"einsum letter {letter!r} stands for two sizes, {sizes[letter]} and {size}")
     shape = tuple(sizes[letter] for letter in output)
-    return _node("einsum", operands, (subscripts,), hold(shape))
+    return _node("einsum", operands, (subscripts,), to_2d_shape(shape))
 
 
 def call(
@@ -279,10 +279,10 @@ def call(
 
 def abstract(name: str, argument: Expression, shape: Shape) -> Expression:
     """u(x), a function of which only the shape of the result is known."""
-    return _node("abstract", (argument,), (name,), hold(shape))
+    return _node("abstract", (argument,), (name,), to_2d_shape(shape))
 
 
 def abstract_derivative(name: str, argument: Expression, order: int, shape: Shape) -> Expression:
     """D(u, x): the derivative of u at x in numerator layout, shape S_u + order * reversed(S_x)."""
-    whole = drop_units(shape) + order * argument.dropped_shape[::-1]
-    return _node("abstract_derivative", (argument,), (name, order, shape), hold(whole))
+    whole = squeeze_shape(shape) + order * argument.squeezed_shape[::-1]
+    return _node("abstract_derivative", (argument,), (name, order, shape), to_2d_shape(whole))

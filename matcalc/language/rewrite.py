@@ -74,7 +74,7 @@ def _map_call(node: Expression, args: list[Expression], axis: int) -> Expression
         return ex.size_value(node.args[0].shape[0])
     if rule.is_elementwise or (len(args) == 1 and node.args[0].is_scalar and node.is_scalar):
         return ex.call(rule, tuple(args), _join_shapes(args))
-    if not rule.axis or len(args[0].dropped_shape) != 2 or node.data[1] is not None:
+    if not rule.axis or len(args[0].squeezed_shape) != 2 or node.data[1] is not None:
         return None
     if not node.is_scalar:
         return ex.call(rule, tuple(args), args[0].shape, axis)

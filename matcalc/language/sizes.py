@@ -102,15 +102,15 @@ def check_sizes(sizes: Mapping[str, int], letters: Collection[str]) -> None:
             raise DeclarationError(f"the size {letter} is a whole number from 1 on, not {number!r}"[:200])
 
 
-def drop_units(shape: Shape) -> Shape:
+def squeeze_shape(shape: Shape) -> Shape:
     """Return the shape without its unit axes: a column (n, 1) has shape (n,), a scalar ()."""
     return tuple(size for size in shape if not size.is_unit)
 
 
-def hold(shape: Shape) -> Shape:
-    """Return the shape as it is held: a scalar has shape (1, 1), a vector is a column (n, 1).
+def to_2d_shape(shape: Shape) -> Shape:
+    """Return the 2-D shape: a scalar has shape (1, 1), a vector is a column (n, 1); more axes stay.
 
-    >>> hold((Size.of("n"),)), hold(())
+    >>> to_2d_shape((Size.of("n"),)), to_2d_shape(())
     ((n, 1), (1, 1))
     """
     return shape + (UNIT,) * (2 - len(shape))

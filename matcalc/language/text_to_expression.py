@@ -21,12 +21,12 @@ from matcalc.language.draft import (
     Draft,
     Kinds,
     Reading,
-    drop_unit_axes,
     hold_axes,
     is_unit,
     name_sizes,
     resolve,
     settle,
+    squeeze_axes,
     unify,
 )
 from matcalc.language.draft_to_expression import build_expressions
@@ -34,7 +34,7 @@ from matcalc.language.expression import Expression, list_letters, symbol, symbol
 from matcalc.language.infer_shapes import infer
 from matcalc.language.read_text import SourceText
 from matcalc.language.rewrite import replace
-from matcalc.language.sizes import UNIT, Shape, Size, drop_units, write_shape
+from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape, write_shape
 from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
 __all__ = ["Problem", "parse", "parse_rule_text", "read_declarations"]
@@ -123,7 +123,7 @@ def list_abstract(root: Expression) -> dict[str, Shape]:
     found = {}
     for node in walk(root):
         if node.op in ("abstract", "abstract_derivative"):
-            found[node.name] = node.dropped_shape if node.op == "abstract" else drop_units(node.data[2])
+            found[node.name] = node.squeezed_shape if node.op == "abstract" else squeeze_shape(node.data[2])
     return found
 
 
@@ -201,11 +201,11 @@ def _settle_problem(
     reading: Reading, roots: list[Draft | Expression], wrt: str | None, assumptions: dict[str, frozenset[str]]
 ) -> Problem:
     """Name the sizes and build the nodes."""
-    own = drop_unit_axes(reading.symbols[wrt]) if wrt is not None else ()
+    own = squeeze_axes(reading.symbols[wrt]) if wrt is not None else ()
     taken = {*reading.symbols, *reading.sizes, *reading.abstract, *reading.declared, *reading.defined, *names.CONSTANTS}
     others = [*reading.symbols.values(), *reading.abstract.values(), *(draft.axes for draft in reading.drafts)]
     result = (roots[0].shape if isinstance(roots[0], Expression) else roots[0].axes) if roots else ()
-    letters = name_sizes(own, drop_unit_axes(result), others, taken)
+    letters = name_sizes(own, squeeze_axes(result), others, taken)
     found = {
         name: symbol(name, settle(axes, letters), assumptions.get(name, frozenset()))
         for name, axes in reading.symbols.items()
@@ -227,7 +227,7 @@ def _rename_symbols(root: Expression, found: dict[str, Expression]) -> Expressio
 
 
 def parse_rule_text(rule: Rule, text: str, shapes: tuple[Shape, ...], book: RuleBook | None = None) -> Expression:
-    """Return the typed expression of a text of a rule, for arguments of these held shapes.
+    """Return the typed expression of a text of a rule, for arguments of these 2-D shapes.
 
     The names are the rule's parameters, dX for each parameter X (of the same shape), and the letters of its
     axes, which stand for the sizes given. Raises the MatcalcErrors of `parse`.

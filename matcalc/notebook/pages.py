@@ -135,8 +135,8 @@ def write_heat_page(derivative: Derivative, sizes: Mapping[str, int], seed: int 
         raise LimitError(reason, advice="choose smaller sizes")
     point = derivative.draw_point(sizes, seed)
     values = derivative.evaluate(point, sizes)
-    ranks = [len(wrt.dropped_shape) for wrt in derivative.by]
-    split = count_row_axes(len(derivative.function.dropped_shape), ranks, derivative.layout)
+    ranks = [len(wrt.squeezed_shape) for wrt in derivative.by]
+    split = count_row_axes(len(derivative.function.squeezed_shape), ranks, derivative.layout)
     told = zip(derivative.axes, derivative.shape, strict=True)
     sides = [f"{name}, {_write_size(size, sizes)}" for name, size in told]
     rows, columns = "; ".join(sides[:split]), "; ".join(sides[split:])

@@ -115,7 +115,7 @@ def plot_function_and_derivative(
 
 
 def _refuse_arrays(derivative: Derivative, what: str, advice: str = "") -> None:
-    if shape := derivative.function.dropped_shape:
+    if shape := derivative.function.squeezed_shape:
         reason = f"{derivative.text} has the shape {write_shape(shape)}, and only a scalar {what}"
         raise ShapeError(reason, advice=advice)
 
@@ -181,7 +181,7 @@ def plot_along_entry(
     Jacobian (numerator layout) that belongs to it.  Raises ShapeError where the function is a matrix.
     """
     derivative = derive(expr, wrt, shapes=_shapes_told(values))
-    if len(derivative.function.dropped_shape) > 1:
+    if len(derivative.function.squeezed_shape) > 1:
         raise ShapeError(f"{derivative.text} is a matrix", advice="plot a vector, or a scalar")
     points = numpy.linspace(low, high, POINTS)
     moved = numpy.tile(numpy.array(at, dtype=float), (POINTS, 1))
@@ -462,7 +462,7 @@ def _draw_matrix(panel: Axes, derivative: Derivative, values: Mapping[str, Any])
 
 def _is_row(derivative: Derivative) -> bool:
     """Whether a lone axis is a row: the variable's in numerator layout, the result's in denominator layout."""
-    of_variable = not derivative.function.dropped_shape
+    of_variable = not derivative.function.squeezed_shape
     return derivative.layout in ("numerator", "vec") if of_variable else derivative.layout == "denominator"
 
 

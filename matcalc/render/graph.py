@@ -174,7 +174,7 @@ class GraphNode:
     @property
     def shape(self) -> Shape:
         """The shape, unit axes dropped."""
-        return self.expression.dropped_shape
+        return self.expression.squeezed_shape
 
     @property
     def shape_told(self) -> str:
@@ -276,7 +276,7 @@ def _choose_names(nodes: Sequence[Expression], taken: Collection[str]) -> Iterat
 
 
 def _capitalise(word: str, node: Expression) -> str:
-    return word.capitalize() if len(node.dropped_shape) > 1 else word
+    return word.capitalize() if len(node.squeezed_shape) > 1 else word
 
 
 # --- edges ----------------------------------------------------------------------------------------

@@ -189,7 +189,7 @@ def _count_einsum(node: Expression) -> Polynomial:
     factors = [(letters, arg) for letters, arg in zip(inputs, node.args, strict=True) if not _only_places(arg)]
     sizes: dict[str, Size] = {}
     for letters, arg in factors:
-        sizes |= dict(zip(letters, arg.dropped_shape, strict=True))
+        sizes |= dict(zip(letters, arg.squeezed_shape, strict=True))
     return Polynomial.of(reduce(mul, sizes.values(), UNIT)) * max(0, len(factors) - 1)
 
 

@@ -90,7 +90,7 @@ def lay_out(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> Drawing:
     # The result is reached first, and then its operands from left to right.
     parts = Graph(vertices[::-1], [edge for way in ways for edge in way]).C
     passed = _place_side_by_side(parts)
-    ports = _spread_ports([edge for way in ways for edge in way], passed)
+    ports = _space_ports([edge for way in ways for edge in way], passed)
     lines = [_place_line(edge, passed[edge], ports, edge is way[0], len(way) == 1) for way in ways for edge in way]
     views = [(vertex, vertex.view) for vertex in vertices]
     placed = [Box(vertex.lines, view.xy[0], view.xy[1], view.w, view.h, vertex.kind) for vertex, view in views]
@@ -148,7 +148,7 @@ def _list_passed(edge: Any, layout: Any, halves: Sequence[float]) -> list[Place]
 # --- lines ------------------------------------------------------------------------------------------------
 
 
-def _spread_ports(edges: Sequence[Any], passed: Mapping[Any, list[Place]]) -> dict[tuple[Any, Any], float]:
+def _space_ports(edges: Sequence[Any], passed: Mapping[Any, list[Place]]) -> dict[tuple[Any, Any], float]:
     """Return how far from the middle of a box each line meets it, so that no two lines meet in one place."""
     sides: dict[tuple[Any, bool], list[Any]] = {}
     for edge in edges:

@@ -178,7 +178,7 @@ def _write_power(base: Expression, part: _Part, exponent: str, is_scalar: bool) 
 
 
 def _is_matrix(node: Expression) -> bool:
-    return len(node.dropped_shape) > 1
+    return len(node.squeezed_shape) > 1
 
 
 def _transpose(node: Expression, parts: list[_Part]) -> _Part:

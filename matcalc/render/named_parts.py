@@ -131,7 +131,7 @@ def choose_names(parts: Sequence[Expression], taken: Collection[str]) -> list[st
 
 
 def _find_letters(part: Expression) -> tuple[str, ...]:
-    kind = min(len(part.dropped_shape), _ARRAYS)
+    kind = min(len(part.squeezed_shape), _ARRAYS)
     usual = _find_usual(part)
     return _ANY[kind] if usual is None else (_USUAL[usual][kind],)
 

@@ -57,8 +57,8 @@ def _describe_matrix_functions(function: Expression) -> Iterator[str]:
         if word in told or id(node) in summed or not (word == "**" or word in _OF_MATRICES):
             continue
         other = _name_matrix_power(node) if word == "**" else _OF_MATRICES[word].format(to_text(node.args[0]))
-        shape = node.args[0].dropped_shape
-        looks_inverse = len(node.dropped_shape) == 2 and word == "**" and other.startswith("inv(")
+        shape = node.args[0].squeezed_shape
+        looks_inverse = len(node.squeezed_shape) == 2 and word == "**" and other.startswith("inv(")
         if looks_inverse or (len(shape) == 2 and shape[0] == shape[1]):
             told.add(word)
             yield f"{to_text(node)} works entry by entry" + (f"; {other}" if other else "")
@@ -186,7 +186,7 @@ def _word(node: Expression) -> str:
 
 def _explain_derivative(node: Expression) -> str:
     """Say what D(u, x) is and how its axes lie, whatever the layout of the answer."""
-    shape = node.dropped_shape
+    shape = node.squeezed_shape
     lie = ", a column" if len(shape) == 1 else ", axes in numerator layout"
     order = "" if node.data[1] == 1 else f"{('second', 'third')[node.data[1] - 2]} " if node.data[1] < 4 else "higher "
     told = f" has the shape {write_shape(shape)}{lie}" if shape else " is a scalar"

@@ -33,7 +33,7 @@ def list_names(derivative: Derivative) -> Iterator[tuple[str, str, str]]:
     """Yield each name of an answer with its shape and with what is assumed of it, as texts."""
     shapes = {name: symbol.declared_shape for name, symbol in derivative.problem.symbols.items()}
     shapes |= {f"{name}()": shape for name, shape in derivative.problem.abstract.items()}
-    shapes[derivative.result_name] = derivative.function.dropped_shape
+    shapes[derivative.result_name] = derivative.function.squeezed_shape
     for name, shape in shapes.items():
         yield name, write_shape(shape), ", ".join(derivative.assumed.get(name, ()))
 
@@ -62,10 +62,10 @@ def _orientation(derivative: Derivative) -> str:
     """Say of one remaining axis whether it is printed as a row or as a column."""
     if len(derivative.shape) != 1:
         return ""
-    scalar = not derivative.function.dropped_shape
+    scalar = not derivative.function.squeezed_shape
     if derivative.expression.is_row or (scalar and derivative.layout in {"numerator", "vec"}):
         return f", a 1×{derivative.shape[0]} row"
-    strict = derivative.layout == "denominator" and not derivative.wrt.dropped_shape
+    strict = derivative.layout == "denominator" and not derivative.wrt.squeezed_shape
     row = f"; strictly a 1×{derivative.shape[0]} row" if strict else ""
     return f", a column{row}"
 
@@ -235,7 +235,7 @@ def write_data(derivative: Derivative) -> dict[str, Any]:
         "axes": list(derivative.axes),
         "variables": {name: list(shape) for name, shape in derivative.declared.items()},
         "assumptions": {name: list(words) for name, words in derivative.assumed.items()},
-        "result_shape": [str(size) for size in derivative.function.dropped_shape],
+        "result_shape": [str(size) for size in derivative.function.squeezed_shape],
         "entries": derivative.entries,
         "einsum": derivative.einsum,
         "vec": derivative.vec,

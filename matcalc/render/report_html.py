@@ -90,7 +90,7 @@ def _list_question(question: Question) -> Iterator[tuple[str, str]]:
 
 def _list_truth(report: CheckReport, correct: Expression | None) -> Iterator[tuple[str, str]]:
     if report.verdict == "differs" and correct is not None:
-        yield "correct", f"{write_typeset(correct)} &emsp; {escape(write_shape(correct.dropped_shape))}"
+        yield "correct", f"{write_typeset(correct)} &emsp; {escape(write_shape(correct.squeezed_shape))}"
     elif report.verdict == "differs" and report.correct:
         yield "correct", write_code(report.correct)
     if report.missing:
@@ -116,14 +116,14 @@ class QuestionNames:
     @property
     def axes(self) -> list[str]:
         """What each axis of the derivative is."""
-        by = [(wrt.name, wrt.dropped_shape) for wrt in self.question.by]
+        by = [(wrt.name, wrt.squeezed_shape) for wrt in self.question.by]
         return name_question_axes(self.own, len(self.question.function.shape), by, self.question.layout)
 
     @property
     def split(self) -> int:
         """How many axes are the rows of a heat map: those of the function, or of the variable where they come first."""
         question = self.question
-        ranks = [len(wrt.dropped_shape) for wrt in question.by]
+        ranks = [len(wrt.squeezed_shape) for wrt in question.by]
         return count_row_axes(len(question.function.shape), ranks, question.layout)
 
     def label(self, sizes: dict[str, int]) -> tuple[str, str]:

@@ -10,7 +10,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from matcalc.engine.assemble import flatten
-from matcalc.engine.differentials import MARK, DifferentialLine, Law, expand_differential, is_mark, list_marks
+from matcalc.engine.differentials import (
+    D_OPERATOR,
+    DifferentialLine,
+    Law,
+    expand_differential,
+    is_differential,
+    list_differentials,
+)
 from matcalc.engine.layout import Axis, arrange
 from matcalc.engine.result import Result, derive_result
 from matcalc.language.expression import Expression, symbol, walk
@@ -34,8 +41,8 @@ class Step:
 
     `kind` says what the step does: "start", "rule", "collect", "name" (a part gets a name), "read" (the derivative
     is read off), "again" (the function of the next differentiation), "axis" (the shape unfolds) or "layout".
-    `expression` is the right side where it is one; d(..) in it is an abstract function with the name MARK; `shown`
-    is the same with names for its parts.  `function` is what is differentiated here and `moving` the variable's
+    `expression` is the right side where it is one; d(..) in it is an abstract function named D_OPERATOR; `shown` is the
+    same with names for its parts.  `function` is what is differentiated here and `moving` the variable's
     change, so that a line can be checked.
     """
 
@@ -63,9 +70,9 @@ class Step:
         }  # fmt: skip
 
 
-def write_marked(expression: Expression) -> str:
-    """The text of a line with d(..) for its marks."""
-    return to_text(expression).replace(f"{MARK}(", "d(")
+def write_differential(expression: Expression) -> str:
+    """The text of a line with d(..) for its differentials."""
+    return to_text(expression).replace(f"{D_OPERATOR}(", "d(")
 
 
 def write_law(law: Law) -> str:
@@ -73,7 +80,7 @@ def write_law(law: Law) -> str:
     inside = law.left.args[0]
     plain = inside.op == "call" and inside.data[1] is None
     left = f"d {to_text(inside)}" if plain else f"d({to_text(inside)})"
-    return f"{left} = {write_marked(law.right)}"
+    return f"{left} = {write_differential(law.right)}"
 
 
 # --- steps ------------------------------------------------------------------------------------------
@@ -124,7 +131,7 @@ def _derive(derivative: Derivative) -> Iterator[Step]:
         if order < derivative.order:
             whole = name_derivative(derivative.result_name, wrt.name, order)
             name, function = _name_next(derivative, order), result.expression("torch")
-            shapes = tell_shape(function.dropped_shape)
+            shapes = tell_shape(function.squeezed_shape)
             yield Step(name, f"{whole} = {to_text(function)}", "again", rule=_AGAIN, shapes=shapes, expression=function)
             result = derive_result(function, wrt, 1, derivative.result.graph.rules)
     yield from _arrange(derivative)
@@ -150,7 +157,7 @@ def _differentiate(name: str, function: Expression, result: Result, derivative: 
     for place, line in enumerate(lines):
         yield _write_line(f"d{name}", line, place, known)
     shortest = result.differential()
-    if to_text(shortest) != write_marked(lines[-1].expression):
+    if to_text(shortest) != write_differential(lines[-1].expression):
         rule = "terms collected, products in order" if lines[-1].laws else "simplified"
         yield _write_expression(f"d{name}", shortest, "collect", rule, known)
 
@@ -173,7 +180,7 @@ def _write_expression(
     laws: tuple[Law, ...] = (),
 ) -> Step:  # fmt: skip
     shapes = write_line_shapes(expression)
-    return Step(left, write_marked(expression), kind, rule, source, shapes, expression, laws, *known)
+    return Step(left, write_differential(expression), kind, rule, source, shapes, expression, laws, *known)
 
 
 # --- reading off ----------------------------------------------------------------------------------------
@@ -181,12 +188,12 @@ def _write_expression(
 
 def _read_off(name: str, function: Expression, result: Result) -> Step:
     """The derivative in numerator layout as what stands before dX, or entry by entry."""
-    left, rank = f"d{name}/d{result.wrt.name}", len(result.wrt.dropped_shape)
+    left, rank = f"d{name}/d{result.wrt.name}", len(result.wrt.squeezed_shape)
     expression = result.expression("numerator")
     shape = tell_shape(result.shape("numerator"))
     read = Step(left, to_text(expression), "read", shapes=shape, expression=expression, function=function)
     read, moving = replace_fields(read, moving=result.moving), to_text(result.moving)
-    if len(function.dropped_shape) + rank > 2:
+    if len(function.squeezed_shape) + rank > 2:
         left, _, right = write_entries(result, name).partition(" = ")
         letters = ",".join(result.letters[axis] for axis in result.axes if axis.of == "wrt")
         rule = f"read off the derivative: what stands before {moving}[{letters}]"
@@ -246,10 +253,10 @@ def _choose(steps: Sequence[Step], taken: Collection[str]) -> dict[Expression, E
 
 
 def _list_constant(nodes: Sequence[Expression], moving: Expression | None) -> set[Expression]:
-    """The nodes in which nothing changes: without dX and marks."""
+    """The nodes in which nothing changes: without dX and differentials."""
     found: set[Expression] = set()
     for node in nodes:
-        if node is not moving and not is_mark(node) and all(arg in found for arg in node.args):
+        if node is not moving and not is_differential(node) and all(arg in found for arg in node.args):
             found.add(node)
     return found
 
@@ -259,7 +266,7 @@ def _define(table: dict[Expression, Expression]) -> list[Step]:
     for place, (part, name) in enumerate(table.items()):
         earlier = dict(list(table.items())[:place])
         body = replace(part, earlier)
-        shapes = tell_shape(part.dropped_shape)
+        shapes = tell_shape(part.squeezed_shape)
         steps.append(Step(name.name, to_text(body), "name", shapes=shapes, expression=body))
     return steps
 
@@ -269,7 +276,7 @@ def _rename(step: Step, table: dict[Expression, Expression]) -> Step:
     if step.expression is None or step.kind not in _LINES or "[" in step.left:
         return step
     shown = replace(step.expression, table)
-    return replace_fields(step, right=write_marked(shown), shown=shown)
+    return replace_fields(step, right=write_differential(shown), shown=shown)
 
 
 # --- steps text -------------------------------------------------------------------------------------
@@ -390,17 +397,17 @@ def write_right(step: Step) -> str:
     """The right side, d(..) and dX with an upright d."""
     shown = step.shown or step.expression
     assert shown is not None
-    return write_marked_latex(shown)
+    return write_differential_latex(shown)
 
 
-def write_marked_latex(expression: Expression) -> str:
-    r"""Return the LaTeX of a line: \mathrm{d}(..) for its marks, \mathrm{d} X for the change of X."""
+def write_differential_latex(expression: Expression) -> str:
+    r"""Return the LaTeX of a line: \mathrm{d}(..) for its differentials, \mathrm{d} X for the change of X."""
     text = to_latex(expression)
     for node in walk(expression):
         if node.op == "symbol" and node.name.startswith("d") and len(node.name) > 1:
             text = set_change(text, node.name)
-    if list_marks(expression):
-        text = text.replace(write_word(MARK), "\\mathrm{d}")
+    if list_differentials(expression):
+        text = text.replace(write_word(D_OPERATOR), "\\mathrm{d}")
     return text
 
 
@@ -417,9 +424,13 @@ def set_change(latex: str, name: str) -> str:
     return re.sub(rf"({place}) (?=[\w(]|\\(?!{_SIGNS}|,|right))", r"\1 \\, ", latex)
 
 
+def _write_law_latex(law: Law) -> str:
+    return f"{write_differential_latex(law.left)} = {write_differential_latex(law.right)}"
+
+
 def write_comment(step: Step) -> str:
     """The laws as equations with their sources in words."""
-    laws = dict.fromkeys(f"{write_marked_latex(law.left)} = {write_marked_latex(law.right)}" for law in step.laws)
+    laws = dict.fromkeys(map(_write_law_latex, step.laws))
     words = step.source if step.laws else step.rule
     told = f"\\text{{{words.translate(_SPECIAL)}}}" if words else ""
     return ",\\; ".join(laws) + ("\\quad " if laws and told else "") + told
@@ -451,7 +462,7 @@ def write_steps_table(steps: Sequence[Step]) -> str:
 
 
 def _write_row(step: Step, before: Step | None) -> list[str]:
-    laws = dict.fromkeys(f"{write_marked_latex(law.left)} = {write_marked_latex(law.right)}" for law in step.laws)
+    laws = dict.fromkeys(map(_write_law_latex, step.laws))
     told = "<br>".join(map(typeset, laws)) or _keep_shapes(escape(step.rule))
     return [_write_line_html(step, before), told, escape(step.source), _keep_shapes(escape(step.shapes))]
 
@@ -487,8 +498,8 @@ def write_line_shapes(line: Expression) -> str:
     >>> write_line_shapes(parse("A @ x + 2*B @ x").expressions[0])
     '(m, n) @ (n, 1), shape (m,)'
     """
-    told = tell_shape(line.dropped_shape)
-    chains = dict.fromkeys(" @ ".join(map(write_held, chain)) for chain in _list_chains(line))
+    told = tell_shape(line.squeezed_shape)
+    chains = dict.fromkeys(" @ ".join(map(write_2d_shape, chain)) for chain in _list_chains(line))
     text = ", ".join([*chains, told])
     return text if len(text) <= LONGEST else told
 
@@ -498,7 +509,7 @@ def tell_shape(shape: Shape) -> str:
     return f"shape {write_shape(shape)}" if shape else "a scalar"
 
 
-def write_held(shape: Shape) -> str:
+def write_2d_shape(shape: Shape) -> str:
     """A shape with its unit axes: (1, n) for a row."""
     return "(" + ", ".join(map(str, shape)) + ")"
 
@@ -549,7 +560,7 @@ def unfold_shape(derivative: Derivative) -> Iterator[tuple[str, str]]:
 
 def _name_axis(derivative: Derivative, axis: Axis) -> str:
     name = derivative.result_name if axis.of == "result" else derivative.wrt.name
-    rank = len((derivative.function if axis.of == "result" else derivative.wrt).dropped_shape)
+    rank = len((derivative.function if axis.of == "result" else derivative.wrt).squeezed_shape)
     again = f" (differentiation {axis.order})" if axis.of == "wrt" and derivative.order > 1 else ""
     return f"{name}'s {_ORDINALS[axis.axis] + ' ' if rank > 1 else ''}axis{again}"
 
@@ -562,7 +573,7 @@ def explain_layout(derivative: Derivative) -> str:
 
 def _remember(derivative: Derivative) -> str:
     """The memory rule for a scalar by a vector and a vector by a scalar."""
-    own, other = derivative.function.dropped_shape, derivative.wrt.dropped_shape
+    own, other = derivative.function.squeezed_shape, derivative.wrt.squeezed_shape
     if derivative.order > 1 or len(own) + len(other) != 1 or derivative.layout in ("torch", "vec"):
         return ""
     top, bottom = derivative.result_name, derivative.wrt.name
@@ -577,7 +588,7 @@ def _remember(derivative: Derivative) -> str:
 def _order_axes(derivative: Derivative) -> str:
     """The order of the axes in words."""
     own, other = _list_axes(derivative.result_name, derivative.function), derivative.wrt.name
-    rank = len(derivative.wrt.dropped_shape)
+    rank = len(derivative.wrt.squeezed_shape)
     if not derivative.shape:
         return "two scalars, no axes to order"
     match derivative.layout:
@@ -585,11 +596,11 @@ def _order_axes(derivative: Derivative) -> str:
             return f"columns of {derivative.result_name} stacked give the rows, columns of {other} stacked the columns"
         case "denominator":
             return "all axes of numerator layout in reverse"
-    turned = derivative.layout != "torch" and not (derivative.layout == "mixed" and not own) and rank > 1
-    by = f"the axes of {other}{' in reverse' if turned else ''}" if rank else ""
+    transposed = derivative.layout != "torch" and not (derivative.layout == "mixed" and not own) and rank > 1
+    by = f"the axes of {other}{' in reverse' if transposed else ''}" if rank else ""
     by += ", once for each differentiation" if derivative.order > 1 else ""
     return ", then ".join(text for text in (own, by) if text)
 
 
 def _list_axes(name: str, node: Expression) -> str:
-    return f"the axes of {name}" if node.dropped_shape else ""
+    return f"the axes of {name}" if node.squeezed_shape else ""

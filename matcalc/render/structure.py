@@ -69,10 +69,10 @@ def _describe_matrix(expression: Expression) -> Iterator[str]:
 
 
 def _describe_triangle(expression: Expression) -> Iterator[str]:
-    is_turned = expression.op == "transpose"
-    node = expression.args[0] if is_turned else expression
+    is_transposed = expression.op == "transpose"
+    node = expression.args[0] if is_transposed else expression
     if node.op == "call" and node.data[0].function in ("tril", "triu"):
-        yield "lower triangular" if (node.data[0].function == "tril") != is_turned else "upper triangular"
+        yield "lower triangular" if (node.data[0].function == "tril") != is_transposed else "upper triangular"
 
 
 def _describe_kron(expression: Expression) -> Iterator[str]:
@@ -152,8 +152,8 @@ def _find_scaled(node: Expression) -> Expression | None:
 def _is_symmetric(node: Expression) -> bool:
     """Whether the terms are the same when each is transposed."""
     terms = [_read_term(sign, term) for sign, term in _list_terms(node)]
-    turned = [(sign, scalars, _turn(factors)) for sign, scalars, factors in terms]
-    return all(turned.count(term) == terms.count(term) for term in terms)
+    transposed = [(sign, scalars, _transpose(factors)) for sign, scalars, factors in terms]
+    return all(transposed.count(term) == terms.count(term) for term in terms)
 
 
 def _list_terms(node: Expression, sign: int = 1) -> Iterator[tuple[int, Expression]]:
@@ -186,10 +186,10 @@ def _strip_scalars(node: Expression, found: Counter[int] | None = None) -> Expre
 
 
 def _read_factor(node: Expression) -> _Factor:
-    is_turned = node.op == "transpose"
-    base = node.args[0] if is_turned else node
+    is_transposed = node.op == "transpose"
+    base = node.args[0] if is_transposed else node
     is_symmetric = _is_symmetric_factor(base)
-    return id(base), is_turned and not is_symmetric, is_symmetric
+    return id(base), is_transposed and not is_symmetric, is_symmetric
 
 
 def _is_symmetric_factor(node: Expression) -> bool:
@@ -202,5 +202,5 @@ def _is_symmetric_factor(node: Expression) -> bool:
     return _is_sum(node) and _is_symmetric(node)
 
 
-def _turn(factors: tuple[_Factor, ...]) -> tuple[_Factor, ...]:
-    return tuple((base, not turned and not same, same) for base, turned, same in reversed(factors))
+def _transpose(factors: tuple[_Factor, ...]) -> tuple[_Factor, ...]:
+    return tuple((base, not transposed and not same, same) for base, transposed, same in reversed(factors))

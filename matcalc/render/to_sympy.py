@@ -137,7 +137,7 @@ def _filled(writer: _Writer, node: Expression, args: list[Any]) -> Any:
 def _add(writer: _Writer, node: Expression, args: list[Any], sign: int = 1) -> Any:
     left, right = args
     if any(map(is_array, node.args, args)):
-        return add_arrays(node, args, [writer.size(size) for size in node.dropped_shape], sign)
+        return add_arrays(node, args, [writer.size(size) for size in node.squeezed_shape], sign)
     first, second = writer.stretch(node.args[0], left, node), writer.stretch(node.args[1], right, node)
     return first + second if sign == 1 else first - second
 
@@ -361,7 +361,7 @@ def is_array(node: Expression, value: Any) -> bool:
     return not node.is_scalar and not getattr(value, "is_Matrix", False)
 
 
-def _drop_unit_axes(node: Expression, value: Any) -> Any:
+def _squeeze_unit_axes(node: Expression, value: Any) -> Any:
     """Return a matrix as an array without unit axes: a column (n, 1) becomes (n,)."""
     units = [(axis,) for axis, size in enumerate(node.shape) if size.is_unit]
     return ArrayContraction(value, *units) if units and not is_array(node, value) else value
@@ -370,7 +370,7 @@ def _drop_unit_axes(node: Expression, value: Any) -> Any:
 def add_arrays(node: Expression, values: list[Any], shape: list[Any], sign: int) -> Any:
     """Return the sum, or the difference, of two arrays of one shape; a number is added to every entry."""
     first, second = (
-        scale_array(value, OneArray(*shape)) if arg.is_scalar else _drop_unit_axes(arg, value)
+        scale_array(value, OneArray(*shape)) if arg.is_scalar else _squeeze_unit_axes(arg, value)
         for arg, value in zip(node.args, values, strict=True)
     )
     return ArrayAdd(first, second if sign == 1 else scale_array(sign, second))
@@ -417,7 +417,7 @@ def _label_axes(node: Expression, values: list[Any], words: list[str]) -> list[s
     labels: list[str] = []
     for arg, value, word in zip(node.args, values, words, strict=True):
         letters = iter(word)
-        sizes = () if arg.is_scalar else arg.dropped_shape if is_array(arg, value) else arg.shape
+        sizes = () if arg.is_scalar else arg.squeezed_shape if is_array(arg, value) else arg.shape
         for size in sizes:
             labels.append(str(len(labels)) if size.is_unit else next(letters))
     return labels

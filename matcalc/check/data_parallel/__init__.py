@@ -179,7 +179,7 @@ def _find_along(data: Symbols, axis: int, own: Mapping[str, str]) -> str:
 
 
 def _find_size(symbol: Expression, axis: Any) -> Size | None:
-    shape = symbol.dropped_shape
+    shape = symbol.squeezed_shape
     is_axis = isinstance(axis, int) and not isinstance(axis, bool) and -len(shape) <= axis < len(shape)
     return shape[axis] if is_axis else None
 
@@ -204,7 +204,7 @@ def _read_axes(data: Symbols, axes: Mapping[Any, Any]) -> str:
         raise DeclarationError(reason, advice=f"give the batch one letter: {_DECLARE}")
     letter = different[0]
     for name, symbol in data.items():
-        if name not in axes and letter in map(str, symbol.dropped_shape):
+        if name not in axes and letter in map(str, symbol.squeezed_shape):
             raise DeclarationError(f"{name} has the size {letter} of the batch, too", advice=f"name {name} as well")
     return letter
 
@@ -215,7 +215,7 @@ def _read_axis(data: Symbols, name: Any, axis: Any) -> str:
         raise DeclarationError(reason, advice="name variables that are no parameters")
     size = _find_size(data[name], axis)
     if size is None:
-        reason = f"{name} has no axis {axis!r}; its shape is {write_shape(data[name].dropped_shape)}"
+        reason = f"{name} has no axis {axis!r}; its shape is {write_shape(data[name].squeezed_shape)}"
         raise DeclarationError(reason, advice=f'count the axes from 0, as in {{"{name}": 0}}')
     return _read_letter(name, axis, size)
 
@@ -250,4 +250,4 @@ def refuse_abstract_samples(loss: Expression, batch: Batch) -> None:
 
 
 def _list_shapes(data: Symbols) -> str:
-    return ", ".join(f"{name} is {write_shape(symbol.dropped_shape)}" for name, symbol in data.items())
+    return ", ".join(f"{name} is {write_shape(symbol.squeezed_shape)}" for name, symbol in data.items())

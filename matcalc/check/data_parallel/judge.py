@@ -97,7 +97,7 @@ class ShareSearch(PointSearch):
 
     def __init__(self, question: LossQuestion, settings: Settings) -> None:
         extra = (*question.parameters, *question.derivatives)
-        shape = max((wrt.dropped_shape for wrt in question.parameters), key=len)
+        shape = max((wrt.squeezed_shape for wrt in question.parameters), key=len)
         dtype = getattr(torch, settings.dtype)
         super().__init__(question.loss, extra, seed=settings.seed, shape=shape, dtype=dtype)
         self.batch, self.processes = question.batch, settings.processes

@@ -55,8 +55,8 @@ class _AutogradFunction:
         self.plain = expand(derivative.function, self.words, self.book)
         (self.function,) = regroup(self.plain)
         self.variables = {**derivative.problem.symbols, **_find_symbols(self.function)}
-        self.cotangent = symbol(self._choose_cotangent(), derivative.function.dropped_shape)
-        self.result = symbol(self.own, self.function.dropped_shape)
+        self.cotangent = symbol(self._choose_cotangent(), derivative.function.squeezed_shape)
+        self.result = symbol(self.own, self.function.squeezed_shape)
         self.gradients = {each: self._derive(node) for each, node in self.variables.items()}
         self.saves_result = self.result in walk(*self.gradients.values())
 
@@ -72,7 +72,7 @@ class _AutogradFunction:
         if function.is_scalar:
             weighted = multiply(self.cotangent, function)
         else:
-            letters = "ijklabcdefgh"[: len(function.dropped_shape)]
+            letters = "ijklabcdefgh"[: len(function.squeezed_shape)]
             weighted = einsum(f"{letters},{letters}->", (self.cotangent, function))
         gradient = expand(derive_result(weighted, wrt, 1, self.book).expression("torch"), self.words, self.book)
         # A row is saved without its unit axis, so it would be taken for a column.
@@ -175,7 +175,7 @@ class _AutogradFunction:
         return f"{self.own} = {to_text(function)}" if measure_text(function) <= _LONGEST_FORMULA else ""
 
     def _describe(self) -> str:
-        shape = describe_shape(self.derivative.function.dropped_shape)
+        shape = describe_shape(self.derivative.function.squeezed_shape)
         what = self.function_text or "A formula"
         lines = [f'"""{what}, {shape}.', "", *self.signature.describe()]
         lines += ["", f"Call it as {self.name}.apply({', '.join(self._arguments)}).", ""]

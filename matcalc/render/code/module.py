@@ -165,7 +165,7 @@ class _Module:
 
     def _describe_function(self) -> list[str]:
         text = self._write_formula(self.derivative.function) or "the function"
-        return [f"Return {self.function_name} = {text}, {describe_shape(self.derivative.function.dropped_shape)}."]
+        return [f"Return {self.function_name} = {text}, {describe_shape(self.derivative.function.squeezed_shape)}."]
 
     def _describe_derivative(self) -> list[str]:
         derivative = self.derivative

@@ -115,7 +115,7 @@ def _fill_structure(word: str, name: str, size: str, backend: str) -> list[str]:
 
 
 def _measure(node: Expression, signature: Signature) -> list[str]:
-    return [_write_size(size, signature) for size in node.dropped_shape]
+    return [_write_size(size, signature) for size in node.squeezed_shape]
 
 
 def _write_size(size: Size, signature: Signature) -> str:
@@ -147,7 +147,7 @@ def write_arranged(derivative: Derivative, name: str, backend: str, signature: S
     axes, text = derivative.result.axes, name
     places = list(range(len(axes)))
     if derivative.layout == "vec":
-        split = len(axes) - len(derivative.wrt.dropped_shape)
+        split = len(axes) - len(derivative.wrt.squeezed_shape)
         places = [*reversed(places[:split]), *reversed(places[split:])]
     else:
         places = [axes.index(axis) for axis in arrange(axes, derivative.layout)]

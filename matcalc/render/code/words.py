@@ -79,7 +79,7 @@ class Words:
         """Return eye, ones, zeros, fuse or commutation."""
         name, sizes = node.data
         if name in ("ones", "zeros"):
-            return self.fill_with(name, node.dropped_shape, node.shape)
+            return self.fill_with(name, node.squeezed_shape, node.shape)
         if name == "eye":
             return self._eye(node.shape[0] if sizes[0] == sizes[-1] else None, node.shape, sizes)
         rows, columns = sizes
@@ -87,8 +87,8 @@ class Words:
         m, n, whole = (self.write_size(size).text for size in (rows, columns, rows * columns))
         if name == "fuse":
             return CodePart(f"{eye.text}.reshape({whole}, {m}, {n})", ATOM, node.shape)
-        turned = f"{self.prefix}.{'permute' if self.backend == 'torch' else 'transpose'}"
-        text = f"{turned}({eye.text}.reshape({n}, {m}, {whole}), (1, 0, 2)).reshape({whole}, {whole})"
+        transposed = f"{self.prefix}.{'permute' if self.backend == 'torch' else 'transpose'}"
+        text = f"{transposed}({eye.text}.reshape({n}, {m}, {whole}), (1, 0, 2)).reshape({whole}, {whole})"
         return CodePart(text, ATOM, node.shape)
 
     def fill_with(self, name: str, dropped: Shape, shape: Shape) -> CodePart:
@@ -125,7 +125,7 @@ class Words:
             return form.has_axis or axis == "unit"
         if rule.name in _OF_ALL or not form.has_axis:
             return True
-        return len(node.args[0].dropped_shape) < 2 or not (needs_axis(form.path) and takes_one_axis(form.path))
+        return len(node.args[0].squeezed_shape) < 2 or not (needs_axis(form.path) and takes_one_axis(form.path))
 
     def call(self, node: Expression, args: list[CodePart]) -> CodePart:
         """Return a call; raises MissingRuleError for a function that the backend has no word for."""
@@ -152,16 +152,16 @@ class Words:
         shape = node.args[0].shape
         if shape[axis].is_unit:
             return "unit"
-        return int(axis) if len(node.args[0].dropped_shape) == len(shape) else None
+        return int(axis) if len(node.args[0].squeezed_shape) == len(shape) else None
 
     def _along_unit(self, rule: Rule, part: CodePart, node: Expression) -> CodePart:
         """Return a function of single entries, each taken by itself."""
         if rule.name in ("sum", "mean", "prod", "max", "min", "logsumexp", "cumsum"):
             return CodePart(part.text, part.level, node.shape, part.plain)
         if rule.name in ("softmax", "largest", "smallest"):
-            return self.fill_with("ones", node.dropped_shape, node.shape)
+            return self.fill_with("ones", node.squeezed_shape, node.shape)
         if rule.name in ("var", "log_softmax", "layer_norm"):
-            return self.fill_with("zeros", node.dropped_shape, node.shape)
+            return self.fill_with("zeros", node.squeezed_shape, node.shape)
         raise self._refuse(rule, " along an axis")
 
     def _align_entries(self, rule: Rule, args: list[CodePart], shape: Shape) -> list[CodePart]:
@@ -252,7 +252,7 @@ def _write_vec(words: Words, node: Expression, args: list[CodePart]) -> CodePart
 
 
 def _write_kron(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
-    """Vectors that meet matrices are held as columns or rows again."""
+    """Vectors that meet matrices are columns or rows again."""
     left, right = args
     if not left.rank or not right.rank:
         return join_parts("multiply", left, right, node.shape)
@@ -269,7 +269,7 @@ def _write_kron(words: Words, node: Expression, args: list[CodePart]) -> CodePar
 
 def _write_size_of(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
     total = Size((), 1)
-    for size in node.args[0].dropped_shape:
+    for size in node.args[0].squeezed_shape:
         total = total * size
     return words.write_size(total)
 

@@ -37,7 +37,7 @@ class Line:
     node: Expression
 
     def __str__(self) -> str:
-        shape = self.node.dropped_shape
+        shape = self.node.squeezed_shape
         return f"{self.name} = {self.text}" + (f"  # {write_shape(shape)}" if shape else "")
 
 
@@ -270,7 +270,7 @@ def _order_side(factors: list[Expression]) -> Expression:
     sums = [place for place, factor in enumerate(factors) if _is_light_sum(factor)]
     if len(sums) != 1:
         return reduce(matmul, factors)
-    return _spread(factors[: sums[0]], factors[sums[0]], factors[sums[0] + 1 :])
+    return _expand(factors[: sums[0]], factors[sums[0]], factors[sums[0] + 1 :])
 
 
 def _transpose(node: Expression) -> Expression:
@@ -309,13 +309,13 @@ def _apply(matrix: Expression, vector: Expression, times: Multiply) -> Expressio
     return vector if _is_eye(matrix) else times(matrix, vector)
 
 
-def _spread(before: list[Expression], light: Expression, after: list[Expression]) -> Expression:
+def _expand(before: list[Expression], light: Expression, after: list[Expression]) -> Expression:
     """Return the sum of the products with each term of a light sum."""
     if light.op in ("add", "subtract"):
         build = add if light.op == "add" else subtract
-        return build(*(_spread(before, term, after) for term in light.args))
+        return build(*(_expand(before, term, after) for term in light.args))
     if light.op == "negate":
-        return negate(_spread(before, light.args[0], after))
+        return negate(_expand(before, light.args[0], after))
     factors = [factor for factor in (*before, light, *after) if not _is_eye(factor)]
     return reduce(matmul, factors or [light])
 
@@ -324,7 +324,7 @@ def _spread(before: list[Expression], light: Expression, after: list[Expression]
 
 
 def _is_light_sum(node: Expression) -> bool:
-    return node.op in ("add", "subtract") and len(node.dropped_shape) == 2 and _is_light(node)
+    return node.op in ("add", "subtract") and len(node.squeezed_shape) == 2 and _is_light(node)
 
 
 def _is_light(node: Expression) -> bool:
@@ -374,7 +374,7 @@ def write_einsum_code(node: Expression, parts: Mapping[Expression, CodePart], wo
         if is_fuse(arg) and _can_reshape(own, plain, [*others, output], groups):
             groups[own[0]] = own[1:]
             del letters[place], texts[place]
-    sizes = {letter: size for own, arg in operands for letter, size in zip(own, arg.dropped_shape, strict=True)}
+    sizes = {letter: size for own, arg in operands for letter, size in zip(own, arg.squeezed_shape, strict=True)}
     for place in letters:
         if set(letters[place]) & set(groups):
             opened = _open(letters[place], groups)
@@ -423,7 +423,7 @@ def _contract(operands: list[tuple[str, CodePart]], output: str, node: Expressio
         if own == output:
             return part
         if len(set(own)) == len(own) == len(output):
-            return _turn(own, part, output, node, words)
+            return _transpose_part(own, part, output, node, words)
         if own == "ii":
             return CodePart(f"{prefix}.{'diagonal' if output else 'trace'}({part.text})", ATOM, node.shape)
     texts = ", ".join(part.text for _, part in operands)
@@ -433,7 +433,7 @@ def _contract(operands: list[tuple[str, CodePart]], output: str, node: Expressio
     return CodePart(f"{words.prefix}.einsum('{subscripts}', {texts}{optimize})", ATOM, node.shape)
 
 
-def _turn(own: str, part: CodePart, output: str, node: Expression, words: Words) -> CodePart:
+def _transpose_part(own: str, part: CodePart, output: str, node: Expression, words: Words) -> CodePart:
     if len(own) == 2:
         return CodePart(transpose_part(part).text, ATOM, node.shape)
     axes = tuple(own.index(letter) for letter in output)
