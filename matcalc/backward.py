@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -202,7 +203,8 @@ class _Judge:
     def _weigh_output(self, name: str) -> tuple[Problem, Expression]:
         """Return the problem of sum(grad_output*Y), whose gradient is the vector-Jacobian product, and grad_output."""
         shape = self.problem.expressions[0].squeezed_shape
-        cotangent = next(name for name in _list_names(COTANGENT) if name not in self.problem.symbols)
+        names = (COTANGENT + count * "_" for count in itertools.count())
+        cotangent = next(name for name in names if name not in self.problem.symbols)
         product = f"{cotangent}*({self.text})"
         declared = {**declared_shapes(self.problem.symbols), **self.problem.abstract, cotangent: tuple(map(str, shape))}
         problem = parse(
@@ -224,9 +226,3 @@ class _Judge:
         from matcalc.check.code import Code
 
         return Code(self.call, tuple(problem.symbols[name] for name in self.names))
-
-
-def _list_names(stem: str) -> Iterator[str]:
-    while True:
-        yield stem
-        stem += "_"

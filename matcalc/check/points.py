@@ -448,7 +448,8 @@ def _list_branches_of_node(node: Expression) -> Iterator[Branch]:
         yield Branch(_strip(subtract(*node.args)))
     elif node.op == "call":
         yield from _list_branches_of_call(node)
-    if _takes_root(node):
+    # A power that is no whole one may undo a square, which leaves an absolute value.
+    if node.is_call("sqrt") or (node.op == "power" and not _is_number(node.args[1], 1)):
         yield from (Branch(_strip(base)) for base in _list_squares(node.args[0]))
 
 
@@ -491,13 +492,6 @@ def _strip(decider: Expression) -> Expression:
             break
         decider = rest[0]
     return decider
-
-
-def _takes_root(node: Expression) -> bool:
-    """Whether the node is a power that is not a whole one: it may undo a square, which leaves an absolute value."""
-    if node.op == "call":
-        return bool(node.data[0].name == "sqrt")
-    return node.op == "power" and not _is_number(node.args[1], 1)
 
 
 def _is_number(node: Expression, divisor: int) -> bool:

@@ -307,8 +307,3 @@ def reachable(*roots: Node) -> list[Node]:
             found[node.id] = node
             stack.extend(part for part, _ in node.parts)
     return [found[identity] for identity in sorted(found)]
-
-
-def base_and_exponent(node: Node) -> tuple[Node, Fraction]:
-    """The base of a power and its exponent; 1 for what is no power."""
-    return (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))

@@ -22,9 +22,9 @@ from matcalc.engine.assemble import (
     transposed,
 )
 from matcalc.engine.factor_terms import FactoredTerm, TermWriter
-from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reachable
+from matcalc.engine.index_form import Graph, Node, Part, reachable
 from matcalc.engine.network import LETTERS, Network, as_diagonal, build_einsum, closed_chain, mask
-from matcalc.engine.products import connected
+from matcalc.engine.products import base_and_exponent, connected
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape

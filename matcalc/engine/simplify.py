@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from matcalc.engine.expression_to_index import convert_body
-from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reachable
-from matcalc.engine.products import is_closed
+from matcalc.engine.index_form import Graph, Node, Part, reachable
+from matcalc.engine.products import base_and_exponent, is_closed
 from matcalc.rule_files import shipped_rules
 
 

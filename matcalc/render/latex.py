@@ -210,9 +210,12 @@ def _abstract_derivative(node: Expression, parts: list[TextPart]) -> TextPart:
 
 def _call(node: Expression, parts: list[TextPart]) -> TextPart:
     rule, axis, keepdims = node.data
-    special = _SPECIAL.get(rule.name)
-    if special is not None:
-        return special(node, parts)
+    if rule.name == "sum":
+        return _sum(node, parts)
+    if rule.name == "where":
+        return _where(node, parts)
+    if rule.name in ("square", "sqrt"):
+        return _write_power(node.args[0], parts[0], "2" if rule.name == "square" else "1/2", node.is_scalar)
     template = rule.latex or _make_template(node)
     if axis is not None:
         template = _mark_operator(template, f"{{\\mathrm{{axis}}\\,{axis}}}")
@@ -272,17 +275,6 @@ def _where(node: Expression, parts: list[TextPart]) -> TextPart:
     return f"\\left\\{{ \\substack{{ {lines} }} \\right.", SUM
 
 
-def _square(node: Expression, parts: list[TextPart]) -> TextPart:
-    return _write_power(node.args[0], parts[0], "2", node.is_scalar)
-
-
-def _sqrt(node: Expression, parts: list[TextPart]) -> TextPart:
-    return _write_power(node.args[0], parts[0], "1/2", node.is_scalar)
-
-
-_SPECIAL: dict[str, Callable[[Expression, list[TextPart]], TextPart]] = {
-    "sum": _sum, "where": _where, "square": _square, "sqrt": _sqrt,
-}  # fmt: skip
 
 
 # --- einsum -------------------------------------------------------------------------------------------
@@ -427,14 +419,11 @@ def fill_template(template: str, arguments: Mapping[str, TextPart]) -> TextPart:
     ('(A + B)^{-1}', 7)
     """
     if any(is_tall(text) for text, _ in arguments.values()):
-        template = re.sub(r"(?<!\\left)(?<!\\right)([()])", _stretch, template)
+        template = re.sub(r"(?<!\\left)(?<!\\right)\(", r"\\left(", template)
+        template = re.sub(r"(?<!\\left)(?<!\\right)\)", r"\\right)", template)
     names = "|".join(map(re.escape, arguments))
     filled = re.sub(r"\{(" + names + r")\}", lambda place: _fill_place(place, arguments), template)
     return filled, find_level(template)
-
-
-def _stretch(bracket: re.Match[str]) -> str:
-    return ("\\left" if bracket[0] == "(" else "\\right") + bracket[0]
 
 
 def _fill_place(place: re.Match[str], arguments: Mapping[str, TextPart]) -> str:
