@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from matcalc.engine.expression_to_index import Tensor, convert
 from matcalc.engine.index_form import Graph, Labels, Node, Part, reachable
+from matcalc.engine.sums import sum_inside
 from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.expression import symbol
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape, to_2d_shape, write_shape
@@ -74,7 +75,9 @@ def _add(graph: Graph, contributions: list[Node], shape: Shape) -> Node:
         return contributions[0] if contributions else graph.zeros(shape)
     shared = _shared_matrices(contributions)
     if shared:
-        return _add_around(graph, contributions, shared, shape)
+        # A[i,j] u[i] + A[i,j] v[i] = A[i,j] (u + v)[i]: the sum is taken of what is smaller.
+        own = tuple(range(len(shape)))
+        return sum_inside(graph, [(Fraction(1), node, own) for node in contributions], shape, shared)
     axes = graph.fresh(len(shape))
     return graph.sum([(1, node, axes) for node in contributions], axes, shape)
 
@@ -83,27 +86,10 @@ def _shared_matrices(contributions: list[Node]) -> list[Part]:
     """The matrices that stand on the same axes in every contribution: those that the adjoint came through."""
     common: list[Part] = []
     for at, node in enumerate(contributions):
-        parts = node.parts if node.op == "product" else ((node, tuple(range(node.rank))),)
+        parts = node.factors
         found = [part for part in parts if len(part[1]) == 2 and max(part[1]) < node.rank and part[0].op != "delta"]
         common = found if not at else [part for part in common if part in found]
     return common
-
-
-def _add_around(graph: Graph, contributions: list[Node], shared: list[Part], shape: Shape) -> Node:
-    """A[i,j] u[i] + A[i,j] v[i] = A[i,j] (u + v)[i]: the sum is taken of what is smaller."""
-    used: set[int] = set()
-    rests = []
-    for node in contributions:
-        parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
-        for part in shared:
-            parts.remove(part)
-        ends = sorted({label for _, labels in parts for label in labels if label < node.rank})
-        coefficient = node.payload if node.op == "product" else 1
-        rests.append((1, graph.product(coefficient, parts, ends), ends))
-        used.update(ends)
-    kept = sorted(used)
-    inner = graph.sum(rests, kept, tuple([shape[k] for k in kept]))
-    return graph.product(1, [*shared, (inner, tuple(kept))], range(len(shape)))
 
 
 def _pull_back(
@@ -118,7 +104,7 @@ def _pull_back(
         yield from _pull_back_product(graph, node, adjoint, out, varying)
     elif node.op == "sum":
         axes = graph.fresh(node.rank)
-        for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True):
+        for coefficient, part, labels in node.terms:
             if part.id in varying:
                 placed = [axes[k] for k in labels]
                 yield part, _contract(graph, coefficient, [(adjoint, out + axes)], out, placed, part)

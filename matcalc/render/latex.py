@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import groupby
 
 from matcalc.errors import LimitError
-from matcalc.language.expression import Expression, walk
+from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import (
     ATOM,
     ENTRYWISE,
@@ -22,10 +22,12 @@ from matcalc.language.expression_to_text import (
     SIGNED,
     SUM,
     TextPart,
+    WriteNode,
     list_indexed_factors,
     to_text,
     wrap,
     write_decimal,
+    write_nodes,
 )
 from matcalc.language.names import GREEK
 from matcalc.render.named_parts import is_long, name_parts
@@ -44,7 +46,7 @@ def to_latex(expression: Expression) -> str:
     >>> print(to_latex(parse("(A + A.T) @ x1 / norm(x1)").expressions[0]))
     \frac{(A + A^\top) x_{1}}{\left\| x_{1} \right\|}
     """
-    return _write_all(expression)[id(expression)][0]
+    return _write_all(expression)[expression][0]
 
 
 def list_latex_terms(expression: Expression) -> list[tuple[Expression, str]]:
@@ -58,16 +60,16 @@ def list_latex_terms(expression: Expression) -> list[tuple[Expression, str]]:
     terms: list[tuple[Expression, str]] = []
     while expression.op in ("add", "subtract"):
         left, right = expression.args
-        whole = _write_node(expression, [written[id(left)], written[id(right)]])[0]
-        terms.append((right, whole.removeprefix(written[id(left)][0]).lstrip()))
+        whole = _write_node(expression, [written[left], written[right]])[0]
+        terms.append((right, whole.removeprefix(written[left][0]).lstrip()))
         expression = left
-    return [(expression, written[id(expression)][0]), *reversed(terms)]
+    return [(expression, written[expression][0]), *reversed(terms)]
 
 
-def _write_all(expression: Expression) -> dict[int, TextPart]:
-    written: dict[int, TextPart] = {}
-    for node in walk(expression):
-        written[id(node)] = part = _write_node(node, [written[id(arg)] for arg in node.args])
+def _write_all(expression: Expression) -> dict[Expression, TextPart]:
+    written = {}
+    for node, part in write_nodes(expression, _write_node):
+        written[node] = part
         if len(part[0]) > LONGEST_TEXT:
             raise LimitError(f"the LaTeX of the answer has more than {LONGEST_TEXT} characters")
     return written
@@ -313,7 +315,7 @@ def enclose_before_index(node: Expression, latex: str) -> str:
     return latex if is_plain and node.op in ("symbol", "call", "abstract") else enclose(latex)
 
 
-_WRITERS: dict[str, Callable[[Expression, list[TextPart]], TextPart]] = {
+_WRITERS: dict[str, WriteNode] = {
     "size": _size, "filled": _filled, "multiply": _multiply, "divide": _divide, "power": _power, "matmul": _matmul,
     "transpose": _transpose, "call": _call, "einsum": _einsum, "abstract_derivative": _abstract_derivative,
 }  # fmt: skip
