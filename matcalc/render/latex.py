@@ -212,12 +212,8 @@ def _abstract_derivative(node: Expression, parts: list[TextPart]) -> TextPart:
 
 def _call(node: Expression, parts: list[TextPart]) -> TextPart:
     rule, axis, keepdims = node.data
-    if rule.name == "sum":
-        return _sum(node, parts)
-    if rule.name == "where":
-        return _where(node, parts)
-    if rule.name in ("square", "sqrt"):
-        return _write_power(node.args[0], parts[0], "2" if rule.name == "square" else "1/2", node.is_scalar)
+    if rule.name in _SPECIAL:
+        return _SPECIAL[rule.name](node, parts)
     template = rule.latex or _make_template(node)
     if axis is not None:
         template = _mark_operator(template, f"{{\\mathrm{{axis}}\\,{axis}}}")
@@ -315,6 +311,11 @@ def enclose_before_index(node: Expression, latex: str) -> str:
     return latex if is_plain and node.op in ("symbol", "call", "abstract") else enclose(latex)
 
 
+_SPECIAL: dict[str, WriteNode] = {
+    "sum": _sum, "where": _where,
+    "square": lambda node, parts: _write_power(node.args[0], parts[0], "2", node.is_scalar),
+    "sqrt": lambda node, parts: _write_power(node.args[0], parts[0], "1/2", node.is_scalar),
+}  # fmt: skip
 _WRITERS: dict[str, WriteNode] = {
     "size": _size, "filled": _filled, "multiply": _multiply, "divide": _divide, "power": _power, "matmul": _matmul,
     "transpose": _transpose, "call": _call, "einsum": _einsum, "abstract_derivative": _abstract_derivative,
