@@ -12,7 +12,7 @@ from functools import cache, reduce
 from operator import mul
 
 from matcalc.engine.index_form import Graph, Labels, Node, Part
-from matcalc.engine.products import order_chain
+from matcalc.engine.products import base_and_exponent, order_chain
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape, to_2d_shape
@@ -131,7 +131,14 @@ class _Converter:
 
     def _multiply(self, node: Expression) -> Tensor:
         parts, out, shape, batch = self._operands(node)
-        return Tensor(self.graph.product(1, parts + self._ones(parts, out, shape), out), batch)
+        return Tensor(self._entrywise_product(parts, out, shape), batch)
+
+    def _entrywise_product(self, parts: list[Part], out: Labels, shape: Shape) -> Node:
+        """The product of two operands; one with a power of itself, as (A @ x)**2*(A @ x), is a power."""
+        (left, exponent), (right, more) = (base_and_exponent(part) for part, _ in parts)
+        if left is right and parts[0][1] == parts[1][1] == out:
+            return self.graph.power(left, exponent + more)
+        return self.graph.product(1, parts + self._ones(parts, out, shape), out)
 
     def _ones(self, parts: list[Part], out: Labels, shape: Shape) -> list[Part]:
         """Ones along the indices of the result that no operand has."""
@@ -144,7 +151,7 @@ class _Converter:
         if divisor.op == "number" and not divisor.payload:
             raise LimitError("division by zero")
         parts[1] = (self.graph.power(divisor, -1), labels)
-        return Tensor(self.graph.product(1, parts + self._ones(parts, out, shape), out), batch)
+        return Tensor(self._entrywise_product(parts, out, shape), batch)
 
     def _power(self, node: Expression) -> Tensor:
         parts, out, shape, batch = self._operands(node)
@@ -365,6 +372,12 @@ def _product_list_forms(graph: Graph, node: Node) -> Iterator[tuple[str, dict[st
     if len(matrices) == 1 and matrices[0][1] == (1, 0):
         yield "transpose", {"X": matrices[0][0]}
         return
+    for end, form in enumerate(("scaled rows", "scaled columns")):
+        scales = [part for part in matrices if part[1] == (end,) and part[0].op != "ones"]
+        others = [part for part in matrices if part not in scales]
+        if scales and {0, 1} <= {label for _, labels in others for label in labels}:
+            yield form, {"v": graph.product(1, scales, (end,)), "X": graph.product(1, others, (0, 1))}
+            return
     chain = order_chain(matrices)
     if len(chain) > 1:
         first, rest_labels = chain[0], chain[1:]
