@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matcalc.check.report import find_worst
+from matcalc.check.question import ExpressionFunction, Question
+from matcalc.check.report import CheckReport, could_not_check, find_missing, find_worst
 from matcalc.claim import Options, list_arguments
 from matcalc.errors import DeclarationError, EvaluationError, MatcalcError
 from matcalc.inputs import choose_rules, declare_variables, declared_shapes, read_input, write_input
@@ -22,8 +23,6 @@ from matcalc.rule_files import RuleBook
 if TYPE_CHECKING:
     from matcalc.check.backward import BackwardClaim
     from matcalc.check.code import Code
-    from matcalc.check.question import Question
-    from matcalc.check.report import CheckReport
 
 COTANGENT = "grad_output"
 GRADIENT = "the vector-Jacobian product"
@@ -168,8 +167,6 @@ class _Judge:
     def judge_value(self) -> CheckReport:
         """Return the report on the value that forward computes."""
         from matcalc.check.code import CodeClaim, infer_code_shape
-        from matcalc.check.question import ExpressionFunction, Question
-        from matcalc.check.report import could_not_check, find_missing
 
         missing = find_missing(self.options.device)
         settings = {"seed": self.options.seed, "dtype": self.options.dtype, "device": self.options.device}
@@ -186,8 +183,6 @@ class _Judge:
     def judge_input(self, name: str) -> CheckReport:
         """Return the report on the gradient that backward gives for one input."""
         from matcalc.check.backward import BackwardClaim
-        from matcalc.check.question import ExpressionFunction, Question
-        from matcalc.check.report import could_not_check
 
         try:
             problem, cotangent = self._weigh_output(name)

@@ -7,7 +7,7 @@ size of the graph.  Nodes are visited from the result down, each after all nodes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 
 from matcalc.engine.expression_to_index import Tensor, convert
@@ -17,6 +17,7 @@ from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.expression import symbol
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape, to_2d_shape, write_shape
 from matcalc.language.text_to_expression import parse_rule_text
+from matcalc.rule_files import shipped_rules
 
 # Products of up to so many factors are opened where they are a factor of another product.
 LONG_PRODUCT = 40
@@ -181,8 +182,6 @@ def _local_partial(graph: Graph, node: Node, k: int) -> Node:
 
 def _power_partial(graph: Graph, node: Node, k: int) -> Node:
     """d(x**y) by x is y * x**(y - 1), by y it is x**y * log(x)."""
-    from matcalc.rule_files import shipped_rules
-
     base, exponent = node.parts
     axes = range(node.rank)
     if k == 1:
@@ -196,7 +195,7 @@ def _power_partial(graph: Graph, node: Node, k: int) -> Node:
 
 def _pull_back_call(graph: Graph, node: Node, k: int, carried: Part, out: Labels, axes: Labels) -> Node:
     """Contract the adjoint with the derivative of the call; batch axes are shared, not summed."""
-    partial = call_partial(graph, node, k, differentiate)
+    partial = call_partial(graph, node, k)
     batch = node.payload[1]
     part, at = node.parts[k]
     inner = graph.fresh(sum(1 for label in at if label >= batch))
@@ -221,9 +220,6 @@ def _pull_back_abstract(graph: Graph, node: Node, carried: Part, out: Labels, ax
 # the coefficient of dX, found by differentiating the differential, which is linear in dX, by dX.
 
 
-Differentiate = Callable[[Graph, Node, Node], Node]
-
-
 def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
     """Return f'_k(arguments), a tensor with the axes of the node; 0 for the sides of a comparison."""
     rule = node.payload
@@ -242,7 +238,7 @@ def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
     return graph.product(1, [(partial, tuple(carried)), *missing], range(node.rank)) if missing else partial
 
 
-def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate) -> Node:
+def call_partial(graph: Graph, node: Node, k: int) -> Node:
     """Return the derivative of a call by operand k: batch axes, axes of the result, axes of the operand.
 
     Raises MissingRuleError where the rule has no differential, RuleError for one that cannot be.
