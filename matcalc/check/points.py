@@ -19,7 +19,7 @@ from matcalc.check.torch_values import draw_unit, evaluate_all
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, subtract, symbols, walk
 from matcalc.language.sizes import Shape
-from matcalc.language.text_to_expression import parse_rule_text
+from matcalc.language.text_to_expression import list_abstract, parse_rule_text
 
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 COMFORTABLE_ENTRIES = 5_000
@@ -246,9 +246,8 @@ class PointSearch:
         self.tries_left = self.tries = tries
         self.given_sizes = dict(sizes or {})
         self.letters = collect_letters((expression, *extra))
-        nodes = list(walk(expression, *extra))
-        self.variables = {node.name: node for node in nodes if node.op == "symbol"}
-        self.abstract = {node.name: _shape_of_function(node) for node in nodes if node.op.startswith("abstract")}
+        self.variables = symbols(expression, *extra)
+        self.abstract = list_abstract(expression, *extra)
         self.domains = {name: list_domains(node) for name, node in self.variables.items()}
         for name in symmetric:
             self.domains[name] = [f"{domain} symmetric" for domain in self.domains[name]]
@@ -367,10 +366,6 @@ class PointSearch:
         except EvaluationError as error:
             return Trouble(error.reason, tuple(self.domains))
         return trouble or Point(point.values, point.sizes, point.functions, point.domains, largest)
-
-
-def _shape_of_function(node: Expression) -> Shape:
-    return node.squeezed_shape if node.op == "abstract" else tuple(size for size in node.data[2] if not size.is_unit)
 
 
 def _measure(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:

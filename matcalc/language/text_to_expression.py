@@ -119,10 +119,10 @@ def require_shape(name: str, declared: Shape, carried: Shape) -> None:
         raise DeclarationError(reason, advice="declare no shape, or rename one of them")
 
 
-def list_abstract(root: Expression) -> dict[str, Shape]:
-    """Return the shapes of the abstract functions of an expression, without unit axes."""
+def list_abstract(*roots: Expression) -> dict[str, Shape]:
+    """Return the shapes of the abstract functions below the roots, without unit axes."""
     found = {}
-    for node in walk(root):
+    for node in walk(*roots):
         if node.op in ("abstract", "abstract_derivative"):
             found[node.name] = node.squeezed_shape if node.op == "abstract" else squeeze_shape(node.data[2])
     return found
