@@ -422,7 +422,9 @@ class Derivative:
         from matcalc.check.verdict import judge_question
 
         try:
-            printed = self._read_again()
+            shapes = self.given | self.declared
+            texts = [self.text, str(self)]
+            printed = parse(texts, wrt=self.wrt.name, shapes=shapes, assume=self.assumed, rules=self._rules)
         except MatcalcError as error:
             how = "is too long to" if isinstance(error, LimitError) else "cannot"
             reason = f"the derivative {how} be read again: {error.reason}"
@@ -431,19 +433,11 @@ class Derivative:
         by = [printed.symbols.get(wrt.name, wrt) for wrt in self.by]
         options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device}
         report = judge_question(ask(expression, claim, by, self.layout), rules=self._rules, **options)
-        by_one = None if self.is_mixed else self.wrt.name
-        declared = Declaration(by_one, self.given | self.declared, self.assumed, self._files)
-        options |= {"layout": self.layout, "order": self._write_by() if self.is_mixed else self.order}
+        by_one, mixed = None if self.is_mixed else self.wrt.name, ",".join(wrt.name for wrt in self.by)
+        declared = Declaration(by_one, shapes, self.assumed, self._files)
+        options |= {"layout": self.layout, "order": mixed if self.is_mixed else self.order}
         command = write_command(["derive", self.text], declared, options)
         return replace(report, variables=dict(self.declared), command=command, page=show_report)
-
-    def _write_by(self) -> str:
-        return ",".join(wrt.name for wrt in self.by)
-
-    def _read_again(self) -> Problem:
-        """The expression and the printed derivative, both read from text with the declared shapes."""
-        shapes = {**self.given, **self.declared}
-        return parse([self.text, str(self)], wrt=self.wrt.name, shapes=shapes, assume=self.assumed, rules=self._rules)
 
 
 def _derive_part(expression: Expression, name: str, like: Derivative) -> Derivative:
@@ -595,7 +589,7 @@ class BlockHessian(_Collection[tuple[str, str]]):
 
         # Of scalars and vectors the torch layout has the axes of the row before those of the column.
         found = {key: block.evaluate(values, sizes) for key, block in self._turn("torch").items()}
-        lengths = {name: _count_entries(found[name, name]) for name in self.names}
+        lengths = {name: len(block) if (block := found[name, name]).ndim else 1 for name in self.names}
         is_torch = any(isinstance(value, torch.Tensor) for value in values.values())
         join: Any = torch.cat if is_torch else numpy.concatenate
         rows = [
@@ -611,8 +605,3 @@ class BlockHessian(_Collection[tuple[str, str]]):
             if len(wrt.squeezed_shape) > 1:
                 reason = f"{wrt.name} is a matrix of shape {write_shape(wrt.squeezed_shape)}, so its block is no matrix"
                 raise EvaluationError(reason, advice="leave it out, or take the blocks by `evaluate`")
-
-
-def _count_entries(block: Any) -> int:
-    """The side of a diagonal block, 1 for a number."""
-    return int(block.shape[0]) if block.ndim else 1

@@ -268,8 +268,8 @@ def apply_along(rule: Rule, axis: int, shapes: tuple[Shape, ...], args: list[Ten
 
 def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting) -> Tensor:
     """Return a function's value: from the table, else the torch function its rule names, else its definition."""
-    if rule.name in _ENTRYWISE:
-        return _ENTRYWISE[rule.name](*args)
+    if rule.name == "where":
+        return select(*args)
     if rule.is_elementwise and rule.torch:
         return call_torch(rule, args)
     if rule.name in ALONG:
@@ -301,7 +301,7 @@ def call_torch(rule: Rule, args: list[Tensor], axis: int | None = None) -> Tenso
 
 def has_own_value(rule: Rule) -> bool:
     """Return whether the function has a value without its definition: in the table, or under its torch name."""
-    return bool(rule.name in _ENTRYWISE or rule.name in ALONG or rule.name in PLAIN or rule.torch)
+    return bool(rule.name == "where" or rule.name in ALONG or rule.name in PLAIN or rule.torch)
 
 
 def require_value(rule: Rule) -> None:
@@ -319,9 +319,8 @@ def require_value(rule: Rule) -> None:
 #
 # What the language's functions are, in torch: a table for those that torch lacks or words differently.
 #
-# Three manners of calling: ENTRYWISE functions get arrays as held (columns (n, 1)) and broadcast them;
-# ALONG functions get one held array and the axes they run along, which they keep with one entry; PLAIN
-# functions get arrays without unit axes.  All can be differentiated again by torch.
+# Two manners of calling: ALONG functions get one held array and the axes they run along, which they keep with
+# one entry; PLAIN functions get arrays without unit axes.  All can be differentiated again by torch.
 
 
 _Axes = tuple[int, ...]
@@ -412,10 +411,6 @@ def leading_outer(x: Tensor) -> Tensor:
     left, _, right = torch.linalg.svd(x, full_matrices=False)
     return torch.outer(left[:, 0], right[0])
 
-
-_ENTRYWISE: dict[str, Callable[..., Tensor]] = {
-    "where": select,
-}
 
 ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {
     "largest": largest,

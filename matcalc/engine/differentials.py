@@ -14,8 +14,8 @@ from matcalc.engine.assemble import Lengths, build_number, call_shipped, chain, 
 from matcalc.engine.result import derive_result
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language import expression as ex
-from matcalc.language.expression import Expression, walk
-from matcalc.language.rewrite import map_along, rebuild, replace
+from matcalc.language.expression import Expression, rebuild, walk
+from matcalc.language.rewrite import map_along, replace
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule, RuleBook

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache, reduce
 from operator import mul
 
-from matcalc.engine.index_form import Graph, Labels, Node, Part, base_and_exponent
-from matcalc.engine.products import order_chain
+from matcalc.engine.index_form import Graph, Labels, Node, Part
+from matcalc.engine.products import base_and_exponent, order_chain
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape, to_2d_shape

@@ -67,18 +67,14 @@ def _infer_tree(reading: Reading, root: ast.expr, visited: int) -> tuple[Draft, 
             done[id(node)] = _infer_node(reading, node, tuple(done[id(operand)] for operand in operands))
             continue
         visited += 1
-        _check_bounds(reading, node, depth, visited)
+        if depth > DEEPEST_TREE or visited > MOST_NODES:
+            bound = f"{DEEPEST_TREE} levels deep" if depth > DEEPEST_TREE else f"{MOST_NODES} parts long"
+            raise LimitError(f"the expression is more than {bound}", span=reading.source.span(node))
         stack.append((node, depth, True))
         stack.extend((operand, depth + 1, False) for operand in reversed(operands))
     if not reading.is_rule:  # the domain of a rule is a comparison: x > 0
         _refuse_out_of_place(reading, done[id(root)])
     return done[id(root)], visited
-
-
-def _check_bounds(reading: Reading, node: ast.expr, depth: int, visited: int) -> None:
-    if depth > DEEPEST_TREE or visited > MOST_NODES:
-        bound = f"{DEEPEST_TREE} levels deep" if depth > DEEPEST_TREE else f"{MOST_NODES} parts long"
-        raise LimitError(f"the expression is more than {bound}", span=reading.source.span(node))
 
 
 def _list_operands(reading: Reading, node: ast.expr) -> list[ast.expr]:
@@ -172,16 +168,10 @@ def _infer_operator(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -
     if axes is None:
         raise _explain_elementwise(reading, op, left, right, span)
     _note_broadcast(reading, op, left, right)
-    if op == "power":
-        _note_turning_power(reading, left, right)
-    return reading.add(op, (left, right), axes, span, (), value)
-
-
-def _note_turning_power(reading: Reading, left: Draft, right: Draft) -> None:
-    """Remark that x**T is no transpose."""
-    if right.op == "symbol" and right.data[0] == "T" and "T" not in reading.declared:
+    if op == "power" and right.op == "symbol" and right.data[0] == "T" and "T" not in reading.declared:
         text = reading.write(left)
         reading.note(f"{text}**T is a power with the exponents T; write {_transpose_text(text)} for the transpose")
+    return reading.add(op, (left, right), axes, span, (), value)
 
 
 _DOING = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "compare": "a comparison"}

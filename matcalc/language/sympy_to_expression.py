@@ -380,14 +380,6 @@ def _float(reader: Reader, expr: Any) -> Draft:
     return reader.number(Fraction(repr(float(expr)) if is_double else str(expr)))
 
 
-def _pi(reader: Reader, expr: Any) -> Draft:
-    return reader.add("constant", (), SCALAR_AXES, NOWHERE, ("pi",))
-
-
-def _e(reader: Reader, expr: Any) -> Draft:
-    return reader.call("exp", reader.number(1))
-
-
 def _filled(function: str) -> Read:
     """A reader of Identity, OneMatrix or ZeroMatrix."""
     return _leaf(lambda reader, expr: reader.fill(function, *map(reader.size, expr.shape)))
@@ -645,7 +637,9 @@ def _derivative(reader: Reader, expr: Any) -> _Steps:
 
 _READERS: dict[type, Read] = {
     sympy.Symbol: _leaf(_symbol), sympy.MatrixSymbol: _leaf(_matrix_symbol), sympy.Rational: _leaf(_rational),
-    sympy.Float: _leaf(_float), type(sympy.pi): _leaf(_pi), type(sympy.E): _leaf(_e),
+    sympy.Float: _leaf(_float),
+    type(sympy.pi): _leaf(lambda reader, expr: reader.add("constant", (), SCALAR_AXES, NOWHERE, ("pi",))),
+    type(sympy.E): _leaf(lambda reader, expr: reader.call("exp", reader.number(1))),
     sympy.Identity: _filled("eye"), sympy.OneMatrix: _filled("ones"), sympy.ZeroMatrix: _filled("zeros"),
     GenericIdentity: _leaf(_refuse), GenericZeroMatrix: _leaf(_refuse),
     sympy.Add: _sum, matrices.MatAdd: _sum, sympy.Mul: _product, matrices.MatMul: _product,

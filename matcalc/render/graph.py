@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from matcalc.engine.result import derive_result
 from matcalc.errors import DeclarationError
-from matcalc.language.expression import Expression, list_letters, replace_args, symbol, symbols, transpose, walk
+from matcalc.language.expression import Expression, list_letters, rebuild, symbol, symbols, transpose, walk
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.rewrite import replace as rewrite
 from matcalc.language.sizes import Shape, check_sizes, write_shape
@@ -241,7 +241,7 @@ def _make_node(node: Expression, table: Mapping[Expression, Expression], varies:
     name = table[node]
     if node.op == "symbol":
         return GraphNode(node.name, "input", node.name, (), varies, node, node, name)
-    body = replace_args(node, tuple(table.get(arg, arg) for arg in node.args))
+    body = rebuild(node, tuple(table.get(arg, arg) for arg in node.args))
     operands = tuple(table[arg].name for arg in dict.fromkeys(node.args) if arg in table)
     return GraphNode(name.name, _name_operator(node), to_text(body), operands, varies, node, body, name)
 

@@ -152,7 +152,10 @@ def _find_scaled(node: Expression) -> Expression | None:
 def _is_symmetric(node: Expression) -> bool:
     """Whether the terms are the same when each is transposed."""
     terms = [_read_term(sign, term) for sign, term in _list_terms(node)]
-    transposed = [(sign, scalars, _transpose(factors)) for sign, scalars, factors in terms]
+    transposed = [
+        (sign, scalars, tuple((base, not turned and not same, same) for base, turned, same in reversed(factors)))
+        for sign, scalars, factors in terms
+    ]
     return all(transposed.count(term) == terms.count(term) for term in terms)
 
 
@@ -200,7 +203,3 @@ def _is_symmetric_factor(node: Expression) -> bool:
     if node.op == "call" and node.data[0].function in _KEEP_SYMMETRY:
         return _is_symmetric(node.args[0])
     return _is_sum(node) and _is_symmetric(node)
-
-
-def _transpose(factors: tuple[_Factor, ...]) -> tuple[_Factor, ...]:
-    return tuple((base, not transposed and not same, same) for base, transposed, same in reversed(factors))

@@ -360,7 +360,7 @@ def test_a_rule_does_not_take_the_source_of_a_helper(name: str, tmp_path: Path) 
 def test_tables_by_name_hold_shipped_rules_alone() -> None:
     """A reader's rule cannot have a shipped name, so that it is never taken for what a table says."""
     tables: list[Any] = [
-        torch_values.ALONG, torch_values.PLAIN, torch_values._ENTRYWISE, conditions._BY_NAME,
+        torch_values.ALONG, torch_values.PLAIN, conditions._BY_NAME,
         words._SPECIAL, words._EXPANDED, words._OF_ALL, words._OF_NUMBERS,
         words._OF_NUMBERS_TOO, latex._SPECIAL,
         to_sympy._ENTRYWISE, to_sympy.FUNCTIONS, to_sympy.OF_NUMBERS,

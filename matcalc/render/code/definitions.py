@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from matcalc.engine.differentials import fit, is_along
-from matcalc.language.expression import Expression, walk
-from matcalc.language.rewrite import map_along, rebuild, replace
+from matcalc.language.expression import Expression, rebuild, walk
+from matcalc.language.rewrite import map_along, replace
 from matcalc.language.sizes import UNIT
 from matcalc.language.text_to_expression import parse_rule_text
 

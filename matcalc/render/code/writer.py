@@ -8,9 +8,19 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
 
-from matcalc.language.expression import Expression, add, divide, matmul, multiply, negate, subtract, transpose, walk
+from matcalc.language.expression import (
+    Expression,
+    add,
+    divide,
+    matmul,
+    multiply,
+    negate,
+    rebuild,
+    subtract,
+    transpose,
+    walk,
+)
 from matcalc.language.expression_to_text import ATOM, COMPARE, SUM
-from matcalc.language.rewrite import rebuild
 from matcalc.language.sizes import Size, write_shape
 from matcalc.render.code.products import (
     CodePart,
