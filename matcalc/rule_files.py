@@ -237,7 +237,7 @@ def _advise_name(value: str, backend: str) -> str:
 # What one table of a rules file may hold; all else is refused with its place, before anything is done with it.
 
 
-FLAGS = ("axis", "primitive", "opaque", "linear")
+FLAGS = ("axis", "primitive", "opaque", "linear", "vectors")
 TEXTS = ("call", "differential", "define", "domain", "kinks", *BACKENDS, "sympy", "latex", "source", "note", "primary")
 FIELDS = ("elementwise", *TEXTS, *FLAGS)
 PRIMITIVES = ("sum", "size", "matrix_power", "tril", "triu")
@@ -370,7 +370,8 @@ class Rule:
     parameter, `differential` is linear in dX for each parameter X, `define` is an expression that
     stands for the call, a `primitive` is known to the engine, an `opaque` function has no derivative.
     Beside one of the first two `define` is the value alone.  `sympy` is a definition for SymPy, where `define`
-    says what SymPy lacks.  A `linear` function is so in each of its parameters.
+    says what SymPy lacks.  A `linear` function is so in each of its parameters; of one with `vectors` a column or
+    a row may stand in the place of each matrix.
     `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
     in a trace and along a direction that commutes with X.
     """
@@ -383,6 +384,7 @@ class Rule:
     primitive: bool = False
     opaque: bool = False
     linear: bool = False
+    vectors: bool = False
     elementwise: tuple[str, ...] = ()
     differential: str = ""
     define: str = ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
+from itertools import product
+from operator import mul
 from typing import TYPE_CHECKING
 
 from matcalc.check.question import MAX_ENTRIES
@@ -13,7 +15,7 @@ from matcalc.check.report import AGREES, DIFFERS, CheckReport, could_not_check, 
 from matcalc.check.rule_texts import read_rule_text, rules_in_force
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, call, compare, number, symbol, symbols
-from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
+from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape, write_shape
 from matcalc.rule_files import Parameter, Rule, RuleBook
 
 if TYPE_CHECKING:
@@ -93,14 +95,18 @@ def _list_shapes(rule: Rule) -> list[tuple[Shape, ...]]:
     if rule.is_elementwise:
         return [tuple(shape for _ in rule.variables) for shape in (SCALAR, _COLUMN, _MATRIX)]
     if any(parameter.axes for parameter in rule.variables):
-        return [tuple(_read_axes(parameter) for parameter in rule.variables)]
+        letters = sorted({letter for parameter in rule.variables for letter in parameter.axes or ()})
+        units = product((False, True), repeat=len(letters)) if rule.vectors else [(False,) * len(letters)]
+        chosen = [{letter for letter, is_unit in zip(letters, each, strict=True) if is_unit} for each in units]
+        listed = [tuple(_read_axes(parameter, each) for parameter in rule.variables) for each in chosen]
+        return [shapes for shapes in listed if not rule.vectors or SCALAR not in shapes]
     others = tuple(SCALAR for _ in rule.variables[1:])
     return [(shape, *others) for shape in (_COLUMN, _MATRIX)]
 
 
-def _read_axes(parameter: Parameter) -> Shape:
-    sizes = tuple(Size.of(letter) for letter in parameter.axes or ())
-    return sizes + (UNIT,) * (2 - len(sizes))
+def _read_axes(parameter: Parameter, units: set[str]) -> Shape:
+    sizes = tuple(UNIT if letter in units else Size.of(letter) for letter in parameter.axes or ())
+    return to_2d_shape(sizes)
 
 
 def _build_call(rule: Rule, shapes: tuple[Shape, ...]) -> Expression:
@@ -124,8 +130,10 @@ def _shape_of_result(rule: Rule, shapes: tuple[Shape, ...]) -> Shape:
         return dict(zip((parameter.name for parameter in rule.variables), shapes, strict=True))[rule.result]
     if rule.is_definition and not rule.result and not any(parameter.axes for parameter in rule.variables):
         return read_rule_text(rule, rule.define, shapes).shape
-    sizes = tuple(Size.of(text) for text in rule.result)
-    return sizes + (UNIT,) * (2 - len(sizes))
+    pairs = zip(rule.variables, shapes, strict=True)
+    sizes = {letter: size for parameter, shape in pairs for letter, size in zip(parameter.axes or (), shape, strict=False)}
+    factors = [[sizes.get(part.strip()) or Size.of(part.strip()) for part in text.split("*")] for text in rule.result]
+    return to_2d_shape(tuple(reduce(mul, each) for each in factors))
 
 
 def _stated_texts(rule: Rule) -> tuple[str, ...]:

@@ -198,8 +198,9 @@ def _compute(word: _Word, node: Expression, point: Point, values: dict[str, Tens
     """Return the function's value and the word's, in the word's precision."""
     with torch.no_grad():
         truth = squeeze(node, _evaluate_slices(node, values, point), point.sizes)
-        args = [_read_argument(arg, values, point) for arg in node.args]
+        args = [_read_argument(arg, values, point, node.data[0].vectors) for arg in node.args]
     got = word.apply(node, args)
+    got = got.reshape(truth.shape) if node.data[0].vectors and got.numel() == truth.numel() else got
     if got.shape != truth.shape:
         shapes = f"shape {tuple(got.shape)}, but {_name_call(node)} has {tuple(truth.shape)}"
         raise EvaluationError(f"{word.path} gives {shapes}")
@@ -216,12 +217,13 @@ def _evaluate_slices(node: Expression, values: dict[str, Tensor], point: Point) 
     return apply_along(rule, axis, shapes, args, Setting(values, point.sizes))
 
 
-def _read_argument(arg: Expression, values: dict[str, Tensor], point: Point) -> Any:
+def _read_argument(arg: Expression, values: dict[str, Tensor], point: Point, has_units: bool) -> Any:
     """Return an argument as written code passes it: a number of the formula as it stands, else an array."""
     if arg.op == "number":
         value = arg.data[0]
         return int(value) if value.denominator == 1 else float(value)
-    return squeeze(arg, evaluate(arg, values, point.sizes), point.sizes).numpy()
+    value = evaluate(arg, values, point.sizes)
+    return (value if has_units else squeeze(arg, value, point.sizes)).numpy()
 
 
 def _report_difference(word: _Word, node: Expression, found: Comparison | None, seed: int) -> CheckReport:

@@ -271,7 +271,8 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
     if rule.name in ALONG:
         return ALONG[rule.name](args[0], tuple(range(args[0].ndim)))
     if rule.name in PLAIN or rule.torch:
-        plain_shapes = [setting.measure(squeeze_shape(shape)) for shape in shapes]
+        held = [shape if rule.vectors else squeeze_shape(shape) for shape in shapes]
+        plain_shapes = [setting.measure(shape) for shape in held]
         plain = [value.reshape(shape).contiguous() for shape, value in zip(plain_shapes, args, strict=True)]
         return PLAIN[rule.name](*plain) if rule.name in PLAIN else call_torch(rule, plain)
     require_value(rule)
@@ -446,13 +447,6 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "expm_jacobian": differentiate_exponential,
     "polar": polar_factor,
     "leading_outer": leading_outer,
-    "kron_of_vector_and_matrix": lambda a, b: torch.kron(a.reshape(-1, 1), b),
-    "kron_of_matrix_and_vector": lambda a, b: torch.kron(a, b.reshape(-1, 1)),
-    "kron_of_row_and_matrix": lambda a, b: torch.kron(a.reshape(1, -1), b),
-    "kron_of_matrix_and_row": lambda a, b: torch.kron(a, b.reshape(1, -1)),
-    "kron_of_rows": lambda a, b: torch.kron(a.reshape(1, -1), b.reshape(1, -1)),
-    "kron_of_column_and_row": lambda a, b: torch.kron(a.reshape(-1, 1), b.reshape(1, -1)),
-    "kron_of_row_and_column": lambda a, b: torch.kron(a.reshape(1, -1), b.reshape(-1, 1)),
     "vec": stack_columns,
     "vec_of_vector": stack_columns,
 }

@@ -177,7 +177,7 @@ def infer_filled(reading: Reading, name: str, node: ast.Call) -> Draft:
 def fill(reading: Reading, name: str, sizes: list[Size], span: _Span) -> Draft:
     """Return the draft of an array filled with numbers; raises LimitError for one of too many entries."""
     axes = _shape_filled(name, sizes)
-    if all(size.is_unit for size in sizes):
+    if all(size.is_unit for size in sizes) and name != "fuse":
         value = Fraction(0 if name == "zeros" else 1)
         return reading.add("number", (), SCALAR_AXES, span, (value,), value)
     entries = UNIT
@@ -206,7 +206,7 @@ def _read_sizes(reading: Reading, name: str, node: ast.Call) -> list[Size]:
     sizes = [_read_size(reading, arg) for arg in node.args]
     if name in ("ones", "zeros") and len(sizes) > 2:
         return [size for size in sizes if not size.is_unit]
-    if name == "fuse" and any(size.is_unit for size in sizes):
+    if name == "fuse" and any(size.is_unit for size in sizes) and not reading.is_rule:
         raise ParseError("fuse joins two axes, neither of size 1", span=span, advice=_FILLED_FORMS[name])
     return sizes
 
@@ -255,16 +255,43 @@ _EINSUM_FORM = "write letters as in einsum('ij,jk->ik', A, B)"
 
 
 def infer_einsum(reading: Reading, args: tuple[Draft, ...], span: _Span) -> Draft:
-    """einsum('ij,jk->ik', A, B) on the shapes without unit axes."""
+    """einsum('ij,jk->ik', A, B) on the shapes without unit axes; a rule's text may give letters to these as well."""
     if not args or args[0].op != "text":
         raise ParseError("einsum begins with its letters", span=span, advice=_EINSUM_FORM)
     operands = args[1:]
     inputs, output = _read_subscripts(args[0].data[0], len(operands), args[0].span)
+    whole = output
+    if reading.is_rule:
+        inputs, output, operands = _drop_units(inputs, output, operands)
     sizes: dict[str, DraftAxis] = {}
     for letters, operand in zip(inputs, operands, strict=True):
         _bind_operand(reading, letters, operand, sizes)
     data = (",".join(inputs) + "->" + output,)
-    return reading.add("einsum", operands, hold_axes(tuple(sizes[letter] for letter in output)), span, data)
+    found = reading.add("einsum", operands, hold_axes(tuple(sizes[letter] for letter in output)), span, data)
+    is_row = len(whole) == 2 and len(output) == 1 and whole[0] not in output
+    return reading.add("transpose", (found,), found.axes[::-1], span) if is_row else found
+
+
+def _drop_units(
+    inputs: list[str], output: str, operands: tuple[Draft, ...]
+) -> tuple[list[str], str, tuple[Draft, ...]]:
+    """Return an einsum without the letters of unit axes, and without fuse(m, p) where one of its sizes is 1.
+
+    So one definition holds of matrices, columns and rows: fuse(m, 1) is the identity, whose two letters are one.
+    """
+    same: dict[str, str] = {}
+    kept = []
+    for letters, operand in zip(inputs, operands, strict=True):
+        pairs = zip(letters, operand.axes, strict=True) if len(letters) == len(operand.axes) else ()
+        units = [letter for letter, axis in pairs if is_unit(axis)]
+        same |= dict.fromkeys(units, "")
+        if not units or operand.op != "filled" or operand.data[0] != "fuse":
+            kept.append((letters, operand))
+        elif letters[0] not in units:
+            same[letters[0]] = next(letter for letter in letters[1:] if letter not in units)
+    table = str.maketrans(same)
+    texts = [letters.translate(table) for letters, _ in kept]
+    return texts, output.translate(table), tuple(operand for _, operand in kept)
 
 
 def _bind_operand(reading: Reading, letters: str, operand: Draft, sizes: dict[str, DraftAxis]) -> None:
@@ -409,6 +436,8 @@ def _accepts(rule: Rule, parameter: Parameter, arg: Draft, has_axes: bool) -> bo
         return not has_axes or arg.is_scalar
     if len(parameter.axes) == 1 and arg.is_row:
         return rule.result == () or isinstance(rule.result, str)
+    if rule.vectors:
+        return len(arg.axes) == 2 and not arg.is_scalar
     wanted = hold_letters(parameter.axes)
     return len(wanted) == len(arg.axes) and all(
         is_unit(axis) == (letter == "1") for letter, axis in zip(wanted, arg.axes, strict=True)
