@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from matcalc.errors import LimitError, RuleError
-from matcalc.rule_words import BACKENDS, advise_word, find_foreign_latex, is_word, takes_text
+from matcalc.rule_words import BACKENDS, SYMPY_WORDS, advise_word, find_foreign_latex, is_word, takes_text
 
 # --- rule signature ---------------------------------------------------------------------------------
 #
@@ -237,8 +237,11 @@ def _advise_name(value: str, backend: str) -> str:
 # What one table of a rules file may hold; all else is refused with its place, before anything is done with it.
 
 
-FLAGS = ("axis", "primitive", "opaque", "linear", "vectors")
-TEXTS = ("call", "differential", "define", "domain", "kinks", *BACKENDS, "sympy", "latex", "source", "note", "primary")
+FLAGS = ("axis", "primitive", "opaque", "linear", "vectors", "inverts")
+TEXTS = (
+    "call", "differential", "define", "domain", "kinks", *BACKENDS, "sympy", "scalar", "latex", "source", "note",
+    "primary",
+)  # fmt: skip
 FIELDS = ("elementwise", *TEXTS, *FLAGS)
 PRIMITIVES = ("sum", "size", "matrix_power", "tril", "triu")
 LONGEST_LATEX = 500
@@ -352,6 +355,10 @@ def check_words(entry: Entry, parameters: tuple[Parameter, ...]) -> None:
                 start = entry.fields["call"].index(f"'{text}'")
                 reason = f"{word} documents no text {text!r} in this place"
                 raise entry.refuse(reason, "call", (start, start + len(text) + 2), "leave it out, or name no word")
+    word = entry.fields.get("sympy", "")
+    if word.startswith("sympy.") and not is_word(word, "sympy"):
+        reason = f"{ascii(word)[:80]} is no function of sympy that a rule may name"
+        raise entry.refuse(reason, "sympy", advice="a rule names one of " + ", ".join(sorted(SYMPY_WORDS)))
     latex = entry.fields.get("latex", "")
     if len(latex) > LONGEST_LATEX:
         raise entry.refuse(f"latex has more than {LONGEST_LATEX} characters", "latex")
@@ -369,9 +376,11 @@ class Rule:
     Exactly one of these says how to differentiate: `elementwise` holds one partial derivative per
     parameter, `differential` is linear in dX for each parameter X, `define` is an expression that
     stands for the call, a `primitive` is known to the engine, an `opaque` function has no derivative.
-    Beside one of the first two `define` is the value alone.  `sympy` is a definition for SymPy, where `define`
-    says what SymPy lacks.  A `linear` function is so in each of its parameters; of one with `vectors` a column or
-    a row may stand in the place of each matrix.
+    Beside one of the first two `define` is the value alone.  `sympy` is a word of SymPy, or a definition for it
+    where `define` says what SymPy lacks.  A `linear` function is so in each of its parameters; of one with
+    `vectors` a column or a row may stand in the place of each matrix.  `scalar` is what the function is where
+    numbers stand in the place of its arrays, for a number is a 1 by 1 matrix.  A function that `inverts` its first
+    matrix has no value where that is singular.
     `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
     in a trace and along a direction that commutes with X.
     """
@@ -385,6 +394,7 @@ class Rule:
     opaque: bool = False
     linear: bool = False
     vectors: bool = False
+    inverts: bool = False
     elementwise: tuple[str, ...] = ()
     differential: str = ""
     define: str = ""
@@ -394,6 +404,7 @@ class Rule:
     numpy: str = ""
     jax: str = ""
     sympy: str = ""
+    scalar: str = ""
     latex: str = ""
     source: str = ""
     note: str = ""
@@ -418,6 +429,16 @@ class Rule:
     def read_form(self, backend: str) -> Form:
         """Return how the rule's word in a backend is called; its path is "" where there is none."""
         return read_form(getattr(self, backend), backend, self.parameters)
+
+    @property
+    def sympy_word(self) -> str:
+        """The function of SymPy that `sympy` names, as in sympy.exp; "" where it is a definition or missing."""
+        return self.sympy if self.sympy.startswith("sympy.") else ""
+
+    @property
+    def sympy_definition(self) -> str:
+        """What stands for the function in SymPy."""
+        return self.define if self.sympy_word else self.sympy or self.define
 
     @property
     def call(self) -> str:
@@ -475,6 +496,10 @@ class RuleBook:
     def overloads(self, function: str) -> list[Rule]:
         """The rules of one function, most specific first as the file orders them; empty if unknown."""
         return self._by_function.get(function, [])
+
+    def find(self, name: str) -> Rule | None:
+        """The rule of this name, None where there is none."""
+        return self._by_name.get(name)
 
     def extended(self, rules: Iterable[Rule]) -> RuleBook:
         """A new book with these rules added."""

@@ -71,6 +71,11 @@ def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
             if not value:
                 return value
             report = replace(report, message=f"{report.message}; {named} agrees")
+        if report and rule.scalar:
+            of_numbers = _build_call(rule, tuple(SCALAR for _ in rule.variables))
+            value = _prove_calls(rule, [of_numbers], partial(_compute_values, rule.scalar), trials, seed)
+            if not value:
+                return value
         return prove_words(rule, calls, report, trials) if report else report
     except (MatcalcError, RuntimeError) as error:
         return could_not_check(getattr(error, "reason", str(error)), seed=seed)
@@ -130,14 +135,15 @@ def _shape_of_result(rule: Rule, shapes: tuple[Shape, ...]) -> Shape:
         return dict(zip((parameter.name for parameter in rule.variables), shapes, strict=True))[rule.result]
     if rule.is_definition and not rule.result and not any(parameter.axes for parameter in rule.variables):
         return read_rule_text(rule, rule.define, shapes).shape
-    pairs = zip(rule.variables, shapes, strict=True)
-    sizes = {letter: size for parameter, shape in pairs for letter, size in zip(parameter.axes or (), shape, strict=False)}
+    sizes: dict[str, Size] = {}
+    for parameter, shape in zip(rule.variables, shapes, strict=True):
+        sizes |= zip(parameter.axes or (), shape, strict=False)
     factors = [[sizes.get(part.strip()) or Size.of(part.strip()) for part in text.split("*")] for text in rule.result]
     return to_2d_shape(tuple(reduce(mul, each) for each in factors))
 
 
 def _stated_texts(rule: Rule) -> tuple[str, ...]:
-    return tuple(text for text in (*rule.elementwise, rule.differential, rule.define, rule.sympy) if text)
+    return tuple(text for text in (*rule.elementwise, rule.differential, rule.define, rule.sympy_definition) if text)
 
 
 def _find_misfit(rule: Rule, node: Expression) -> str | None:
@@ -208,7 +214,8 @@ def _list_values(rule: Rule) -> list[tuple[str, str]]:
     from matcalc.check.torch_values import has_own_value
 
     beside = rule.define if not rule.is_definition and has_own_value(rule) else ""
-    return [(text, named) for text, named in ((beside, "its definition"), (rule.sympy, "that for SymPy")) if text]
+    of_sympy = "" if rule.sympy_word else rule.sympy
+    return [(text, named) for text, named in ((beside, "its definition"), (of_sympy, "that for SymPy")) if text]
 
 
 def _name_truth(rule: Rule) -> str:

@@ -20,11 +20,12 @@ from matcalc.check.report import DIFFERS, CheckReport, could_not_check
 from matcalc.check.torch_values import Setting, apply_along, call_torch, evaluate, squeeze
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression, call, symbol
-from matcalc.language.sizes import UNIT, Shape, Size
+from matcalc.language.sizes import SCALAR, UNIT, Shape, Size
 from matcalc.rule_files import AXIS_NAMES, Form, Rule
 from matcalc.rule_words import BACKENDS, is_word, takes_last_axis
 
-_LIBRARIES = {"torch": "torch", "numpy": "NumPy", "scipy": "SciPy", "jax": "JAX"}
+_LIBRARIES = {"torch": "torch", "numpy": "NumPy", "scipy": "SciPy", "jax": "JAX", "sympy": "SymPy"}
+_KINDS = {"sympy": np.float64}
 _MATRIX: Shape = (Size.of("m"), Size.of("n"))
 
 
@@ -34,11 +35,16 @@ def prove_words(rule: Rule, calls: Sequence[Expression], report: CheckReport, tr
     The judge's own value of the function is the truth, in the calls given and along each axis.
     """
     proven, notes = [], list(report.notes)
-    for backend in BACKENDS:
-        form = rule.read_form(backend)
+    for backend in (*BACKENDS, "sympy"):
+        form = rule.read_form(backend) if backend != "sympy" else Form(rule.sympy_word, rule.variables)
         path, along = form.path, list(_list_along(rule, calls[0]))
         # The torch word is the truth itself, but for how it is told the axis.
-        nodes = (*calls, *along) if backend != "torch" else along if form.has_axis else []
+        nodes: Sequence[Expression] = (*calls, *along)
+        if backend == "torch":
+            nodes = along if form.has_axis else []
+        if backend == "sympy":  # its functions entry by entry are those of numbers
+            has_axes = any(parameter.axes for parameter in rule.variables)
+            nodes = calls if has_axes else [call(rule, tuple(symbol(arg.name, ()) for arg in calls[0].args), SCALAR)]
         if not path or not nodes:
             continue
         word = _find_word(form, backend)
@@ -50,7 +56,8 @@ def prove_words(rule: Rule, calls: Sequence[Expression], report: CheckReport, tr
                 return failed
         if backend != "torch":
             proven.append(path)
-    told = [f"{' and '.join(proven)} {'agree' if proven[1:] else 'agrees'}"] if proven else []
+    named = " and ".join([", ".join(proven[:-1]), proven[-1]] if proven[1:] else proven)
+    told = [f"{named} {'agree' if proven[1:] else 'agrees'}"] if proven else []
     return replace(report, message="; ".join([report.message, *told, *notes]), notes=tuple(notes))
 
 
@@ -124,7 +131,8 @@ class _Word:
             with _as_usual(self.backend) as convert:
                 names = (parameter.name for parameter in rule.variables)
                 inside = self.form.fill(dict(zip(names, map(convert, args), strict=True)))
-                return np.asarray(self.function(*inside, **options))
+                value = self.function(*inside, **options)
+                return np.asarray(value if self.backend != "sympy" else value.doit(), dtype=_KINDS.get(self.backend))
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EvaluationError(f"{self.path} cannot be called as {_name_call(node)} is: {reason[:200]}") from error
@@ -153,6 +161,10 @@ def _as_usual(backend: str) -> Iterator[Callable[[Any], Any]]:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(np.errstate(all="ignore"))
+        if backend == "sympy":
+            sympy = importlib.import_module("sympy")
+            yield lambda value: sympy.ImmutableMatrix(value) if np.ndim(value) else sympy.sympify(float(value))
+            return
         if backend != "jax":
             yield lambda value: torch.from_numpy(value) if backend == "torch" and np.ndim(value) else value
             return

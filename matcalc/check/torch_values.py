@@ -18,7 +18,7 @@ from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import EvaluationError, LimitError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape
-from matcalc.rule_files import Rule
+from matcalc.rule_files import Parameter, Rule
 from matcalc.rule_words import advise_word, is_word, needs_axis, takes_one_axis
 
 _MAX_ENTRIES = 10**7
@@ -271,13 +271,20 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
     if rule.name in ALONG:
         return ALONG[rule.name](args[0], tuple(range(args[0].ndim)))
     if rule.name in PLAIN or rule.torch:
-        held = [shape if rule.vectors else squeeze_shape(shape) for shape in shapes]
-        plain_shapes = [setting.measure(shape) for shape in held]
+        pairs = zip(rule.variables, shapes, strict=True)
+        plain_shapes = [setting.measure(_list_axes(rule, parameter, shape)) for parameter, shape in pairs]
         plain = [value.reshape(shape).contiguous() for shape, value in zip(plain_shapes, args, strict=True)]
-        return PLAIN[rule.name](*plain) if rule.name in PLAIN else call_torch(rule, plain)
+        value = PLAIN[rule.name](*plain) if rule.name in PLAIN else call_torch(rule, plain)
+        return require_regular(plain[0], value) if rule.inverts else value
     require_value(rule)
     values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
     return evaluate(read_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
+
+
+def _list_axes(rule: Rule, parameter: Parameter, shape: Shape) -> Shape:
+    """Return the axes of an argument in torch: none of size 1, but those of the array that a scalar stands for."""
+    is_scalar = all(size.is_unit for size in shape)
+    return shape if rule.vectors else shape[: len(parameter.axes or ())] if is_scalar else squeeze_shape(shape)
 
 
 def call_torch(rule: Rule, args: list[Tensor], axis: int | None = None) -> Tensor:
@@ -328,7 +335,7 @@ _READERS: dict[str, Callable[[Expression, list[Tensor], Setting], Tensor]] = {
 
 # --- torch functions --------------------------------------------------------------------------------
 #
-# What the language's functions are, in torch: a table for those that torch lacks or words differently.
+# The functions that no definition states and that torch lacks; all others are what their rules say.
 #
 # Three manners of calling: ENTRYWISE functions get arrays as held (columns (n, 1)) and broadcast them;
 # ALONG functions get one held array and the axes they run along, which they keep with one entry; PLAIN
@@ -349,16 +356,6 @@ def largest(x: Tensor, axes: _Axes) -> Tensor:
     """Return 1 at the largest entry along the axes and 0 elsewhere; equal largest entries share the 1."""
     chosen = (x >= torch.amax(x, dim=axes, keepdim=True)).to(x.dtype)
     return chosen / torch.sum(chosen, dim=axes, keepdim=True)
-
-
-def p_norm(x: Tensor, p: Tensor) -> Tensor:
-    """Return (|x1|**p + ... + |xn|**p)**(1/p)."""
-    return torch.sum(torch.abs(x) ** p) ** (1 / p)
-
-
-def stack_columns(x: Tensor) -> Tensor:
-    """Return vec(X): the columns of X (m, n) one under the other, entry (i, j) at j*m + i."""
-    return x.mT.reshape(-1) if x.ndim == 2 else x.reshape(-1)
 
 
 def require_regular(x: Tensor, value: Tensor) -> Tensor:
@@ -430,25 +427,16 @@ _ENTRYWISE: dict[str, Callable[..., Tensor]] = {
 
 ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {
     "largest": largest,
-    "smallest": lambda x, axes: largest(-x, axes),
 }
 
 PLAIN: dict[str, Callable[..., Tensor]] = {
-    "inv": lambda x: require_regular(x, torch.linalg.inv(x)),
-    "solve": lambda a, b: require_regular(a, torch.linalg.solve(a, b)),
-    "logdet": lambda x: require_regular(x, torch.logdet(x)),
     "size": lambda x: torch.tensor(float(x.numel()), dtype=x.dtype, device=x.device),
-    "norm_p": p_norm,
-    "norm_nuc": lambda x: torch.sum(torch.linalg.svdvals(x)),
-    "norm_spectral": lambda x: torch.linalg.svdvals(x)[0],
     "matrix_power": take_power,
     "sqrtm": square_root,
     "sqrtm_jacobian": differentiate_square_root,
     "expm_jacobian": differentiate_exponential,
     "polar": polar_factor,
     "leading_outer": leading_outer,
-    "vec": stack_columns,
-    "vec_of_vector": stack_columns,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 
 from matcalc.errors import DeclarationError, LimitError, MatcalcError, ParseError, RuleError, ShapeError
@@ -266,6 +267,8 @@ def infer_einsum(reading: Reading, args: tuple[Draft, ...], span: _Span) -> Draf
     sizes: dict[str, DraftAxis] = {}
     for letters, operand in zip(inputs, operands, strict=True):
         _bind_operand(reading, letters, operand, sizes)
+    if reading.is_rule and inputs == [output] and operands[0].is_column:
+        return operands[0]
     data = (",".join(inputs) + "->" + output,)
     found = reading.add("einsum", operands, hold_axes(tuple(sizes[letter] for letter in output)), span, data)
     is_row = len(whole) == 2 and len(output) == 1 and whole[0] not in output
@@ -379,11 +382,6 @@ def read_power(reading: Reading, args: tuple[Draft, ...], span: _Span) -> tuple[
 # Which form of a function fits its arguments, and the shape of what it returns.
 
 
-# Functions of a 1 by 1 matrix, which counts as a scalar: trace(x.T @ A @ x) is x.T @ A @ x.
-_SAME_FOR_SCALARS = frozenset({"trace", "det", "diag", "vec", "tril", "triu"})
-_SCALAR_FORMS = {"logdet": "log", "expm": "exp", "sqrtm": "sqrt", "norm": "abs"}
-
-
 def call_rule(reading: Reading, name: str, node: ast.Call, args: tuple[Draft, ...]) -> Draft:
     """Return the draft of a call in a text, keywords included; raises ShapeError where no overload fits."""
     span = reading.source.span(node)
@@ -402,7 +400,7 @@ def call_function(reading: Reading, name: str, args: tuple[Draft, ...], span: tu
         variables = _match(rule, args)
         if variables is not None:
             return _apply(reading, rule, variables, span)
-    scalar = _call_of_scalar(reading, name, args, span)
+    scalar = _call_of_scalars(reading, rules, args, span)
     if scalar is not None:
         return scalar
     raise _explain_no_match(reading, name, rules, args, span)
@@ -428,8 +426,7 @@ def _match(rule: Rule, args: tuple[Draft, ...]) -> tuple[Draft, ...] | None:
 
 def _accepts(rule: Rule, parameter: Parameter, arg: Draft, has_axes: bool) -> bool:
     if parameter.literal is not None:
-        given = arg.data[0] if arg.op == "text" else arg.value
-        return bool(given == parameter.literal)
+        return _is_literal(parameter, arg)
     if arg.op in ("text", "compare"):
         return False
     if parameter.axes is None:
@@ -442,6 +439,10 @@ def _accepts(rule: Rule, parameter: Parameter, arg: Draft, has_axes: bool) -> bo
     return len(wanted) == len(arg.axes) and all(
         is_unit(axis) == (letter == "1") for letter, axis in zip(wanted, arg.axes, strict=True)
     )
+
+
+def _is_literal(parameter: Parameter, arg: Draft) -> bool:
+    return bool((arg.data[0] if arg.op == "text" else arg.value) == parameter.literal)
 
 
 def hold_letters(axes: tuple[str, ...]) -> tuple[str, ...]:
@@ -623,23 +624,49 @@ def _call_whole(reading: Reading, rule: Rule, arg: Draft, axis: int | None, span
 # --- scalars and misfits --------------------------------------------------------------------------------
 
 
-def _call_of_scalar(reading: Reading, name: str, args: tuple[Draft, ...], span: tuple[int, int]) -> Draft | None:
-    """Return what a function of matrices makes of scalars: trace(a) is a, inv(a) is 1/a, kron(a, B) is a*B."""
-    if not args or not args[0].is_scalar or any(arg.op in ("text", "compare") for arg in args[:1]):
-        if name == "kron" and len(args) == 2 and args[1].is_scalar:
-            return reading.add("multiply", args, args[0].axes, span)
-        return None
-    if name in _SAME_FOR_SCALARS and len(args) == 1:
-        return args[0]
-    if name in ("inv", "pinv") and len(args) == 1:
-        one = reading.add("number", (), SCALAR_AXES, span, (Fraction(1),))
-        return reading.add("divide", (one, args[0]), SCALAR_AXES, span)
-    if name in ("kron", "dot", "outer") and len(args) == 2 and (name == "kron" or args[1].is_scalar):
-        return reading.add("multiply", args, args[1].axes, span)
-    form = _SCALAR_FORMS.get(name)
-    if form is None or (name == "norm" and len(args) == 2 and args[1].op != "text" and args[1].value is None):
-        return None
-    return _apply(reading, reading.book.overloads(form)[0], args[:1], span)
+def _call_of_scalars(
+    reading: Reading, rules: list[Rule], args: tuple[Draft, ...], span: tuple[int, int]
+) -> Draft | None:
+    """Return what a function of arrays makes of scalars, as its rule says: inv(a) is 1/a, kron(a, B) is a*B."""
+    for rule in rules:
+        if rule.scalar and _takes_scalars(rule, args):
+            pairs = zip(rule.parameters, args, strict=True)
+            known = {parameter.name: arg for parameter, arg in pairs if parameter.literal is None}
+            return _read_scalar(reading, ast.parse(rule.scalar, mode="eval").body, known, span)
+    return None
+
+
+def _takes_scalars(rule: Rule, args: tuple[Draft, ...]) -> bool:
+    """Whether scalars stand in the place of arrays: of all of them, or of one where vectors may stand as well."""
+    if len(rule.parameters) != len(args):
+        return False
+    pairs = list(zip(rule.parameters, args, strict=True))
+    if not all(_is_literal(p, arg) if p.literal is not None else arg.op not in ("text", "compare") for p, arg in pairs):
+        return False
+    scalars = [arg.is_scalar for parameter, arg in pairs if parameter.literal is None]
+    return any(scalars) if rule.vectors else all(scalars)
+
+
+_SCALAR_OPERATORS: dict[type[ast.operator], str] = {ast.Mult: "multiply", ast.Div: "divide", ast.Pow: "power"}
+
+
+def _read_scalar(reading: Reading, tree: ast.expr, known: Mapping[str, Draft], span: tuple[int, int]) -> Draft:
+    """Return the draft of a rule's text for scalars: a parameter, a number, a product, a quotient, a call."""
+    match tree:
+        case ast.Name(id=name) if name in known:
+            return known[name]
+        case ast.Constant(value=int(value)):
+            return reading.add("number", (), SCALAR_AXES, span, (Fraction(value),), Fraction(value))
+        case ast.BinOp(left=first, op=ast.Mult() | ast.Div() | ast.Pow() as op, right=second):
+            left, right = (_read_scalar(reading, side, known, span) for side in (first, second))
+            axes = left.axes if right.is_scalar else right.axes
+            return reading.add(_SCALAR_OPERATORS[type(op)], (left, right), axes, span)
+        case ast.Call(func=ast.Name(id=function), args=inside):
+            args = tuple(_read_scalar(reading, arg, known, span) for arg in inside)
+            for rule in reading.book.overloads(function):
+                if _match(rule, args) is not None:
+                    return _apply(reading, rule, args, span)
+    raise RuleError(f"{ast.unparse(tree)} is no text for scalars", advice="write 1/X, X*Y, or a function of a number")
 
 
 def _explain_no_match(

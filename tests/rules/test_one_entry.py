@@ -283,6 +283,32 @@ def test_what_it_is_in_sympy_is_proven() -> None:
     assert prove_rule(read_rule("mine", {**entry, "sympy": "log(x)"}, "my.toml"))
 
 
+def test_a_word_of_sympy_is_proven() -> None:
+    entry = {"elementwise": "cos(x)", "torch": "torch.sin", "sympy": "sympy.sin"}
+    assert prove_rule(read_rule("mine", entry, "my.toml")).message.endswith("sympy.sin agrees")
+    assert prove_rule(read_rule("mine", {**entry, "sympy": "sympy.cos"}, "my.toml")).verdict == "differs"
+    with pytest.raises(RuleError, match="is no function of sympy that a rule may name"):
+        read_rule("mine", {**entry, "sympy": "sympy.preview"}, "my.toml")
+
+
+def test_what_it_is_of_scalars_is_read_and_proven() -> None:
+    entry = {"call": "mine(X[n,n])", "define": "trace(X @ X)", "scalar": "X*X", "latex": "m({X})"}
+    assert prove_rule(read_rule("mine", entry, "my.toml"))
+    assert prove_rule(read_rule("mine", {**entry, "scalar": "1/X"}, "my.toml")).verdict == "differs"
+    book = shipped_rules().extended([read_rule("mine", entry, "my.toml")])
+    assert str(matcalc.derive("mine(x.T @ y)", "x", rules=book)) == str(matcalc.derive("(x.T @ y)**2", "x"))
+
+
+def test_one_definition_holds_of_matrices_columns_and_rows() -> None:
+    call, define = "mine(A[m,n], B[p,q]) -> [m*p,n*q]", shipped_rules()["kron"].define
+    rule = read_rule("mine", {"call": call, "define": define, "vectors": True, "torch": "torch.kron"}, "my.toml")
+    assert prove_rule(rule).points == 27
+    for text in ("mine(a, B)", "mine(A, b.T)", "mine(a.T, b)", "mine(a, b)"):
+        derivative = matcalc.derive(text, "a" if "a" in text else "A", rules=shipped_rules().extended([rule]))
+        assert str(derivative) == str(matcalc.derive(text.replace("mine", "kron"), derivative.wrt.name))
+        assert derivative.check().verdict == "agrees"
+
+
 def test_a_function_that_is_called_linear_is() -> None:
     entry = {"call": "mine(x[n], y[n])", "define": "x.T @ y", "linear": True}
     assert prove_rule(read_rule("mine", entry, "my.toml"))

@@ -12,8 +12,7 @@ from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression, einsum, list_letters, multiply, symbol, walk
 from matcalc.language.expression_to_text import ATOM, to_text
 from matcalc.language.rewrite import replace
-from matcalc.render.code.backends import write_helper
-from matcalc.render.code.module import describe_shape, expand, measure_text, write_imports
+from matcalc.render.code.module import describe_shape, expand, measure_text, write_helpers, write_imports
 from matcalc.render.code.products import CodePart
 from matcalc.render.code.self_check import choose_sampling, write_drawing, write_draws
 from matcalc.render.code.signature import Signature
@@ -51,7 +50,7 @@ class _AutogradFunction:
         self.signature = Signature(derivative.problem.symbols, {}, (name, "grad_output"))
         self.names = dict(self.signature.names)
         self.like = next(iter(self.names.values()))
-        self.words = Words("torch", self.like, self.signature.letters)
+        self.words = Words("torch", self.like, self.signature)
         self.plain = expand(derivative.function, self.words, self.book)
         (self.function,) = regroup(self.plain)
         self.variables = {**derivative.problem.symbols, **_find_symbols(self.function)}
@@ -82,7 +81,7 @@ class _AutogradFunction:
     def write(self) -> str:
         forward, backward = self._write_forward(), self._write_backward()
         check = self._write_check()
-        helpers = [write_helper(entry, "torch") for entry in self.words.helpers]
+        helpers = write_helpers(self.words, self.book)
         methods = f"{self._describe()}\n\n{_indent(forward)}\n\n{_indent(backward)}"
         whole = f"class {self.name}(torch.autograd.Function):\n{methods}"
         return "\n\n\n".join([f"{self._describe_module()}\n\n{write_imports(self.words)}", *helpers, whole, check])

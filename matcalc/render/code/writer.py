@@ -414,7 +414,8 @@ def _open(letters: str, groups: Mapping[str, str]) -> str:
 
 def _reshape(part: CodePart, letters: str, sizes: Mapping[str, Size], words: Words) -> CodePart:
     shape = tuple(sizes[letter] for letter in letters)
-    return CodePart(f"{part.wrap(ATOM)}.reshape({words.write_sizes(shape)})", ATOM, shape)
+    inside = words.write_sizes(shape) if len(shape) > 1 else "-1"
+    return CodePart(f"{part.wrap(ATOM)}.reshape({inside})", ATOM, shape)
 
 
 def _contract(operands: list[tuple[str, CodePart]], output: str, node: Expression, words: Words) -> CodePart:
