@@ -80,11 +80,11 @@ def find_change(rule: Rule, calls: Sequence[Expression]) -> str | None:
 
 def _list_along(rule: Rule, whole: Expression) -> Iterator[Expression]:
     """Yield the calls along each axis of a matrix, if there are any."""
-    if not rule.axis or len(rule.parameters) != 1:
+    if not rule.axis or len(rule.parameters) != len(rule.variables):
         return
-    matrix = symbol(rule.parameters[0].name, _MATRIX)
+    matrices = tuple(symbol(parameter.name, _MATRIX) for parameter in rule.variables)
     for axis in (0, 1):
-        yield call(rule, (matrix,), (_MATRIX[1 - axis], UNIT) if whole.is_scalar else _MATRIX, axis)
+        yield call(rule, matrices, (_MATRIX[1 - axis], UNIT) if whole.is_scalar else _MATRIX, axis)
 
 
 # --- words --------------------------------------------------------------------------------------------
@@ -181,7 +181,8 @@ def _name_library(path: str) -> str:
 
 def _name_call(node: Expression) -> str:
     rule, axis, _ = node.data
-    return rule.call if axis is None else f"{rule.function}({rule.parameters[0].name}, axis={axis})"
+    names = ", ".join(parameter.name for parameter in rule.variables)
+    return rule.call if axis is None else f"{rule.function}({names}, axis={axis})"
 
 
 # --- points -------------------------------------------------------------------------------------------

@@ -255,10 +255,10 @@ def _call(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
 
 
 def apply_along(rule: Rule, axis: int, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting) -> Tensor:
-    """Apply a function to every column (axis 0) or every row (axis 1) of a matrix, each taken as a vector."""
-    column_shape = (shapes[0][axis], UNIT)
-    columns = [column.reshape(-1, 1) for column in args[0].unbind(1 - axis)]
-    results = [apply_rule(rule, (column_shape, *shapes[1:]), [column, *args[1:]], setting) for column in columns]
+    """Apply a function to every column (axis 0) or every row (axis 1) of its matrices, each taken as a vector."""
+    of_columns = tuple((shape[axis], UNIT) for shape in shapes)
+    columns = zip(*([column.reshape(-1, 1) for column in arg.unbind(1 - axis)] for arg in args), strict=True)
+    results = [apply_rule(rule, of_columns, list(each), setting) for each in columns]
     return torch.stack([result.reshape(-1) for result in results], dim=1 - axis)
 
 

@@ -581,25 +581,31 @@ def _call_along_axis(
 ) -> Draft:
     """sum(X, axis=0), softmax(X, axis=1): the rule holds for each column, or for each row."""
     span = reading.source.span(node)
-    rule = next((rule for rule in rules if rule.axis and len(rule.parameters) == len(args) == 1), None)
-    if rule is None or args[0].op in ("text", "compare"):
+    fitting = (rule for rule in rules if rule.axis and len(rule.parameters) == len(rule.variables) == len(args))
+    rule = next(fitting, None)
+    if rule is None or any(arg.op in ("text", "compare") for arg in args):
         advice = advise_axis(reading, rules, args, axis)
         raise ParseError(f"{rules[0].function} takes no axis= or keepdims= here", span=span, advice=advice)
-    reduces = rule.result == () and _is_reduction(reading, rule, args[0])
+    reduces = rule.result == () and _is_reduction(reading, rule, args)
     if keepdims and not reduces:
         raise ParseError(f"{rule.function} takes no keepdims=", span=span, advice="leave it out")
-    (arg,) = args
-    if axis is None or not arg.is_matrix:
-        return _call_whole(reading, rule, arg, axis, span)
+    if axis is None or not any(arg.is_matrix for arg in args):
+        return _call_whole(reading, rule, args, axis, span)
     if axis not in (-2, -1, 0, 1):
         raise ShapeError(f"a matrix has no axis {axis}", span=span, advice="write axis=0 (down) or axis=1 (across)")
     axis %= 2
-    axes = _reduce(arg.axes, axis, keepdims) if reduces else arg.axes
+    for arg in args[1:]:
+        if len(arg.axes) != 2 or not all(map(unify, args[0].axes, arg.axes)):
+            written = " and ".join(reading.write_shapes(*(each.axes for each in args)))
+            reason = f"{rule.function} along an axis takes matrices of one shape, not {written}"
+            raise ShapeError(reason, span=span, advice="declare their shapes")
+    axes = _reduce(args[0].axes, axis, keepdims) if reduces else args[0].axes
     return reading.add("call", args, axes, span, (rule, axis, keepdims))
 
 
-def _is_reduction(reading: Reading, rule: Rule, arg: Draft) -> bool:
-    return not rule.is_definition or _shape_stated(reading, rule, (arg,), arg.span) is SCALAR_AXES
+def _is_reduction(reading: Reading, rule: Rule, args: tuple[Draft, ...]) -> bool:
+    has_axes = any(parameter.axes for parameter in rule.variables)
+    return has_axes or not rule.is_definition or _shape_stated(reading, rule, args, args[0].span) is SCALAR_AXES
 
 
 def _reduce(axes: Axes, axis: int, keepdims: bool) -> Axes:
@@ -607,8 +613,11 @@ def _reduce(axes: Axes, axis: int, keepdims: bool) -> Axes:
     return (UNIT, axes[1]) if axis == 0 and keepdims else (axes[1 - axis], UNIT)
 
 
-def _call_whole(reading: Reading, rule: Rule, arg: Draft, axis: int | None, span: tuple[int, int]) -> Draft:
+def _call_whole(
+    reading: Reading, rule: Rule, args: tuple[Draft, ...], axis: int | None, span: tuple[int, int]
+) -> Draft:
     """Return the plain call: without axis, or along the only axis of a vector."""
+    arg = args[0]
     fitting = {None, 0, -1} | ({1} if arg.is_row else set())
     if axis not in fitting or (axis is not None and len(arg.axes) != 2):
         raise ShapeError(
@@ -616,9 +625,9 @@ def _call_whole(reading: Reading, rule: Rule, arg: Draft, axis: int | None, span
             span=span,
             advice="leave axis= out",
         )
-    if _match(rule, (arg,)) is None:
-        raise _explain_no_match(reading, rule.function, [rule], (arg,), span)
-    return _apply(reading, rule, (arg,), span)
+    if _match(rule, args) is None:
+        raise _explain_no_match(reading, rule.function, [rule], args, span)
+    return _apply(reading, rule, args, span)
 
 
 # --- scalars and misfits --------------------------------------------------------------------------------

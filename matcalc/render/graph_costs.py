@@ -242,7 +242,7 @@ def _slice(node: Expression) -> tuple[tuple[Shape, ...], Polynomial]:
     if axis is None:
         return tuple(arg.shape for arg in node.args), Polynomial.of(1)
     first = node.args[0].shape
-    return ((first[axis], UNIT), *(arg.shape for arg in node.args[1:])), Polynomial.of(first[1 - axis])
+    return tuple((arg.shape[axis], UNIT) for arg in node.args), Polynomial.of(first[1 - axis])
 
 
 def _drop_slices(node: Expression) -> Shape:

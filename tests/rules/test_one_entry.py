@@ -41,7 +41,8 @@ source      = "Misra, Mish (2019)"
 
 [cosine]
 call   = "cosine(x[n], y[n])"
-define = "dot(x, y)/(norm(x)*norm(y))"
+define = "sum(x*y)/(norm(x)*norm(y))"
+axis   = true
 latex  = "\\cos\\angle({x}, {y})"
 source = "definition"
 
@@ -98,6 +99,14 @@ torch  = "torch.mean"
 latex  = "\\operatorname{average}({x})"
 source = "definition"
 
+[pairs]
+call         = "pairs(x[n], y[n])"
+differential = "sum(y*dx) + sum(x*dy)"
+define       = "sum(x*y)"
+axis         = true
+latex        = "\\langle {x}, {y} \\rangle"
+source       = "definition"
+
 [divergence]
 call   = "divergence(p[n], q[n])"
 define = "sum(p*log(p/q))"
@@ -116,7 +125,8 @@ latex       = "\\operatorname{ratio}({y}, {x})"
 source      = "definition"
 """
 CALLS = [
-    "logcosh(x)", "logcosh(A @ x)", "logcosh(X)", "my_mish(x)", "cosine(x, y)", "my_rms_norm(x)", "my_rms_norm(X)",
+    "logcosh(x)", "logcosh(A @ x)", "logcosh(X)", "my_mish(x)", "cosine(x, y)", "cosine(X, Y, axis=0)",
+    "cosine(X, Y, axis=1)", "pairs(x, y)", "pairs(X, A @ X, axis=0)", "my_rms_norm(x)", "my_rms_norm(X)",
     "my_rms_norm(X, axis=0)", "my_rms_norm(X, axis=1)", "my_std(x)", "my_std(X)", "my_std(X, axis=0)",
     "my_std(X, axis=1, keepdims=True)", "deviation(X, axis=0)", "softest(x)", "softest(X)", "softest(X, axis=0)",
     "shared(X, axis=1)", "portions(X)", "portions(X, axis=0)", "average(X, axis=1)",
@@ -131,7 +141,8 @@ VALUES: dict[str, Callable[..., np.ndarray]] = {
     "softest": lambda x, **axis: np.log(np.mean(np.exp(x), **axis)),
     "shared": lambda x, **axis: np.exp(2 * x) / np.sum(np.exp(2 * x), keepdims=True, **axis),
     "portions": lambda x, **axis: np.exp(x) / np.sum(np.exp(x), keepdims=True, **axis), "average": np.mean,
-    "cosine": lambda x, y: x @ y / np.sqrt((x @ x) * (y @ y)), "divergence": lambda p, q: np.sum(p * np.log(p / q)),
+    "cosine": lambda x, y, **axis: np.sum(x * y, **axis) / np.sqrt(np.sum(x**2, **axis) * np.sum(y**2, **axis)),
+    "pairs": lambda x, y, **axis: np.sum(x * y, **axis), "divergence": lambda p, q: np.sum(p * np.log(p / q)),
     "ratio": np.arctan2,
 }  # fmt: skip
 

@@ -21,7 +21,7 @@ def define_call(node: Expression, definition: str = "") -> Expression | None:
     if not definition:
         return None
     if is_along(node):
-        core = read_rule_text(rule, definition, ((node.args[0].shape[axis], UNIT),))
+        core = read_rule_text(rule, definition, tuple((arg.shape[axis], UNIT) for arg in node.args))
         mapped = map_along(_spell_out(core), arguments, axis)
         return None if mapped is None else fit(mapped, node.shape)
     body = read_rule_text(rule, definition, tuple(arg.shape for arg in node.args))
