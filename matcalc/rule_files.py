@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
 import tomllib
@@ -302,6 +303,8 @@ def check_fields(entry: Entry) -> None:
             _check_flag(entry, field, value)
         else:
             _check_texts(entry, field, value)
+    if entry.fields.get("scalar"):
+        _check_scalar(entry, entry.fields["scalar"])
     stated = [field for field in _DERIVED_BY if entry.fields.get(field)]
     if len(stated) != 1 and stated not in _WITH_VALUE:
         listed = ", ".join(stated) or "none"
@@ -326,6 +329,22 @@ def _check_texts(entry: Entry, field: str, value: object) -> None:
         for place, character in enumerate("" if text.isprintable() else text):
             if not character.isprintable() and character not in "\n\t":
                 raise entry.refuse(f"{character!a} cannot be printed", field, (place, place + 1))
+
+
+_OF_SCALARS = (
+    ast.Expression, ast.Name, ast.Load, ast.Constant, ast.BinOp, ast.Mult, ast.Div, ast.Pow, ast.Call,
+)  # fmt: skip
+
+
+def _check_scalar(entry: Entry, text: str) -> None:
+    """Raise RuleError for what is not made of parameters, numbers, products, quotients, powers and functions."""
+    try:
+        nodes = list(ast.walk(ast.parse(text[:LONGEST_CALL], mode="eval")))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        nodes = [ast.Pass()]
+    if len(text) > LONGEST_CALL or not all(isinstance(node, _OF_SCALARS) for node in nodes):
+        reason = "scalar says what the function is of numbers"
+        raise entry.refuse(reason, "scalar", advice="write 1/X, X*Y, or a function of a number")
 
 
 def _read_word(entry: Entry, backend: str, parameters: tuple[Parameter, ...]) -> Form:

@@ -37,16 +37,31 @@ def name_function(reading: Reading, node: ast.Call) -> str:
     """Return the name of the function called; raises for calls of anything but a name."""
     if isinstance(node.func, ast.Name):
         return restore_name(node.func.id)
-    span, written = reading.source.span(node), reading.source.write(node.func)
-    advice = "call functions by name, as in exp(x)"
+    advice: str | None = "call functions by name, as in exp(x)"
     if isinstance(node.func, ast.Attribute):
-        before, attribute = reading.source.write(node.func.value), node.func.attr
-        inside = before if not node.args or attribute in ("inv", "sum", "mean") else ""
-        is_module = re.fullmatch(r"(np|numpy|torch|math|sympy|F|jnp|scipy)(\.\w+)*", before) is not None
-        advice = f"write {attribute}(...)" if is_module else f"write {attribute}({inside or before + ', ...'})"
-        if attribute in ("transpose", "t", "I", "H"):
-            advice = f"write {before}.T"
-    raise ParseError(f"{written[:40]}(...) is not in the language", span=span, advice=advice)
+        advice = _advise_member(reading, node, node.func)
+    written = reading.source.write(node.func)[:40]
+    raise ParseError(f"{written}(...) is not in the language", span=reading.source.span(node), advice=advice)
+
+
+_MODULE = r"(?:np|numpy|torch|math|sympy|F|jnp|scipy)(?:\.\w+)*"
+
+
+def _advise_member(reading: Reading, node: ast.Call, function: ast.Attribute) -> str | None:
+    """Return how a function of a library or a method is called here: np.exp(x) is exp(x), A.inv() is inv(A)."""
+    before, name = reading.source.write(function.value), function.attr
+    if name in ("transpose", "t", "H"):
+        return f"write {before}.T"
+    name = {"I": "inv", "dot": "matmul"}.get(name, name)
+    owner = [] if re.fullmatch(_MODULE, before) else [before]
+    args = [re.sub(rf"\b{_MODULE}\.(?=\w+\()", "", text) for text in [*owner, *map(reading.source.write, node.args)]]
+    rules = reading.book.overloads(name)
+    if not rules and name not in names.SPECIAL:
+        return explain_missing(reading, name, reading.source.span(node), args).advice
+    if rules and all(len(rule.parameters) != len(args) for rule in rules):
+        return "write " + (names.SPECIAL.get(name) or write_forms(rules))
+    inside = ", ".join([*args, *map(reading.source.write, node.keywords)])
+    return f"write {name}({inside if len(inside) <= 60 else '...'})"
 
 
 def list_operands(reading: Reading, node: ast.Call) -> list[ast.expr]:
@@ -192,23 +207,17 @@ def fill(reading: Reading, name: str, sizes: list[Size], span: _Span) -> Draft:
     return reading.add("filled", (), axes, span, (name, tuple(sizes)))
 
 
-_FILLED_FORMS = {
-    "eye": "write eye(n)", "ones": "write ones(m, n)", "zeros": "write zeros(m, n)", "fuse": "write fuse(m, p)",
-    "commutation": "write commutation(m, n)",
-}  # fmt: skip
-
-
 def _read_sizes(reading: Reading, name: str, node: ast.Call) -> list[Size]:
     fewest, most = names.FILLED[name]
     span, count = reading.source.span(node), len(node.args)
     if not fewest <= count <= most:
         wanted = f"{most} size{'s' if most > 1 else ''}" if fewest == most else f"at most {most} sizes"
-        raise ParseError(f"{name} takes {wanted}, not {count}", span=span, advice=_FILLED_FORMS[name])
+        raise ParseError(f"{name} takes {wanted}, not {count}", span=span, advice=f"write {names.SPECIAL[name]}")
     sizes = [_read_size(reading, arg) for arg in node.args]
     if name in ("ones", "zeros") and len(sizes) > 2:
         return [size for size in sizes if not size.is_unit]
     if name == "fuse" and any(size.is_unit for size in sizes) and not reading.is_rule:
-        raise ParseError("fuse joins two axes, neither of size 1", span=span, advice=_FILLED_FORMS[name])
+        raise ParseError("fuse joins two axes, neither of size 1", span=span, advice=f"write {names.SPECIAL[name]}")
     return sizes
 
 
@@ -252,7 +261,7 @@ def _read_factor(reading: Reading, node: ast.expr) -> Size:
 
 # --- einsum -------------------------------------------------------------------------------------------
 
-_EINSUM_FORM = "write letters as in einsum('ij,jk->ik', A, B)"
+_EINSUM_FORM = f"write letters as in {names.SPECIAL['einsum']}"
 
 
 def infer_einsum(reading: Reading, args: tuple[Draft, ...], span: _Span) -> Draft:
@@ -336,7 +345,7 @@ def _read_subscripts(text: str, count: int, span: _Span) -> tuple[list[str], str
 
 # --- where, matrix_power ------------------------------------------------------------------------------
 
-_WHERE_FORM = "write where(x > 0, x, y)"
+_WHERE_FORM = f"write {names.SPECIAL['where']}"
 
 
 def refuse_comparison(draft: Draft) -> None:
@@ -366,7 +375,7 @@ def infer_where(reading: Reading, args: tuple[Draft, ...], span: _Span) -> Draft
 
 def read_power(reading: Reading, args: tuple[Draft, ...], span: _Span) -> tuple[Draft, ...]:
     """Return the arguments of matrix_power(X, k), with k as one number."""
-    advice = "write matrix_power(X, 3)"
+    advice = f"write {names.SPECIAL['matrix_power']}"
     if len(args) != 2:
         raise ParseError(f"matrix_power takes 2 arguments, not {len(args)}", span=span, advice=advice)
     value = args[1].value
@@ -675,7 +684,7 @@ def _read_scalar(reading: Reading, tree: ast.expr, known: Mapping[str, Draft], s
             for rule in reading.book.overloads(function):
                 if _match(rule, args) is not None:
                     return _apply(reading, rule, args, span)
-    raise RuleError(f"{ast.unparse(tree)} is no text for scalars", advice="write 1/X, X*Y, or a function of a number")
+    raise RuleError(f"{ast.unparse(tree)} is no text for scalars")
 
 
 def _explain_no_match(

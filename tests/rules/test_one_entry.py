@@ -306,6 +306,9 @@ def test_what_it_is_of_scalars_is_read_and_proven() -> None:
     entry = {"call": "mine(X[n,n])", "define": "trace(X @ X)", "scalar": "X*X", "latex": "m({X})"}
     assert prove_rule(read_rule("mine", entry, "my.toml"))
     assert prove_rule(read_rule("mine", {**entry, "scalar": "1/X"}, "my.toml")).verdict == "differs"
+    for wrong in ("X +", "X if X else 1", "(" * 300 + "X", "open('x')[0]"):
+        with pytest.raises(RuleError, match="what the function is of numbers"):
+            read_rule("mine", {**entry, "scalar": wrong}, "my.toml")
     book = shipped_rules().extended([read_rule("mine", entry, "my.toml")])
     assert str(matcalc.derive("mine(x.T @ y)", "x", rules=book)) == str(matcalc.derive("(x.T @ y)**2", "x"))
 
