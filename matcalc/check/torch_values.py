@@ -140,34 +140,14 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "power": raise_to,
 }
 
-_COMPARISONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    ">": torch.gt,
-    "<": torch.lt,
-    ">=": torch.ge,
-    "<=": torch.le,
-}
-
-
-def _compare(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return _COMPARISONS[node.data[0]](*args)
+_COMPARISONS = {">": torch.gt, "<": torch.lt, ">=": torch.ge, "<=": torch.le}
+_CONSTANTS = {"pi": math.pi, "e": math.e}
 
 
 def _look_up(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
     if node.name not in setting.values:
         raise EvaluationError(f"{node.name} has no value")
     return setting.values[node.name]
-
-
-def _read_number(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill(float(node.data[0]))
-
-
-def _read_constant(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill({"pi": math.pi, "e": math.e}[node.name])
-
-
-def _read_size(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill(float(setting.measure(node.data)[0]))
 
 
 def _contract(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
@@ -321,10 +301,10 @@ def require_value(rule: Rule) -> None:
 
 _READERS: dict[str, Callable[[Expression, list[Tensor], Setting], Tensor]] = {
     "symbol": _look_up,
-    "number": _read_number,
-    "constant": _read_constant,
-    "size": _read_size,
-    "compare": _compare,
+    "number": lambda node, args, setting: setting.fill(float(node.data[0])),
+    "constant": lambda node, args, setting: setting.fill(_CONSTANTS[node.name]),
+    "size": lambda node, args, setting: setting.fill(float(setting.measure(node.data)[0])),
+    "compare": lambda node, args, setting: _COMPARISONS[node.data[0]](*args),
     "call": _call,
     "einsum": _contract,
     "filled": _fill,
@@ -421,13 +401,8 @@ def leading_outer(x: Tensor) -> Tensor:
     return torch.outer(left[:, 0], right[0])
 
 
-_ENTRYWISE: dict[str, Callable[..., Tensor]] = {
-    "where": select,
-}
-
-ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {
-    "largest": largest,
-}
+_ENTRYWISE: dict[str, Callable[..., Tensor]] = {"where": select}
+ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {"largest": largest}
 
 PLAIN: dict[str, Callable[..., Tensor]] = {
     "size": lambda x: torch.tensor(float(x.numel()), dtype=x.dtype, device=x.device),

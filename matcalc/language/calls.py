@@ -97,7 +97,7 @@ def infer_call(reading: Reading, node: ast.Call, args: tuple[Draft, ...]) -> Dra
     for arg in args:
         refuse_comparison(arg)
     if name in names.FILLED:
-        return infer_filled(reading, name, node)
+        return fill(reading, name, _read_sizes(reading, name, node), span)
     if name == "einsum":
         return infer_einsum(reading, args, span)
     if is_derivative:
@@ -185,13 +185,11 @@ _Span = tuple[int, int]
 # --- arrays filled with numbers ---------------------------------------------------------------------
 
 
-def infer_filled(reading: Reading, name: str, node: ast.Call) -> Draft:
-    """eye(n), ones(m, n), zeros(...), fuse(m, p), commutation(m, n); without sizes, a number."""
-    return fill(reading, name, _read_sizes(reading, name, node), reading.source.span(node))
-
-
 def fill(reading: Reading, name: str, sizes: list[Size], span: _Span) -> Draft:
-    """Return the draft of an array filled with numbers; raises LimitError for one of too many entries."""
+    """Return the draft of eye(n), ones(m, n), zeros(...), fuse(m, p) or commutation(m, n); without sizes, a number.
+
+    Raises LimitError for an array of too many entries.
+    """
     axes = _shape_filled(name, sizes)
     if all(size.is_unit for size in sizes) and name != "fuse":
         value = Fraction(0 if name == "zeros" else 1)
@@ -444,7 +442,7 @@ def _accepts(rule: Rule, parameter: Parameter, arg: Draft, has_axes: bool) -> bo
         return rule.result == () or isinstance(rule.result, str)
     if rule.vectors:
         return len(arg.axes) == 2 and not arg.is_scalar
-    wanted = hold_letters(parameter.axes)
+    wanted = parameter.axes + ("1",) * (2 - len(parameter.axes))
     return len(wanted) == len(arg.axes) and all(
         is_unit(axis) == (letter == "1") for letter, axis in zip(wanted, arg.axes, strict=True)
     )
@@ -452,11 +450,6 @@ def _accepts(rule: Rule, parameter: Parameter, arg: Draft, has_axes: bool) -> bo
 
 def _is_literal(parameter: Parameter, arg: Draft) -> bool:
     return bool((arg.data[0] if arg.op == "text" else arg.value) == parameter.literal)
-
-
-def hold_letters(axes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the 2-D shape of a signature: [n] is (n, 1)."""
-    return axes + ("1",) * (2 - len(axes))
 
 
 # --- the shape of the result --------------------------------------------------------------------------
@@ -514,9 +507,9 @@ def _shape_result(
     if rule.is_elementwise:
         return _broadcast_all(reading, rule, args, span)
     if isinstance(rule.result, str):
-        return _shape_like(rule, rule.result, args)
+        return next(arg.axes for p, arg in zip(rule.variables, args, strict=True) if p.name == rule.result)
     if rule.result:
-        return hold_axes(tuple(_read_result_size(rule, text, letters) for text in rule.result))
+        return hold_axes(tuple(_read_result_size(text, letters) for text in rule.result))
     if any(parameter.axes is not None for parameter in rule.variables) or not rule.is_definition:
         return SCALAR_AXES
     return _shape_stated(reading, rule, args, span)
@@ -532,20 +525,9 @@ def _broadcast_all(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: 
     return axes
 
 
-def _shape_like(rule: Rule, name: str, args: tuple[Draft, ...]) -> Axes:
-    for parameter, arg in zip(rule.variables, args, strict=True):
-        if parameter.name == name:
-            return arg.axes
-    raise RuleError(f"rule [{rule.name}] in {rule.file} returns the shape of {name}, which is no parameter")
-
-
-def _read_result_size(rule: Rule, text: str, letters: dict[str, DraftAxis]) -> DraftAxis:
-    factors: list[DraftAxis] = []
-    for part in text.replace(" ", "").split("*"):
-        if not part.isdigit() and part not in letters:
-            raise RuleError(f"rule [{rule.name}] in {rule.file} returns the size {part}, which no parameter has")
-        factors.append(Size.of(part) if part.isdigit() else letters[part])
-    return multiply_axes(factors)
+def _read_result_size(text: str, letters: dict[str, DraftAxis]) -> DraftAxis:
+    parts = text.replace(" ", "").split("*")
+    return multiply_axes([Size.of(part) if part.isdigit() else letters[part] for part in parts])
 
 
 def _shape_stated(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> Axes:

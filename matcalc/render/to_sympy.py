@@ -103,18 +103,6 @@ def _make_symbol(writer: _Writer, node: Expression) -> Any:
     return sympy.MatrixSymbol(node.name, *writer.shape(node))
 
 
-def _number(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    return sympy.Rational(node.data[0].numerator, node.data[0].denominator)
-
-
-def _constant(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    return sympy.pi if node.name == "pi" else sympy.E
-
-
-def _size(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    return writer.size(node.data[0])
-
-
 def _filled(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     name, sizes = node.data[0], [writer.size(size) for size in node.data[1]]
     if node.is_scalar:
@@ -139,10 +127,6 @@ def _add(writer: _Writer, node: Expression, args: list[Any], sign: int = 1) -> A
         return add_arrays(node, args, [writer.size(size) for size in node.squeezed_shape], sign)
     first, second = writer.stretch(node.args[0], left, node), writer.stretch(node.args[1], right, node)
     return first + second if sign == 1 else first - second
-
-
-def _subtract(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    return _add(writer, node, args, -1)
 
 
 def _negate(writer: _Writer, node: Expression, args: list[Any]) -> Any:
@@ -188,11 +172,6 @@ def _matmul(writer: _Writer, node: Expression, args: list[Any]) -> Any:
 def _transpose(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     _refuse_arrays(node, args)
     return args[0] if node.is_scalar else sympy.Transpose(args[0]).doit(deep=False)
-
-
-def _compare(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    """A comparison of arrays has no value of its own; `where` looks through it."""
-    return _apply(node, args) if node.is_scalar else None
 
 
 def _refuse_arrays(node: Expression, args: list[Any]) -> None:
@@ -368,9 +347,14 @@ def _abstract_derivative(writer: _Writer, node: Expression, args: list[Any]) -> 
 
 
 _WRITERS: dict[str, Callable[[_Writer, Expression, list[Any]], Any]] = {
-    "symbol": _symbol, "number": _number, "constant": _constant, "size": _size, "filled": _filled, "add": _add,
-    "subtract": _subtract, "negate": _negate, "multiply": _multiply, "divide": _divide, "power": _power,
-    "matmul": _matmul, "transpose": _transpose, "compare": _compare, "call": _call, "einsum": _einsum,
+    "number": lambda writer, node, args: sympy.Rational(node.data[0].numerator, node.data[0].denominator),
+    "constant": lambda writer, node, args: sympy.pi if node.name == "pi" else sympy.E,
+    "size": lambda writer, node, args: writer.size(node.data[0]),
+    "subtract": lambda writer, node, args: _add(writer, node, args, -1),
+    # A comparison of arrays has no value of its own; `where` looks through it.
+    "compare": lambda writer, node, args: _apply(node, args) if node.is_scalar else None,
+    "symbol": _symbol, "filled": _filled, "add": _add, "negate": _negate, "multiply": _multiply, "divide": _divide,
+    "power": _power, "matmul": _matmul, "transpose": _transpose, "call": _call, "einsum": _einsum,
     "abstract": _abstract, "abstract_derivative": _abstract_derivative,
 }  # fmt: skip
 

@@ -22,7 +22,7 @@ from matcalc.render.code.products import CodePart
 from matcalc.render.code.self_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import CODE_BACKENDS, Words
-from matcalc.render.code.writer import Names, Writer, name_derivative_of, regroup
+from matcalc.render.code.writer import Names, name_derivative_of, regroup, write_lines
 from matcalc.render.report import name_derivative
 from matcalc.rule_files import RuleBook, shipped_rules
 
@@ -124,11 +124,7 @@ class _Module:
     def arguments(self) -> list[str]:
         """The arguments of both functions, in order."""
         names = [*self.signature.names.values(), *self.signature.abstract]
-        return [*names, *self._derivatives_given, *self._sizes_given]
-
-    @property
-    def _sizes_given(self) -> list[str]:
-        return [self.signature.letters[letter] for letter in self.signature.list_unknown(self.words.sizes_used)]
+        return [*names, *self._derivatives_given, *self.words.sizes_given]
 
     @property
     def _derivatives_given(self) -> dict[str, Expression]:
@@ -143,13 +139,8 @@ class _Module:
         letters = self.words.sizes_used | dict.fromkeys(list_letters(expression))
         local = {self.signature.letters[letter] for letter in letters}
         names = Names({*self.signature.names.values(), *self.signature.abstract, self.function_name, *local})
-        before = dict(self.words.sizes_used)
-        self.words.sizes_used.clear()
         known = {node: CodePart(self.signature.names[name], ATOM, node.shape) for name, node in self._variables.items()}
-        writer = Writer([expression], self.words, names, known)
-        result = self.words.to_tensor(writer.parts[expression])
-        sizes = self.signature.write_sizes(self.words.sizes_used)
-        self.words.sizes_used.update(before)
+        writer, sizes, (result,) = write_lines([expression], self.words, names, known)
         return [*sizes, *map(str, writer.lines), f"return {result.text}"]
 
     @property
@@ -250,9 +241,8 @@ def _write_definition(name: str, is_along: bool, words: Words, book: RuleBook | 
     names = list(signature.names.values())
     before, words.like, words.is_along = words.like, names[0], is_along
     known = {node: CodePart(signature.names[node.name], ATOM, node.shape) for node in variables}
-    writer = Writer(regroup(expand(body, words, book)), words, Names({*names}), known)
-    (root,) = writer.roots
-    result = words.to_tensor(writer.parts[root]).text
+    writer, _, (part,) = write_lines(regroup(expand(body, words, book)), words, Names({*names}), known)
+    result = part.text
     if is_along and body.is_scalar:
         result = f"{words.prefix}.squeeze({result}, axis=axis)"
     words.like, words.is_along = before, False

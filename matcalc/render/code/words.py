@@ -62,6 +62,11 @@ class Words:
         parts += [self.signature.letters[letter] for letter in size.letters]
         return _number(" * ".join(parts), ATOM if len(parts) == 1 else PRODUCT)
 
+    @property
+    def sizes_given(self) -> list[str]:
+        """The sizes that no array tells, which are arguments."""
+        return [self.signature.letters[letter] for letter in self.signature.list_unknown(self.sizes_used)]
+
     def write_sizes(self, shape: Shape) -> str:
         """Return several sizes with commas between them."""
         return ", ".join(self.write_size(size).text for size in shape)
