@@ -238,7 +238,7 @@ def _advise_name(value: str, backend: str) -> str:
 # What one table of a rules file may hold; all else is refused with its place, before anything is done with it.
 
 
-FLAGS = ("axis", "primitive", "opaque", "linear", "vectors", "inverts")
+FLAGS = ("axis", "primitive", "opaque", "linear", "vectors", "inverts", "symmetric")
 TEXTS = (
     "call", "differential", "define", "domain", "kinks", *BACKENDS, "sympy", "scalar", "latex", "source", "note",
     "primary",
@@ -399,7 +399,7 @@ class Rule:
     where `define` says what SymPy lacks.  A `linear` function is so in each of its parameters; of one with
     `vectors` a column or a row may stand in the place of each matrix.  `scalar` is what the function is where
     numbers stand in the place of its arrays, for a number is a 1 by 1 matrix.  A function that `inverts` its first
-    matrix has no value where that is singular.
+    matrix has no value where that is singular; a `symmetric` one is symmetric where that is.
     `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
     in a trace and along a direction that commutes with X.
     """
@@ -414,6 +414,7 @@ class Rule:
     linear: bool = False
     vectors: bool = False
     inverts: bool = False
+    symmetric: bool = False
     elementwise: tuple[str, ...] = ()
     differential: str = ""
     define: str = ""

@@ -66,6 +66,10 @@ def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
             report = CheckReport(AGREES, points=report.points, seed=seed, message=message)
         if report and rule.linear and not (linear := _prove_calls(rule, calls, _compute_sums, trials, seed)):
             return linear
+        if report and rule.symmetric:
+            of_square = _build_call(rule, tuple(arg.shape[:1] * 2 for arg in calls[0].args))
+            if not (kept := _prove_calls(rule, [of_square], _compute_transposes, trials, seed)):
+                return kept
         for text, named in _list_values(rule) if report else ():
             value = _prove_calls(rule, calls, partial(_compute_values, text), trials, seed)
             if not value:
@@ -264,6 +268,18 @@ def _compute_sums(node: Expression, point: Point, values: dict[str, Tensor]) -> 
             truths.append(truth)
             sums.append(sum(parts))
     return torch.stack(truths), torch.stack(sums)
+
+
+def _compute_transposes(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
+    """Return the function of a symmetric matrix, and its transpose."""
+    import torch
+
+    from matcalc.check.torch_values import evaluate
+
+    name = _names(node)[0]
+    with torch.no_grad():
+        value = evaluate(node, values | {name: values[name] @ values[name].mT}, point.sizes)
+    return value, value.mT
 
 
 def _compute_primary(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:

@@ -323,6 +323,13 @@ def test_one_definition_holds_of_matrices_columns_and_rows() -> None:
         assert derivative.check().verdict == "agrees"
 
 
+def test_a_function_that_is_called_symmetric_is() -> None:
+    entry = {"call": "mine(X[n,n]) -> [n,n]", "define": "X @ X", "symmetric": True}
+    assert prove_rule(read_rule("mine", entry, "my.toml"))
+    entry["define"] = "X @ diag(ones(n) + diag(X))"
+    assert prove_rule(read_rule("mine", entry, "my.toml")).verdict == "differs"
+
+
 def test_a_function_that_is_called_linear_is() -> None:
     entry = {"call": "mine(x[n], y[n])", "define": "x.T @ y", "linear": True}
     assert prove_rule(read_rule("mine", entry, "my.toml"))

@@ -1,12 +1,44 @@
 """Functions that a backend lacks and that no definition states, as source that is written above the code.
 
-The sources of NumPy and JAX are the same but for words in braces.  `axis` is None for all entries together.
+The sources of NumPy and JAX, and some of torch, are the same but for words in braces.  `axis` is None for all entries
+together.
 """
 
 from __future__ import annotations
 
 import re
 
+_EVERYWHERE = {
+    "leading_outer": '''
+def leading_outer(X):
+    """u @ v.T of the singular vectors of the largest singular value."""
+    left, _, right = {np}.linalg.svd(X, full_matrices=False)
+    return {np}.outer(left[:, 0], right[0])
+''',
+    "polar": '''
+def polar(X):
+    """U @ V.T of the thin singular value decomposition."""
+    left, _, right = {np}.linalg.svd(X, full_matrices=False)
+    return left @ right
+''',
+    "sqrtm": '''
+def sqrtm(X):
+    """The principal square root of a matrix, by Newton's iteration of Denman and Beavers."""
+    n = len(X)
+    root, inverse = X, {eye}
+    for _ in range(30):
+        root, inverse = (root + {np}.linalg.inv(inverse)) / 2, (inverse + {np}.linalg.inv(root)) / 2
+    return root
+''',
+    "sqrtm_jacobian": '''
+def sqrtm_jacobian(X):
+    """The derivative of S = sqrtm(X) by X, (n, n, n, n), from S @ dS + dS @ S = dX."""
+    n, root = len(X), sqrtm(X)
+    eye = {eye}
+    both_sides = {np}.kron(root, eye) + {np}.kron(eye, root.T{contiguous})
+    return {np}.linalg.inv(both_sides).reshape(n, n, n, n)
+''',
+}
 _ARRAYS = {
     "differentiate": '''
 def differentiate(function, at, order=1):
@@ -50,38 +82,11 @@ def largest(x, axis=None):
     chosen = {np}.where(x >= {np}.max(x, axis=axis, keepdims=True), 1.0, 0.0)
     return chosen / {np}.sum(chosen, axis=axis, keepdims=True)
 ''',
-    "leading_outer": '''
-def leading_outer(X):
-    """u @ v.T of the singular vectors of the largest singular value."""
-    left, _, right = {np}.linalg.svd(X, full_matrices=False)
-    return {np}.outer(left[:, 0], right[0])
-''',
     "logdet": '''
 def logdet(X):
     """The logarithm of the determinant, nan where that is negative."""
     sign, value = {np}.linalg.slogdet(X)
     return {np}.where(sign > 0, value, {np}.nan)
-''',
-    "polar": '''
-def polar(X):
-    """U @ V.T of the thin singular value decomposition."""
-    left, _, right = {np}.linalg.svd(X, full_matrices=False)
-    return left @ right
-''',
-    "sqrtm": '''
-def sqrtm(X):
-    """The principal square root of a matrix, by Newton's iteration of Denman and Beavers."""
-    root, inverse = X, {np}.eye(len(X))
-    for _ in range(30):
-        root, inverse = (root + {np}.linalg.inv(inverse)) / 2, (inverse + {np}.linalg.inv(root)) / 2
-    return root
-''',
-    "sqrtm_jacobian": '''
-def sqrtm_jacobian(X):
-    """The derivative of S = sqrtm(X) by X, (n, n, n, n), from S @ dS + dS @ S = dX."""
-    n, root = len(X), sqrtm(X)
-    both_sides = {np}.kron(root, {np}.eye(n)) + {np}.kron({np}.eye(n), root.T)
-    return {np}.linalg.inv(both_sides).reshape(n, n, n, n)
 ''',
 }
 _TORCH = {
@@ -113,40 +118,14 @@ def largest(x, dim=()):
     chosen = (x >= torch.amax(x, dim=dim, keepdim=True)).to(x.dtype)
     return chosen / torch.sum(chosen, dim=dim, keepdim=True)
 ''',
-    "leading_outer": '''
-def leading_outer(X):
-    """u @ v.T of the singular vectors of the largest singular value."""
-    left, _, right = torch.linalg.svd(X, full_matrices=False)
-    return torch.outer(left[:, 0], right[0])
-''',
-    "polar": '''
-def polar(X):
-    """U @ V.T of the thin singular value decomposition."""
-    left, _, right = torch.linalg.svd(X, full_matrices=False)
-    return left @ right
-''',
-    "sqrtm": '''
-def sqrtm(X):
-    """The principal square root of a matrix, by Newton's iteration of Denman and Beavers."""
-    root, inverse = X, torch.eye(len(X), dtype=X.dtype, device=X.device)
-    for _ in range(30):
-        root, inverse = (root + torch.linalg.inv(inverse)) / 2, (inverse + torch.linalg.inv(root)) / 2
-    return root
-''',
-    "sqrtm_jacobian": '''
-def sqrtm_jacobian(X):
-    """The derivative of S = sqrtm(X) by X, (n, n, n, n), from S @ dS + dS @ S = dX."""
-    n, root = len(X), sqrtm(X)
-    eye = torch.eye(n, dtype=X.dtype, device=X.device)
-    both_sides = torch.kron(root, eye) + torch.kron(eye, root.T.contiguous())
-    return torch.linalg.inv(both_sides).reshape(n, n, n, n)
-''',
 }
 # What stands in the braces.
 _WORDS = {
-    "numpy": {"np": "np", "expm": "expm"},
-    "jax": {"np": "jnp", "expm": "jax.scipy.linalg.expm"},
+    "numpy": {"np": "np", "eye": "np.eye(n)", "contiguous": "", "expm": "expm"},
+    "jax": {"np": "jnp", "eye": "jnp.eye(n)", "contiguous": "", "expm": "jax.scipy.linalg.expm"},
+    "torch": {"np": "torch", "eye": "torch.eye(n, dtype=X.dtype, device=X.device)", "contiguous": ".contiguous()"},
 }
+_SOURCES = {"numpy": _EVERYWHERE | _ARRAYS, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
 _MODULES = ("functools", "math", "jax.scipy.linalg")
 
 
@@ -156,13 +135,12 @@ def has_source(name: str, backend: str) -> bool:
     >>> has_source("polar", "numpy"), has_source("exp", "numpy")
     (True, False)
     """
-    return name in (_TORCH if backend == "torch" else _ARRAYS)
+    return name in _SOURCES[backend]
 
 
 def write_source(name: str, backend: str) -> str:
     """Return the source of a function."""
-    source = (_TORCH if backend == "torch" else _ARRAYS)[name].strip("\n")
-    return source if backend == "torch" else source.format(**_WORDS[backend])
+    return _SOURCES[backend][name].strip("\n").format(**_WORDS[backend])
 
 
 def list_called(name: str, backend: str) -> list[str]:
