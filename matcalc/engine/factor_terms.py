@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 
-from matcalc.engine.assemble import Lengths, chain, flatten, negated, product_of, quotient, transposed
+from matcalc.engine.assemble import Lengths, call_shipped, chain, flatten, negated, product_of, quotient, transposed
 from matcalc.engine.index_form import Node
 from matcalc.engine.network import as_diagonal
 from matcalc.errors import ShapeError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
-from matcalc.rule_files import shipped_rules
 
 _MANY_TERMS = 24
 _CONSTANTS = {"number", "constant", "size"}
@@ -67,7 +67,7 @@ class TermWriter:
         factors = [self.power_of(node, exponent) for node, exponent in scalars.items() if node not in joined]
         if joined:
             under = product_of([self.power_of(node, Fraction(1)) for node in joined])
-            factors.append(ex.call(shipped_rules()["sqrt"], (under,), under.shape))
+            factors.append(call_shipped("sqrt", under, under.shape))
         return factors
 
     # --- sums -------------------------------------------------------------------------------------
@@ -85,9 +85,13 @@ class TermWriter:
         best = self._plain(terms)
         if len(terms) > _MANY_TERMS:
             return best
-        for step in (self._common_scalars, self._merged_diagonals, self._common_end, self._common_start):
-            factored = step(terms)
-            gain = SCALAR_GAIN if step == self._common_scalars else 0
+        ways: list[Callable[[Sequence[FactoredTerm]], Expression | None]] = [
+            self._common_scalars, self._merged_diagonals,
+            partial(self._common_item, at=-1), partial(self._common_item, at=0),
+        ]  # fmt: skip
+        for way in ways:
+            factored = way(terms)
+            gain = SCALAR_GAIN if way == self._common_scalars else 0
             if factored is not None and self.lengths(factored) + gain < self.lengths(best):
                 best = factored
         return best
@@ -117,7 +121,9 @@ class TermWriter:
 
     def _merged_diagonals(self, terms: Sequence[FactoredTerm]) -> Expression | None:
         """diag(u) + diag(v) = diag(u + v)."""
-        members = [k for k, term in enumerate(terms) if _diagonal_of(term) is not None]
+        members = [
+            k for k, term in enumerate(terms) if len(term.items) == 1 and term.items[0].is_call("diag_of_vector")
+        ]
         if len(members) < 2:
             return None
         number = common_number([terms[k] for k in members])
@@ -128,15 +134,8 @@ class TermWriter:
         merged = FactoredTerm(number, {}, (as_diagonal(self.write_sum(columns)),))
         return self._with_group(terms, members, merged)
 
-    def _common_end(self, terms: Sequence[FactoredTerm]) -> Expression | None:
-        """a @ b + c @ b = (a + c) @ b."""
-        return self._common_item(terms, -1)
-
-    def _common_start(self, terms: Sequence[FactoredTerm]) -> Expression | None:
-        """b @ a + b @ c = b @ (a + c)."""
-        return self._common_item(terms, 0)
-
     def _common_item(self, terms: Sequence[FactoredTerm], at: int) -> Expression | None:
+        """a @ b + c @ b = (a + c) @ b for the last item, b @ a + b @ c = b @ (a + c) for the first."""
         ways: dict[Expression, dict[int, FactoredTerm]] = {}
         for k, term in enumerate(terms):
             for way in self._ways(term):
@@ -229,11 +228,3 @@ def _shared_scalars(terms: Sequence[FactoredTerm]) -> dict[Node, Fraction]:
 def _without(scalars: dict[Node, Fraction], common: dict[Node, Fraction]) -> dict[Node, Fraction]:
     left = {node: exponent - common.get(node, Fraction(0)) for node, exponent in scalars.items()}
     return {node: exponent for node, exponent in left.items() if exponent}
-
-
-def _diagonal_of(term: FactoredTerm) -> Expression | None:
-    if len(term.items) == 1 and term.items[0].op == "call" and term.items[0].data[0].name == "diag_of_vector":
-        return term.items[0].args[0]
-    return None
-
-

@@ -18,7 +18,7 @@ from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import MatrixReader, read_sum, read_term
 from matcalc.engine.layout import Axis, arrange, mixed_axes
 from matcalc.engine.network import LETTERS
-from matcalc.engine.simplify import distributed, simplify_together
+from matcalc.engine.simplify import distributed, simplify
 from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, matmul, symbol, walk
 from matcalc.language.sizes import UNIT, Shape
@@ -75,7 +75,10 @@ class Result:
     def shape(self, layout: str) -> Shape:
         """The shape of the derivative in a layout, unit axes dropped."""
         if layout == "vec":
-            return self._vec_shape()
+            # Rows and columns of d vec(Y) / d vec(X).T, written in the order of the axes: (m*l, n*k).
+            split = self.node.rank - len(self.wrt.squeezed_shape)
+            sides = [self.node.shape[:split], self.node.shape[split:]]
+            return tuple([reduce(mul, side, UNIT) for side in sides if side])
         return self.arranged(layout)[0].shape
 
     def expression(self, layout: str) -> Expression:
@@ -85,12 +88,6 @@ class Result:
         node, axes = self.arranged(layout)
         row = layout == "numerator" and self.function.rank == 0
         return read_result(self.reader, node, "".join(self.letters[axis] for axis in axes), row)
-
-    def _vec_shape(self) -> Shape:
-        """Rows and columns of d vec(Y) / d vec(X).T, written in the order of the axes: (m*l, n*k)."""
-        split = self.node.rank - len(self.wrt.squeezed_shape)
-        sides = [self.node.shape[:split], self.node.shape[split:]]
-        return tuple([reduce(mul, side, UNIT) for side in sides if side])
 
     def vectorised(self) -> Node:
         """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X."""
@@ -169,12 +166,7 @@ def derive_result(
     Raises MissingRuleError where a function on the way has no rule, LimitError beyond 12 axes and for what is
     nested too deeply.
     """
-    return derive_mixed(expression, (wrt,) * order, rules)
-
-
-def derive_mixed(expression: Expression, by: Sequence[Expression], rules: RuleBook | None = None) -> Result:
-    """Return the derivative of an expression by several variables, one after the other."""
-    return derive_each(expression, [[wrt] for wrt in by], rules)[0]
+    return derive_each(expression, [[wrt]] * order, rules)[0]
 
 
 def derive_each(
@@ -213,7 +205,7 @@ def _derive_again(
 ) -> Iterator[tuple[Graph, Node, tuple[Expression, ...]]]:
     """Yield the derivatives of a node by each variable, simplified in one graph, as they share most of their nodes."""
     derived = differentiate_by_each(graph, node, [graph.variable(wrt) for wrt in wrts])
-    simplified, nodes = simplify_together(graph, derived, free)
+    simplified, nodes = simplify(graph, derived, free)
     for wrt, one in zip(wrts, nodes, strict=True):
         yield simplified, one, (*before, wrt)
 

@@ -13,35 +13,28 @@ from fractions import Fraction
 from matcalc.engine.expression_to_index import convert_body
 from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reachable
 from matcalc.engine.products import is_closed
+from matcalc.engine.scalar_algebra import shorten_entrywise
 from matcalc.rule_files import shipped_rules
 
 
-def simplify(old: Graph, root: Node, free: frozenset[str] = frozenset()) -> tuple[Graph, Node]:
-    """Return a graph in which only the variables in `free` are unstructured, and the root in it."""
-    graph, (found,) = simplify_together(old, [root], free)
-    return graph, found
+def simplify(old: Graph, roots: Sequence[Node], free: frozenset[str] = frozenset()) -> tuple[Graph, list[Node]]:
+    """Return a graph in which only the variables in `free` are unstructured, and the roots in it.
 
-
-def simplify_together(
-    old: Graph, roots: Sequence[Node], free: frozenset[str] = frozenset()
-) -> tuple[Graph, list[Node]]:
-    """Return one such graph of several roots, what they share rebuilt once, and the roots in it."""
+    What the roots share is rebuilt once.
+    """
     graph = Graph(free, old.rules)
     known: dict[int, Node] = {}
     kept: set[int] = set()
     tops = [*roots, *(node for node in old.nodes() if node.id in old.origins)]
     for node in reachable(*tops):
-        known[node.id] = _rebuild(graph, node, known)
-        if all(part.id in kept for part, _ in node.parts) and _is_same(node, known[node.id]):
+        known[node.id] = new = _rebuild(graph, node, known)
+        is_same = node.op == new.op and node.payload == new.payload and len(node.parts) == len(new.parts)
+        if is_same and all(part.id in kept for part, _ in node.parts):
             kept.add(node.id)
         # What became simpler is no longer what the reader wrote.
         if node.id in old.origins and node.id in kept:
             graph.origins.setdefault(known[node.id].id, old.origins[node.id])
     return graph, [known[root.id] for root in roots]
-
-
-def _is_same(node: Node, rebuilt: Node) -> bool:
-    return node.op == rebuilt.op and node.payload == rebuilt.payload and len(node.parts) == len(rebuilt.parts)
 
 
 def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
@@ -52,19 +45,37 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
         case "variable":
             return graph.variable(node.payload)
         case "product":
-            return rewritten_product(graph, node.payload, fresh_parts(graph, parts, node.rank), node.rank)
+            found = rewritten_product(graph, node.payload, fresh_parts(graph, parts, node.rank), node.rank)
+            return shorten_entrywise(graph, found)
         case "sum":
             terms = [(c, part, labels) for c, (part, labels) in zip(node.payload, parts, strict=True)]
-            return shorter_sum(graph, graph.sum(terms, axes, node.shape))
+            return shorten_entrywise(graph, shorter_sum(graph, graph.sum(terms, axes, node.shape)))
         case "power":
             return graph.power(parts[0][0], node.payload)
         case "general_power":
             return graph.general_power(parts[0], parts[1], node.shape)
         case "apply":
-            return graph.apply(node.payload, parts, node.shape)
+            return graph.apply(node.payload, _readable_step(graph, node, parts), node.shape)
         case "call":
             return graph.call(node.payload[0], node.payload[1], parts, node.shape)
     return graph.intern(node.op, node.shape, node.payload, tuple(parts), node.symmetric)
+
+
+_MIRRORED = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
+_OPPOSITE = {">": "<=", "<": ">=", ">=": "<", "<=": ">"}
+
+
+def _readable_step(graph: Graph, node: Node, parts: list[Part]) -> list[Part]:
+    """where(0 > z, 0, 1) is where(z >= 0, 1, 0): the variable first, and what counts where the condition holds."""
+    if node.payload != shipped_rules()["where"] or parts[0][0].payload not in _OPPOSITE:
+        return parts
+    (condition, labels), (chosen, _), (otherwise, _) = parts
+    sign, compared = condition.payload, list(condition.parts)
+    if not compared[0][0].rank and compared[0][0].op == "number":
+        sign, compared = _MIRRORED[sign], compared[::-1]
+    if chosen.op == otherwise.op == "number" and not chosen.payload and otherwise.payload:
+        sign, parts = _OPPOSITE[sign], [parts[0], parts[2], parts[1]]
+    return [(graph.apply(sign, compared, condition.shape), labels), *parts[1:]]
 
 
 # --- rewrite products -------------------------------------------------------------------------------
@@ -73,7 +84,8 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
 #
 # * a sum with more than two axes is multiplied out, since a reader sees it term by term;
 # * a sum is multiplied out where that leaves fewer factors: y.T @ (eye - ones @ s.T) is y.T - sum(y)*s.T;
-# * exp(z)/(1 + exp(z)) is sigmoid(z);
+# * exp(z)/(1 + exp(z)) is sigmoid(z), sinh(z)/cosh(z) is tanh(z), sin(z)/cos(z) is tan(z);
+# * what stands below a fraction bar cancels where it stands opened above: (A @ x)/(A @ x)**2 is 1/(A @ x);
 # * the Jacobian of a matrix function f comes down to f'(X) in a trace and along a direction that commutes with X;
 # * the entries of a point of the simplex sum to 1.
 
@@ -87,7 +99,7 @@ _FEW_FACTORS = 12
 def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
     """Return coefficient * product of parts, with axes 0 ... rank - 1, after the rewrites."""
     parts = [(rewritten_scalar(graph, part), labels) for part, labels in parts]
-    for rewrite in (_logistic, _trace_of_jacobian, _commuting_direction, _simplex_sum):
+    for rewrite in (_logistic, _quotient, _power_of_sums, _trace_of_jacobian, _commuting_direction, _simplex_sum):
         found = rewrite(graph, parts, rank)
         while found is not None:
             parts = found
@@ -212,6 +224,59 @@ def _logistic(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
         rest.remove((grown, labels))
         sigmoid = graph.apply(shipped_rules()["sigmoid"], grown.parts, grown.shape)
         return [*rest, (sigmoid, labels)]
+    return None
+
+
+_QUOTIENTS = (("sinh", "cosh", "tanh"), ("sin", "cos", "tan"))
+
+
+def _quotient(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """sinh(z)/cosh(z) = tanh(z), which does not overflow, and sin(z)/cos(z) = tan(z)."""
+    for above, below, name in _QUOTIENTS:
+        for node, labels in parts:
+            if node.op != "apply" or node.payload != shipped_rules()[above]:
+                continue
+            divisor = graph.power(graph.apply(shipped_rules()[below], node.parts, node.shape), -1)
+            if (divisor, labels) in parts:
+                rest = list(parts)
+                rest.remove((node, labels))
+                rest.remove((divisor, labels))
+                return [*rest, (graph.apply(shipped_rules()[name], node.parts, node.shape), labels)]
+    return None
+
+
+def _power_of_sums(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """(A @ x)**k times A @ x, whose factors stand opened in the product, is (A @ x)**(k + 1)."""
+    for k, (node, labels) in enumerate(parts):
+        base, exponent = base_and_exponent(node)
+        if base.op != "product" or base.payload != 1 or exponent > -1:
+            continue
+        others = [part for at, part in enumerate(parts) if at != k]
+        found = _find_opened(base, labels, others, rank)
+        if found is not None:
+            rest = [part for at, part in enumerate(others) if at not in found]
+            return [*rest, (graph.power(base, exponent + 1), labels)]
+    return None
+
+
+def _find_opened(base: Node, labels: tuple[int, ...], parts: list[Part], rank: int) -> set[int] | None:
+    """The places of the factors that are those of `base`, summed over what no other factor has."""
+    matched: list[tuple[set[int], dict[int, int]]] = [(set(), dict(enumerate(labels)))]
+    for inner, at in base.parts:
+        grown: list[tuple[set[int], dict[int, int]]] = []
+        for taken, known in matched:
+            for place, (part, own) in enumerate(parts):
+                if part is not inner or place in taken or len(grown) > FEW_TERMS:
+                    continue
+                pairs = list(zip(at, own, strict=True))
+                if all(known.get(k, label) == label for k, label in pairs):
+                    grown.append((taken | {place}, known | dict(pairs)))
+        matched = grown
+    for taken, known in matched:
+        summed = [label for k, label in known.items() if k >= base.rank]
+        beside = {label for place, (_, own) in enumerate(parts) if place not in taken for label in own} | set(labels)
+        if len(set(summed)) == len(summed) and all(label >= rank and label not in beside for label in summed):
+            return taken
     return None
 
 

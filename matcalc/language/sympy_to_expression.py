@@ -21,12 +21,11 @@ from matcalc.language import names
 from matcalc.language.calls import HIGHEST_ORDER, call_function, fill, infer_where, read_power, refuse_comparison
 from matcalc.language.declarations import LARGEST_SIZE
 from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold_axes, settle, unify
-from matcalc.language.draft_to_expression import build_expressions
 from matcalc.language.expression import Expression, symbol
 from matcalc.language.infer_shapes import bound_value, compute_value
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES
 from matcalc.language.sizes import Size
-from matcalc.language.text_to_expression import find_stated_shape
+from matcalc.language.text_to_expression import build_expressions, find_stated_shape
 from matcalc.rule_files import RuleBook, shipped_rules
 
 # Whether a minus stands before a fraction, and the factors above and below its line.

@@ -19,10 +19,10 @@ from sympy.tensor.array.expressions import (
     ZeroArray,
 )
 
-from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import SCALAR, Shape, Size
+from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.render.code.definitions import define_call
 from matcalc.rule_files import Rule
 
@@ -284,7 +284,7 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     if (word := _find_word(rule)) is not None:
         return _call_word(word, args)
     definition = rule.sympy_definition
-    nodes = walk(read_rule_text(rule, definition, shapes)) if definition else ()
+    nodes = walk(parse_rule_text(rule, definition, shapes)) if definition else ()
     if not definition or any(each.op == "filled" and each.name == "fuse" for each in nodes):
         raise _refuse(f"the function {rule.function}")
     return _define(writer, rule, definition, shapes, args)
@@ -301,7 +301,7 @@ def _call_word(word: Callable[..., Any], args: list[Any]) -> Any:
 def _define(writer: _Writer, rule: Rule, definition: str, shapes: tuple[Shape, ...], args: list[Any]) -> Any:
     """Return the value of a definition for arguments of these shapes."""
     names = (parameter.name for parameter in rule.variables)
-    return _Writer(writer.names, dict(zip(names, args, strict=True))).write(read_rule_text(rule, definition, shapes))
+    return _Writer(writer.names, dict(zip(names, args, strict=True))).write(parse_rule_text(rule, definition, shapes))
 
 
 def _along_axis(writer: _Writer, node: Expression, args: list[Any]) -> Any:
