@@ -41,7 +41,9 @@ class TermWriter:
         power_of: Callable[[Node, Fraction], Expression],
         transpose: Callable[[Expression], Expression],
         lengths: Lengths,
+        is_own: Callable[[Expression], bool] = lambda _: False,
     ) -> None:
+        self.is_own = is_own
         self.power_of = power_of
         self.transpose = transpose
         self.lengths = lengths
@@ -52,7 +54,25 @@ class TermWriter:
     def write(self, term: FactoredTerm) -> Expression:
         """One term with its sign."""
         positive = self.write_positive(replace(term, coefficient=abs(term.coefficient)))
-        return positive if term.coefficient >= 0 else negated(positive)
+        if term.coefficient >= 0:
+            return positive
+        return self._swap_difference(positive) or negated(positive)
+
+    def _swap_difference(self, node: Expression) -> Expression | None:
+        """X.T @ (p - y) for -(X.T @ (y - p)); a difference that the reader wrote stays, and so does 1 - u."""
+        match node.op:
+            case "subtract" if not self.is_own(node) and node.args[0].op != "number":
+                return ex.subtract(node.args[1], node.args[0])
+            case "matmul" | "multiply":
+                left, right = node.args
+                for place, swapped in ((1, self._swap_difference(right)), (0, self._swap_difference(left))):
+                    if swapped is not None:
+                        parts = (left, swapped) if place else (swapped, right)
+                        return ex.matmul(*parts) if node.op == "matmul" else ex.elementwise("multiply", *parts)
+            case "divide":
+                above = self._swap_difference(node.args[0])
+                return None if above is None else ex.divide(above, node.args[1])
+        return None
 
     def write_positive(self, term: FactoredTerm) -> Expression:
         """One term without its sign."""
@@ -102,9 +122,10 @@ class TermWriter:
         ordered = [terms[first], *terms[:first], *terms[first + 1 :]]
         if len(ordered) == 2 and ordered[0].coefficient == ordered[1].coefficient and _is_transpose(*ordered):
             ordered.reverse()
-        whole = self.write(ordered[0])
-        for term in ordered[1:]:
-            whole = _appended(whole, self.write_positive(term), term.coefficient > 0)
+        parts = _keep_dimensions([self.write(ordered[0]), *map(self.write_positive, ordered[1:])])
+        whole = parts[0]
+        for term, part in zip(ordered[1:], parts[1:], strict=True):
+            whole = _appended(whole, part, term.coefficient > 0)
         return whole
 
     def _common_scalars(self, terms: Sequence[FactoredTerm]) -> Expression | None:
@@ -186,6 +207,27 @@ class TermWriter:
         """The sum with the members replaced by one term, at the place of the first."""
         rest = [merged if k == members[0] else term for k, term in enumerate(terms) if k not in members[1:]]
         return self.write_sum(rest)
+
+
+def _keep_dimensions(parts: list[Expression]) -> list[Expression]:
+    """M - sum(M, axis=1) @ ones(n).T is M - sum(M, axis=1, keepdims=True), where another term has the whole shape."""
+    kept = [_without_ones(part) for part in parts]
+    if all(one is not None for one in kept):
+        return parts
+    return [part if one is None else one for part, one in zip(parts, kept, strict=True)]
+
+
+def _without_ones(part: Expression) -> Expression | None:
+    """f(M, axis=1, keepdims=True) for f(M, axis=1) @ ones(n).T, and for axis 0 likewise; None for anything else."""
+    if part.op != "matmul":
+        return None
+    left, right = part.args
+    if right.op == "transpose" and right.args[0].is_filled("ones") and left.op == "call" and left.data[1] == 1:
+        return ex.call(left.data[0], left.args, left.shape, 1, keepdims=True)
+    if left.is_filled("ones") and right.op == "transpose" and right.args[0].op == "call" and right.args[0].data[1] == 0:
+        inner = right.args[0]
+        return ex.call(inner.data[0], inner.args, right.shape, 0, keepdims=True)
+    return None
 
 
 def _appended(whole: Expression, term: Expression, plus: bool) -> Expression:

@@ -26,7 +26,7 @@ from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reac
 from matcalc.engine.network import LETTERS, Network, as_diagonal, build_einsum, closed_chain, mask
 from matcalc.engine.products import connected
 from matcalc.language import expression as ex
-from matcalc.language.expression import Expression
+from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape
 from matcalc.rule_files import shipped_rules
 
@@ -46,7 +46,8 @@ class MatrixReader:
         self.transposed: dict[Expression, Expression] = {}
         variables = [node for node in graph.nodes() if node.op == "variable"]
         self.letters = {letter for node in variables for size in node.shape for letter in size.letters}
-        self.writer = TermWriter(self.power_of, self.transpose, self.lengths)
+        own = {part for written in graph.origins.values() for part in walk(written)}
+        self.writer = TermWriter(self.power_of, self.transpose, self.lengths, own.__contains__)
 
     def read(self, root: Node) -> Expression:
         """Return the expression of a node, reading what it is made of first."""

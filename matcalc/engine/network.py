@@ -162,11 +162,19 @@ class Network:
                 if point not in self.out and bare and not edge.divides:
                     self.scalars.append(self._trace(edge.items))
                 else:
-                    matrix = chain(edge.items)
-                    column = call_shipped("diag_of_matrix", matrix, (matrix.shape[0], UNIT))
-                    self.pieces.setdefault(point, []).append(Piece([column], edge.divides))
+                    self.pieces.setdefault(point, []).append(Piece([self._diagonal_of(edge.items)], edge.divides))
                 return True
         return False
+
+    def _diagonal_of(self, items: Items) -> Expression:
+        """diag(A @ B), and of a longer chain sum(A*(B @ C).T, axis=1), which needs no square matrix."""
+        matrix = chain(items)
+        column = call_shipped("diag_of_matrix", matrix, (matrix.shape[0], UNIT))
+        if len(items) < 3:
+            return column
+        product = ex.multiply(items[0], chain(self.reversed(items[1:])))
+        summed = call_shipped("sum", product, (matrix.shape[0], UNIT), 1)
+        return summed if self.lengths(summed) <= self.lengths(column) + 2 else column
 
     def _trace(self, items: Items) -> Expression:
         """The trace of a closed chain, transposed to start where it reads shortest."""
@@ -197,8 +205,9 @@ class Network:
 
     def _join_edges(self) -> bool:
         """A[i,j] v[j] B[j,k] summed over j is A @ diag(v) @ B."""
+        # Bare points first: K*(Y.T @ Y) stands between the same points as K, and is a Hadamard product with it.
         edges_at = self._edges_by_point()
-        for point in self.bound:
+        for point in sorted(self.bound, key=lambda point: point in self.pieces):
             edges = edges_at.get(point, [])
             if len(edges) != 2 or self._is_held(point):
                 continue

@@ -18,7 +18,7 @@ from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import MatrixReader, read_sum, read_term
 from matcalc.engine.layout import Axis, arrange, mixed_axes
 from matcalc.engine.network import LETTERS
-from matcalc.engine.simplify import distributed, simplify
+from matcalc.engine.simplify import distributed, gathered, simplify
 from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, matmul, symbol, walk
 from matcalc.language.sizes import UNIT, Shape
@@ -90,10 +90,27 @@ class Result:
         return read_result(self.reader, node, "".join(self.letters[axis] for axis in axes), row)
 
     def vectorised(self) -> Node:
-        """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X."""
-        labels = self.graph.fresh(self.node.rank)
-        split = self.node.rank - len(self.wrt.squeezed_shape)
-        factors = [(self.node, labels)]
+        """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X.
+
+        Term by term, so that each becomes a Kronecker product of its own.
+        """
+        coefficient, inner = self.graph.split(distributed(self.graph, self.node, least_rank=3))
+        if inner.op != "sum":
+            return self._vectorise(self.node)
+        terms = [self._vectorise(self._widen(part, at)) for part, at in inner.parts]
+        axes = range(terms[0].rank)
+        added = zip(inner.payload, terms, strict=True)
+        return self.graph.sum([(coefficient * c, term, axes) for c, term in added], axes, terms[0].shape)
+
+    def _widen(self, part: Node, axes: Sequence[int]) -> Node:
+        """A term of a sum, repeated along the axes that it lacks."""
+        ones = [(self.graph.ones(size), (k,)) for k, size in enumerate(self.node.shape) if k not in axes]
+        return self.graph.product(1, [(part, tuple(axes)), *ones], range(self.node.rank))
+
+    def _vectorise(self, node: Node) -> Node:
+        labels = self.graph.fresh(node.rank)
+        split = node.rank - len(self.wrt.squeezed_shape)
+        factors = [(node, labels)]
         ends = [self._fuse(group, factors) for group in (labels[:split], labels[split:])]
         return self.graph.product(1, factors, [end for group in ends for end in group])
 
@@ -225,14 +242,15 @@ def read_result(reader: MatrixReader, node: Node, letters: str = LETTERS, row: b
     """Return the expression of a result; its sums repeat nothing silently but say ones(n).
 
     With `row` a tensor of rank 1 is read as a row.  A matrix is read as it stands and as the transpose of
-    its transpose, a product as it stands and multiplied out, and the shorter one is taken.
+    its transpose, a product as it stands and multiplied out, a sum also with what its terms share taken out, and
+    the shorter one is taken.
     """
     found = _read_transposed(reader, node, letters, row)
-    expanded = distributed(reader.graph, node, least_rank=2)
-    if expanded is node:
-        return found
-    other = _read_transposed(reader, expanded, letters, row)
-    return other if reader.lengths(other) < SPREAD_GAIN * reader.lengths(found) else found
+    for other in (distributed(reader.graph, node, least_rank=2), gathered(reader.graph, node)):
+        if other is not node:
+            read = _read_transposed(reader, other, letters, row)
+            found = read if reader.lengths(read) < SPREAD_GAIN * reader.lengths(found) else found
+    return found
 
 
 def _read_transposed(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
