@@ -41,7 +41,6 @@ Part = tuple["Node", Labels]
 IDEMPOTENT = {"ones", "delta", "lower", "fuse"}
 # Axes are numbered from 0; indices that are made up start beyond any of them.
 FIRST_FRESH = 1000
-KEEP_SYMMETRY = {"inv", "pinv", "expm", "sqrtm"}
 SYMMETRIC = {"symmetric", "posdef", "diagonal"}
 
 
@@ -310,7 +309,7 @@ class Graph:
     def call(self, rule: Rule, batch: int, arguments: Sequence[Part], shape: Shape) -> Node:
         """A function with a differential; indices below `batch` are batch axes, the others its own axes."""
         parts = tuple(arguments)
-        symmetric = rule.function in KEEP_SYMMETRY and not batch and parts[0][0].symmetric
+        symmetric = rule.symmetric and not batch and parts[0][0].symmetric
         return self.intern("call", shape, (rule, batch), parts, symmetric)
 
     def abstract(self, name: str, order: int, argument: Node, result: Shape) -> Node:

@@ -23,6 +23,7 @@ from matcalc.language.draft import (
     open_shape,
     unify,
 )
+from matcalc.language.explain_calls import write_forms
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES, Definition, restore_name
 
 _OPERATORS: dict[type[ast.operator], str] = {
@@ -135,7 +136,8 @@ def _refuse_name(reading: Reading, name: str, span: tuple[int, int]) -> None:
     if reading.is_rule:
         raise ParseError(f"{name} is no parameter of the rule", span=span)
     if name in names.SPECIAL or reading.book.overloads(name):
-        advice = f"write {name}(...), or declare the shape of {name}"
+        form = names.SPECIAL.get(name) or write_forms(reading.book.overloads(name)[:1])
+        advice = f"write {form}, or declare the shape of {name}"
         raise ParseError(f"{name} is a function", span=span, advice=advice)
     if name.startswith("__") or len(name) > 50:
         raise ParseError(f"{name[:50]} cannot be a name", span=span, advice="use letters and digits, such as W_1")

@@ -232,7 +232,7 @@ def _slice(node: Expression) -> tuple[tuple[Shape, ...], Shape, Polynomial]:
     if axis is None:
         return tuple(arg.shape for arg in node.args), node.shape, Polynomial.of(1)
     first = node.args[0].shape
-    taken = ((first[axis], UNIT), *(arg.shape for arg in node.args[1:]))
+    taken = tuple((arg.shape[axis], UNIT) for arg in node.args)
     return taken, (node.shape[axis],), Polynomial.of(first[1 - axis])
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matcalc.derivation import Derivative
 
 HIGHEST_RANK = 3
-_KEEP_SYMMETRY = {"inv", "pinv", "expm", "sqrtm"}
 _SYMMETRIC = {"symmetric", "posdef", "diagonal"}
 
 _Factor = tuple[int, bool, bool]  # which matrix, whether it is transposed, and whether that makes no difference
@@ -200,6 +199,6 @@ def _is_symmetric_factor(node: Expression) -> bool:
         return True
     if node.op == "symbol":
         return bool(_SYMMETRIC & node.data[1])
-    if node.op == "call" and node.data[0].function in _KEEP_SYMMETRY:
+    if node.op == "call" and node.data[0].symmetric:
         return _is_symmetric(node.args[0])
     return _is_sum(node) and _is_symmetric(node)
