@@ -102,6 +102,12 @@ def as_column(row: Expression) -> Expression:
     entrywise = row.op in {"add", "subtract", "multiply", "divide", "power", "negate"}
     if row.op == "call" and (row.data[0].is_elementwise or row.data[0].name in _POWERS) and row.args[0].op != "compare":
         return ex.call(row.data[0], tuple([_transposed_operand(arg) for arg in row.args]), row.shape[::-1])
+    if row.op == "matmul":
+        # (x.T @ W).T is W.T @ x.
+        parts = flatten(row)
+        pushed = [transposed(part) for part in reversed(parts)]
+        shorter = sum([part.op == "transpose" for part in pushed]) <= sum([part.op == "transpose" for part in parts])
+        return chain(pushed) if shorter else transposed(row)
     if not entrywise:
         return transposed(row)
     args = [_transposed_operand(arg) for arg in row.args]

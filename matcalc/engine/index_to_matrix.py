@@ -15,6 +15,7 @@ from matcalc.engine.assemble import (
     build_number,
     call_shipped,
     chain,
+    flatten,
     negated,
     product_of,
     quotient,
@@ -113,6 +114,12 @@ class MatrixReader:
             return item.args[0]
         if item in self.transposed:
             return self.transposed[item]
+        if item.op == "matmul":
+            pushed = [self.transpose(part) for part in reversed(flatten(item))]
+            if pushed == flatten(item):
+                return item
+            if item.is_row:
+                return min((chain(pushed), transposed(item)), key=self.lengths)
         if item.is_row or item.is_column or len(item.shape) != 2:
             return transposed(item)
         if item.op in {"add", "subtract"}:

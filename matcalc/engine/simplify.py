@@ -264,11 +264,12 @@ def _rename_alike(pattern: list[Part], parts: list[Part]) -> list[Part]:
         for part, labels in left:
             for other, at in pattern:
                 pairs = list(zip(labels, at, strict=True)) if other is part else []
-                fits = all((known.get(a, b) == b) if a < 0 else a == b for a, b in pairs)
-                anchored = any(a >= 0 or a in known for a, _ in pairs)
                 fresh = {a: b for a, b in pairs if a < 0 and a not in known}
-                if fits and anchored and fresh and set(fresh.values()).isdisjoint(known.values()):
-                    known |= fresh
+                renamed = known | fresh
+                fits = all(renamed.get(a, a) == b and (a < 0) == (b < 0) for a, b in pairs)
+                anchored = any(a >= 0 or a in known for a, _ in pairs)
+                if fits and anchored and fresh and len(set(renamed.values())) == len(renamed):
+                    known = renamed
                     changed = True
     # What has no counterpart gets numbers that no index of the pattern has.
     free = min([label for _, labels in [*pattern, *parts] for label in labels], default=0)
@@ -377,9 +378,11 @@ def _bracket_times_vector(graph: Graph, parts: list[Part], rank: int) -> list[Pa
             if len(own) != 1 or own[0] not in labels or own[0] < rank or used[own[0]] != 2 or vector.op == "ones":
                 continue
             (far,) = [label for label in labels if label != own[0]]
-            terms = [(c, graph.product(1, factors, (far,)), (far,)) for c, factors in
-                     _expand(graph, [(total, labels), (vector, own)], 0)]  # fmt: skip
-            found = graph.sum(terms, (far,), (total.shape[labels.index(far)],))
+            (summed,) = graph.fresh(1)
+            bracket = (total, tuple([0 if label == far else summed for label in labels]))
+            terms = [(c, rewritten_product(graph, Fraction(1), factors, 1), (0,)) for c, factors in
+                     _expand(graph, [bracket, (vector, (summed,))], 0)]  # fmt: skip
+            found = graph.sum(terms, (0,), (total.shape[labels.index(far)],))
             # An identity matrix goes; of other brackets only what becomes shorter.
             spare = any(part.op == "delta" for part, _ in total.parts)
             if found.weight < total.weight + vector.weight + spare:
