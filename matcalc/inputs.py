@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 from matcalc.errors import DeclarationError, LimitError, RuleError
@@ -17,7 +19,7 @@ from matcalc.language.declarations import (
     split_assumptions,
     split_shapes,
 )
-from matcalc.language.expression import Expression, symbols
+from matcalc.language.expression import Expression, einsum, symbols
 from matcalc.language.expression_to_text import is_longer, to_text
 from matcalc.language.names import name_wrt
 from matcalc.language.read_text import LONGEST_SOURCE, SourceText
@@ -51,12 +53,25 @@ def read_input(
     if not isinstance(expr, Expression):
         from matcalc.language.sympy_to_expression import read_sympy
 
-        expr, names = read_sympy(expr, rules, _list_symbols(wrt))
+        expr, names = read_sympy(expr, rules, _list_symbols(wrt), partial(_derive_inside, rules))
     known_assume = {name: sorted(found.data[1]) for name, found in symbols(expr).items() if found.data[1]}
     known_shapes = declared_shapes(symbols(expr)) | {
         name: tuple(map(str, shape)) for name, shape in list_abstract(expr).items()
     }
     return expr, {**known_shapes, **shapes}, {**known_assume, **assume}, names
+
+
+def _derive_inside(rules: RuleBook | None, function: Expression, wrt: Expression) -> Expression:
+    """Return the derivative that stands in an expression, with the axes of wrt before those of the function."""
+    from matcalc.engine.result import derive_result
+
+    result, own = derive_result(function, wrt, 1, rules), len(wrt.squeezed_shape)
+    rank = own + len(function.squeezed_shape)
+    if rank < 2 or own in (0, rank):
+        return result.expression("torch")
+    letters = ascii_lowercase[:rank]
+    order = letters[rank - own :] + letters[: rank - own]
+    return einsum(f"{letters}->{order}", (result.expression("torch"),))
 
 
 def write_input(source: str | Expression) -> str:
@@ -80,7 +95,8 @@ def declare_variables(wrt: Any, shapes: Declared, names: Mapping[str, Any]) -> D
     """
     declared = dict(split_shapes(shapes))
     for variable in _list_symbols(wrt):
-        from matcalc.language.sympy_to_expression import read_sympy, require_same
+        from matcalc.language.sympy_reader import require_same
+        from matcalc.language.sympy_to_expression import read_sympy
 
         node, _ = read_sympy(variable)
         if node.op != "symbol":

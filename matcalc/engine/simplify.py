@@ -75,7 +75,7 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
 # * a sum is multiplied out where that leaves fewer factors: y.T @ (eye - ones @ s.T) is y.T - sum(y)*s.T;
 # * exp(z)/(1 + exp(z)) is sigmoid(z);
 # * the Jacobian of a matrix function f comes down to f'(X) in a trace and along a direction that commutes with X;
-# * the entries of a point of the simplex sum to 1.
+# * the entries of a point of the simplex sum to 1, and so do those of a one-hot vector.
 
 
 _MANY_TERMS = 200
@@ -283,7 +283,7 @@ def _simplex_sum(graph: Graph, parts: list[Part], rank: int) -> list[Part] | Non
 
 def _simplex_axis(graph: Graph, node: Node) -> int | None:
     """The axis along which the entries of a node sum to 1, if there is one."""
-    if node.rank == 1 and graph.has(node, "simplex"):
+    if node.rank == 1 and (graph.has(node, "simplex") or graph.has(node, "one-hot")):
         return 0
     if node.op == "call" and node.payload[0].name == "softmax":
         return node.payload[1] if node.rank == node.payload[1] + 1 else None
