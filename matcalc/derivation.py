@@ -14,11 +14,13 @@ from matcalc.errors import DeclarationError, EvaluationError, LimitError, Matcal
 from matcalc.inputs import (
     Asked,
     Declaration,
+    EntryVariable,
     choose_rules,
     declare_variables,
     declared_shapes,
     list_paths,
     read_asked,
+    read_entry_asked,
     read_input,
     read_problem,
     write_command,
@@ -79,8 +81,10 @@ def derive(
     Derivative((A + A.T) @ x, shape=(n,), layout='denominator')
     """
     check_layout(layout)
-    asked = read_asked(wrt, order)
     book = choose_rules(rules)
+    entry = read_entry_asked(wrt, order, book)
+    wrt = wrt if entry is None else wrt.parent
+    asked = read_asked(wrt, order)
     variables = order if isinstance(order, list | tuple) else wrt
     source, shapes, assume, names = read_input(expr, shapes, assume, book, variables)
     shapes, text = declare_variables(variables, shapes, names), write_input(source)
@@ -91,6 +95,9 @@ def derive(
         if asked.several:
             return derive_several(problem, asked, book, make)
         by = asked.names if asked.mixed else asked.names * asked.order
+        if entry is not None:
+            entry, problem = entry.settle(problem)
+            make = partial(make, entry=entry, names={**names, **entry.names})
         return make(problem, [problem.symbols[name] for name in by])
     except MatcalcError as error:
         named = {name: write_shape(found.declared_shape) for name, found in problem.symbols.items()}
@@ -118,17 +125,19 @@ class Derivative:
     def __init__(
         self, problem: Problem, by: Sequence[Expression], *, text: str, layout: str, rules: RuleBook,
         names: Mapping[str, Any], given: Mapping[str, Shape], result: Result | None = None,
-        files: tuple[str, ...] = (),
+        files: tuple[str, ...] = (), entry: EntryVariable | None = None,
     ) -> None:  # fmt: skip
         self.problem = replace(problem, wrt=by[-1])
-        self.by = tuple(by)
+        self.entry = entry
+        self.by = tuple(by) if entry is None else (entry.symbol,)
         self.text = text
         self.layout = layout
         self.order = len(by)
         self.names = names
         self.given = {name: tuple(map(str, shape)) for name, shape in given.items()}
         self._rules, self._files = rules, files
-        self._result = result or derive_mixed(problem.expressions[0], by, rules)
+        found = result or derive_mixed(problem.expressions[0], by, rules)
+        self._result = found if entry is None else found.pick(entry.units, entry.symbol)
         self.expression = self._result.expression(layout)
 
     @classmethod
@@ -249,6 +258,7 @@ class Derivative:
         """The derivative of a composition as a product of the derivatives of its parts; of order 1."""
         from matcalc.render.chain import write_chain
 
+        self._refuse_mixed("chains are shown")
         return write_chain(self, _derive_part)
 
     @property
@@ -305,6 +315,9 @@ class Derivative:
     def _refuse_mixed(self, what: str) -> None:
         if self.is_mixed:
             raise DeclarationError(f"{what} of derivatives by one variable", advice="derive by one name")
+        if self.entry is not None:
+            name = self.entry.matrix.name
+            raise DeclarationError(f"{what} of derivatives by a whole variable", advice=f"derive by {name}")
 
     def graph(self, sizes: Mapping[str, int] | None = None) -> ComputationGraph:
         """The computation graph of the function, with what forward and reverse accumulation cost."""
@@ -378,6 +391,26 @@ class Derivative:
         with rules_in_force(self._rules):
             return to_sympy(self.expression, self.names)
 
+    # --- as a SymPy object ------------------------------------------------------------------------
+
+    def _sympy_(self) -> Any:
+        """What SymPy takes it for wherever it takes an expression: sympify(d), x + d."""
+        return self.to_sympy()
+
+    def _sympystr(self, printer: Any) -> str:
+        return str(self)
+
+    def _latex(self, printer: Any) -> str:
+        return self.latex()
+
+    def _pretty(self, printer: Any) -> Any:
+        from sympy.printing.pretty.stringpict import prettyForm
+
+        try:
+            return printer._print(self.to_sympy())
+        except MatcalcError:  # what SymPy has no word for is shown in the signs of mathematics
+            return prettyForm(self.unicode())
+
     def _repr_html_(self) -> str:
         from matcalc.render.answer_html import write_derivative_html
 
@@ -438,27 +471,38 @@ class Derivative:
         by = [printed.symbols.get(wrt.name, wrt) for wrt in self.by]
         options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device}
         report = judge_question(ask(expression, claim, by, self.layout), rules=self._rules, **options)
-        by_one = None if self.is_mixed else self.wrt.name
+        by_one = None if self.is_mixed else self._name_whole()
         declared = Declaration(by_one, self.given | self.declared, self.assumed, self._files)
         options |= {"layout": self.layout, "order": self._write_by() if self.is_mixed else self.order}
         command = write_command(["derive", self.text], declared, options)
         return replace(report, variables=dict(self.declared), command=command, page=show_report)
 
+    def _name_whole(self) -> str:
+        """Return the name of the variable, of an entry that of its matrix."""
+        return self.wrt.name if self.entry is None else self.entry.matrix.name
+
     def _write_by(self) -> str:
         return ",".join(wrt.name for wrt in self.by)
 
     def _read_again(self) -> Problem:
-        """The expression and the printed derivative, both read from text with the declared shapes."""
+        """The expression and the printed derivative, both read from text with the declared shapes.
+
+        An entry is a variable of its own in them: X + X_01*outer(e_0, e_1) stands in the place of X.
+        """
         shapes = {**self.given, **self.declared}
-        return parse([self.text, str(self)], wrt=self.wrt.name, shapes=shapes, assume=self.assumed, rules=self._rules)
+        texts, wrt = [self.text, str(self)], self._name_whole()
+        printed = parse(texts, wrt=wrt, shapes=shapes, assume=self.assumed, rules=self._rules)
+        if self.entry is None:
+            return printed
+        return replace(printed, expressions=tuple(map(self.entry.move, printed.expressions)))
 
 
 def _derive_part(expression: Expression, name: str, like: Derivative) -> Derivative:
     return derive(expression, name, layout=like.layout, shapes=like.declared, assume=like.assumed, rules=like._rules)
 
 
-_SHARED = {"problem", "text", "by", "order", "names", "given", "_rules", "_files", "_result", "declared", "assumed",
-           "result_name", "vec", "vec_shape", "differential", "entries"}  # fmt: skip
+_SHARED = {"problem", "entry", "text", "by", "order", "names", "given", "_rules", "_files", "_result", "declared",
+           "assumed", "result_name", "vec", "vec_shape", "differential", "entries"}  # fmt: skip
 
 
 def show_report(report: CheckReport, correct: Expression | None = None) -> str:

@@ -59,7 +59,7 @@ def find_unit_place(matrix: Any) -> Any:
     return next(arg for arg in delta.args if arg != _ROW)
 
 
-def _unit_vector(reader: Reader, expr: Any, axis: DraftAxis, place: Any) -> Draft:
+def unit_vector(reader: Reader, expr: Any, axis: DraftAxis, place: Any) -> Draft:
     """Return the column that picks an entry: of a place in numbers written out, of a letter a variable that is one-hot.
 
     Raises MatcalcError for other places, and for one that may lie beyond the axis.
@@ -116,7 +116,7 @@ def _element(reader: Reader, expr: Any) -> ReadSteps:
     places = [place for place, size in zip(places, shape, strict=True) if not size.is_unit]
     axes = squeeze_axes(found.axes)
     if not any(place in reader.running for place in places) and len(places) <= 2:
-        units = [_unit_vector(reader, expr, *each) for each in zip(axes, places, strict=True)]
+        units = [unit_vector(reader, expr, *each) for each in zip(axes, places, strict=True)]
         return _pick(reader, expr, found, units)
     own = [_index(reader, expr, axis, place) for axis, place in zip(axes, places, strict=True)]
     output = tuple(dict.fromkeys(index for index, place in zip(own, places, strict=True) if place in reader.running))
@@ -125,7 +125,7 @@ def _element(reader: Reader, expr: Any) -> ReadSteps:
     parts = [(reader.transpose(found) if found.is_row else found, tuple(own))]
     for index, axis, place in zip(own, axes, places, strict=True):
         if place not in reader.running:
-            parts.append((_unit_vector(reader, expr, axis, place), (index,)))
+            parts.append((unit_vector(reader, expr, axis, place), (index,)))
     return reader.contract(parts, output)
 
 
@@ -163,12 +163,12 @@ def _delta(reader: Reader, expr: Any) -> Draft:
         return reader.name_axes(reader.fill("eye", as_size(running[0].size), UNIT), tuple(running))
     if running:
         fixed = second if first in reader.running else first
-        return reader.name_axes(_unit_vector(reader, expr, running[0].size, fixed), tuple(running))
+        return reader.name_axes(unit_vector(reader, expr, running[0].size, fixed), tuple(running))
     if len(expr.args) < 3 or expr.args[2][0] != 0:
         why = "it does not say over how many numbers its letters run"
         raise refuse(expr, why, f"write KroneckerDelta({first}, {second}, (0, n - 1))")
     size = reader.size(expr.args[2][1] + 1)
-    one, other = (_unit_vector(reader, expr, size, place) for place in (first, second))
+    one, other = (unit_vector(reader, expr, size, place) for place in (first, second))
     return reader.matmul(expr, reader.transpose(one), other)
 
 

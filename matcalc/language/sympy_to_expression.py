@@ -16,11 +16,11 @@ from sympy.matrices.expressions.special import GenericIdentity, GenericZeroMatri
 from matcalc.errors import DeclarationError, LimitError, MatcalcError
 from matcalc.language import names
 from matcalc.language.calls import HIGHEST_ORDER, infer_where, read_power, refuse_comparison
-from matcalc.language.draft import SCALAR_AXES, Draft, hold_axes
+from matcalc.language.draft import SCALAR_AXES, Draft, hold_axes, is_unit
 from matcalc.language.expression import Expression
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES
 from matcalc.language.sizes import Size
-from matcalc.language.sympy_arrays_to_expression import ARRAY_READERS, list_dimensions, read_running
+from matcalc.language.sympy_arrays_to_expression import ARRAY_READERS, list_dimensions, read_running, unit_vector
 from matcalc.language.sympy_reader import (
     NOWHERE,
     Derive,
@@ -71,6 +71,26 @@ def read_sympy(
     except MatcalcError as error:
         error.span = None
         raise
+
+
+def read_entry(
+    entry: Any, rules: RuleBook | None = None, beside: Sequence[Any] = ()
+) -> tuple[Expression, tuple[Expression, ...], dict[str, Any]]:
+    """Return the variable of which a SymPy object is an entry, the unit vectors that pick it, and the names they need.
+
+    Raises as `read_sympy`, and DeclarationError for an entry of anything but a MatrixSymbol.
+    """
+    if not isinstance(entry.parent, sympy.MatrixSymbol):
+        advice = "derive by an entry of a MatrixSymbol"
+        raise DeclarationError(f"{show(entry)} is no entry of a variable", advice=advice)
+    reader = Reader(shipped_rules() if rules is None else rules, find_stated_shape, readers=_READERS)
+    reader.letters, reader.sums = _find_letters([entry, *beside])
+    variable = reader.read(entry.parent)
+    units = [
+        unit_vector(reader, entry, axis, place)
+        for axis, place in zip(variable.axes, entry.args[1:], strict=True) if not is_unit(axis)
+    ]  # fmt: skip
+    return reader.build(variable), tuple(map(reader.build, units)), reader.objects
 
 
 def _find_letters(roots: list[Any]) -> tuple[frozenset[Any], frozenset[Any]]:
