@@ -68,7 +68,6 @@ def unit_vector(reader: Reader, expr: Any, axis: DraftAxis, place: Any) -> Draft
     if place.is_Symbol:
         name = f"e_{read_name(place)}"
         reader.remember(make_unit_vector(_write_size(reader, size), place), name)
-        reader.places.add(place)
         reader.symbols[name], reader.assumptions[name] = hold_axes((size,)), frozenset({"one-hot"})
         return reader.add("symbol", (), hold_axes((size,)), NOWHERE, (name,))
     if not (place.is_Integer and place >= 0):

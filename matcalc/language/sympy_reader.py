@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import combinations
 from typing import Any
 
 import sympy
@@ -58,8 +60,7 @@ class Reader(Reading):
     """One reading of a SymPy expression: a `Reading` whose sizes are all known from the start.
 
     `readers` has a reader for each class.  `letters` are the symbols of sizes, `sums` the sizes that are sums, as
-    k + 1, `places` the symbols that pick an entry; `objects` holds all symbols by name, `bound` the draft of each
-    Lambda's variable while its body is read.
+    k + 1; `objects` holds all symbols by name, `bound` the draft of each Lambda's variable while its body is read.
 
     A formula of entries, as x[i]*A[i, j] within a Sum, is read as an array with an axis for each index: `running`
     are the indices that run where one reads, `indices` those of the axes of each such draft, by its position, and
@@ -69,7 +70,6 @@ class Reader(Reading):
     readers: Mapping[type, Read] = field(default_factory=dict)
     derive: Derive | None = None
     letters: frozenset[Any] = frozenset()
-    places: set[Any] = field(default_factory=set)
     sums: frozenset[Any] = frozenset()
     objects: dict[str, Any] = field(default_factory=dict)
     assumptions: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -343,19 +343,51 @@ class Reader(Reading):
 
         An index that no part has runs over ones.
         """
-        parts = [inner for part in parts for inner in self._open_product(part)]
-        known = {index for _, indices in parts for index in indices}
-        arrays = [(draft, indices) for draft, indices in parts if indices]
-        arrays += [
+        opened = [inner for part in parts for inner in self._open_product(part)]
+        known = {index for _, indices in opened for index in indices}
+        opened += [
             (self.fill("ones", as_size(index.size), UNIT), (index,)) for index in output if index not in known
         ]
+        parts = self._multiply_matrices(opened, output)
         factors = [draft for draft, indices in parts if not indices]
+        arrays = [(draft, indices) for draft, indices in parts if indices]
         if arrays:
             factors.append(self._write_einsum(arrays, output))
         found = factors[0] if factors else self.number(1)
         for factor in factors[1:]:
             found = self.add("multiply", (found, factor), factor.axes, NOWHERE)
+        if output and len(factors) == 1 and found.position in self.indices:
+            self.products.setdefault(found.position, opened)
         return found
+
+    def _multiply_matrices(self, parts: list[EntryArray], output: Indices) -> list[EntryArray]:
+        """Return the factors after each sum over an index of two matrices or vectors alone has become their product."""
+        while True:
+            uses = Counter(index for _, indices in parts for index in indices)
+            pairs = [
+                (left, right) for left, right in combinations(parts, 2)
+                if len({*left[1]} & {*right[1]}) == 1 and _is_product(left[1], right[1], uses, output)
+            ]  # fmt: skip
+            if not pairs:
+                return parts
+            chosen = min(pairs, key=lambda pair: len(pair[0][1]) + len(pair[1][1]))
+            parts = [part for part in parts if part is not chosen[0] and part is not chosen[1]]
+            parts.append(self._multiply_pair(*chosen))
+
+    def _multiply_pair(self, left: EntryArray, right: EntryArray) -> EntryArray:
+        if len(left[1]) < len(right[1]):
+            left, right = right, left  # a matrix before a vector, so that the product is a column
+        ((first, own), (second, other)), (index,) = (left, right), {*left[1]} & {*right[1]}
+        first = first if len(own) == 2 and own[1] is index else self._transpose_entries(first)
+        second = second if other[0] is index else self._transpose_entries(second)
+        rest = tuple(each for each in (*own, *other) if each is not index)
+        product = Reading.add(self, "matmul", (first, second), (first.axes[0], second.axes[1]), NOWHERE)
+        if rest:
+            self.indices[product.position] = rest
+        return product, rest
+
+    def _transpose_entries(self, draft: Draft) -> Draft:
+        return Reading.add(self, "transpose", (draft,), draft.axes[::-1], NOWHERE)
 
     def _open_product(self, part: EntryArray) -> list[EntryArray]:
         """Return the factors of an array that is a product of entries itself; its own sums get indices of their own."""
@@ -367,6 +399,10 @@ class Reader(Reading):
     def _write_einsum(self, parts: list[EntryArray], output: Indices) -> Draft:
         if len(parts) == 1 and parts[0][1] == output:
             return parts[0][0]
+        if len(parts) == 1 and len(output) == 2 and parts[0][1] == output[::-1]:
+            transposed = self._transpose_entries(parts[0][0])
+            self.indices[transposed.position] = output
+            return transposed
         used = dict.fromkeys(index for _, indices in parts for index in indices)
         if len(used) > len(_LETTERS) or len(parts) > _MOST_FACTORS:
             reason = f"a sum over entries has more than {len(_LETTERS)} indices or {_MOST_FACTORS} factors"
@@ -377,8 +413,15 @@ class Reader(Reading):
         subscripts = f"{','.join(words)}->{last}"
         draft = Reading.add(self, "einsum", tuple(array for array, _ in parts), axes, NOWHERE, (subscripts,))
         if output:
-            self.indices[draft.position], self.products[draft.position] = output, parts
+            self.indices[draft.position] = output
         return draft
+
+
+def _is_product(left: Indices, right: Indices, uses: Counter[Index], output: Indices) -> bool:
+    """Whether two factors are matrices or vectors that share an index which is summed over and stands nowhere else."""
+    (shared,) = {*left} & {*right}
+    alone = uses[shared] == 2 and shared not in output
+    return alone and all(len(own) <= 2 and len({*own}) == len(own) for own in (left, right))
 
 
 def as_size(axis: DraftAxis) -> Size:

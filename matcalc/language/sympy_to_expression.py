@@ -64,7 +64,6 @@ def read_sympy(
         root = reader.read(expr)
         refuse_comparison(root)
         _refuse_deep(reader.drafts)
-        _refuse_places(reader)
         return reader.build(root), reader.objects
     except RecursionError:
         raise LimitError("the SymPy expression is nested too deeply", advice="split it into parts") from None
@@ -117,14 +116,6 @@ def _find_letters(roots: list[Any]) -> tuple[frozenset[Any], frozenset[Any]]:
 
 _SIZED = (sympy.MatrixSymbol, sympy.Identity, sympy.OneMatrix, sympy.ZeroMatrix)
 _UNSIZED = (GenericIdentity, GenericZeroMatrix)
-
-
-def _refuse_places(reader: Reader) -> None:
-    """Raise for a letter that picks an entry and is a number beside it, as i in i*x[i, 0]."""
-    for place in reader.places:
-        if place.name in reader.symbols:
-            reason = f"{place} picks an entry and is a number as well"
-            raise DeclarationError(reason, advice="use two letters, or sum over it")
 
 
 def _refuse_deep(drafts: list[Draft]) -> None:

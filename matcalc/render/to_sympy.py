@@ -20,6 +20,7 @@ from sympy.tensor.array.expressions import (
     PermuteDims,
     ZeroArray,
 )
+from sympy.tensor.array.expressions.array_expressions import ArrayElementwiseApplyFunc, Reshape
 
 from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import MatcalcError
@@ -129,6 +130,8 @@ def _filled(writer: _Writer, node: Expression, args: list[Any]) -> Any:
         return sympy.Identity(sizes[0])
     if name in ("ones", "zeros") and len(node.shape) > 2:
         return (OneArray if name == "ones" else ZeroArray)(*sizes)
+    if name == "fuse":
+        return Reshape(sympy.Identity(sizes[0] * sizes[1]), (sizes[0] * sizes[1], *sizes))
     if name in ("ones", "zeros"):
         return (sympy.OneMatrix if name == "ones" else sympy.ZeroMatrix)(*writer.shape(node))
     raise _refuse(f"{name}({', '.join(map(str, sizes))})")
@@ -244,10 +247,10 @@ def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     if len(leaves) != 1 or any(leaf.shape != node.shape for leaf in leaves.values()):
         raise _refuse(f"{node.data[0].function if node.op == 'call' else node.op} of several arrays entry by entry")
     (leaf,) = leaves.values()
-    if is_array(leaf, writer.values[leaf]):
-        raise _refuse("a function of an array without matrix form")
     entry = _choose_entry(writer, node)
-    return writer.values[leaf].applyfunc(sympy.Lambda(entry, _entry_of(writer, node, leaf, entry)))
+    function = sympy.Lambda(entry, _entry_of(writer, node, leaf, entry))
+    value = writer.values[leaf]
+    return ArrayElementwiseApplyFunc(function, value) if is_array(leaf, value) else value.applyfunc(function)
 
 
 def _choose_entry(writer: _Writer, node: Expression) -> Any:
