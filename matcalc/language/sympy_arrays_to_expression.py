@@ -189,10 +189,12 @@ def _read_over(reader: Reader, expr: Any, whole: Any, close: Close) -> ReadSteps
         if any(end.free_symbols & places for end in limit[1:]):
             raise refuse(expr, f"how far {limit[0]} runs depends on another index", "multiply by a Piecewise of both")
     if all(_runs_over_axes(body, *limit) for limit in expr.limits):
-        running = {index: Index(reader.size(high + 1)) for index, _, high in expr.limits}
+        over = [Index(reader.size(high + 1)) for _, _, high in expr.limits]
+        # Of two limits with one letter the first is meant by it, as the inner of two sums is.
+        running = dict(reversed([*zip(expr.variables, over, strict=True)]))
         found = reader.read_entries(running, body)
         reader.require_scalars(expr, [found])
-        return close(reader, expr, found, list(running.values()))
+        return close(reader, expr, found, over)
     return (yield whole(*_write_out(expr)))
 
 

@@ -205,7 +205,7 @@ class Reader(Reading):
         draft = Reading.add(self, op, args, axes, span, data, value)
         found = {self.indices.get(arg.position, ()) for arg in args if not arg.is_scalar}
         if any(found):
-            if len(found) > 1 or not _is_entrywise(op, data):
+            if len(found) > 1 or draft.is_scalar or not _is_entrywise(op, data):
                 reason = f"{self.write(args[0])} is an entry, and what is done with it is no function of the entries"
                 raise MatcalcError(reason, advice="write it with whole matrices")
             self.indices[draft.position] = found.pop()
@@ -433,7 +433,7 @@ def as_size(axis: DraftAxis) -> Size:
 def _is_entrywise(op: str, data: tuple[Any, ...]) -> bool:
     """Whether an operation on numbers means the same for each entry of an array."""
     if op == "call":
-        return bool(data[0].is_elementwise)
+        return all(parameter.axes is None for parameter in data[0].variables)
     return op in ("add", "subtract", "multiply", "divide", "power", "negate", "compare")
 
 

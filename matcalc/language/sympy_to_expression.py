@@ -354,7 +354,10 @@ def _heaviside(reader: Reader, expr: Any) -> ReadSteps:
 
 
 def _choose(reader: Reader, condition: Draft, chosen: Draft, otherwise: Draft) -> Draft:
-    return infer_where(reader, tuple(reader.align([condition, chosen, otherwise])), NOWHERE)
+    if condition.op == "compare":
+        left, right, chosen, otherwise = reader.align([*condition.args, chosen, otherwise])
+        condition = reader.compare(condition.data[0], left, right)
+    return infer_where(reader, (condition, chosen, otherwise), NOWHERE)
 
 
 def _relation(sign: str) -> Read:
@@ -372,12 +375,23 @@ def _piecewise(reader: Reader, expr: Any) -> ReadSteps:
         reason = f"{show(expr)} has no value where none of its conditions holds"
         raise MatcalcError(reason, advice="give the last piece the condition True")
     chosen = yield from read_all(value for value, _ in (*choices, (otherwise, last)))
-    conditions = yield from read_all(condition for _, condition in choices)
     reader.require_alike(expr, chosen)
     found = chosen.pop()
-    for condition, value in zip(reversed(conditions), reversed(chosen), strict=True):
-        found = _choose(reader, condition, value, found)
+    for (_, condition), value in zip(reversed(choices), reversed(chosen), strict=True):
+        found = yield from _decide(reader, condition, value, found)
     return found
+
+
+def _decide(reader: Reader, condition: Any, chosen: Draft, otherwise: Draft) -> ReadSteps:
+    """Read one choice, where both, one or none of several conditions hold as one choice inside another."""
+    if isinstance(condition, sympy.Not):
+        return (yield from _decide(reader, condition.args[0], otherwise, chosen))
+    if isinstance(condition, sympy.And | sympy.Or):
+        is_both, found = isinstance(condition, sympy.And), chosen if isinstance(condition, sympy.And) else otherwise
+        for part in reversed(condition.args):
+            found = yield from _decide(reader, part, *((found, otherwise) if is_both else (chosen, found)))
+        return found
+    return _choose(reader, (yield condition), chosen, otherwise)
 
 
 # --- undefined functions ------------------------------------------------------------------------------

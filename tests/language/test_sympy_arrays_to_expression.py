@@ -91,6 +91,8 @@ SUMS = [
     sp.Sum(sp.KroneckerDelta(i, j) * A[i, j], over_i, over_j), sp.Sum(sp.KroneckerDelta(i, 1) * x[i, 0], over_i),
     sp.Sum(sp.Piecewise((x[i, 0], x[i, 0] > y[i, 0]), (2 * y[i, 0], True)), over_i),
     sp.Sum(sp.Piecewise((A[i, j], i >= j), (0, True)), over_i, over_j),
+    sp.Sum(x[i, 0] * t, over_i, over_i), sp.Sum(x[0, 0], over_i, over_i, over_h), sp.Sum(v[1, 0], (i, 0, 1), (i, 0, 2)),
+    sp.Sum(sp.Piecewise((A[i, j], x[i, 0] > y[j, 0]), (t, x[i, 0] < t), (z[h, 0], True)), over_i, over_j, over_h),
     sp.Sum(sp.Max(x[i, 0], y[j, 0]), over_i, over_j), sp.Sum(x[i, 0] ** y[j, 0], over_i, over_j),
     sp.Sum(A[i, j] * A[j, i], over_i, over_j), sp.Sum(r[0, i] * x[i, 0], over_i), sp.Sum(r[0, i] + x[i, 0], over_i),
     sp.Sum(F[i, j] ** 2, (i, 0, 1), (j, 0, 2)), sp.Sum(F[i, j], (i, 0, 1), (j, 1, 2)), sp.Sum(t**i, (i, 1, 3)),
