@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import sys
 import warnings
 from collections import Counter
@@ -38,7 +39,7 @@ FILES = (
 SIZE, STEP, TOLERANCE = 3, 1e-5, 1e-6
 # As an index each of them is its whole part; as a number it may be moved by a step.
 PLACES = ({"i": 1.25, "j": 0.25, "m": 1.25, "n": 2.25}, {"i": 0.75, "j": 2.25, "m": 1.75, "n": 2.75})
-RIGHT, TRANSPOSED, WRONG, UNEVALUATED, REFUSED = "right", "right, axes of y first", "wrong", "no value", "refused"
+RIGHT, WRONG, UNEVALUATED, REFUSED = VERDICTS = "right", "wrong", "no value", "refused"
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,12 @@ class Question:
 
 
 def list_questions(module: str) -> Iterator[Question]:
-    """Yield each derivative that a file of tests takes, once for each test, as its statements are carried out."""
+    """Yield each derivative that a file of tests takes, once for each test, as its statements are carried out.
+
+    What is asserted in a comment only, since SymPy cannot do it yet, is asked as well.
+    """
     loaded = import_module(module)
-    tree = ast.parse(Path(str(loaded.__file__)).read_text())
+    tree = ast.parse(_COMMENTED.sub(r"\1\2", Path(str(loaded.__file__)).read_text()))
     for test in tree.body:
         if not (isinstance(test, ast.FunctionDef) and test.name.startswith("test_")):
             continue
@@ -64,7 +68,11 @@ def list_questions(module: str) -> Iterator[Question]:
                 if (expr, wrt) not in seen:
                     seen.add((expr, wrt))
                     yield Question(f"{test.name}:{statement.lineno}", expr, wrt, ask)
-            exec(compile(ast.Module([statement], []), module, "exec"), names)
+            if not isinstance(statement, ast.Expr) or "diff" not in ast.unparse(statement):
+                exec(compile(ast.Module([statement], []), module, "exec"), names)
+
+
+_COMMENTED = re.compile(r"^( *)# *assert (\w+\.diff\(\w+\)).*$", re.MULTILINE)
 
 
 def _find_derivatives(statement: ast.stmt, names: dict[str, Any]) -> Iterator[tuple[Any, Any, Callable[[], Any]]]:
@@ -91,9 +99,9 @@ def draw_values(question: Question, places: dict[str, float], seed: int) -> dict
     values: dict[str, Any] = {"k": SIZE, **places}
     for array in sorted(_list_arrays(question.expr, question.wrt), key=str):
         shape = tuple(int(sp.sympify(size).subs("k", SIZE)) for size in array.shape)
-        values[str(array.name)] = generator.uniform(0.5, 1.5, shape)
+        values[str(array.name)] = generator.uniform(0.1, 0.5, shape)
         if shape == (SIZE, SIZE):
-            values[str(array.name)] += 2 * np.eye(SIZE)
+            values[str(array.name)] += np.eye(SIZE)
     return {**{"mu": 0.7}, **values}
 
 
@@ -127,9 +135,8 @@ def _quotient(expr: Any, values: dict[str, Any], name: str, place: tuple[int, ..
     return (ends[0] - ends[1]) / (2 * STEP)
 
 
-def judge(question: Question, answer: Any) -> str:
-    """Return whether an answer in SymPy has the true values at all points."""
-    found: set[str] = set()
+def judge(question: Question, answer: Any, is_wrt_first: bool) -> str:
+    """Return whether an answer in SymPy has the true values at all points, the axes of the variable first or last."""
     for seed, places in enumerate(PLACES):
         values = draw_values(question, places, seed)
         truth = differentiate(question, values)
@@ -137,18 +144,13 @@ def judge(question: Question, answer: Any) -> str:
             value = read_sympy_value(answer, values)
         except (AssertionError, KeyError, TypeError, ValueError):
             return UNEVALUATED
-        found.add(_compare(question, values, np.asarray(value), truth))
-    return next(verdict for verdict in (WRONG, TRANSPOSED, RIGHT) if verdict in found)
-
-
-def _compare(question: Question, values: dict[str, Any], value: Any, truth: Any) -> str:
-    own = np.ndim(read_sympy_value(question.expr, values))
-    behind = np.moveaxis(truth, range(truth.ndim - own, truth.ndim), range(own))
-    for verdict, wanted in ((RIGHT, truth), (TRANSPOSED, behind)):
-        value, wanted = np.squeeze(value), np.squeeze(wanted)
-        if value.shape == wanted.shape and np.allclose(value, wanted, rtol=TOLERANCE, atol=TOLERANCE):
-            return verdict
-    return WRONG
+        if not is_wrt_first:
+            own = np.ndim(read_sympy_value(question.expr, values))
+            truth = np.moveaxis(truth, range(truth.ndim - own, truth.ndim), range(own))
+        value, truth = np.squeeze(value), np.squeeze(truth)
+        if value.shape != truth.shape or not np.allclose(value, truth, rtol=TOLERANCE, atol=TOLERANCE):
+            return WRONG
+    return RIGHT
 
 
 # --- both sides ---------------------------------------------------------------------------------------
@@ -161,9 +163,7 @@ def judge_matcalc(question: Question) -> tuple[str, str]:
         answer = derivative.to_sympy()
     except matcalc.MatcalcError as error:
         return REFUSED, error.reason
-    verdict = judge(question, answer)
-    # The torch layout has the axes of the function first.
-    verdict = RIGHT if verdict == TRANSPOSED else verdict
+    verdict = judge(question, answer, is_wrt_first=False)
     proof = derivative.check().verdict
     return (verdict if proof == "agrees" else WRONG), f"{answer}"[:200] + ("" if proof == "agrees" else f" ({proof})")
 
@@ -174,7 +174,7 @@ def judge_sympy(question: Question) -> tuple[str, str]:
         answer = question.ask_sympy()
     except Exception as error:
         return UNEVALUATED, type(error).__name__
-    return judge(question, answer), str(answer)[:200]
+    return judge(question, answer, is_wrt_first=True), str(answer)[:200]
 
 
 def main() -> int:
@@ -184,7 +184,7 @@ def main() -> int:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     console = Console(width=180, highlight=False)
-    table = Table("file", "derivatives", "side", RIGHT, TRANSPOSED, WRONG, UNEVALUATED, REFUSED)
+    table = Table("file", "derivatives", "side", *VERDICTS)
     told: list[tuple[str, str, Question, str]] = []
     for module in FILES:
         counts = {"matcalc": Counter[str](), "SymPy": Counter[str]()}
@@ -195,11 +195,11 @@ def main() -> int:
                 counts[side][verdict] += 1
                 told.append((side, verdict, question, note))
         for side, count in counts.items():
-            shown = [str(count[verdict]) for verdict in (RIGHT, TRANSPOSED, WRONG, UNEVALUATED, REFUSED)]
+            shown = [str(count[verdict]) for verdict in VERDICTS]
             table.add_row(module.rpartition(".")[2] if side == "matcalc" else "", str(len(questions)), side, *shown)
     console.print(table)
     for side, verdict, question, note in told:
-        if options.each or verdict not in (RIGHT, TRANSPOSED):
+        if options.each or verdict != RIGHT:
             asked = f"d {question.expr} / d {question.wrt}"
             console.print(f"{side}: {verdict}: {asked}: {note}  [{question.where}]", markup=False)
     return any(side == "matcalc" and verdict == WRONG for side, verdict, *_ in told)

@@ -69,7 +69,7 @@ def derive(
     """Derive an expression by one of its variables, or by several.
 
     `expr` is a text such as "A @ x", or a SymPy expression, `wrt` a name or a SymPy symbol, which carries its shape
-    and need not occur; without it the variable is x, else X, else the only one.  In numerator layout the result has
+    and need not occur, or an entry of one, X[i, j]; without it the variable is x, else X, else the only one.  In numerator layout the result has
     shape S_Y + order * reversed(S_X), in denominator layout all of it reversed.  `shapes` declares
     {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is known: {"A": "symmetric"}; `rules` adds rules of
     your own, verified before use.  Raises MatcalcError.

@@ -72,8 +72,8 @@ def _matrix_product(reading: SympyReading, expr: Any) -> Any:
 
 
 def _matrix_power(reading: SympyReading, expr: Any) -> Any:
-    base, exponent = reading.read(expr.args[0]), expr.args[1]
-    if exponent.is_Integer:
+    base, exponent = map(reading.read, expr.args)
+    if exponent == int(exponent):
         return np.linalg.matrix_power(base, int(exponent))
     roots, vectors = np.linalg.eig(base)
     return np.real(vectors @ np.diag(roots.astype(complex) ** float(exponent)) @ np.linalg.inv(vectors))
