@@ -69,10 +69,10 @@ def derive(
     """Derive an expression by one of its variables, or by several.
 
     `expr` is a text such as "A @ x", or a SymPy expression, `wrt` a name or a SymPy symbol, which carries its shape
-    and need not occur, or an entry of one, X[i, j]; without it the variable is x, else X, else the only one.  In numerator layout the result has
-    shape S_Y + order * reversed(S_X), in denominator layout all of it reversed.  `shapes` declares
-    {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is known: {"A": "symmetric"}; `rules` adds rules of
-    your own, verified before use.  Raises MatcalcError.
+    and need not occur, or an entry X[i, j] of one; without it the variable is x, else X, else the only one.  In
+    numerator layout the result has shape S_Y + order * reversed(S_X), in denominator layout all of it reversed.
+    `shapes` declares {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is known: {"A": "symmetric"}; `rules`
+    adds rules of your own, verified before use.  Raises MatcalcError.
 
     wrt=["W", "b"] or "all" gives a `Derivatives`, one derivation shared; with order=2 a `BlockHessian`.
     order=("x", "y") is the mixed derivative, first by x, then by y, of shape S_Y + reversed(S_x) + reversed(S_y).
