@@ -93,9 +93,11 @@ def _select(reader: Reader, rows: Size, columns: Size, start: int, step: int) ->
         along = reader.transpose(reader.call("cumsum", reader.fill("ones", columns, UNIT)))
         across = reader.matmul(None, reader.fill("ones", rows, UNIT), along)
         count = reader.matmul(None, count, reader.fill("ones", UNIT, columns))
-        count = reader.combine("subtract", count, reader.combine("multiply", reader.number(step), across))
+        across = across if step == 1 else reader.combine("multiply", reader.number(step), across)
+        count = reader.combine("subtract", count, across)
         start -= step
-    distance = reader.call("abs", reader.combine("subtract", count, reader.number(start + 1)))
+    count = count if start == -1 else reader.combine("subtract", count, reader.number(start + 1))
+    distance = reader.call("abs", count)
     half = reader.combine("divide", reader.number(1), reader.number(2))
     return infer_where(reader, (reader.compare("<", distance, half), reader.number(1), reader.number(0)), NOWHERE)
 
@@ -505,12 +507,17 @@ def read_applied(reader: Reader, expr: Any) -> ReadSteps:
     return reader.combine("multiply", applied, _fill(reader, "ones", [reader.size(size) for size in expr.shape]))
 
 
+def _indexed(reader: Reader, expr: Any) -> Draft:
+    raise refuse(expr, "an IndexedBase says no shape", "use MatrixSymbol or ArraySymbol, whose entries are X[i, j]")
+
+
 ARRAY_READERS: dict[type, Read] = {
     MatrixElement: _element, ArrayElement: _element, sympy.KroneckerDelta: leaf(_delta), sympy.Sum: _sum_of_entries,
     sympy.Product: _product_of_entries, matrices.FunctionMatrix: leaf(_function_matrix),
     sympy.BlockMatrix: _blocks, MatrixSlice: _slice, sympy.MatrixBase: _written_out, sympy.NDimArray: _written_out,
     arrays.ArrayTensorProduct: _array, arrays.ArrayContraction: _array, arrays.ArrayDiagonal: _array,
     arrays.PermuteDims: _array, arrays.ArrayAdd: _array_sum, arrays.ArraySymbol: leaf(_array_symbol),
+    sympy.Indexed: leaf(_indexed),
     arrays.OneArray: _filled_array("ones"), arrays.ZeroArray: _filled_array("zeros"), Reshape: _reshape,
     ArrayElementwiseApplyFunc: read_applied, matrices.applyfunc.ElementwiseApplyFunction: read_applied,
 }  # fmt: skip

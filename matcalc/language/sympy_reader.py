@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import reduce
 from itertools import combinations
 from typing import Any
 
@@ -348,7 +349,7 @@ class Reader(Reading):
         opened += [
             (self.fill("ones", as_size(index.size), UNIT), (index,)) for index in output if index not in known
         ]
-        parts = self._multiply_matrices(opened, output)
+        parts = self._multiply_matrices([self._take_diagonal(part) for part in opened], output)
         factors = [draft for draft, indices in parts if not indices]
         arrays = [(draft, indices) for draft, indices in parts if indices]
         if arrays:
@@ -359,6 +360,15 @@ class Reader(Reading):
         if output and len(factors) == 1 and found.position in self.indices:
             self.products.setdefault(found.position, opened)
         return found
+
+    def _take_diagonal(self, part: EntryArray) -> EntryArray:
+        """Return A[i, i] as an array of one axis."""
+        draft, indices = part
+        if len(indices) != 2 or indices[0] is not indices[1]:
+            return part
+        diagonal = self.call("diag", self.forget_axes(draft))
+        self.indices[diagonal.position] = indices[:1]
+        return diagonal, indices[:1]
 
     def _multiply_matrices(self, parts: list[EntryArray], output: Indices) -> list[EntryArray]:
         """Return the factors after each sum over an index of two matrices or vectors alone has become their product."""
@@ -397,24 +407,46 @@ class Reader(Reading):
         return [(factor, tuple(fresh.get(index, index) for index in own)) for factor, own in factors]
 
     def _write_einsum(self, parts: list[EntryArray], output: Indices) -> Draft:
+        """Return a product of arrays, summed: in matrix notation where two indices suffice, else as einsum."""
         if len(parts) == 1 and parts[0][1] == output:
             return parts[0][0]
-        if len(parts) == 1 and len(output) == 2 and parts[0][1] == output[::-1]:
-            transposed = self._transpose_entries(parts[0][0])
-            self.indices[transposed.position] = output
-            return transposed
-        used = dict.fromkeys(index for _, indices in parts for index in indices)
+        used = tuple(dict.fromkeys((*output, *(index for _, indices in parts for index in indices))))
         if len(used) > len(_LETTERS) or len(parts) > _MOST_FACTORS:
             reason = f"a sum over entries has more than {len(_LETTERS)} indices or {_MOST_FACTORS} factors"
             raise LimitError(reason, advice="split it into parts")
-        letters = dict(zip(used, _LETTERS, strict=False))
-        *words, last = ("".join(letters[index] for index in own) for own in (*(own for _, own in parts), output))
-        axes = hold_axes(tuple(index.size for index in output))
-        subscripts = f"{','.join(words)}->{last}"
-        draft = Reading.add(self, "einsum", tuple(array for array, _ in parts), axes, NOWHERE, (subscripts,))
+        if len(used) <= 2 and all(len({*indices}) == len(indices) <= 2 for _, indices in parts):
+            whole = reduce(self._broadcast, [self._lay(*part, used) for part in parts])
+            draft = self._sum_broadcast(whole, used, output)
+        else:
+            letters = dict(zip(used, _LETTERS, strict=False))
+            *words, last = ("".join(letters[index] for index in own) for own in (*(own for _, own in parts), output))
+            axes = hold_axes(tuple(index.size for index in output))
+            arrays = tuple(array for array, _ in parts)
+            draft = Reading.add(self, "einsum", arrays, axes, NOWHERE, (f"{','.join(words)}->{last}",))
         if output:
             self.indices[draft.position] = output
         return draft
+
+    def _lay(self, draft: Draft, indices: Indices, used: Indices) -> Draft:
+        """Return an array as a factor over one or two indices: of the second one alone as a row."""
+        is_across = indices == used[::-1] if len(indices) == 2 else indices[0] is not used[0]
+        return self._transpose_entries(draft) if is_across else self.forget_axes(draft)
+
+    def _broadcast(self, left: Draft, right: Draft) -> Draft:
+        if left.is_row and right.is_column:
+            left, right = right, left
+        if left.is_column and right.is_row:
+            return self.matmul(None, left, right)
+        axes = broadcast_axes(left.axes, right.axes)
+        assert axes is not None
+        return self.add("multiply", (left, right), axes, NOWHERE)
+
+    def _sum_broadcast(self, whole: Draft, used: Indices, output: Indices) -> Draft:
+        if len(output) == len(used):
+            return whole
+        if not output:
+            return self.call("sum", whole)
+        return self.matmul(None, whole, self.fill("ones", as_size(used[1].size), UNIT))
 
 
 def _is_product(left: Indices, right: Indices, uses: Counter[Index], output: Indices) -> bool:
