@@ -31,7 +31,7 @@ from matcalc.language.expression import Expression, symbols
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.names import count_axes, name_wrt
 from matcalc.language.sizes import Shape, write_shape
-from matcalc.language.text_to_expression import Problem, parse
+from matcalc.language.text_to_expression import Problem, parse, rules_in_force
 from matcalc.render.diagnosis import write_diagnosis
 from matcalc.rule_files import RuleBook
 
@@ -336,7 +336,6 @@ def explain_difference(
     if find_missing(report.device):  # that a shape is wrong is seen without torch
         return replace(report, page=show_report)
     from matcalc.check.diagnose import diagnose
-    from matcalc.check.rule_texts import rules_in_force
 
     derive = _prepare(function, question.wrt, question.order, rules)
     with rules_in_force(rules):

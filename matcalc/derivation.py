@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from matcalc.engine.layout import check_layout
-from matcalc.engine.result import Result, derive_each, derive_mixed, derive_result
+from matcalc.engine.result import Result, derive_each, derive_result
 from matcalc.errors import DeclarationError, EvaluationError, LimitError, MatcalcError
 from matcalc.inputs import (
-    Asked,
     Declaration,
     EntryVariable,
     choose_rules,
@@ -29,7 +28,7 @@ from matcalc.inputs import (
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression, list_letters
 from matcalc.language.sizes import Shape, write_shape
-from matcalc.language.text_to_expression import Problem, parse
+from matcalc.language.text_to_expression import Problem, parse, rules_in_force
 from matcalc.render.entries import write_einsum, write_entries
 from matcalc.render.named_parts import list_taken, to_text_named
 from matcalc.render.notes import describe_notes
@@ -89,30 +88,26 @@ def derive(
     source, shapes, assume, names = read_input(expr, shapes, assume, book, variables)
     shapes, text = declare_variables(variables, shapes, names), write_input(source)
     problem, asked = read_problem(source, asked, shapes=shapes, assume=assume, rules=book)
-    make = partial(Derivative, text=text, layout=layout, rules=book, names=names, given=read_shapes(shapes),
-                   files=list_paths(rules))  # fmt: skip
+    given, files = read_shapes(shapes), list_paths(rules)
     try:
-        if asked.several:
-            return derive_several(problem, asked, book, make)
-        by = asked.names if asked.mixed else asked.names * asked.order
+        by = [[problem.symbols[name] for name in step] for step in asked.steps]
+        results = derive_each(problem.expressions[0], by, book)
         if entry is not None:
             entry, problem = entry.settle(problem)
-            make = partial(make, entry=entry, names={**names, **entry.names})
-        return make(problem, [problem.symbols[name] for name in by])
+            results, names = [each.pick(entry.units, entry.symbol) for each in results], {**names, **entry.names}
+        made = [
+            Derivative(
+                problem, each, text=text, layout=layout, rules=book, names=names, given=given, files=files, entry=entry
+            )
+            for each in results
+        ]
     except MatcalcError as error:
         named = {name: write_shape(found.declared_shape) for name, found in problem.symbols.items()}
         raise error.complete(text, named) from None
-
-
-def derive_several(
-    problem: Problem, asked: Asked, rules: RuleBook, make: Callable[..., Derivative]
-) -> Derivatives | BlockHessian:
-    """Return the derivatives by all names that were asked for; what they share is derived once."""
-    wrts = [problem.symbols[name] for name in asked.names]
-    results = derive_each(problem.expressions[0], [wrts] * asked.order, rules)
-    made = [make(problem, result.by, result=result) for result in results]
+    if not asked.several:
+        return made[0]
     if asked.order == 1:
-        return Derivatives({one.by[0].name: one for one in made})
+        return Derivatives({one.wrt.name: one for one in made})
     return BlockHessian({(one.by[0].name, one.by[1].name): one for one in made})
 
 
@@ -123,31 +118,19 @@ class Derivative:
     """
 
     def __init__(
-        self, problem: Problem, by: Sequence[Expression], *, text: str, layout: str, rules: RuleBook,
-        names: Mapping[str, Any], given: Mapping[str, Shape], result: Result | None = None,
-        files: tuple[str, ...] = (), entry: EntryVariable | None = None,
+        self, problem: Problem, result: Result, *, text: str, layout: str, rules: RuleBook,
+        names: Mapping[str, Any], given: Mapping[str, Iterable[Any]], files: tuple[str, ...] = (),
+        entry: EntryVariable | None = None,
     ) -> None:  # fmt: skip
-        self.problem = replace(problem, wrt=by[-1])
+        self.problem = replace(problem, wrt=result.wrt)
         self.entry = entry
-        self.by = tuple(by) if entry is None else (entry.symbol,)
         self.text = text
         self.layout = layout
-        self.order = len(by)
         self.names = names
         self.given = {name: tuple(map(str, shape)) for name, shape in given.items()}
         self._rules, self._files = rules, files
-        found = result or derive_mixed(problem.expressions[0], by, rules)
-        self._result = found if entry is None else found.pick(entry.units, entry.symbol)
-        self.expression = self._result.expression(layout)
-
-    @classmethod
-    def _of(cls, other: Derivative, layout: str) -> Derivative:
-        """The same derivative in another layout; nothing is derived again."""
-        same = object.__new__(cls)
-        same.__dict__.update({k: v for k, v in vars(other).items() if k in _SHARED})
-        same.layout = layout
-        same.expression = other._result.expression(layout)
-        return same
+        self._result = result
+        self.expression = result.expression(layout)
 
     # --- what was asked ---------------------------------------------------------------------------
 
@@ -157,9 +140,19 @@ class Derivative:
         return self.problem.expressions[0]
 
     @property
+    def by(self) -> tuple[Expression, ...]:
+        """The variables, in the order of the differentiations."""
+        return self._result.by
+
+    @property
     def wrt(self) -> Expression:
         """The variable, a symbol of the language; of a mixed derivative the last one."""
-        return self.by[-1]
+        return self._result.wrt
+
+    @property
+    def order(self) -> int:
+        """How often it was differentiated."""
+        return self._result.order
 
     @property
     def is_mixed(self) -> bool:
@@ -282,7 +275,10 @@ class Derivative:
         'A.T'
         """
         check_layout(layout)
-        return Derivative._of(self, layout)
+        return Derivative(
+            self.problem, self._result, text=self.text, layout=layout, rules=self._rules, names=self.names,
+            given=self.given, files=self._files, entry=self.entry,
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data, the same fields in every release of version 1."""
@@ -385,7 +381,6 @@ class Derivative:
 
     def to_sympy(self) -> Any:
         """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""
-        from matcalc.check.rule_texts import rules_in_force
         from matcalc.render.to_sympy import to_sympy
 
         with rules_in_force(self._rules):
@@ -449,7 +444,7 @@ class Derivative:
         >>> derive("A @ x").draw_point({"m": 2, "n": 4})["A"].shape
         (2, 4)
         """
-        from matcalc.check.draw_point import draw_point
+        from matcalc.check.evaluate import draw_point
 
         return draw_point(self.function, (self.expression, *self.by), self.shape, sizes, seed, self._rules)
 
@@ -499,10 +494,6 @@ class Derivative:
 
 def _derive_part(expression: Expression, name: str, like: Derivative) -> Derivative:
     return derive(expression, name, layout=like.layout, shapes=like.declared, assume=like.assumed, rules=like._rules)
-
-
-_SHARED = {"problem", "entry", "text", "by", "order", "names", "given", "_rules", "_files", "_result", "declared",
-           "assumed", "result_name", "vec", "vec_shape", "differential", "entries"}  # fmt: skip
 
 
 def show_report(report: CheckReport, correct: Expression | None = None) -> str:

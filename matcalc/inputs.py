@@ -183,6 +183,11 @@ class Asked:
     every: bool = False
     mixed: bool = False
 
+    @property
+    def steps(self) -> list[tuple[str, ...]]:
+        """The names by which each differentiation goes: one of them, or all of several."""
+        return [(name,) for name in self.names] if self.mixed else [self.names] * self.order
+
 
 def read_asked(wrt: Any, order: Any) -> Asked:
     """Return by what to differentiate: wrt="x", ["W", "b"], "W, b" or "all"; order=2 or ("x", "y").

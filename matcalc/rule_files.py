@@ -550,7 +550,9 @@ def shipped_rules() -> RuleBook:
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """f(form) = right, where form is one of: transpose, multiple, product, identity, diagonal, f (a function), bare."""
+    """f(form) = right, where form is one of: transpose, multiple, product, identity, diagonal, scaled rows,
+    scaled columns, f (a function), bare.
+    """
 
     name: str
     function: str
@@ -562,6 +564,7 @@ class Identity:
 
 _IDENTITY = re.compile(r"^\s*(\w+)\((.*)\)\s*=\s*(.+?)\s*$")
 _FORMS = (("transpose", r"\w+\.T"), ("multiple", r"\w+\*\w+"), ("product", r"\w+ @ \w+"), ("identity", r"eye\(n\)"),
+          ("scaled rows", r"diag\(\w+\) @ \w+"), ("scaled columns", r"\w+ @ diag\(\w+\)"),
           ("diagonal", r"diag\(v\)"), ("bare", r"\w+"))  # fmt: skip
 
 

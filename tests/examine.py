@@ -116,7 +116,7 @@ def _judge(case: Case, answer: Derivative, seed: int) -> Outcome:
         got = _evaluate(answer.expression, point)
         _require_close(_lay_out(case, answer, truth), got, point, "evaluate", str(answer))
     except WrongAnswerError:
-        kink = find_hidden_kink(answer.function, point.values, point.sizes, point.functions)
+        kink = find_hidden_kink(answer.function, point)
         if kink is None:
             raise
         return Outcome("could not check", kink)

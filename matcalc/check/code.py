@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matcalc.check.domains import draw_unit
 from matcalc.check.modes import own_modes
 from matcalc.check.points import NoPoint, Point, PointSearch
 from matcalc.check.question import Values
-from matcalc.check.torch_values import repeat_jacobian, squeeze
+from matcalc.check.torch_values import draw_unit, repeat_jacobian, squeeze
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size, squeeze_shape
@@ -71,11 +70,12 @@ class CodeFunction:
         """The function's parameters."""
         return self.code.parameters
 
-    def differentiate(self, wrt: Expression, values: Values, point: Point, order: int) -> Tensor:
-        """Return torch.autograd.functional.jacobian of the code, repeated.
+    def differentiate(self, by: Sequence[Expression], values: Values, point: Point) -> Tensor:
+        """Return torch.autograd.functional.jacobian of the code, repeated for a variable that is named again.
 
         Raises EvaluationError where finite differences disagree with it: then torch does not see the whole function.
         """
+        wrt = by[-1]
 
         def function(x: Tensor) -> Tensor:
             moved = {**values, wrt.name: x.reshape(values[wrt.name].shape)}
@@ -83,7 +83,7 @@ class CodeFunction:
 
         at = squeeze(wrt, values[wrt.name], point.sizes)
         _compare_with_differences(self.code, function, at)
-        return repeat_jacobian(function, at, order).detach()
+        return repeat_jacobian(function, at, len(by)).detach()
 
     def find_hidden_kink(self, point: Point) -> str | None:
         """None: code does not tell where its kinks are."""

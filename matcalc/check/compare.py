@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from matcalc.check.domains import draw_unit
 from matcalc.check.points import Point
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, Worst, could_not_check
+from matcalc.check.torch_values import draw_unit
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 ABSOLUTE = {torch.float64: 1e-13, torch.float32: 1e-6}

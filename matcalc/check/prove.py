@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from matcalc.check.question import MAX_ENTRIES
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, could_not_check, find_missing
-from matcalc.check.rule_texts import read_rule_text, rules_in_force
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, call, compare, number, symbol, symbols
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
+from matcalc.language.text_to_expression import parse_rule_text, rules_in_force
 from matcalc.rule_files import Parameter, Rule, RuleBook
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _shape_of_result(rule: Rule, shapes: tuple[Shape, ...]) -> Shape:
     if isinstance(rule.result, str):
         return dict(zip((parameter.name for parameter in rule.variables), shapes, strict=True))[rule.result]
     if rule.is_definition and not rule.result and not any(parameter.axes for parameter in rule.variables):
-        return read_rule_text(rule, rule.define, shapes).shape
+        return parse_rule_text(rule, rule.define, shapes).shape
     sizes = tuple(Size.of(text) for text in rule.result)
     return sizes + (UNIT,) * (2 - len(sizes))
 
@@ -135,7 +135,7 @@ def _stated_texts(rule: Rule) -> tuple[str, ...]:
 def _find_misfit(rule: Rule, node: Expression) -> str | None:
     """Return how the shape of what the rule states differs from the function's, if it does."""
     for text in _stated_texts(rule):
-        stated = read_rule_text(rule, text, tuple(arg.shape for arg in node.args))
+        stated = parse_rule_text(rule, text, tuple(arg.shape for arg in node.args))
         if not stated.is_scalar and stated.shape != node.shape:
             return f"{text} has shape {write_shape(stated.shape)}, but {rule.call} has {write_shape(node.shape)}"
     return None
@@ -261,7 +261,7 @@ def _compute_primary(node: Expression, point: Point, values: dict[str, Tensor]) 
     with torch.no_grad():
         jacobian = evaluate(node, values, point.sizes)
         stated = evaluate(
-            read_rule_text(node.data[0], node.data[0].primary, (node.args[0].shape,)), values, point.sizes
+            parse_rule_text(node.data[0], node.data[0].primary, (node.args[0].shape,)), values, point.sizes
         )
     truths = [torch.einsum("iiab->ba", jacobian), torch.einsum("ijab,ab->ij", jacobian, x)]
     return torch.stack(truths), torch.stack([stated, x @ stated])
@@ -302,7 +302,7 @@ def _names(node: Expression) -> list[str]:
 def _compute_jacobian(node: Expression, name: str, point: Point, values: dict[str, Tensor]) -> Tensor:
     from matcalc.check.jacobian import true_derivative
 
-    return true_derivative(node, symbols(node)[name], values, point.sizes)
+    return true_derivative(node, [symbols(node)[name]], values, point.sizes)
 
 
 def _evaluate_text(node: Expression, text: str, point: Point, values: dict[str, Tensor]) -> Tensor:
@@ -314,5 +314,5 @@ def _evaluate_text(node: Expression, text: str, point: Point, values: dict[str, 
     shape = tuple(size.value(point.sizes) for size in node.shape)
     with torch.no_grad():
         args = {name: evaluate(arg, values, point.sizes) for name, arg in zip(_names(node), node.args, strict=True)}
-        stated = read_rule_text(node.data[0], text, tuple(arg.shape for arg in node.args))
+        stated = parse_rule_text(node.data[0], text, tuple(arg.shape for arg in node.args))
         return evaluate(stated, values | args, point.sizes).expand(shape)

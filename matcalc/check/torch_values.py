@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import EvaluationError, LimitError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape
+from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule
 from matcalc.rule_words import advise_word, is_word, needs_axis, takes_one_axis
 
@@ -106,7 +106,7 @@ def _compute(node: Expression, args: list[Tensor], shape: tuple[int, ...], setti
     """Return a node's value; torch's errors become an EvaluationError that names the operation."""
     try:
         simple = _OPERATORS.get(node.op)
-        value = simple(*args) if simple else _READERS[node.op](node, args, setting)
+        value = simple(*args) if simple else _read(node, args, setting)
         return value if value.shape == shape else value.reshape(shape)
     except (RuntimeError, ValueError, TypeError, IndexError, OverflowError) as error:
         what = node.data[0].call if node.op == "call" else node.op
@@ -114,9 +114,40 @@ def _compute(node: Expression, args: list[Tensor], shape: tuple[int, ...], setti
         raise EvaluationError(f"{what} cannot be evaluated: {reason}") from error
 
 
+def _read(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    match node.op:
+        case "call":
+            return _call(node, args, setting)
+        case "symbol":
+            if node.name not in setting.values:
+                raise EvaluationError(f"{node.name} has no value")
+            return setting.values[node.name]
+        case "number":
+            return setting.fill(float(node.data[0]))
+        case "constant":
+            return setting.fill({"pi": math.pi, "e": math.e}[node.name])
+        case "size":
+            return setting.fill(float(setting.measure(node.data)[0]))
+        case "compare":
+            return _COMPARISONS[node.data[0]](*args)
+        case "einsum":
+            plain = [squeeze(operand, value, setting.sizes) for operand, value in zip(node.args, args, strict=True)]
+            return contract(node.data[0], plain)
+        case "filled":
+            return _fill(node, setting)
+        case "abstract":
+            return _call_abstract(node, args, setting)
+    return _differentiate_abstract(node, args, setting)
+
+
 def squeeze(node: Expression, value: Tensor, sizes: Mapping[str, int]) -> Tensor:
     """Return a node's value without its unit axes: a column (n, 1) becomes (n,), a scalar ()."""
     return value.reshape(tuple(size.value(sizes) for size in node.squeezed_shape))
+
+
+def draw_unit(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return random float64 entries from 0 to 1, on the generator's device whatever the default one is."""
+    return torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
 
 
 # --- operators ------------------------------------------------------------------------------------
@@ -148,34 +179,7 @@ _COMPARISONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def _compare(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return _COMPARISONS[node.data[0]](*args)
-
-
-def _look_up(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    if node.name not in setting.values:
-        raise EvaluationError(f"{node.name} has no value")
-    return setting.values[node.name]
-
-
-def _read_number(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill(float(node.data[0]))
-
-
-def _read_constant(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill({"pi": math.pi, "e": math.e}[node.name])
-
-
-def _read_size(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill(float(setting.measure(node.data)[0]))
-
-
-def _contract(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    plain = [squeeze(operand, value, setting.sizes) for operand, value in zip(node.args, args, strict=True)]
-    return contract(node.data[0], plain)
-
-
-def _fill(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+def _fill(node: Expression, setting: Setting) -> Tensor:
     """Return eye, ones, zeros, fuse[I,i,p] = 1 where I = i*p_size + p, or commutation @ vec(X) = vec(X.T)."""
     name, sizes = node.data
     shape = setting.measure(sizes)
@@ -276,7 +280,7 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
         return PLAIN[rule.name](*plain) if rule.name in PLAIN else call_torch(rule, plain)
     require_value(rule)
     values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
-    return evaluate(read_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
+    return evaluate(parse_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
 
 
 def call_torch(rule: Rule, args: list[Tensor], axis: int | None = None) -> Tensor:
@@ -309,20 +313,6 @@ def require_value(rule: Rule) -> None:
             f"what {rule.call} is, is not known: its rule has a derivative and no value",
             advice='name the function in torch: torch = "torch.special. ..."',
         )
-
-
-_READERS: dict[str, Callable[[Expression, list[Tensor], Setting], Tensor]] = {
-    "symbol": _look_up,
-    "number": _read_number,
-    "constant": _read_constant,
-    "size": _read_size,
-    "compare": _compare,
-    "call": _call,
-    "einsum": _contract,
-    "filled": _fill,
-    "abstract": _call_abstract,
-    "abstract_derivative": _differentiate_abstract,
-}
 
 
 # --- torch functions --------------------------------------------------------------------------------

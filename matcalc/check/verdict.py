@@ -6,29 +6,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from matcalc.check.evidence import Evidence
 from matcalc.check.prove import prove_rule
 from matcalc.check.question import (
     JUDGED_LAYOUTS,
+    Evidence,
     ExpressionClaim,
     ExpressionFunction,
     Question,
     find_excess,
-    layout_shape,
     search_points,
 )
 from matcalc.check.report import DIFFERS, CheckReport, Worst, could_not_check, find_missing
-from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import DeclarationError, MatcalcError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, write_shape
+from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
     from matcalc.check.compare import Comparison
     from matcalc.check.points import Point, PointSearch
 
-__all__ = ["CheckReport", "Worst", "judge", "judge_question", "layout_shape", "prove_rule"]
+__all__ = ["CheckReport", "Worst", "judge", "judge_question", "prove_rule"]
 
 DTYPES = ("float64", "float32")
 

@@ -55,7 +55,7 @@ def add_declarations(parser: argparse.ArgumentParser) -> None:
 
 def read_declared(options: argparse.Namespace) -> dict[str, Any]:
     """Return what the options declare, as `derive` and `check` take it."""
-    from matcalc.language.text_to_expression import read_declarations
+    from matcalc.language.declarations import read_declarations
 
     return {
         "layout": options.layout,

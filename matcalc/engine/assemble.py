@@ -9,7 +9,7 @@ from itertools import groupby
 
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import SCALAR
+from matcalc.language.sizes import SCALAR, Shape
 from matcalc.rule_files import shipped_rules
 
 _LENGTHS: dict[str, int] = {"symbol": 2, "constant": 2, "transpose": 2, "compare": 2, "einsum": 4}
@@ -86,7 +86,7 @@ def transposed(node: Expression) -> Expression:
             return node
         if len(sizes) == 2 and name in {"ones", "zeros"}:
             return ex.filled(name, sizes[1], sizes[0])
-    if node.op == "call" and node.data[0].name == "diag_of_vector":
+    if node.is_call("diag_of_vector"):
         return node
     if node.op == "call" and node.data[0].function == "kron":
         return kron(*[transposed(arg) for arg in node.args])
@@ -133,6 +133,11 @@ _KRON_RULES = {
 }  # fmt: skip
 
 
+def call_shipped(name: str, argument: Expression, shape: Shape, axis: int | None = None) -> Expression:
+    """The call of a shipped function of one argument."""
+    return ex.call(shipped_rules()[name], (argument,), shape, axis)
+
+
 def product_of(factors: Sequence[Expression]) -> Expression:
     """factors[0] * factors[1] * ..."""
     return reduce(ex.multiply, factors)
@@ -149,7 +154,7 @@ def trace_of(matrix: Expression, moving: Expression) -> Expression:
     above, rest, below = _pull_scalars(matrix)
     items = [*flatten(rest), moving]
     row = next((k for k, item in enumerate(items) if item.is_row), None)
-    inner = ex.call(shipped_rules()["trace"], (chain(items),), SCALAR)
+    inner = call_shipped("trace", chain(items), SCALAR)
     if row is not None:
         inner = chain([*items[row:], *items[:row]])
     whole = quotient(Fraction(1), [*above, inner], (), below)
@@ -193,17 +198,12 @@ def _join_ones(items: Sequence[Expression]) -> list[Expression]:
     joined: list[Expression] = []
     for item in items:
         before = joined[-1] if joined else None
-        row_of_ones = item.is_row and item.op == "transpose" and is_ones(item.args[0])
-        if before is not None and row_of_ones and is_ones(before) and before.is_column:
+        row_of_ones = item.is_row and item.op == "transpose" and item.args[0].is_filled("ones")
+        if before is not None and row_of_ones and before.is_filled("ones") and before.is_column:
             joined[-1] = ex.filled("ones", before.shape[0], item.shape[1])
         else:
             joined.append(item)
     return joined
-
-
-def is_ones(node: Expression) -> bool:
-    """Whether the node is ones(..)."""
-    return node.op == "filled" and node.name == "ones"
 
 
 def strip_sign(node: Expression) -> tuple[bool, Expression]:

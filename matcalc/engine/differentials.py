@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
-from matcalc.engine.assemble import Lengths, build_number, chain, flatten, product_of
+from matcalc.engine.assemble import Lengths, build_number, call_shipped, chain, flatten, product_of
 from matcalc.engine.result import derive_result
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language import expression as ex
@@ -64,13 +64,6 @@ def _apply(node: Expression, operands: Sequence[Expression]) -> Expression:
 _CHAINS: dict[str, Callable[[Sequence[Expression]], Expression]] = {"matmul": chain, "multiply": product_of}
 
 
-def is_linear(node: Expression, moving: Sequence[bool], book: RuleBook | None) -> bool:
-    """Whether d goes inside: the node is linear in all that moves, taken together."""
-    if node.op in ("add", "subtract"):
-        return True
-    return sum(moving) == 1 and is_multilinear(node, moving, book)
-
-
 def is_multilinear(node: Expression, moving: Sequence[bool], book: RuleBook | None) -> bool:
     """Whether the node is linear in each operand that moves, the others held fixed."""
     if node.op in ("multiply", "matmul", "einsum"):
@@ -89,12 +82,17 @@ def state_law(node: Expression, moving: Sequence[bool], book: RuleBook | None) -
     Raises MissingRuleError where a function has no rule for its derivative.
     """
     letters = _name_operands(_list_operands(node), moving, node.name if node.op.startswith("abstract") else "")
-    changes = tuple([change_of(letter) for letter in letters])
+    # dU of a variable U, d(..) of what is no variable.
+    changes = tuple([
+        ex.symbol(f"d{one.name}", one.shape) if one.op == "symbol" else differential_of(one) for one in letters
+    ])
     whole = _apply(node, letters)
     if is_multilinear(node, moving, book):
         right, source = _state_product(whole, node, letters, changes, moving)
     elif node.op == "call":
         right, source = state_call(whole, letters, changes, moving, book)
+    elif node.op not in _BUILT_IN:
+        raise MissingRuleError(f"there is no law for the differential of {node.op}")
     else:
         right, source = _BUILT_IN[node.op](whole, letters, changes, moving)
     return Law(differential_of(whole), fit(right, node.shape), source, letters, changes)
@@ -156,7 +154,8 @@ def _power(whole: Expression, letters: _Letters, changes: _Letters, moving: Sequ
     if moving[0]:
         terms.append(ex.multiply(ex.multiply(exponent, _lower(base, exponent)), over))
     if moving[1]:
-        factor = whole if base.op == "constant" and base.name == "e" else ex.multiply(whole, _logarithm(base))
+        log = call_shipped("log", base, base.shape)
+        factor = whole if base.op == "constant" and base.name == "e" else ex.multiply(whole, log)
         terms.append(ex.multiply(factor, up))
     return reduce(ex.add, terms), "power rule"
 
@@ -167,12 +166,6 @@ def _lower(base: Expression, exponent: Expression) -> Expression:
         less = exponent.data[0] - 1
         return base if less == 1 else ex.power(base, build_number(less))
     return ex.power(base, ex.subtract(exponent, ex.number(1)))
-
-
-def _logarithm(base: Expression) -> Expression:
-    from matcalc.rule_files import shipped_rules
-
-    return ex.call(shipped_rules()["log"], (base,), base.shape)
 
 
 def _abstract(whole: Expression, letters: _Letters, changes: _Letters, moving: Sequence[bool]) -> _Stated:
@@ -190,13 +183,9 @@ def _abstract(whole: Expression, letters: _Letters, changes: _Letters, moving: S
     return ex.einsum(subscripts, (derivative, change)), "chain rule"
 
 
-def _refuse(whole: Expression, letters: _Letters, changes: _Letters, moving: Sequence[bool]) -> _Stated:
-    raise MissingRuleError(f"there is no law for the differential of {whole.op}")
-
-
 _BUILT_IN: dict[str, Callable[[Expression, _Letters, _Letters, Sequence[bool]], _Stated]] = {
     "add": _add, "subtract": _add, "divide": _divide, "power": _power, "abstract": _abstract,
-    "abstract_derivative": _abstract, "compare": _refuse,
+    "abstract_derivative": _abstract,
 }  # fmt: skip
 
 
@@ -316,7 +305,9 @@ class _Expansion:
         return [self._varies(operand) for operand in _list_operands(node)]
 
     def _is_linear(self, node: Expression) -> bool:
-        return is_linear(node, self._moving_operands(node), self.rules)
+        """Whether d goes inside: the node is linear in all that moves, taken together."""
+        moving = self._moving_operands(node)
+        return node.op in ("add", "subtract") or (sum(moving) == 1 and is_multilinear(node, moving, self.rules))
 
     def _find_law(self, node: Expression) -> Law:
         if node not in self._laws:
@@ -428,12 +419,9 @@ def _state_defined(
 
 def _state_matrix_power(whole: Expression, letters: _Letters, changes: _Letters) -> Expression:
     """d(U**3) = dU @ U @ U + U @ dU @ U + U @ U @ dU; of a negative power that of the inverse."""
-    from matcalc.engine.assemble import chain
-    from matcalc.rule_files import shipped_rules
-
     base, exponent = letters[0], _value(letters[1])
     if exponent < 0:
-        inverse = ex.call(shipped_rules()["inv"], (base,), base.shape)
+        inverse = call_shipped("inv", base, base.shape)
         power = ex.call(whole.data[0], (inverse, ex.number(-exponent)), whole.shape)
         return differential_of(inverse if exponent == -1 else power)
     if not exponent:
@@ -527,11 +515,6 @@ def is_differential(node: Expression) -> bool:
 def list_differentials(line: Expression) -> list[Expression]:
     """The differentials of a line, in reading order."""
     return [node for node in walk(line) if is_differential(node)]
-
-
-def change_of(letter: Expression) -> Expression:
-    """dU of a variable U; of what is no variable d(..)."""
-    return ex.symbol(f"d{letter.name}", letter.shape) if letter.op == "symbol" else differential_of(letter)
 
 
 def zeros(shape: Shape) -> Expression:

@@ -43,15 +43,12 @@ def differentiate_by_each(graph: Graph, root: Node, wrts: Sequence[Node]) -> lis
             continue
         if adjoint.op == "zeros" or (adjoint.op == "number" and not adjoint.payload):
             continue
-        adjoint = _hold_long(graph, adjoint)
+        if adjoint.op == "product" and len(adjoint.parts) > LONG_PRODUCT:
+            # Opened at every step of a long chain, the work would grow with its square.
+            adjoint = graph.held(adjoint)
         for operand, contribution in _pull_back(graph, node, adjoint, root.rank, varying):
             pending.setdefault(operand.id, []).append(contribution)
     return [leaves[wrt.id] for wrt in wrts]
-
-
-def _hold_long(graph: Graph, adjoint: Node) -> Node:
-    """Keep a long product as one factor: opened at every step of a long chain, the work would grow with its square."""
-    return graph.held(adjoint) if adjoint.op == "product" and len(adjoint.parts) > LONG_PRODUCT else adjoint
 
 
 def _varying(root: Node, leaves: Collection[int]) -> dict[int, Node]:
@@ -247,22 +244,16 @@ def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
     if isinstance(rule, str) or rule.elementwise[k] == "0":
         return graph.zeros(node.shape)
     bindings = {parameter.name: Tensor(part) for parameter, (part, _) in zip(rule.variables, node.parts, strict=True)}
-    shapes = tuple([_placed_shape(labels, node.shape) for _, labels in node.parts])
+    # An operand that lacks axes of the result has unit axes in their place.
+    shapes = tuple([
+        to_2d_shape(tuple([size if k in labels else UNIT for k, size in enumerate(node.shape)]))
+        for _, labels in node.parts
+    ])
     body = parse_rule_text(rule, rule.elementwise[k], shapes, graph.rules)
     partial = convert(graph, body, bindings).node
     carried = [at for at, size in enumerate(body.shape) if not size.is_unit] if not body.is_scalar else []
-    return _expand(graph, partial, tuple(carried), node.shape)
-
-
-def _placed_shape(labels: tuple[int, ...], shape: Shape) -> Shape:
-    """The 2-D shape of an operand that has only these axes of the result: others are unit axes."""
-    return to_2d_shape(tuple([size if k in labels else UNIT for k, size in enumerate(shape)]))
-
-
-def _expand(graph: Graph, node: Node, labels: tuple[int, ...], shape: Shape) -> Node:
-    """Repeat a tensor along the axes of the result that it lacks."""
-    ones = [(graph.ones(size), (k,)) for k, size in enumerate(shape) if k not in labels]
-    return graph.product(1, [(node, labels), *ones], range(len(shape))) if ones else node
+    missing = graph.missing_ones(node.shape, carried)
+    return graph.product(1, [(partial, tuple(carried)), *missing], range(node.rank)) if missing else partial
 
 
 def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate) -> Node:
@@ -286,7 +277,7 @@ def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate)
             given, needed = write_shape(body.shape), write_shape(node.shape)
             raise RuleError(f"the differential of [{rule.name}] has shape {given}, but {rule.function} has {needed}")
         partial = differentiate(graph, body, wrt)
-        if _contains(partial, wrt):
+        if any(each is wrt for each in reachable(partial)):
             raise RuleError(f"the differential of [{rule.name}] is not linear in d{rule.variables[k].name}")
         graph.partials[key] = partial
     return graph.partials[key]
@@ -295,7 +286,10 @@ def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate)
 def _differential(graph: Graph, node: Node, k: int) -> tuple[Node, Node]:
     """Return the differential with only operand k varying, and the variable that stands for dX."""
     rule, batch = node.payload
-    shapes = tuple([_core_shape(argument, labels, batch) for argument, labels in node.parts])
+    shapes = tuple([
+        to_2d_shape(tuple([size for size, label in zip(argument.shape, labels, strict=True) if label >= batch]))
+        for argument, labels in node.parts
+    ])
     bindings = {}
     for at, (parameter, (argument, _)) in enumerate(zip(rule.variables, node.parts, strict=True)):
         mapped = batch if any(label < batch for label in node.parts[at][1]) else 0
@@ -315,12 +309,3 @@ def _with_batch(graph: Graph, body: Tensor, node: Node, batch: int) -> Node:
     ones = graph.fresh(1)
     axes = graph.fresh(body.node.rank)
     return graph.product(1, [(graph.ones(node.shape[0]), ones), (body.node, axes)], (*ones, *axes))
-
-
-def _core_shape(argument: Node, labels: tuple[int, ...], batch: int) -> Shape:
-    sizes = tuple([size for size, label in zip(argument.shape, labels, strict=True) if label >= batch])
-    return to_2d_shape(sizes)
-
-
-def _contains(root: Node, wanted: Node) -> bool:
-    return any(node is wanted for node in reachable(root))

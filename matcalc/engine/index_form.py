@@ -24,7 +24,7 @@ Operands always have smaller ids than the nodes that use them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -154,6 +154,10 @@ class Graph:
         """The vector of ones."""
         return self.intern("ones", (size,))
 
+    def missing_ones(self, shape: Shape, axes: Collection[int]) -> list[Part]:
+        """Ones along the axes of a shape but for these, by which a product has the others as well."""
+        return [(self.ones(size), (k,)) for k, size in enumerate(shape) if k not in axes]
+
     def delta(self, size: Size) -> Node:
         """delta[i, j], the identity matrix."""
         return self.intern("delta", (size, size), symmetric=True)
@@ -271,7 +275,7 @@ class Graph:
         if exponent[0].op == "number":
             axes = base[1]
             out = range(len(shape))
-            ones = [(self.ones(size), (k,)) for k, size in enumerate(shape) if k not in axes]
+            ones = self.missing_ones(shape, axes)
             return self.product(1, [(self.power(base[0], exponent[0].payload), axes), *ones], out)
         return self.intern("general_power", shape, None, (base, exponent))
 

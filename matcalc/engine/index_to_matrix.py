@@ -13,8 +13,8 @@ from matcalc.engine.assemble import (
     Lengths,
     as_column,
     build_number,
+    call_shipped,
     chain,
-    is_ones,
     negated,
     product_of,
     quotient,
@@ -26,7 +26,7 @@ from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reac
 from matcalc.engine.network import LETTERS, Network, as_diagonal, build_einsum, closed_chain, mask
 from matcalc.engine.products import connected
 from matcalc.language import expression as ex
-from matcalc.language.expression import Expression
+from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape
 from matcalc.rule_files import shipped_rules
 
@@ -46,7 +46,8 @@ class MatrixReader:
         self.transposed: dict[Expression, Expression] = {}
         variables = [node for node in graph.nodes() if node.op == "variable"]
         self.letters = {letter for node in variables for size in node.shape for letter in size.letters}
-        self.writer = TermWriter(self.power_of, self.transpose, self.lengths)
+        own = {part for written in graph.origins.values() for part in walk(written)}
+        self.writer = TermWriter(self.power_of, self.transpose, self.lengths, own.__contains__)
 
     def read(self, root: Node) -> Expression:
         """Return the expression of a node, reading what it is made of first."""
@@ -154,7 +155,7 @@ class MatrixReader:
                 return ex.filled("eye", node.shape[0])
             case "lower":
                 ones = ex.filled("ones", *node.shape)
-                return ex.call(shipped_rules()["tril"], (ones,), ones.shape)
+                return call_shipped("tril", ones, ones.shape)
             case "fuse":
                 return ex.filled("fuse", *node.shape[1:])
             case "product":
@@ -162,7 +163,7 @@ class MatrixReader:
             case "held":
                 return self.read_once(node.parts[0][0])
             case "sum":
-                return self._sum(node, False, LETTERS)
+                return self.writer.write_sum(read_sum(self, node, False, LETTERS))
             case "power":
                 return self._power(node)
             case "written":
@@ -181,7 +182,7 @@ class MatrixReader:
         """A size as a number; one that no variable has is told by sum(ones(m)), which can be read on its own."""
         if size.letters[0] in self.letters:
             return ex.size_value(size)
-        return ex.call(shipped_rules()["sum"], (ex.filled("ones", size),), SCALAR)
+        return call_shipped("sum", ex.filled("ones", size), SCALAR)
 
     def _placed(self, part: Part, shape: Shape) -> Expression:
         """An operand of an elementwise node, transposed so that it broadcasts along the axes it lacks."""
@@ -250,20 +251,12 @@ class MatrixReader:
             return ex.divide(ex.number(1), self.read_once(self.graph.power(base, -exponent)))
         inner = self.read_once(base)
         if exponent == Fraction(1, 2):
-            return ex.call(shipped_rules()["sqrt"], (inner,), inner.shape)
+            return call_shipped("sqrt", inner, inner.shape)
         plain = ex.power(inner, build_number(exponent))
         if exponent.denominator != 2:
             return plain
         root = ex.power(self.read_once(self.graph.power(base, Fraction(1, 2))), build_number(2 * exponent))
         return min((plain, root), key=self.lengths)
-
-    def _sum(self, node: Node, explicit: bool, letters: str) -> Expression:
-        """The terms of a sum, each transposed to the shape of the sum.
-
-        A term that lacks an axis is repeated along it: a scalar beside a vector or a matrix broadcasts (unless
-        `explicit`), everything else is written out with ones.
-        """
-        return self.writer.write_sum(read_sum(self, node, explicit, letters))
 
 
 # --- product to term --------------------------------------------------------------------------------
@@ -332,7 +325,7 @@ def _items(network: Network, sizes: dict[int, Size], letters: str) -> tuple[Expr
     """The chain of a reduced product with axes: a column for one axis, rows and columns for two."""
     if network.bound or network.others or len(sizes) > 2:
         return (_without_einsum(build_einsum(network, sizes, letters)),)
-    columns = [_column(network, k) for k in sizes]
+    columns = [network.hadamard(network.pieces[k]) if network.pieces.get(k) else [] for k in sizes]
     if len(sizes) == 1:
         return tuple(columns[0] or [ex.filled("ones", sizes[0])])
     return tuple(_matrix(network, columns, sizes))
@@ -342,11 +335,6 @@ def _without_einsum(einsum: Expression) -> Expression:
     """An einsum that only repeats its one operand is that operand: D(u, X) for einsum('iba->iba', D(u, X))."""
     inputs, output = einsum.data[0].split("->")
     return einsum.args[0] if inputs == output and einsum.args[0].shape == einsum.shape else einsum
-
-
-def _column(network: Network, point: int) -> list[Expression]:
-    pieces = network.pieces.get(point, [])
-    return network.hadamard(pieces) if pieces else []
 
 
 def _matrix(network: Network, columns: list[list[Expression]], sizes: dict[int, Size]) -> list[Expression]:
@@ -380,7 +368,7 @@ def read_sum(reader: MatrixReader, node: Node, explicit: bool, letters: str) -> 
     spelled = explicit and not (node.rank == 1 and _is_entrywise(node))
     for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True):
         if len(labels) < node.rank and (spelled or labels):
-            missing = [(reader.graph.ones(size), (k,)) for k, size in enumerate(node.shape) if k not in labels]
+            missing = reader.graph.missing_ones(node.shape, labels)
             part = reader.graph.product(1, [(part, labels), *missing], range(node.rank))
         terms.append(read_term(reader, coefficient, part, letters))
     return terms
@@ -400,11 +388,8 @@ def _factors(part: Node) -> list[Node]:
 
 def _is_mean(part: Node) -> bool:
     """Whether a scalar is a sum divided by a size."""
-    return any(_divides_by_size(factor) for factor in _factors(part))
-
-
-def _divides_by_size(factor: Node) -> bool:
-    return factor.op == "power" and factor.payload == -1 and factor.parts[0][0].op == "size"
+    divisors = [factor.parts[0][0] for factor in _factors(part) if factor.op == "power" and factor.payload == -1]
+    return any(divisor.op == "size" for divisor in divisors)
 
 
 def _scalar_term(coefficient: Fraction, node: Node) -> FactoredTerm:
@@ -423,7 +408,7 @@ def write_means(reader: MatrixReader, scalars: dict[Node, Fraction]) -> None:
     """sum(v)/n is mean(v)."""
     for node in [node for node, exponent in scalars.items() if exponent == 1]:
         found = reader.read(node)
-        if found.op != "call" or found.data[0].name != "sum" or found.data[1] is not None:
+        if not found.is_call("sum") or found.data[1] is not None:
             continue
         if _take_sizes(reader, scalars, found.args[0].squeezed_shape):
             del scalars[node]
@@ -450,16 +435,15 @@ def write_axis_sums(
     """M @ ones(n) is sum(M, axis=1), over n it is mean(M, axis=1); the same with ones(m).T @ M along axis 0."""
     written: list[Expression] = []
     for item in items:
-        before = written[-1] if written else None
-        if before is not None and before.is_column and is_ones(before) and not (item.is_row or item.is_column):
-            written.append(item)
-            continue
-        if before is not None and is_ones(item) and item.is_column and not (before.is_row or before.is_column):
-            written[-1] = _axis_sum(reader, before, 1, scalars)
-        elif before is not None and before.op == "transpose" and is_ones(before.args[0]) and not item.is_column:
-            written[-1] = transposed(_axis_sum(reader, item, 0, scalars))
+        before = written.pop() if written else None
+        if before is None:
+            written = [item]
+        elif item.is_filled("ones") and item.is_column and not (before.is_row or before.is_column):
+            written.append(_axis_sum(reader, before, 1, scalars))
+        elif before.op == "transpose" and before.args[0].is_filled("ones") and not item.is_column:
+            written.append(transposed(_axis_sum(reader, item, 0, scalars)))
         else:
-            written.append(item)
+            written += [before, item]
     return tuple(written)
 
 
@@ -467,7 +451,7 @@ def _axis_sum(reader: MatrixReader, matrix: Expression, axis: int, scalars: dict
     if matrix.op == "transpose":
         matrix, axis = matrix.args[0], 1 - axis
     name = "mean" if _take_sizes(reader, scalars, (matrix.shape[axis],)) else "sum"
-    return ex.call(shipped_rules()[name], (matrix,), (matrix.shape[1 - axis], UNIT), axis)
+    return call_shipped(name, matrix, (matrix.shape[1 - axis], UNIT), axis)
 
 
 def pull_scalars(
@@ -506,7 +490,7 @@ def einsum_terms(reader: MatrixReader, node: Node, letters: str) -> list[EinsumT
         tops = [(c, part, at) for c, (part, at) in zip(inner.payload, inner.parts, strict=True)]
     found = []
     for c, part, at in tops:
-        missing = [(reader.graph.ones(size), (k,)) for k, size in enumerate(node.shape) if k not in at]
+        missing = reader.graph.missing_ones(node.shape, at)
         expanded = reader.graph.product(c * coefficient, [(part, at), *missing], range(node.rank))
         amount, whole = reader.graph.split(expanded)
         reader.read(whole)

@@ -105,17 +105,15 @@ class Contraction:
 
         So it stays whole where it is raised to a power or divided by, and is differentiated once.
         """
-        groups = connected(self.factors, set(self.out))
-        closed = [group for group in groups if group[0][1] and self._is_inner(group)]
+        out = set(self.out)
+        groups = connected(self.factors, out)
+        closed = [group for group in groups if group[0][1] and out.isdisjoint(at for _, axes in group for at in axes)]
         if not closed or (len(groups) == 1 and self.coefficient == 1):
             return
         self.factors = [factor for group in groups if group not in closed for factor in group]
         for group in closed:
             self._add(self.graph.product(1, group, ()), ())
         self._collect_powers()
-
-    def _is_inner(self, group: list[Part]) -> bool:
-        return not any(label in self.out for _, labels in group for label in labels)
 
     def _is_symmetric(self, node: Node, factors: list[Part]) -> bool:
         """Whether the product of two axes equals its transpose, as X.T @ X does."""
@@ -450,7 +448,8 @@ def cancel_signs(graph: Graph, exponents: Exponents, bases: dict[int, Node]) -> 
             continue
         exponents[key] = Fraction(exponents[key] % 2)
         inside = bases[identity].parts[0][0]
-        size = next((other for other in exponents if other[1] == labels and _is_size(bases[other[0]], inside)), None)
+        sizes = [other for other in exponents if other[1] == labels and _applies(bases[other[0]], "abs")]
+        size = next((other for other in sizes if bases[other[0]].parts[0][0] is inside), None)
         plain = (inside.id, labels)
         if not exponents[key]:
             continue
@@ -462,10 +461,6 @@ def cancel_signs(graph: Graph, exponents: Exponents, bases: dict[int, Node]) -> 
 
 def _applies(node: Node, name: str) -> bool:
     return node.op == "apply" and getattr(node.payload, "name", "") == name
-
-
-def _is_size(node: Node, inside: Node) -> bool:
-    return _applies(node, "abs") and node.parts[0][0] is inside
 
 
 # --- index numbering --------------------------------------------------------------------------------

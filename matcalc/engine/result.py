@@ -18,7 +18,7 @@ from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import MatrixReader, read_sum, read_term
 from matcalc.engine.layout import Axis, arrange, mixed_axes
 from matcalc.engine.network import LETTERS
-from matcalc.engine.simplify import distributed, simplify_together
+from matcalc.engine.simplify import distributed, gathered, simplify
 from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, matmul, symbol, walk
 from matcalc.language.sizes import UNIT, Shape
@@ -75,7 +75,10 @@ class Result:
     def shape(self, layout: str) -> Shape:
         """The shape of the derivative in a layout, unit axes dropped."""
         if layout == "vec":
-            return self._vec_shape()
+            # Rows and columns of d vec(Y) / d vec(X).T, written in the order of the axes: (m*l, n*k).
+            split = self.node.rank - len(self.wrt.squeezed_shape)
+            sides = [self.node.shape[:split], self.node.shape[split:]]
+            return tuple([reduce(mul, side, UNIT) for side in sides if side])
         return self.arranged(layout)[0].shape
 
     def expression(self, layout: str) -> Expression:
@@ -86,17 +89,28 @@ class Result:
         row = layout == "numerator" and self.function.rank == 0
         return read_result(self.reader, node, "".join(self.letters[axis] for axis in axes), row)
 
-    def _vec_shape(self) -> Shape:
-        """Rows and columns of d vec(Y) / d vec(X).T, written in the order of the axes: (m*l, n*k)."""
-        split = self.node.rank - len(self.wrt.squeezed_shape)
-        sides = [self.node.shape[:split], self.node.shape[split:]]
-        return tuple([reduce(mul, side, UNIT) for side in sides if side])
-
     def vectorised(self) -> Node:
-        """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X."""
-        labels = self.graph.fresh(self.node.rank)
-        split = self.node.rank - len(self.wrt.squeezed_shape)
-        factors = [(self.node, labels)]
+        """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X.
+
+        Term by term, so that each becomes a Kronecker product of its own.
+        """
+        coefficient, inner = self.graph.split(distributed(self.graph, self.node, least_rank=3))
+        if inner.op != "sum":
+            return self._vectorise(self.node)
+        terms = [self._vectorise(self._widen(part, at)) for part, at in inner.parts]
+        axes = range(terms[0].rank)
+        added = zip(inner.payload, terms, strict=True)
+        return self.graph.sum([(coefficient * c, term, axes) for c, term in added], axes, terms[0].shape)
+
+    def _widen(self, part: Node, axes: Sequence[int]) -> Node:
+        """A term of a sum, repeated along the axes that it lacks."""
+        ones = [(self.graph.ones(size), (k,)) for k, size in enumerate(self.node.shape) if k not in axes]
+        return self.graph.product(1, [(part, tuple(axes)), *ones], range(self.node.rank))
+
+    def _vectorise(self, node: Node) -> Node:
+        labels = self.graph.fresh(node.rank)
+        split = node.rank - len(self.wrt.squeezed_shape)
+        factors = [(node, labels)]
         ends = [self._fuse(group, factors) for group in (labels[:split], labels[split:])]
         return self.graph.product(1, factors, [end for group in ends for end in group])
 
@@ -119,7 +133,7 @@ class Result:
         nodes = [convert(self.graph, unit).node for unit in units]
         factors += [(node, (label,)) for node, label in zip(nodes, labels[split:], strict=True)]
         picked = self.graph.product(1, factors, labels[:split])
-        graph, (node,) = simplify_together(self.graph, [picked], frozenset())
+        graph, (node,) = simplify(self.graph, [picked])
         return Result(graph, self.function, node, (*self.by[:-1], entry), MatrixReader(graph))
 
     def differential(self) -> Expression:
@@ -179,12 +193,7 @@ def derive_result(
     Raises MissingRuleError where a function on the way has no rule, LimitError beyond 12 axes and for what is
     nested too deeply.
     """
-    return derive_mixed(expression, (wrt,) * order, rules)
-
-
-def derive_mixed(expression: Expression, by: Sequence[Expression], rules: RuleBook | None = None) -> Result:
-    """Return the derivative of an expression by several variables, one after the other."""
-    return derive_each(expression, [[wrt] for wrt in by], rules)[0]
+    return derive_each(expression, [[wrt]] * order, rules)[0]
 
 
 def derive_each(
@@ -223,7 +232,7 @@ def _derive_again(
 ) -> Iterator[tuple[Graph, Node, tuple[Expression, ...]]]:
     """Yield the derivatives of a node by each variable, simplified in one graph, as they share most of their nodes."""
     derived = differentiate_by_each(graph, node, [graph.variable(wrt) for wrt in wrts])
-    simplified, nodes = simplify_together(graph, derived, free)
+    simplified, nodes = simplify(graph, derived, free)
     for wrt, one in zip(wrts, nodes, strict=True):
         yield simplified, one, (*before, wrt)
 
@@ -243,14 +252,15 @@ def read_result(reader: MatrixReader, node: Node, letters: str = LETTERS, row: b
     """Return the expression of a result; its sums repeat nothing silently but say ones(n).
 
     With `row` a tensor of rank 1 is read as a row.  A matrix is read as it stands and as the transpose of
-    its transpose, a product as it stands and multiplied out, and the shorter one is taken.
+    its transpose, a product as it stands and multiplied out, a sum also with what its terms share taken out, and
+    the shorter one is taken.
     """
     found = _read_transposed(reader, node, letters, row)
-    expanded = distributed(reader.graph, node, least_rank=2)
-    if expanded is node:
-        return found
-    other = _read_transposed(reader, expanded, letters, row)
-    return other if reader.lengths(other) < SPREAD_GAIN * reader.lengths(found) else found
+    for other in (distributed(reader.graph, node, least_rank=2), gathered(reader.graph, node)):
+        if other is not node:
+            read = _read_transposed(reader, other, letters, row)
+            found = read if reader.lengths(read) < SPREAD_GAIN * reader.lengths(found) else found
+    return found
 
 
 def _read_transposed(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:

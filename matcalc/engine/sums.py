@@ -131,7 +131,7 @@ def _sum_of(graph: Graph, terms: list[_Term], shape: Shape) -> Node:
         return graph.zeros(shape)
     if len(terms) == 1:
         coefficient, node, axes = terms[0]
-        ones = [(graph.ones(size), (k,)) for k, size in enumerate(shape) if k not in axes]
+        ones = graph.missing_ones(shape, axes)
         return graph.product(coefficient, [(node, axes), *ones], range(len(shape)))
     common = _common_size(terms)
     if common != 1:
@@ -153,7 +153,8 @@ def _sum_of(graph: Graph, terms: list[_Term], shape: Shape) -> Node:
         if missing:
             return _repeated_sum(graph, terms, shape, missing)
         parts = tuple([(node, axes) for _, node, axes in terms])
-        total = graph.intern("sum", shape, tuple([c for c, _, _ in terms]), parts, _all_symmetric(parts))
+        symmetric = all(bool(node.symmetric) if len(axes) == 2 else not axes for _, node, axes in terms)
+        total = graph.intern("sum", shape, tuple([c for c, _, _ in terms]), parts, symmetric)
         graph.sums[key] = total
     first = min(zip(total.payload, total.parts, strict=True), key=lambda term: (term[1][0].id, term[1][1]))[0]
     return graph.scaled(lead / first, total)
@@ -201,7 +202,7 @@ def _sum_inside(graph: Graph, terms: list[_Term], shape: Shape, common: list[Par
     kept = sorted(used)
     total = graph.sum(inner, kept, tuple([shape[k] for k in kept]))
     covered = used.union(*(labels for _, labels in common))
-    ones = [(graph.ones(size), (k,)) for k, size in enumerate(shape) if k not in covered]
+    ones = graph.missing_ones(shape, covered)
     return graph.product(1, [*common, (total, tuple(kept)), *ones], range(len(shape)))
 
 
@@ -210,16 +211,13 @@ def _shared_delta(terms: list[_Term]) -> tuple[int, int] | None:
     common: set[tuple[int, int]] | None = None
     for _, node, axes in terms:
         parts = node.parts if node.op == "product" else [(node, tuple(range(node.rank)))]
-        pairs = {(axes[a], axes[b]) for part, (a, b) in _deltas(parts) if max(a, b) < node.rank}
+        deltas = [labels for part, labels in parts if part.op == "delta"]
+        pairs = {(axes[a], axes[b]) for a, b in deltas if max(a, b) < node.rank}
         common = pairs if common is None else common & pairs
         if not common:
             return None
     first = min(common) if common else None
     return (first[0], first[1]) if first else None
-
-
-def _deltas(parts: Sequence[Part]) -> list[tuple[Node, tuple[int, int]]]:
-    return [(part, (labels[0], labels[1])) for part, labels in parts if part.op == "delta"]
 
 
 def _sum_on_diagonal(graph: Graph, terms: list[_Term], shape: Shape, shared: tuple[int, int]) -> Node:
@@ -249,7 +247,3 @@ def _common_size(terms: list[_Term]) -> Fraction:
     size = Fraction(gcd(*[size.numerator for size in sizes])) if whole else Fraction(1)
     size = next(iter(sizes)) if len(sizes) == 1 else size
     return -size if all(coefficient < 0 for coefficient, _, _ in terms) else size
-
-
-def _all_symmetric(parts: tuple[Part, ...]) -> bool:
-    return all(bool(part.symmetric) if len(axes) == 2 else not axes for part, axes in parts)

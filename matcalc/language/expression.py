@@ -78,6 +78,14 @@ class Expression:
         """The name of a symbol, a constant, a filled array or an abstract function."""
         return str(self.data[0])
 
+    def is_filled(self, name: str) -> bool:
+        """Whether it is an array such as eye or ones."""
+        return self.op == "filled" and bool(self.data[0] == name)
+
+    def is_call(self, name: str) -> bool:
+        """Whether it is a call by the rule of that name."""
+        return self.op == "call" and bool(self.data[0].name == name)
+
     def __repr__(self) -> str:
         inside = [repr(arg) for arg in self.args] + [getattr(item, "name", str(item)) for item in self.data]
         return f"{self.op}({', '.join(inside)})"

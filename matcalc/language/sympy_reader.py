@@ -29,11 +29,11 @@ from matcalc.language.draft import (
     squeeze_axes,
     unify,
 )
-from matcalc.language.draft_to_expression import build_expressions
 from matcalc.language.expression import Expression, symbol, walk
 from matcalc.language.infer_shapes import bound_value, compute_value
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES
 from matcalc.language.sizes import UNIT, Size
+from matcalc.language.text_to_expression import build_expressions
 
 # A reader of a class yields the parts of its expression that it needs as drafts, and returns its own draft.
 ReadSteps = Generator[Any, Draft, Draft]

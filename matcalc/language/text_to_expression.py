@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
 from matcalc.errors import DeclarationError, MatcalcError, RuleError, ShapeError
-from matcalc.language import names as names
+from matcalc.language import expression
 from matcalc.language.calls import list_size_names
 from matcalc.language.declarations import (
     SQUARE_ASSUMPTIONS,
     Declared,
     read_assumptions,
-    read_declarations,
     read_shapes,
 )
 from matcalc.language.draft import (
     Draft,
     Kinds,
+    Letters,
     Reading,
     hold_axes,
     is_unit,
@@ -29,15 +30,13 @@ from matcalc.language.draft import (
     squeeze_axes,
     unify,
 )
-from matcalc.language.draft_to_expression import build_expressions
 from matcalc.language.expression import Expression, list_letters, symbol, symbols, walk
 from matcalc.language.infer_shapes import infer
+from matcalc.language.names import CONSTANTS
 from matcalc.language.read_text import SourceText
 from matcalc.language.rewrite import replace
 from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape, write_shape
 from matcalc.rule_files import Rule, RuleBook, shipped_rules
-
-__all__ = ["Problem", "parse", "parse_rule_text", "read_declarations"]
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ def _settle_problem(
 ) -> Problem:
     """Name the sizes and build the nodes."""
     own = squeeze_axes(reading.symbols[wrt]) if wrt is not None else ()
-    taken = {*reading.symbols, *reading.sizes, *reading.abstract, *reading.declared, *reading.defined, *names.CONSTANTS}
+    taken = {*reading.symbols, *reading.sizes, *reading.abstract, *reading.declared, *reading.defined, *CONSTANTS}
     others = [*reading.symbols.values(), *reading.abstract.values(), *(draft.axes for draft in reading.drafts)]
     result = (roots[0].shape if isinstance(roots[0], Expression) else roots[0].axes) if roots else ()
     letters = name_sizes(own, squeeze_axes(result), others, taken)
@@ -223,15 +222,87 @@ def _rename_symbols(root: Expression, found: dict[str, Expression]) -> Expressio
     return replace(root, {node: found[node.name] for node in walk(root) if node.op == "symbol"})
 
 
+# --- nodes ----------------------------------------------------------------------------------------------
+#
+# Drafts -> typed nodes, once every size has its letter.
+
+
+_BINARY = {
+    "add": expression.add, "subtract": expression.subtract, "multiply": expression.multiply,
+    "divide": expression.divide, "power": expression.power, "matmul": expression.matmul,
+}  # fmt: skip
+_UNARY = {"negate": expression.negate, "transpose": expression.transpose}
+
+
+def build_expressions(drafts: list[Draft], letters: Letters, symbols: Mapping[str, Expression]) -> list[Expression]:
+    """Return one node for each draft; a draft comes after the drafts that it uses."""
+    built: list[Expression] = []
+    for draft in drafts:
+        built.append(_build(draft, tuple(built[arg.position] for arg in draft.args), letters, symbols))
+    return built
+
+
+def _build(
+    draft: Draft, args: tuple[Expression, ...], letters: Letters, symbols: Mapping[str, Expression]
+) -> Expression:
+    op, data = draft.op, draft.data
+    if op in _BINARY:
+        return _BINARY[op](*args)
+    if op in _UNARY:
+        return _UNARY[op](*args)
+    if op == "symbol":
+        return symbols[data[0]]
+    if op == "call":
+        rule, axis, keepdims = data
+        return expression.call(rule, args, settle(draft.axes, letters), axis, keepdims)
+    if op == "compare":
+        return expression.compare(data[0], *args)
+    if op == "einsum":
+        return expression.einsum(data[0], args)
+    return _build_leaf(draft, args, letters)
+
+
+def _build_leaf(draft: Draft, args: tuple[Expression, ...], letters: Letters) -> Expression:
+    op, data = draft.op, draft.data
+    if op == "number":
+        return expression.number(data[0])
+    if op == "constant":
+        return expression.constant(data[0])
+    if op == "size":
+        return expression.size_value(data[0])
+    if op == "filled":
+        return expression.filled(data[0], *data[1])
+    if op == "abstract":
+        return expression.abstract(data[0], args[0], settle(draft.axes, letters))
+    if op == "abstract_derivative":
+        return expression.abstract_derivative(data[0], args[0], data[1], settle(data[2], letters))
+    return expression.number(0)  # a quoted literal such as 'nuc', which the chosen rule stands for
+
+
 # --- texts of rules -----------------------------------------------------------------------------------
+
+
+_book: ContextVar[RuleBook | None] = ContextVar("book", default=None)
+
+
+@contextmanager
+def rules_in_force(book: RuleBook | None) -> Iterator[None]:
+    """Read the texts of rules with this book meanwhile; None leaves the one in force, at first the shipped rules."""
+    token = _book.set(book if book is not None else _book.get())
+    try:
+        yield
+    finally:
+        _book.reset(token)
 
 
 def parse_rule_text(rule: Rule, text: str, shapes: tuple[Shape, ...], book: RuleBook | None = None) -> Expression:
     """Return the typed expression of a text of a rule, for arguments of these 2-D shapes.
 
     The names are the rule's parameters, dX for each parameter X (of the same shape), and the letters of its
-    axes, which stand for the sizes given. Raises the MatcalcErrors of `parse`.
+    axes, which stand for the sizes given; without a book it is read with the one in force.  Raises the MatcalcErrors of
+    `parse`.
     """
+    book = _book.get() if book is None else book
     return _parse_rule_text(rule, text, shapes, shipped_rules() if book is None else book)
 
 

@@ -294,9 +294,9 @@ def _read_point(question: LossQuestion, values: Mapping[str, Any]) -> Point:
     """Return the values as the judge's processes take them: float64 tensors with their unit axes."""
     import torch
 
-    from matcalc.check.evaluate import deduce_sizes
     from matcalc.check.points import Point
     from matcalc.language.expression import symbols
+    from matcalc.language.sizes import deduce_sizes
 
     variables = symbols(question.loss)
     if missing := [name for name in variables if name not in values]:

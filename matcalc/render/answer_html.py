@@ -10,6 +10,7 @@ from matcalc.errors import MatcalcError
 from matcalc.language.expression import walk
 from matcalc.language.sizes import write_shape
 from matcalc.render.chain import Chain, write_chain_latex
+from matcalc.render.entries import write_entries_latex
 from matcalc.render.graph_picture import DRAWING_TOLD, DrawingError, write_svg
 from matcalc.render.html import (  # fmt: skip
     LONGEST_TYPESET,
@@ -30,7 +31,7 @@ from matcalc.render.html import (  # fmt: skip
     write_typeset,
     write_verdict,
 )
-from matcalc.render.latex import write_entries_latex, write_left_side, write_name
+from matcalc.render.latex import write_left_side, write_name
 from matcalc.render.named_parts import is_long
 from matcalc.render.report import AxisRow, list_axis_rows
 from matcalc.render.steps import set_change, write_steps_table

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from matcalc.errors import MatcalcError
 
 if TYPE_CHECKING:
-    from matcalc.check.evidence import NumericJacobians
+    from matcalc.check.question import NumericJacobians
 
 # Up to so many rows and columns the numbers stand in the cells; so many are drawn at all.
 MOST_NUMBERED, _MOST_DRAWN = 8, 400

@@ -8,7 +8,7 @@ from itertools import chain, count
 
 from matcalc.language import names as names
 from matcalc.language.expression import Expression, replace_args, symbol, walk
-from matcalc.language.expression_to_text import TextPart, is_bracketed, is_longer, to_text, write_node
+from matcalc.language.expression_to_text import POWER, TextPart, is_bracketed, is_longer, to_text, write_node
 from matcalc.language.text_to_expression import Problem
 from matcalc.rule_files import RuleBook, shipped_rules
 
@@ -183,7 +183,7 @@ _NAMEABLE = frozenset({
 })  # fmt: skip
 _MOST_PLACES = 10**9
 _LONGEST_PART = 200
-_NAME: TextPart = ("h1", 4)
+_NAME: TextPart = ("h1", POWER)
 
 # How many characters a name must save: A @ x is read at a glance, tanh(W @ x + b) is not.
 _SAVED, _SAVED_BY_ONE_OPERATION = 9, 20

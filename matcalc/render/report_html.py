@@ -33,8 +33,7 @@ from matcalc.render.report import choose_result_name, count_row_axes, name_quest
 if TYPE_CHECKING:
     from matcalc.backward import BackwardReport
     from matcalc.check.data_parallel.question import DataParallelReport
-    from matcalc.check.evidence import NumericJacobians
-    from matcalc.check.question import Question
+    from matcalc.check.question import NumericJacobians, Question
     from matcalc.check.report import CheckReport
 
 

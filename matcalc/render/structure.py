@@ -36,7 +36,7 @@ def describe_structure(derivative: Derivative) -> tuple[str, ...]:
 def _list_words(derivative: Derivative) -> Iterator[str]:
     expression = derivative.expression
     is_zero = expression.op == "number" and expression.data[0] == 0
-    if is_zero or (expression.op == "filled" and expression.name == "zeros"):
+    if is_zero or expression.is_filled("zeros"):
         yield "zero"
         return
     if _is_constant(derivative):
@@ -55,7 +55,7 @@ def _is_constant(derivative: Derivative) -> bool:
 
 
 def _describe_matrix(expression: Expression) -> Iterator[str]:
-    if expression.op == "filled" and expression.name == "eye":
+    if expression.is_filled("eye"):
         yield "identity"
     split = _split(expression)
     if split.diagonal and split.rank == 0:
@@ -112,7 +112,7 @@ def _split(node: Expression) -> _Split:
         return _Split(False, 1)
     if _is_diagonal(node):
         return _Split(True, 0)
-    if node.op == "filled" and node.name == "ones":
+    if node.is_filled("ones"):
         return _Split(False, 1)
     if _is_sum(node) or node.op == "negate":
         return reduce(add, [_split(term) for _, term in _list_terms(node)])
@@ -193,7 +193,7 @@ def _read_factor(node: Expression) -> _Factor:
 
 
 def _is_symmetric_factor(node: Expression) -> bool:
-    if _is_diagonal(node) or (node.op == "filled" and node.name == "ones" and node.shape[0] == node.shape[1]):
+    if _is_diagonal(node) or (node.is_filled("ones") and node.shape[0] == node.shape[1]):
         return True
     if node.op == "symbol":
         return bool(_SYMMETRIC & node.data[1])

@@ -22,12 +22,12 @@ from sympy.tensor.array.expressions import (
 )
 from sympy.tensor.array.expressions.array_expressions import ArrayElementwiseApplyFunc, Reshape
 
-from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.expression_to_text import is_longer, to_text
 from matcalc.language.sizes import SCALAR, Shape, Size
 from matcalc.language.sympy_arrays_to_expression import find_unit_place, make_unit_vector
+from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.render.code.definitions import define_call
 from matcalc.rule_files import Rule
 
@@ -322,7 +322,7 @@ _UNIT_VECTOR = re.compile(r"where\(abs\(cumsum\(ones\([^()]*\)\) - (\d+)\) < 1/2
 def _define(writer: _Writer, rule: Rule, definition: str, shapes: tuple[Shape, ...], args: list[Any]) -> Any:
     """Return the value of a definition for arguments of these shapes."""
     names = (parameter.name for parameter in rule.variables)
-    return _Writer(writer.names, dict(zip(names, args, strict=True))).write(read_rule_text(rule, definition, shapes))
+    return _Writer(writer.names, dict(zip(names, args, strict=True))).write(parse_rule_text(rule, definition, shapes))
 
 
 def _along_axis(writer: _Writer, node: Expression, args: list[Any]) -> Any:

@@ -19,8 +19,8 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 import matcalc
-from matcalc.check.domains import draw
 from matcalc.check.modes import own_modes
+from matcalc.check.points import draw
 from matcalc.check.prove import prove_rule
 from matcalc.errors import EvaluationError, RuleError
 from matcalc.notebook.measure import average_in_processes

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 import matcalc
-from matcalc.check.domains import draw, list_domains
-from matcalc.check.points import PRIMES, NoPoint, Point, PointSearch, choose_sizes
+from matcalc.check.points import PRIMES, NoPoint, Point, PointSearch, choose_sizes, draw, list_domains
 from matcalc.check.report import CheckReport
 from matcalc.check.verdict import judge
 from matcalc.language.expression import Expression, symbol

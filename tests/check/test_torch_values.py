@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from matcalc.check.evaluate import deduce_sizes, evaluate_with
+from matcalc.check.evaluate import evaluate_with
 from matcalc.check.torch_values import contract, find_torch_function
 from matcalc.errors import EvaluationError, LimitError
 from matcalc.language.expression import filled
-from matcalc.language.sizes import Size
+from matcalc.language.sizes import Size, deduce_sizes
 from matcalc.language.text_to_expression import parse
 
 RANDOM = np.random.default_rng(0)

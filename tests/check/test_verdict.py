@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from matcalc.check.jacobian import arrange_axes, true_derivative
+from matcalc.check.question import layout_shape
 from matcalc.check.report import CheckReport
-from matcalc.check.verdict import judge, layout_shape
+from matcalc.check.verdict import judge
 from matcalc.errors import DeclarationError
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse
@@ -224,18 +225,19 @@ def count_up(*shape: int) -> torch.Tensor:
 def test_layouts_of_matrix_by_matrix() -> None:
     m, k, n, q = 2, 3, 5, 7
     tensor = count_up(m, k, n, q)
-    numerator, denominator, vec = (arrange_axes(tensor, 2, 2, 1, name) for name in ("numerator", "denominator", "vec"))
+    numerator, denominator, vec = (arrange_axes(tensor, 2, [2], name) for name in ("numerator", "denominator", "vec"))
     assert vec.shape == (m * k, n * q)
     for i, j, a, b in itertools.product(range(m), range(k), range(n), range(q)):
         entry = tensor[i, j, a, b]
         assert numerator[i, j, b, a] == denominator[a, b, j, i] == vec[j * m + i, b * n + a] == entry
-    assert arrange_axes(tensor, 2, 2, 1, "torch") is tensor
+    assert arrange_axes(tensor, 2, [2], "torch") is tensor
 
 
 def test_layouts_of_the_second_order() -> None:
     m, n, q = 2, 3, 5
     tensor = count_up(m, n, q, n, q)
-    numerator, denominator, vec = (arrange_axes(tensor, 1, 2, 2, name) for name in ("numerator", "denominator", "vec"))
+    layouts = "numerator", "denominator", "vec"
+    numerator, denominator, vec = (arrange_axes(tensor, 1, [2, 2], layout) for layout in layouts)
     assert vec.shape == (n * q * m, n * q)
     for i, a, b, c, d in itertools.product(range(m), range(n), range(q), range(n), range(q)):
         entry = tensor[i, a, b, c, d]
@@ -250,9 +252,9 @@ def test_arranged_shapes_are_the_layout_shapes(layout: str, order: int) -> None:
     sizes = {"m": 2, "l": 3, "n": 5, "k": 7}
     for (letters_y, shape_y), (letters_x, shape_x) in itertools.product(shapes[0].items(), shapes[1].items()):
         symbolic = [tuple(Size.of(letter) for letter in letters) for letters in (letters_y, letters_x)]
-        expected = tuple(size.value(sizes) for size in layout_shape(*symbolic, layout, order))
+        expected = tuple(size.value(sizes) for size in layout_shape(symbolic[0], [symbolic[1]] * order, layout))
         tensor = torch.zeros(shape_y + order * shape_x)
-        assert tuple(arrange_axes(tensor, len(shape_y), len(shape_x), order, layout).shape) == expected
+        assert tuple(arrange_axes(tensor, len(shape_y), [len(shape_x)] * order, layout).shape) == expected
 
 
 def test_mixed_is_torch_for_scalar_functions() -> None:
@@ -265,6 +267,6 @@ def test_true_derivative_is_torchs_jacobian() -> None:
     problem = parse("A @ exp(x)", wrt="x")
     a, x = torch.rand(2, 3, dtype=torch.float64), torch.rand(3, 1, dtype=torch.float64)
     assert problem.wrt is not None
-    found = true_derivative(problem.expressions[0], problem.wrt, {"A": a, "x": x}, {"m": 2, "n": 3})
+    found = true_derivative(problem.expressions[0], [problem.wrt], {"A": a, "x": x}, {"m": 2, "n": 3})
     expected = torch.autograd.functional.jacobian(lambda v: a @ torch.exp(v), x.reshape(3))
     assert torch.equal(found, expected)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from matcalc.errors import DeclarationError, LimitError, MatcalcError, ShapeError
+from matcalc.language.declarations import read_declarations
 from matcalc.language.expression import transpose, walk
-from matcalc.language.text_to_expression import parse, read_declarations
+from matcalc.language.text_to_expression import parse
 
 
 def shapes_of(text: str, **options: Any) -> dict[str, Any]:

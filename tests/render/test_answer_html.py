@@ -19,8 +19,8 @@ from matcalc.render.answer_html import (
     write_derivatives_html,
     write_shape_tiles,
 )
+from matcalc.render.entries import write_entries_latex
 from matcalc.render.html import escape, fold, typeset, write_block, write_code, write_table, write_told
-from matcalc.render.latex import write_entries_latex
 from matcalc.render.report import list_axis_rows, name_question_axes
 from tests.read_cases import derive_case, read_cases
 from tests.render.read_html import Page, open_pictures

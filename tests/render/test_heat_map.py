@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from matcalc.check.evidence import NumericJacobians
+from matcalc.check.question import NumericJacobians
 from matcalc.render.heat_map import draw_heat_map, draw_jacobians, is_drawable, shrink_svg
 
 SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"

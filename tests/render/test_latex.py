@@ -9,6 +9,7 @@ import pytest
 from matplotlib.mathtext import MathTextParser
 
 from matcalc import MatcalcError, derive
+from matcalc.language.expression_to_text import POWER, SUM
 from matcalc.language.text_to_expression import parse
 from matcalc.render.latex import fill_template, find_level, to_latex, write_name
 from matcalc.rule_files import read_rule, shipped_rules
@@ -204,7 +205,7 @@ TYPESET_RULES = [rule for rule in shipped_rules() if rule.latex]
     ("rule", "text"), spread("templates", TYPESET_RULES, ARGUMENTS), ids=lambda part: getattr(part, "name", part)
 )
 def test_every_template_can_be_typeset_with_every_argument(rule, text) -> None:
-    level = find_level(text.replace("x", "{x}")) if "^" not in text else 5
+    level = find_level(text.replace("x", "{x}")) if "^" not in text else POWER
     filled, _ = fill_template(rule.latex, {parameter.name: (text, level) for parameter in rule.variables})
     assert text in filled
     typeset(filled)
@@ -229,7 +230,7 @@ def test_every_template_can_be_typeset_with_every_argument(rule, text) -> None:
     ],
 )
 def test_brackets_of_a_template(template: str, sum_filled: str) -> None:
-    assert fill_template(template, {"x": ("a + b", 0)})[0] == sum_filled
+    assert fill_template(template, {"x": ("a + b", SUM)})[0] == sum_filled
 
 
 def test_a_rule_without_latex_is_written_by_its_name() -> None:

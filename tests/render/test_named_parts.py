@@ -92,7 +92,7 @@ LAYERS = ["tanh({W} @ {h})", "sigmoid({W} @ {h} + {b})", "relu({h} + {W} @ {h})"
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("depth", [4, 9])
+@pytest.mark.parametrize("depth", [5, 9])
 def test_a_long_answer_is_read_again_as_the_same_node(layer: str, depth: int) -> None:
     text = write_network(depth, layer)
     if len(text) > 15_000:

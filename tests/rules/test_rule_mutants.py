@@ -167,5 +167,5 @@ def test_wrong_identity_is_noticed(mutant: Mutant, monkeypatch: pytest.MonkeyPat
     }
     for case in CASES:
         derive_case(case)
-    monkeypatch.setattr("matcalc.engine.identities.shipped_identities", lambda: wrong)
+    monkeypatch.setattr("matcalc.engine.expression_to_index.shipped_identities", lambda: wrong)
     assert any(notices(case, None) for case in CASES if case.topic == "identities")

@@ -19,9 +19,9 @@ from matcalc.check.data_parallel.ratios import find_ratio, write_multiple
 from matcalc.check.modes import own_modes
 from matcalc.check.points import NoPoint, Point
 from matcalc.check.report import AGREES, COULD_NOT_CHECK, DIFFERS, CheckReport
-from matcalc.check.rule_texts import rules_in_force
 from matcalc.check.torch_values import evaluate, squeeze
 from matcalc.errors import MatcalcError
+from matcalc.language.text_to_expression import rules_in_force
 
 _Values = Mapping[str, Tensor]
 
@@ -126,7 +126,7 @@ def _is_sound(question: LossQuestion, point: Point, settings: Settings) -> bool:
         if found is None:
             return False
         if found.error > _tolerance(settings):
-            kink = find_hidden_kink(question.loss, point.values, point.sizes, point.functions)
+            kink = find_hidden_kink(question.loss, point)
             raise NoAgreement(kink or _write_disagreement(wrt.name, found))
     return True
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from matcalc.check.conditions import Trouble
 from matcalc.check.data_parallel.question import LossQuestion, split_point
-from matcalc.check.domains import draw
-from matcalc.check.points import PATIENCE, PRIMES, Point, PointSearch
+from matcalc.check.points import PATIENCE, PRIMES, Point, PointSearch, draw
 from matcalc.check.torch_values import evaluate, squeeze
 from matcalc.language.expression import Expression
 

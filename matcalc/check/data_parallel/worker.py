@@ -19,11 +19,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from matcalc.check.data_parallel.launch import GRADIENTS, MEETING, TASKS, ProcessTask
 from matcalc.check.points import Point
-from matcalc.check.rule_texts import rules_in_force
 from matcalc.check.torch_values import evaluate
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression
-from matcalc.language.text_to_expression import parse
+from matcalc.language.text_to_expression import parse, rules_in_force
 
 Gradients = dict[str, Tensor]
 

@@ -6,12 +6,12 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from matcalc.check.rule_texts import rules_in_force
 from matcalc.engine.result import derive_result
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression, einsum, list_letters, multiply, symbol, walk
 from matcalc.language.expression_to_text import ATOM, to_text
 from matcalc.language.rewrite import replace
+from matcalc.language.text_to_expression import rules_in_force
 from matcalc.render.code.backends import write_helper
 from matcalc.render.code.module import describe_shape, expand, measure_text, write_imports
 from matcalc.render.code.products import CodePart

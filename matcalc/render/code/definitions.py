@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from matcalc.check.rule_texts import read_rule_text
 from matcalc.engine.differentials import fit, is_along
 from matcalc.language.expression import Expression, walk
 from matcalc.language.rewrite import map_along, rebuild, replace
 from matcalc.language.sizes import UNIT
+from matcalc.language.text_to_expression import parse_rule_text
 
 
 def define_call(node: Expression, definition: str = "") -> Expression | None:
@@ -20,10 +20,10 @@ def define_call(node: Expression, definition: str = "") -> Expression | None:
     if not definition:
         return None
     if is_along(node):
-        core = read_rule_text(rule, definition, ((node.args[0].shape[axis], UNIT),))
+        core = parse_rule_text(rule, definition, ((node.args[0].shape[axis], UNIT),))
         mapped = map_along(_spell_out(core), arguments, axis)
         return None if mapped is None else fit(mapped, node.shape)
-    body = read_rule_text(rule, definition, tuple(arg.shape for arg in node.args))
+    body = parse_rule_text(rule, definition, tuple(arg.shape for arg in node.args))
     return fit(replace(body, {leaf: arguments[leaf.name] for leaf in walk(body) if leaf.op == "symbol"}), node.shape)
 
 

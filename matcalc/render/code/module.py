@@ -9,13 +9,12 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from matcalc.check.deduce_sizes import deduce_sizes, fit_shape
-from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression, list_letters, walk
 from matcalc.language.expression_to_text import ATOM, to_text
 from matcalc.language.rewrite import rebuild
-from matcalc.language.sizes import Shape, write_shape
+from matcalc.language.sizes import Shape, deduce_sizes, fit_shape, write_shape
+from matcalc.language.text_to_expression import rules_in_force
 from matcalc.render.code.backends import write_helper
 from matcalc.render.code.definitions import define_call
 from matcalc.render.code.products import CodePart
