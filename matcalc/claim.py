@@ -30,14 +30,13 @@ from matcalc.language.declarations import Declared, read_assumptions, read_shape
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.names import count_axes, name_wrt
-from matcalc.language.sizes import Shape, write_shape
+from matcalc.language.sizes import write_shape
 from matcalc.language.text_to_expression import Problem, parse, rules_in_force
 from matcalc.render.diagnosis import write_diagnosis
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
     from matcalc.check.code import Code
-    from matcalc.check.diagnose import Diagnosis
     from matcalc.check.question import Claim, Function, Question
     from matcalc.check.report import CheckReport
 
@@ -145,19 +144,14 @@ def _refuse_claim(alone: Problem, error: ShapeError, options: Options, rules: Ru
     from matcalc.check.report import DIFFERS, CheckReport
 
     assert alone.wrt is not None
-    correct = derive_text(alone.expressions[0], alone.wrt, options.layout, options.order, rules)
+    correct = _write(_prepare(alone.expressions[0], alone.wrt, options.order, rules)(options.layout))
     message = f"differs. The shapes in the claim do not fit: {error.reason}."
+    told = str(error).partition("\n")[2]  # what an error shows beside its reason, which the message tells
     return CheckReport(
         DIFFERS, ("shape",), seed=options.seed, layout=options.layout, message=message, correct=correct,
-        notes=_show_place(error), dtype=options.dtype, device=options.device, variables=_list_variables(alone),
-        page=show_report,
+        notes=(f"in the claim\n{told}",) if told else (), dtype=options.dtype, device=options.device,
+        variables=_list_variables(alone), page=show_report,
     )  # fmt: skip
-
-
-def _show_place(error: ShapeError) -> tuple[str, ...]:
-    """Return what an error shows beside its reason, which the message tells."""
-    told = str(error).partition("\n")[2]
-    return (f"in the claim\n{told}",) if told else ()
 
 
 def _list_variables(problem: Problem) -> dict[str, tuple[str, ...]]:
@@ -169,15 +163,9 @@ def _list_variables(problem: Problem) -> dict[str, tuple[str, ...]]:
 
 def _note_new_names(problem: Problem, alone: Problem) -> tuple[str, ...]:
     """Say of each name that only the claim has what it was taken for."""
-    new = {name: symbol for name, symbol in problem.symbols.items() if name not in alone.symbols}
-    return tuple(
-        f"{name} stands in the claim only; it is taken for {_name_kind(symbol.squeezed_shape)}"
-        for name, symbol in new.items()
-    )
-
-
-def _name_kind(shape: Shape) -> str:
-    return "a scalar" if not shape else f"an array of shape {write_shape(shape)}"
+    new = {name: symbol.squeezed_shape for name, symbol in problem.symbols.items() if name not in alone.symbols}
+    kinds = {name: f"an array of shape {write_shape(shape)}" if shape else "a scalar" for name, shape in new.items()}
+    return tuple(f"{name} stands in the claim only; it is taken for {kind}" for name, kind in kinds.items())
 
 
 # --- code claim -------------------------------------------------------------------------------------
@@ -343,19 +331,10 @@ def explain_difference(
     correct = derive(question.layout) if found.confirmed else None
     message = f"differs. {write_diagnosis(found, question, report.worst, subject)}"
     page = partial(show_report, correct=correct)
-    return replace(_copy_readings(report, found), correct=_write(correct), message=message, page=page)
-
-
-def _copy_readings(report: CheckReport, found: Diagnosis) -> CheckReport:
     return replace(
-        report, reasons=found.reasons, fits=found.fits, factor=found.factor,
-        missing=_write(found.terms.missing), extra=_write(found.terms.extra), symmetric=found.symmetric,
+        report, reasons=found.reasons, fits=found.fits, factor=found.factor, missing=_write(found.terms.missing),
+        extra=_write(found.terms.extra), symmetric=found.symmetric, correct=_write(correct), message=message, page=page,
     )  # fmt: skip
-
-
-def derive_text(function: Expression, wrt: Expression, layout: str, order: int, rules: RuleBook) -> str:
-    """Return the derivative in a layout as text, "" where the engine has none."""
-    return _write(_prepare(function, wrt, order, rules)(layout))
 
 
 def _prepare(

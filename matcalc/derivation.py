@@ -457,39 +457,28 @@ class Derivative:
         from matcalc.check.verdict import judge_question
 
         try:
-            printed = self._read_again()
+            shapes = self.given | self.declared
+            texts = [self.text, str(self)]
+            printed = parse(texts, wrt=self._name_whole(), shapes=shapes, assume=self.assumed, rules=self._rules)
         except MatcalcError as error:
             how = "is too long to" if isinstance(error, LimitError) else "cannot"
             reason = f"the derivative {how} be read again: {error.reason}"
             return could_not_check(reason, seed=seed, layout=self.layout)
-        expression, claim = printed.expressions
+        # An entry is a variable of its own: X + X_01*outer(e_0, e_1) stands in the place of X.
+        move = self.entry.move if self.entry else lambda formula: formula
+        expression, claim = map(move, printed.expressions)
         by = [printed.symbols.get(wrt.name, wrt) for wrt in self.by]
         options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device}
         report = judge_question(ask(expression, claim, by, self.layout), rules=self._rules, **options)
-        by_one = None if self.is_mixed else self._name_whole()
-        declared = Declaration(by_one, self.given | self.declared, self.assumed, self._files)
-        options |= {"layout": self.layout, "order": self._write_by() if self.is_mixed else self.order}
+        by_one, mixed = None if self.is_mixed else self._name_whole(), ",".join(wrt.name for wrt in self.by)
+        declared = Declaration(by_one, shapes, self.assumed, self._files)
+        options |= {"layout": self.layout, "order": mixed if self.is_mixed else self.order}
         command = write_command(["derive", self.text], declared, options)
         return replace(report, variables=dict(self.declared), command=command, page=show_report)
 
     def _name_whole(self) -> str:
         """Return the name of the variable, of an entry that of its matrix."""
         return self.wrt.name if self.entry is None else self.entry.matrix.name
-
-    def _write_by(self) -> str:
-        return ",".join(wrt.name for wrt in self.by)
-
-    def _read_again(self) -> Problem:
-        """The expression and the printed derivative, both read from text with the declared shapes.
-
-        An entry is a variable of its own in them: X + X_01*outer(e_0, e_1) stands in the place of X.
-        """
-        shapes = {**self.given, **self.declared}
-        texts, wrt = [self.text, str(self)], self._name_whole()
-        printed = parse(texts, wrt=wrt, shapes=shapes, assume=self.assumed, rules=self._rules)
-        if self.entry is None:
-            return printed
-        return replace(printed, expressions=tuple(map(self.entry.move, printed.expressions)))
 
 
 def _derive_part(expression: Expression, name: str, like: Derivative) -> Derivative:
@@ -641,7 +630,7 @@ class BlockHessian(_Collection[tuple[str, str]]):
 
         # Of scalars and vectors the torch layout has the axes of the row before those of the column.
         found = {key: block.evaluate(values, sizes) for key, block in self._turn("torch").items()}
-        lengths = {name: _count_entries(found[name, name]) for name in self.names}
+        lengths = {name: len(block) if (block := found[name, name]).ndim else 1 for name in self.names}
         is_torch = any(isinstance(value, torch.Tensor) for value in values.values())
         join: Any = torch.cat if is_torch else numpy.concatenate
         rows = [
@@ -657,8 +646,3 @@ class BlockHessian(_Collection[tuple[str, str]]):
             if len(wrt.squeezed_shape) > 1:
                 reason = f"{wrt.name} is a matrix of shape {write_shape(wrt.squeezed_shape)}, so its block is no matrix"
                 raise EvaluationError(reason, advice="leave it out, or take the blocks by `evaluate`")
-
-
-def _count_entries(block: Any) -> int:
-    """The side of a diagonal block, 1 for a number."""
-    return int(block.shape[0]) if block.ndim else 1

@@ -200,7 +200,8 @@ def _name_axis(code: Code, axis: tuple[int, ...], letters: list[str], sizes: lis
         if all(size.value(numbers) == length for numbers, length in zip(sizes, axis, strict=True)):
             return size
     reason = f"an axis of the value of {code.name} has the sizes {', '.join(map(str, axis))} when the variables' are "
-    raise EvaluationError(reason + "; ".join(_write_sizes(numbers) for numbers in sizes))
+    told = [", ".join(f"{letter} = {number}" for letter, number in numbers.items()) for numbers in sizes]
+    raise EvaluationError(reason + "; ".join(told))
 
 
 def _list_sizes(axis: tuple[int, ...], letters: list[str]) -> Iterator[Size]:
@@ -211,7 +212,3 @@ def _list_sizes(axis: tuple[int, ...], letters: list[str]) -> Iterator[Size]:
             yield Size(chosen)
     for letter in letters:
         yield from (Size((letter,), number) for number in range(2, 9))
-
-
-def _write_sizes(numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{letter} = {number}" for letter, number in numbers.items())

@@ -50,19 +50,18 @@ def _evaluate(
     variables: Mapping[str, Expression],
 ) -> Tensor:
     """Return the value as a tensor, in the dtype of the arrays; without a gradient where they are switched off."""
-    functions = {name: value for name, value in values.items() if _is_function(value)}
+    functions = {name: value for name, value in values.items() if callable(value) and not hasattr(value, "__array__")}
     arrays = {name: value for name, value in values.items() if name not in functions}
     _check_names(expression, variables, arrays, functions)
     tensors = _align({name: _read_array(name, value) for name, value in arrays.items()}, arrays)
     numbers = deduce_sizes({name: (variables[name], tuple(tensors[name].shape)) for name in tensors}, sizes)
-    held = {name: tensor.reshape(_measure(variables[name].shape, numbers)) for name, tensor in tensors.items()}
+    held = {
+        name: tensor.reshape([size.value(numbers) for size in variables[name].shape])
+        for name, tensor in tensors.items()
+    }
     with without_autocast(*(tensor.device.type for tensor in held.values())):
         result = squeeze(expression, evaluate(expression, held, numbers, functions), numbers)
     return result if torch.is_grad_enabled() else result.detach()
-
-
-def _is_function(value: Any) -> bool:
-    return callable(value) and not hasattr(value, "__array__")
 
 
 def _check_names(
@@ -112,10 +111,6 @@ def _align(tensors: dict[str, Tensor], given: Mapping[str, Any]) -> dict[str, Te
         raise EvaluationError(f"the values lie on different devices: {', '.join(sorted(devices))}")
     device = devices.pop() if devices else "cpu"
     return {name: tensor.to(device=device, dtype=dtype) for name, tensor in tensors.items()}
-
-
-def _measure(shape: Shape, numbers: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(size.value(numbers) for size in shape)
 
 
 # --- random values ----------------------------------------------------------------------------------

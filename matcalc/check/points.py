@@ -19,7 +19,7 @@ from matcalc.check.torch_values import draw_unit, evaluate_all
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, subtract, symbols, walk
 from matcalc.language.sizes import Shape
-from matcalc.language.text_to_expression import parse_rule_text
+from matcalc.language.text_to_expression import list_abstract, parse_rule_text
 
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 COMFORTABLE_ENTRIES = 5_000
@@ -247,9 +247,8 @@ class PointSearch:
         self.tries_left = self.tries = tries
         self.given_sizes = dict(sizes or {})
         self.letters = collect_letters((expression, *extra))
-        nodes = list(walk(expression, *extra))
-        self.variables = {node.name: node for node in nodes if node.op == "symbol"}
-        self.abstract = {node.name: _shape_of_function(node) for node in nodes if node.op.startswith("abstract")}
+        self.variables = symbols(expression, *extra)
+        self.abstract = list_abstract(expression, *extra)
         self.domains = {name: list_domains(node) for name, node in self.variables.items()}
         for name in symmetric:
             self.domains[name] = [f"{domain} symmetric" for domain in self.domains[name]]
@@ -370,10 +369,6 @@ class PointSearch:
         return trouble or Point(point.values, point.sizes, point.functions, point.domains, largest)
 
 
-def _shape_of_function(node: Expression) -> Shape:
-    return node.squeezed_shape if node.op == "abstract" else tuple(size for size in node.data[2] if not size.is_unit)
-
-
 def _measure(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(size.value(sizes) for size in shape)
 
@@ -449,7 +444,8 @@ def _list_branches_of_node(node: Expression) -> Iterator[Branch]:
         yield Branch(_strip(subtract(*node.args)))
     elif node.op == "call":
         yield from _list_branches_of_call(node)
-    if _takes_root(node):
+    # A power that is no whole one may undo a square, which leaves an absolute value.
+    if node.is_call("sqrt") or (node.op == "power" and not _is_number(node.args[1], 1)):
         yield from (Branch(_strip(base)) for base in _list_squares(node.args[0]))
 
 
@@ -492,13 +488,6 @@ def _strip(decider: Expression) -> Expression:
             break
         decider = rest[0]
     return decider
-
-
-def _takes_root(node: Expression) -> bool:
-    """Whether the node is a power that is not a whole one: it may undo a square, which leaves an absolute value."""
-    if node.op == "call":
-        return bool(node.data[0].name == "sqrt")
-    return node.op == "power" and not _is_number(node.args[1], 1)
 
 
 def _is_number(node: Expression, divisor: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
+from matcalc.check.report import find_missing
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape
@@ -225,8 +226,6 @@ class Evidence:
 
     def compute(self) -> NumericJacobians | None:
         """Return both Jacobians, None where there is no point at which both can be computed."""
-        from matcalc.check.report import find_missing
-
         if find_missing(self.device):
             return None
         from matcalc.check.modes import own_modes

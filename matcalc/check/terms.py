@@ -114,10 +114,6 @@ def _fill(body: Expression, node: Expression) -> Expression:
     return ones if is_one and ones.shape == node.shape else multiply(body, ones)
 
 
-def _split_negation(node: Expression) -> list[list[_Term]]:
-    return [[term.negated() for term in terms] for terms in _list_ways(node.args[0])]
-
-
 def _split_product(node: Expression) -> list[list[_Term]]:
     """Multiply out a product or a linear function of one or several operands."""
     parts = [_list_ways(arg) for arg in node.args]
@@ -134,10 +130,6 @@ def _split_entrywise_product(node: Expression) -> list[list[_Term]]:
 def _split_quotient(node: Expression) -> list[list[_Term]]:
     above, below = node.args
     return [_multiply_out(node, [terms, [_Term(below)]]) for terms in _list_ways(above) if len(terms) > 1]
-
-
-def _split_call(node: Expression) -> list[list[_Term]]:
-    return _split_product(node) if node.data[0].linear else []
 
 
 def _repeats(factor: list[_Term], terms: list[_Term]) -> bool:
@@ -214,13 +206,13 @@ _BUILDERS: dict[str, Callable[..., Expression]] = {
 _WAYS: dict[str, Callable[[Expression], list[list[_Term]]]] = {
     "add": _split_sum,
     "subtract": _split_sum,
-    "negate": _split_negation,
+    "negate": lambda node: [[term.negated() for term in terms] for terms in _list_ways(node.args[0])],
     "multiply": _split_entrywise_product,
     "matmul": _split_product,
     "transpose": _split_product,
     "einsum": _split_product,
     "divide": _split_quotient,
-    "call": _split_call,
+    "call": lambda node: _split_product(node) if node.data[0].linear else [],
 }
 
 
@@ -458,11 +450,11 @@ def name_factor(
     >>> name_factor([3 / 2, 5 / 4, 7 / 6], [{"n": 3}, {"n": 5}, {"n": 7}])
     'n/(n - 1)'
     """
-    if _is_constant(ratios, tolerance):
+    if all(abs(ratio - ratios[0]) <= tolerance * abs(ratios[0]) for ratio in ratios):
         return _round(ratios[0], tolerance)
     letters = list(sizes[0])
     for atoms in _list_monomials(letters):
-        values = [_evaluate(atoms, numbers) for numbers in sizes]
+        values = [math.prod(atom.value(numbers) for atom in atoms) for numbers in sizes]
         if not all(values):
             continue
         rest = [ratio / value for ratio, value in zip(ratios, values, strict=True)]
@@ -471,10 +463,6 @@ def name_factor(
         if small and all(abs(one - coefficient) <= tolerance * abs(one) for one in rest):
             return _write(coefficient, atoms)
     return None
-
-
-def _is_constant(ratios: Sequence[float], tolerance: float) -> bool:
-    return all(abs(ratio - ratios[0]) <= tolerance * abs(ratios[0]) for ratio in ratios)
 
 
 def _round(ratio: float, tolerance: float) -> int | float:
@@ -498,13 +486,6 @@ def _list_monomials(letters: Sequence[str]) -> Iterator[tuple[Atom, ...]]:
         for other in letters:
             yield (Atom(other, 0, -exponent), Atom(letter, shift, exponent))
             yield (Atom(other, 0, exponent), Atom(letter, shift, exponent))
-
-
-def _evaluate(atoms: tuple[Atom, ...], sizes: Mapping[str, int]) -> float:
-    total = 1.0
-    for atom in atoms:
-        total *= atom.value(sizes)
-    return total
 
 
 def _write(coefficient: Fraction, atoms: tuple[Atom, ...]) -> str:

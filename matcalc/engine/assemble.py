@@ -117,20 +117,7 @@ def kron(left: Expression, right: Expression) -> Expression:
     rows, columns = left.shape[0] * right.shape[0], left.shape[1] * right.shape[1]
     if left.op == right.op == "filled" and left.name == right.name == "eye":
         return ex.filled("eye", rows)
-    name = _KRON_RULES[_kind(left), _kind(right)]
-    return ex.call(shipped_rules()[name], (left, right), (rows, columns))
-
-
-def _kind(node: Expression) -> str:
-    return "column" if node.is_column else "row" if node.is_row else "matrix"
-
-
-_KRON_RULES = {
-    ("matrix", "matrix"): "kron", ("column", "column"): "kron_of_vectors", ("row", "row"): "kron_of_rows",
-    ("column", "matrix"): "kron_of_vector_and_matrix", ("matrix", "column"): "kron_of_matrix_and_vector",
-    ("row", "matrix"): "kron_of_row_and_matrix", ("matrix", "row"): "kron_of_matrix_and_row",
-    ("column", "row"): "kron_of_column_and_row", ("row", "column"): "kron_of_row_and_column",
-}  # fmt: skip
+    return ex.call(shipped_rules()["kron"], (left, right), (rows, columns))
 
 
 def call_shipped(name: str, argument: Expression, shape: Shape, axis: int | None = None) -> Expression:

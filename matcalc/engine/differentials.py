@@ -14,8 +14,8 @@ from matcalc.engine.assemble import Lengths, build_number, call_shipped, chain, 
 from matcalc.engine.result import derive_result
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language import expression as ex
-from matcalc.language.expression import Expression, walk
-from matcalc.language.rewrite import map_along, rebuild, replace
+from matcalc.language.expression import Expression, rebuild, walk
+from matcalc.language.rewrite import map_along, replace
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule, RuleBook
@@ -377,9 +377,9 @@ def _state_differential(
     changes = [change if moves else zeros(change.shape) for change, moves in zip(changes, moving, strict=True)]
     if not is_along(whole):
         return _read(rule, rule.differential, letters, changes, book)
-    body = _read_core(rule, rule.differential, letters[0], axis, book)
-    table = {f"d{rule.variables[0].name}": changes[0], rule.variables[0].name: letters[0]}
-    return map_along(body, table, axis) or _ask_engine(whole, letters[0], book)
+    table = {f"d{parameter.name}": change for parameter, change in zip(rule.variables, changes, strict=True)}
+    body = map_along(_read_core(whole, rule.differential, letters, book), table | _name_letters(rule, letters), axis)
+    return body or _ask_engine(whole, letters[list(moving).index(True)], book)
 
 
 def is_along(whole: Expression) -> bool:
@@ -387,10 +387,14 @@ def is_along(whole: Expression) -> bool:
     return whole.data[1] is not None and len(whole.args[0].squeezed_shape) == 2
 
 
-def _read_core(rule: Rule, text: str, letter: Expression, axis: int, book: RuleBook | None) -> Expression:
-    """A text of a rule for one column or one row of the letter, taken as a vector."""
-    core: Shape = (letter.shape[axis], UNIT)
-    return parse_rule_text(rule, text, (core,), book)
+def _read_core(whole: Expression, text: str, letters: _Letters, book: RuleBook | None) -> Expression:
+    """A text of a rule for one column or one row of each letter, taken as a vector."""
+    rule, axis, _ = whole.data
+    return parse_rule_text(rule, text, tuple([(letter.shape[axis], UNIT) for letter in letters]), book)
+
+
+def _name_letters(rule: Rule, letters: _Letters) -> dict[str, Expression]:
+    return {parameter.name: letter for parameter, letter in zip(rule.variables, letters, strict=True)}
 
 
 def _ask_engine(whole: Expression, letter: Expression, book: RuleBook | None) -> Expression:
@@ -411,9 +415,9 @@ def _state_defined(
     if not is_along(whole):
         value = fit(_read(rule, rule.define, letters, (), book), whole.shape)
         return differential_of(value), f"definition; {rule.source}"
-    body = map_along(_read_core(rule, rule.define, letters[0], axis, book), {rule.variables[0].name: letters[0]}, axis)
+    body = map_along(_read_core(whole, rule.define, letters, book), _name_letters(rule, letters), axis)
     if body is None:
-        return _ask_engine(whole, letters[0], book), rule.source
+        return _ask_engine(whole, letters[list(moving).index(True)], book), rule.source
     return differential_of(fit(body, whole.shape)), f"definition; {rule.source}"
 
 

@@ -7,15 +7,17 @@ size of the graph.  Nodes are visited from the result down, each after all nodes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 
 from matcalc.engine.expression_to_index import Tensor, convert
 from matcalc.engine.index_form import Graph, Labels, Node, Part, reachable
+from matcalc.engine.sums import sum_inside
 from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.expression import symbol
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape, to_2d_shape, write_shape
 from matcalc.language.text_to_expression import parse_rule_text
+from matcalc.rule_files import shipped_rules
 
 # Products of up to so many factors are opened where they are a factor of another product.
 LONG_PRODUCT = 40
@@ -74,7 +76,9 @@ def _add(graph: Graph, contributions: list[Node], shape: Shape) -> Node:
         return contributions[0] if contributions else graph.zeros(shape)
     shared = _shared_matrices(contributions)
     if shared:
-        return _add_around(graph, contributions, shared, shape)
+        # A[i,j] u[i] + A[i,j] v[i] = A[i,j] (u + v)[i]: the sum is taken of what is smaller.
+        own = tuple(range(len(shape)))
+        return sum_inside(graph, [(Fraction(1), node, own) for node in contributions], shape, shared)
     axes = graph.fresh(len(shape))
     return graph.sum([(1, node, axes) for node in contributions], axes, shape)
 
@@ -83,27 +87,10 @@ def _shared_matrices(contributions: list[Node]) -> list[Part]:
     """The matrices that stand on the same axes in every contribution: those that the adjoint came through."""
     common: list[Part] = []
     for at, node in enumerate(contributions):
-        parts = node.parts if node.op == "product" else ((node, tuple(range(node.rank))),)
+        parts = node.factors
         found = [part for part in parts if len(part[1]) == 2 and max(part[1]) < node.rank and part[0].op != "delta"]
         common = found if not at else [part for part in common if part in found]
     return common
-
-
-def _add_around(graph: Graph, contributions: list[Node], shared: list[Part], shape: Shape) -> Node:
-    """A[i,j] u[i] + A[i,j] v[i] = A[i,j] (u + v)[i]: the sum is taken of what is smaller."""
-    used: set[int] = set()
-    rests = []
-    for node in contributions:
-        parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
-        for part in shared:
-            parts.remove(part)
-        ends = sorted({label for _, labels in parts for label in labels if label < node.rank})
-        coefficient = node.payload if node.op == "product" else 1
-        rests.append((1, graph.product(coefficient, parts, ends), ends))
-        used.update(ends)
-    kept = sorted(used)
-    inner = graph.sum(rests, kept, tuple([shape[k] for k in kept]))
-    return graph.product(1, [*shared, (inner, tuple(kept))], range(len(shape)))
 
 
 def _pull_back(
@@ -118,7 +105,7 @@ def _pull_back(
         yield from _pull_back_product(graph, node, adjoint, out, varying)
     elif node.op == "sum":
         axes = graph.fresh(node.rank)
-        for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True):
+        for coefficient, part, labels in node.terms:
             if part.id in varying:
                 placed = [axes[k] for k in labels]
                 yield part, _contract(graph, coefficient, [(adjoint, out + axes)], out, placed, part)
@@ -195,8 +182,6 @@ def _local_partial(graph: Graph, node: Node, k: int) -> Node:
 
 def _power_partial(graph: Graph, node: Node, k: int) -> Node:
     """d(x**y) by x is y * x**(y - 1), by y it is x**y * log(x)."""
-    from matcalc.rule_files import shipped_rules
-
     base, exponent = node.parts
     axes = range(node.rank)
     if k == 1:
@@ -210,7 +195,7 @@ def _power_partial(graph: Graph, node: Node, k: int) -> Node:
 
 def _pull_back_call(graph: Graph, node: Node, k: int, carried: Part, out: Labels, axes: Labels) -> Node:
     """Contract the adjoint with the derivative of the call; batch axes are shared, not summed."""
-    partial = call_partial(graph, node, k, differentiate)
+    partial = call_partial(graph, node, k)
     batch = node.payload[1]
     part, at = node.parts[k]
     inner = graph.fresh(sum(1 for label in at if label >= batch))
@@ -235,9 +220,6 @@ def _pull_back_abstract(graph: Graph, node: Node, carried: Part, out: Labels, ax
 # the coefficient of dX, found by differentiating the differential, which is linear in dX, by dX.
 
 
-Differentiate = Callable[[Graph, Node, Node], Node]
-
-
 def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
     """Return f'_k(arguments), a tensor with the axes of the node; 0 for the sides of a comparison."""
     rule = node.payload
@@ -256,7 +238,7 @@ def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
     return graph.product(1, [(partial, tuple(carried)), *missing], range(node.rank)) if missing else partial
 
 
-def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate) -> Node:
+def call_partial(graph: Graph, node: Node, k: int) -> Node:
     """Return the derivative of a call by operand k: batch axes, axes of the result, axes of the operand.
 
     Raises MissingRuleError where the rule has no differential, RuleError for one that cannot be.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache, reduce
 from operator import mul
 
-from matcalc.engine.index_form import Graph, Labels, Node, Part, base_and_exponent
-from matcalc.engine.products import order_chain
+from matcalc.engine.index_form import Graph, Labels, Node, Part
+from matcalc.engine.products import base_and_exponent, order_chain
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape, to_2d_shape
@@ -231,7 +231,7 @@ class _Converter:
         along = axis is not None and node.args[0].shape[0] != UNIT and node.args[0].shape[1] != UNIT
         if not along:
             return self._plain_call(node, rule, tensors)
-        return self._mapped_call(rule, tensors[0], axis)
+        return self._mapped_call(rule, tensors, axis)
 
     def _plain_call(self, node: Expression, rule: Rule, tensors: list[Tensor]) -> Tensor:
         shapes = tuple([arg.shape for arg in node.args])
@@ -256,18 +256,20 @@ class _Converter:
         shape = (next(t.node.shape[0] for t in tensors if t.batch), *result) if batch else result
         return Tensor(self.graph.call(rule, batch, parts, shape), batch)
 
-    def _mapped_call(self, rule: Rule, tensor: Tensor, axis: int) -> Tensor:
-        """A call along one axis of a matrix: the other axis becomes the batch axis."""
-        if tensor.batch:
+    def _mapped_call(self, rule: Rule, tensors: list[Tensor], axis: int) -> Tensor:
+        """A call along one axis of matrices of one shape: the other axis becomes the batch axis."""
+        if any(tensor.batch for tensor in tensors):
             raise MissingRuleError(f"{rule.function} along an axis cannot stand inside a rule that is mapped itself")
-        operand = tensor.node if axis == 1 else self.graph.permuted(tensor.node, [1, 0])
-        core = (operand.shape[1], UNIT)
+        nodes = [tensor.node if axis == 1 else self.graph.permuted(tensor.node, [1, 0]) for tensor in tensors]
+        operands = [Tensor(node, 1) for node in nodes]
+        core = (nodes[0].shape[1], UNIT)
         if rule.is_definition:
-            body = parse_rule_text(rule, rule.define, (core,), self.graph.rules)
-            mapped = convert(self.graph, body, {rule.variables[0].name: Tensor(operand, 1)})
+            body = parse_rule_text(rule, rule.define, (core,) * len(operands), self.graph.rules)
+            names = [parameter.name for parameter in rule.variables]
+            mapped = convert(self.graph, body, dict(zip(names, operands, strict=True)))
         else:
             like = isinstance(rule.result, str)
-            mapped = self._core_call(rule, [Tensor(operand, 1)], (core[0],) if like else ())
+            mapped = self._core_call(rule, operands, (core[0],) if like else ())
         transposed = mapped.node.rank == 2 and axis == 0
         return Tensor(self.graph.permuted(mapped.node, [1, 0]) if transposed else mapped.node)
 

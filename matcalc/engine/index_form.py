@@ -41,7 +41,6 @@ Part = tuple["Node", Labels]
 IDEMPOTENT = {"ones", "delta", "lower", "fuse"}
 # Axes are numbered from 0; indices that are made up start beyond any of them.
 FIRST_FRESH = 1000
-KEEP_SYMMETRY = {"inv", "pinv", "expm", "sqrtm"}
 SYMMETRIC = {"symmetric", "posdef", "diagonal"}
 
 
@@ -78,6 +77,21 @@ class Node:
     def rank(self) -> int:
         """The number of axes."""
         return len(self.shape)
+
+    @property
+    def factors(self) -> tuple[Part, ...]:
+        """The factors of a product; of anything else the node itself."""
+        return self.parts if self.op == "product" else ((self, tuple(range(self.rank))),)
+
+    @property
+    def coefficient(self) -> Fraction:
+        """The number in front of the factors."""
+        return self.payload if self.op == "product" else Fraction(1)
+
+    @property
+    def terms(self) -> Iterator[tuple[Fraction, Node, Labels]]:
+        """The terms of a sum, each with its coefficient and its axes."""
+        return ((coefficient, *part) for coefficient, part in zip(self.payload, self.parts, strict=True))
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{part.op}#{part.id}{list(labels)}" for part, labels in self.parts)
@@ -201,6 +215,13 @@ class Graph:
             return node.payload, node.parts[0][0]
         return node.payload, self.intern("product", node.shape, Fraction(1), node.parts, node.symmetric)
 
+    def split_terms(self, node: Node) -> list[tuple[Fraction, Node, Labels]]:
+        """The terms of a sum, each with its coefficient and its axes; of anything else the node itself."""
+        coefficient, inner = self.split(node)
+        if inner.op != "sum":
+            return [(coefficient, inner, tuple(range(node.rank)))]
+        return [(coefficient * c, part, at) for c, part, at in inner.terms]
+
     def held(self, node: Node) -> Node:
         """The node as one factor that products do not open."""
         return self.intern("held", node.shape, None, ((node, tuple(range(node.rank))),), node.symmetric)
@@ -288,7 +309,7 @@ class Graph:
     def call(self, rule: Rule, batch: int, arguments: Sequence[Part], shape: Shape) -> Node:
         """A function with a differential; indices below `batch` are batch axes, the others its own axes."""
         parts = tuple(arguments)
-        symmetric = rule.function in KEEP_SYMMETRY and not batch and parts[0][0].symmetric
+        symmetric = rule.symmetric and not batch and parts[0][0].symmetric
         return self.intern("call", shape, (rule, batch), parts, symmetric)
 
     def abstract(self, name: str, order: int, argument: Node, result: Shape) -> Node:
@@ -307,8 +328,3 @@ def reachable(*roots: Node) -> list[Node]:
             found[node.id] = node
             stack.extend(part for part, _ in node.parts)
     return [found[identity] for identity in sorted(found)]
-
-
-def base_and_exponent(node: Node) -> tuple[Node, Fraction]:
-    """The base of a power and its exponent; 1 for what is no power."""
-    return (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))

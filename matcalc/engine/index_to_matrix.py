@@ -22,9 +22,9 @@ from matcalc.engine.assemble import (
     transposed,
 )
 from matcalc.engine.factor_terms import FactoredTerm, TermWriter
-from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reachable
+from matcalc.engine.index_form import Graph, Node, Part, reachable
 from matcalc.engine.network import LETTERS, Network, as_diagonal, build_einsum, closed_chain, mask
-from matcalc.engine.products import connected
+from matcalc.engine.products import base_and_exponent, connected
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape
@@ -87,7 +87,7 @@ class MatrixReader:
         """The transpose of a sum, term by term."""
         terms = [
             (coefficient, part, [1 - k for k in labels])
-            for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True)
+            for coefficient, part, labels in node.terms
         ]
         return self.graph.sum(terms, (0, 1), node.shape[::-1])
 
@@ -366,7 +366,7 @@ def read_sum(reader: MatrixReader, node: Node, explicit: bool, letters: str) -> 
     """
     terms = []
     spelled = explicit and not (node.rank == 1 and _is_entrywise(node))
-    for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True):
+    for coefficient, part, labels in node.terms:
         if len(labels) < node.rank and (spelled or labels):
             missing = reader.graph.missing_ones(node.shape, labels)
             part = reader.graph.product(1, [(part, labels), *missing], range(node.rank))
@@ -484,14 +484,10 @@ EinsumTerm = tuple[Fraction, list[Expression], list[Expression], Expression | No
 def einsum_terms(reader: MatrixReader, node: Node, letters: str) -> list[EinsumTerm]:
     """The terms of a node: coefficient, scalars above and below the bar, and an einsum (None for a scalar)."""
     reader.read(node)
-    coefficient, inner = reader.graph.split(node)
-    tops = [(Fraction(1), inner, tuple(range(node.rank)))]
-    if inner.op == "sum":
-        tops = [(c, part, at) for c, (part, at) in zip(inner.payload, inner.parts, strict=True)]
     found = []
-    for c, part, at in tops:
+    for coefficient, part, at in reader.graph.split_terms(node):
         missing = reader.graph.missing_ones(node.shape, at)
-        expanded = reader.graph.product(c * coefficient, [(part, at), *missing], range(node.rank))
+        expanded = reader.graph.product(coefficient, [(part, at), *missing], range(node.rank))
         amount, whole = reader.graph.split(expanded)
         reader.read(whole)
         found.append(_einsum_term(reader, amount, whole, letters))
@@ -503,7 +499,7 @@ def einsum_terms(reader: MatrixReader, node: Node, letters: str) -> list[EinsumT
 def _einsum_term(reader: MatrixReader, coefficient: Fraction, node: Node, letters: str) -> EinsumTerm:
     if node.op == "number":
         return coefficient * node.payload, [], [], None
-    parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
+    parts = list(node.factors)
     if node.op == "zeros":
         return Fraction(0), [], [], None
     above: list[Expression] = []

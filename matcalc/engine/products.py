@@ -24,6 +24,11 @@ def is_closed(node: Node) -> bool:
     return node.op == "product" and node.rank == 0 and any(labels for _, labels in node.parts)
 
 
+def base_and_exponent(node: Node) -> tuple[Node, Fraction]:
+    """The base of a power and its exponent; 1 for what is no power."""
+    return (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
+
+
 def connected(factors: Sequence[Part], out: set[int]) -> list[list[Part]]:
     """The factors in groups that share indices which are summed over."""
     groups: list[tuple[set[int], list[Part]]] = []
@@ -135,7 +140,9 @@ class Contraction:
         while changed:
             self._join_deltas()
             self._collect_powers()
-            self._drop_covered_ones()
+            # Ones beside another factor are nothing; left there they would count an index that a later step sums away.
+            uses = find_places(self.factors)
+            self.factors = [part for part in self.factors if part[0].op != "ones" or part[1][0] not in uses]
             changed = self._join_fused() or self._cancel_inverses() or self._contract_orthogonal()
         self._drop_ones()
 
@@ -160,19 +167,14 @@ class Contraction:
         self.joined = {}
         rest: list[Part] = []
         for node, labels in self.factors:
-            node, labels = self._as_diagonal(node, labels)
+            if len(labels) == 2 and labels[0] != labels[1] and self.graph.has(node, "diagonal"):
+                self._join(*labels)  # D[i,j] of a diagonal D is D[i,i] * delta[i,j]
             if node.op == "delta":
                 self._join(*labels)
                 rest.append((self.graph.ones(node.shape[0]), (labels[0],)))
             else:
                 rest.append((node, labels))
         self._rename(rest)
-
-    def _as_diagonal(self, node: Node, labels: tuple[int, ...]) -> Part:
-        """D[i,j] of a diagonal D is D[i,i] * delta[i,j]."""
-        if len(labels) == 2 and labels[0] != labels[1] and self.graph.has(node, "diagonal"):
-            self._join(*labels)
-        return node, labels
 
     def _rename(self, factors: list[Part]) -> None:
         if not self.joined:
@@ -190,7 +192,7 @@ class Contraction:
         exponents: dict[tuple[int, tuple[int, ...]], Fraction] = {}
         bases: dict[int, Node] = {}
         for node, labels in self.factors:
-            base, exponent = (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
+            base, exponent = base_and_exponent(node)
             if base.symmetric and len(labels) == 2:
                 labels = (min(labels), max(labels))
             bases[base.id] = base
@@ -219,7 +221,7 @@ class Contraction:
             more = self.graph.sum([(1, exponent, own), (exponents.pop(key), self.graph.one, ())], own, exponent.shape)
             node = self.graph.general_power((base, at), (more, exponent_at), bases[identity].shape)
             del exponents[identity, labels]
-            plain, amount = (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
+            plain, amount = base_and_exponent(node)
             bases[plain.id] = plain
             exponents[plain.id, labels] = exponents.get((plain.id, labels), Fraction(0)) + amount
 
@@ -234,10 +236,6 @@ class Contraction:
             self.coefficient *= base.payload ** int(exponent)
             return None
         return base if exponent == 1 else self.graph.power(base, exponent)
-
-    def _uses(self) -> Places:
-        """Return for each index the places (factor, position) where it stands, ones left out."""
-        return find_places(self.factors)
 
     def _join_fused(self) -> bool:
         """Two fused axes joined are their parts joined, and the reverse; a fused axis summed away is ones."""
@@ -261,7 +259,7 @@ class Contraction:
         return True
 
     def _sum_fused(self, fused: list[int]) -> bool:
-        uses, out = self._uses(), set(self.out)
+        uses, out = find_places(self.factors), set(self.out)
         for k in fused:
             node, labels = self.factors[k]
             alone = [label not in out and len(uses[label]) == 1 for label in labels]
@@ -291,7 +289,7 @@ class Contraction:
         ]  # fmt: skip
         if not turns and not squared:
             return False
-        uses, out = self._uses(), set(self.out)
+        uses, out = find_places(self.factors), set(self.out)
         for label, places in uses.items():
             if label in out:
                 continue
@@ -315,14 +313,9 @@ class Contraction:
         self.factors.append((self.graph.delta(node.shape[0]), (labels[1 - position], labels2[1 - position])))
         return True
 
-    def _drop_covered_ones(self) -> None:
-        """Ones beside another factor are nothing; left there they would count an index that a later step sums away."""
-        uses = self._uses()
-        self.factors = [part for part in self.factors if part[0].op != "ones" or part[1][0] not in uses]
-
     def _drop_ones(self) -> None:
         """Ones beside another factor are nothing; ones summed over count the size of the index."""
-        uses, out = self._uses(), set(self.out)
+        uses, out = find_places(self.factors), set(self.out)
         kept: list[Part] = []
         seen: set[int] = set()
         counted: list[Size] = []

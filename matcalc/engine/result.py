@@ -167,7 +167,7 @@ class Result:
         moving = self.graph.variable(self.moving)
         terms = []
         own = labels[: self.function.rank]
-        for coefficient, part, at in _terms(self.graph, self.node):
+        for coefficient, part, at in self.graph.split_terms(self.node):
             placed = tuple([labels[k] for k in at])
             missing = [
                 (self.graph.ones(self.node.shape[k]), (labels[k],)) for k in range(self.node.rank) if k not in at
@@ -175,14 +175,6 @@ class Result:
             factors = [(part, placed), *missing, (moving, labels[self.function.rank :])]
             terms.append((coefficient, self.graph.product(1, factors, own), own))
         return read_result(self.reader, self.graph.sum(terms, own, self.function.shape))
-
-
-def _terms(graph: Graph, node: Node) -> list:  # type: ignore[type-arg]
-    """The terms of a sum with their coefficients, or the node itself."""
-    coefficient, inner = graph.split(node)
-    if inner.op != "sum":
-        return [(coefficient, inner, tuple(range(node.rank)))]
-    return [(coefficient * c, part, at) for c, (part, at) in zip(inner.payload, inner.parts, strict=True)]
 
 
 def derive_result(
@@ -307,7 +299,7 @@ def _open_transposed_sum(reader: MatrixReader, node: Node) -> tuple[Fraction, No
     if not transposed or sorted(inner.parts[0][1]) != list(range(inner.rank)):
         return coefficient, inner
     total, labels = inner.parts[0]
-    terms = [(c, part, [labels[k] for k in at]) for c, (part, at) in zip(total.payload, total.parts, strict=True)]
+    terms = [(c, part, [labels[k] for k in at]) for c, part, at in total.terms]
     more, opened = reader.graph.split(reader.graph.sum(terms, range(inner.rank), inner.shape))
     return coefficient * more, opened
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from matcalc.engine.expression_to_index import convert_body
-from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reachable
-from matcalc.engine.products import is_closed
+from matcalc.engine.index_form import Graph, Node, Part, reachable
+from matcalc.engine.products import base_and_exponent, is_closed
 from matcalc.engine.scalar_algebra import shorten_entrywise
 from matcalc.rule_files import shipped_rules
 
@@ -101,7 +101,8 @@ def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], ra
     """Return coefficient * product of parts, with axes 0 ... rank - 1, after the rewrites."""
     parts = [(rewritten_scalar(graph, part), labels) for part, labels in parts]
     for rewrite in (
-        _logistic, _quotient, _power_of_sums, _bracket_times_vector, _trace_of_jacobian, _commuting_direction, _simplex_sum
+        _logistic, _quotient, _power_of_sums, _bracket_times_vector, _trace_of_jacobian, _commuting_direction,
+        _simplex_sum,
     ):
         found = rewrite(graph, parts, rank)
         while found is not None:
@@ -148,7 +149,7 @@ def _expand(graph: Graph, parts: list[Part], k: int) -> Iterator[tuple[Fraction,
     """The terms that multiplying out factor k gives: coefficient and factors."""
     total, labels = parts[k]
     rest = parts[:k] + parts[k + 1 :]
-    for c, (part, at) in zip(total.payload, total.parts, strict=True):
+    for c, part, at in total.terms:
         missing = [(graph.ones(total.shape[a]), (labels[a],)) for a in range(total.rank) if a not in at]
         yield c, [*rest, (part, tuple([labels[a] for a in at])), *missing]
 
@@ -174,19 +175,15 @@ def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts:
 
 def _count_terms(node: Node) -> int:
     """The terms of a sum, or of the longest sum that is a factor of the node; 1 where there is none."""
-    sums = [part for part in (node, *_parts(node)) if part.op == "sum"]
+    sums = [part for part, _ in ((node, ()), *node.parts) if part.op == "sum"]
     return max([len(part.parts) for part in sums], default=1) if node.op in {"sum", "product"} else 1
 
 
 def _cancels(total: Node, rest: list[Part]) -> bool:
     """Whether a factor beside a sum stands in it on the other side of the fraction bar: u*(v/u + w)."""
     beside = {base.id: exponent for base, exponent in map(base_and_exponent, [part for part, _ in rest])}
-    inside = [inner for part, _ in total.parts for inner in (_parts(part) if part.op == "product" else [part])]
+    inside = [inner for part, _ in total.parts for inner, _ in part.factors]
     return any(beside.get(base.id, 0) * exponent < 0 for base, exponent in map(base_and_exponent, inside))
-
-
-def _parts(node: Node) -> list[Node]:
-    return [part for part, _ in node.parts]
 
 
 def shorter_sum(graph: Graph, total: Node) -> Node:
@@ -204,8 +201,7 @@ def distributed(graph: Graph, node: Node, least_rank: int = 0) -> Node:
     coefficient, inner = graph.split(node)
     axes = range(node.rank)
     if inner.op == "sum":
-        pairs = zip(inner.payload, inner.parts, strict=True)
-        terms = [(c, distributed(graph, part, least_rank), labels) for c, (part, labels) in pairs]
+        terms = [(c, distributed(graph, part, least_rank), labels) for c, part, labels in inner.terms]
         return graph.scaled(coefficient, graph.sum(terms, axes, node.shape))
     if inner.op != "product" or len(inner.parts) > _FEW_FACTORS:
         return node

@@ -7,8 +7,9 @@ memoised on the node itself (`walk`), never recursive over the text's tree.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -123,9 +124,9 @@ def walk(*roots: Expression) -> Iterator[Expression]:
             stack.extend((arg, False) for arg in reversed(node.args))
 
 
-def replace_args(node: Expression, args: tuple[Expression, ...]) -> Expression:
-    """Return a node with other operands, of the same shapes as its own."""
-    return _node(node.op, args, node.data, node.shape)
+def rebuild(node: Expression, args: Iterable[Expression]) -> Expression:
+    """Return the same operation on other operands of the same shapes."""
+    return _node(node.op, tuple(args), node.data, node.shape)
 
 
 def symbols(*roots: Expression) -> dict[str, Expression]:
@@ -205,29 +206,14 @@ def elementwise(op: str, left: Expression, right: Expression, data: tuple[Any, .
     return _node(op, (left, right), data, shape)
 
 
-def add(left: Expression, right: Expression) -> Expression:
-    """left + right."""
-    return elementwise("add", left, right)
+_Binary = Callable[[Expression, Expression], Expression]
 
-
-def subtract(left: Expression, right: Expression) -> Expression:
-    """left - right."""
-    return elementwise("subtract", left, right)
-
-
-def multiply(left: Expression, right: Expression) -> Expression:
-    """left * right, entry by entry."""
-    return elementwise("multiply", left, right)
-
-
-def divide(left: Expression, right: Expression) -> Expression:
-    """left / right, entry by entry."""
-    return elementwise("divide", left, right)
-
-
-def power(base: Expression, exponent: Expression) -> Expression:
-    """base ** exponent, entry by entry."""
-    return elementwise("power", base, exponent)
+# left + right and its kin, entry by entry.
+add: _Binary = partial(elementwise, "add")
+subtract: _Binary = partial(elementwise, "subtract")
+multiply: _Binary = partial(elementwise, "multiply")
+divide: _Binary = partial(elementwise, "divide")
+power: _Binary = partial(elementwise, "power")
 
 
 def negate(operand: Expression) -> Expression:

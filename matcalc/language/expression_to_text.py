@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from matcalc.errors import LimitError
@@ -22,6 +22,7 @@ _OPERATORS = {
 
 
 TextPart = tuple[str, int]  # a text and how tightly it binds
+WriteNode = Callable[[Expression, list[TextPart]], TextPart]
 
 
 def to_text(expression: Expression) -> str:
@@ -31,23 +32,24 @@ def to_text(expression: Expression) -> str:
     >>> to_text(parse("(A+A.T)@x").expressions[0])
     '(A + A.T) @ x'
     """
-    written: dict[int, TextPart] = {}
-    for node in walk(expression):
-        written[id(node)] = part = write_node(node, [written[id(arg)] for arg in node.args])
-        if len(part[0]) > LONGEST_TEXT:
+    for _, (text, _) in write_nodes(expression, write_node):
+        if len(text) > LONGEST_TEXT:
             reason = f"the text of the answer has more than {LONGEST_TEXT} characters"
             raise LimitError(reason, advice="name its parts, as in p = softmax(x); diag(p) - p @ p.T")
-    return written[id(expression)][0]
+    return text
+
+
+def write_nodes(root: Expression, write: WriteNode) -> Iterator[tuple[Expression, TextPart]]:
+    """Yield each node below a root, the root last, with what `write` makes of the texts of its operands."""
+    written: dict[int, TextPart] = {}
+    for node in walk(root):
+        written[id(node)] = part = write(node, [written[id(arg)] for arg in node.args])
+        yield node, part
 
 
 def is_longer(expression: Expression, length: int) -> bool:
     """Whether the text of an expression has more characters than that; the long text itself is not written."""
-    written: dict[int, TextPart] = {}
-    for node in walk(expression):
-        written[id(node)] = part = write_node(node, [written[id(arg)] for arg in node.args])
-        if len(part[0]) > length:
-            return True
-    return False
+    return any(len(text) > length for _, (text, _) in write_nodes(expression, write_node))
 
 
 def write_node(node: Expression, parts: list[TextPart]) -> TextPart:

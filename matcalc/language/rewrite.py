@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from matcalc.language import expression as ex
-from matcalc.language.expression import Expression, replace_args, walk
+from matcalc.language.expression import Expression, rebuild, walk
 from matcalc.language.sizes import UNIT, Shape
 
 
@@ -25,11 +25,6 @@ def replace(root: Expression, table: Mapping[Expression, Expression]) -> Express
         found = table.get(node)
         done[node] = rebuild(node, [done[arg] for arg in node.args]) if found is None else found
     return done[root]
-
-
-def rebuild(node: Expression, args: Iterable[Expression]) -> Expression:
-    """Return the same operation on other operands of the same shapes."""
-    return replace_args(node, tuple(args))
 
 
 # --- map along --------------------------------------------------------------------------------------

@@ -170,14 +170,6 @@ def _float(reader: Reader, expr: Any) -> Draft:
     return reader.number(Fraction(repr(float(expr)) if is_double else str(expr)))
 
 
-def _pi(reader: Reader, expr: Any) -> Draft:
-    return reader.add("constant", (), SCALAR_AXES, NOWHERE, ("pi",))
-
-
-def _e(reader: Reader, expr: Any) -> Draft:
-    return reader.call("exp", reader.number(1))
-
-
 def _filled(function: str) -> Read:
     """A reader of Identity, OneMatrix or ZeroMatrix."""
     return leaf(lambda reader, expr: reader.fill(function, *map(reader.size, expr.shape)))
@@ -456,7 +448,9 @@ def _derivative_of_expression(reader: Reader, expr: Any) -> ReadSteps:
 
 _READERS: dict[type, Read] = ARRAY_READERS | {
     sympy.Symbol: leaf(_symbol), sympy.MatrixSymbol: leaf(_matrix_symbol), sympy.Rational: leaf(_rational),
-    sympy.Float: leaf(_float), type(sympy.pi): leaf(_pi), type(sympy.E): leaf(_e),
+    sympy.Float: leaf(_float),
+    type(sympy.pi): leaf(lambda reader, expr: reader.add("constant", (), SCALAR_AXES, NOWHERE, ("pi",))),
+    type(sympy.E): leaf(lambda reader, expr: reader.call("exp", reader.number(1))),
     sympy.Identity: _filled("eye"), sympy.OneMatrix: _filled("ones"), sympy.ZeroMatrix: _filled("zeros"),
     GenericIdentity: leaf(_refuse), GenericZeroMatrix: leaf(_refuse),
     sympy.Add: _sum, matrices.MatAdd: _sum, sympy.Mul: _product, matrices.MatMul: _product,

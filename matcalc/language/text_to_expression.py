@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -82,7 +82,9 @@ def parse(
     reading.sizes = _collect_sizes(reading, sources)
     try:
         roots = [_infer_source(reading, source) for source in sources]
-        _refuse_double_use(reading)
+        for name in reading.abstract:
+            if name in reading.symbols:
+                raise DeclarationError(f"{name} is used as a function and as a variable", advice="rename one of them")
         chosen = _choose_wrt(reading, wrt, choose_wrt)
         _apply_assumptions(reading, assumptions)
     except MatcalcError as error:
@@ -117,10 +119,10 @@ def require_shape(name: str, declared: Shape, carried: Shape) -> None:
         raise DeclarationError(reason, advice="declare no shape, or rename one of them")
 
 
-def list_abstract(root: Expression) -> dict[str, Shape]:
-    """Return the shapes of the abstract functions of an expression, without unit axes."""
+def list_abstract(*roots: Expression) -> dict[str, Shape]:
+    """Return the shapes of the abstract functions below the roots, without unit axes."""
     found = {}
-    for node in walk(root):
+    for node in walk(*roots):
         if node.op in ("abstract", "abstract_derivative"):
             found[node.name] = node.squeezed_shape if node.op == "abstract" else squeeze_shape(node.data[2])
     return found
@@ -151,12 +153,6 @@ def _infer_source(reading: Reading, source: SourceText | Expression) -> Draft | 
         return source
     reading.source = source
     return infer(reading)
-
-
-def _refuse_double_use(reading: Reading) -> None:
-    for name in reading.abstract:
-        if name in reading.symbols:
-            raise DeclarationError(f"{name} is used as a function and as a variable", advice="rename one of them")
 
 
 def _choose_wrt(reading: Reading, wrt: str | None, choose: bool) -> str | None:
@@ -211,15 +207,12 @@ def _settle_problem(
     }
     built = build_expressions(reading.drafts, letters, found)
     abstract = {name: settle(axes, letters) for name, axes in reading.abstract.items()}
+    # The symbols of the problem may have more assumptions than those of a typed expression.
     expressions = tuple(
-        _rename_symbols(root, found) if isinstance(root, Expression) else built[root.position] for root in roots
-    )
+        replace(root, {node: found[node.name] for node in walk(root) if node.op == "symbol"})
+        if isinstance(root, Expression) else built[root.position] for root in roots
+    )  # fmt: skip
     return Problem(expressions, found, abstract, None if wrt is None else found[wrt], tuple(reading.notes))
-
-
-def _rename_symbols(root: Expression, found: dict[str, Expression]) -> Expression:
-    """Return a typed expression with the symbols of the problem, which may have more assumptions."""
-    return replace(root, {node: found[node.name] for node in walk(root) if node.op == "symbol"})
 
 
 # --- nodes ----------------------------------------------------------------------------------------------
@@ -227,11 +220,11 @@ def _rename_symbols(root: Expression, found: dict[str, Expression]) -> Expressio
 # Drafts -> typed nodes, once every size has its letter.
 
 
-_BINARY = {
+_BUILDERS: dict[str, Callable[..., Expression]] = {
     "add": expression.add, "subtract": expression.subtract, "multiply": expression.multiply,
     "divide": expression.divide, "power": expression.power, "matmul": expression.matmul,
+    "negate": expression.negate, "transpose": expression.transpose,
 }  # fmt: skip
-_UNARY = {"negate": expression.negate, "transpose": expression.transpose}
 
 
 def build_expressions(drafts: list[Draft], letters: Letters, symbols: Mapping[str, Expression]) -> list[Expression]:
@@ -245,37 +238,30 @@ def build_expressions(drafts: list[Draft], letters: Letters, symbols: Mapping[st
 def _build(
     draft: Draft, args: tuple[Expression, ...], letters: Letters, symbols: Mapping[str, Expression]
 ) -> Expression:
-    op, data = draft.op, draft.data
-    if op in _BINARY:
-        return _BINARY[op](*args)
-    if op in _UNARY:
-        return _UNARY[op](*args)
-    if op == "symbol":
-        return symbols[data[0]]
-    if op == "call":
-        rule, axis, keepdims = data
-        return expression.call(rule, args, settle(draft.axes, letters), axis, keepdims)
-    if op == "compare":
-        return expression.compare(data[0], *args)
-    if op == "einsum":
-        return expression.einsum(data[0], args)
-    return _build_leaf(draft, args, letters)
-
-
-def _build_leaf(draft: Draft, args: tuple[Expression, ...], letters: Letters) -> Expression:
-    op, data = draft.op, draft.data
-    if op == "number":
-        return expression.number(data[0])
-    if op == "constant":
-        return expression.constant(data[0])
-    if op == "size":
-        return expression.size_value(data[0])
-    if op == "filled":
-        return expression.filled(data[0], *data[1])
-    if op == "abstract":
-        return expression.abstract(data[0], args[0], settle(draft.axes, letters))
-    if op == "abstract_derivative":
-        return expression.abstract_derivative(data[0], args[0], data[1], settle(data[2], letters))
+    if draft.op in _BUILDERS:
+        return _BUILDERS[draft.op](*args)
+    data = draft.data
+    match draft.op:
+        case "symbol":
+            return symbols[data[0]]
+        case "call":
+            return expression.call(data[0], args, settle(draft.axes, letters), *data[1:])
+        case "compare":
+            return expression.compare(data[0], *args)
+        case "einsum":
+            return expression.einsum(data[0], args)
+        case "number":
+            return expression.number(data[0])
+        case "constant":
+            return expression.constant(data[0])
+        case "size":
+            return expression.size_value(data[0])
+        case "filled":
+            return expression.filled(data[0], *data[1])
+        case "abstract":
+            return expression.abstract(data[0], args[0], settle(draft.axes, letters))
+        case "abstract_derivative":
+            return expression.abstract_derivative(data[0], args[0], data[1], settle(data[2], letters))
     return expression.number(0)  # a quoted literal such as 'nuc', which the chosen rule stands for
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from matcalc.engine.assemble import transposed
@@ -15,7 +16,7 @@ from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, list_letters, symbol, symbols, walk
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.rewrite import replace
-from matcalc.language.sizes import UNIT, Shape, Size
+from matcalc.language.sizes import UNIT, Shape
 from matcalc.render.latex import to_latex, write_name
 
 if TYPE_CHECKING:
@@ -114,16 +115,13 @@ def write_chain(derivative: Derivative, derive: _Derive) -> Chain:
 
 def _join(factors: tuple[_Factor, ...], derivative: Derivative) -> Chain:
     ends = [factors[0].derivative.function, *(factor.derivative.wrt for factor in factors)]
-    sides = [_Side(name, end.squeezed_shape) for name, end in zip(_list_names(factors), ends, strict=True)]
+    names = [factors[0].name, *(factor.by for factor in factors)]
+    sides = [_Side(name, end.squeezed_shape) for name, end in zip(names, ends, strict=True)]
     layout = derivative.layout
     return Chain(
         factors, layout, write_product(sides, layout), write_shapes(sides, layout), write_summed(sides, layout),
         write_contraction(sides, layout),
     )  # fmt: skip
-
-
-def _list_names(factors: Sequence[_Factor]) -> list[str]:
-    return [factors[0].name, *(factor.by for factor in factors)]
 
 
 def _name_cuts(derivative: Derivative, cuts: Sequence[Expression]) -> list[str]:
@@ -233,7 +231,9 @@ def write_chain_latex(chain: Chain) -> str:
     rows = [_write_product(chain)] if len(factors) > 1 else []
     rows += [f"&&& \\text{{{chain.summed}}}"] if chain.summed and rows else []
     rows += [f"{write_name(factor.name)} &= {to_latex(factor.derivative.function)}" for factor in factors]
-    rows += [_write_factor(factor) for factor in chain.factors]
+    for factor in chain.factors:
+        shape = factor.derivative.header.partition("layout, ")[2].replace("×", "$\\times$")
+        rows.append(f"{_write_fractions(factor.left)} &= {factor.derivative.latex()} && \\text{{{shape}}}")
     return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
 
@@ -248,11 +248,6 @@ def _write_product(chain: Chain) -> str:
         typeset = right.replace(" @ ", "\\, ").replace("(", "\\left(").replace(").T", "\\right)^\\top")
         product = _write_fractions(typeset)
     return f"{_write_fractions(left)} &= {product} && \\text{{{chain.shapes}}}"
-
-
-def _write_factor(factor: _Factor) -> str:
-    shape = factor.derivative.header.partition("layout, ")[2].replace("×", "$\\times$")
-    return f"{_write_fractions(factor.left)} &= {factor.derivative.latex()} && \\text{{{shape}}}"
 
 
 def _write_fractions(text: str) -> str:
@@ -317,16 +312,9 @@ def _write_pair(outer: _Side, inner: _Side, sides: Sequence[_Side], layout: str)
         axes = arrange(torch_axes(len(outer.shape), len(inner.shape), 1), layout)
         shape = [(outer.shape if axis.of == "result" else inner.shape)[axis.axis] for axis in axes]
     else:
-        shape = [_count(outer.shape), _count(inner.shape)]
+        shape = [prod(outer.shape, start=UNIT), prod(inner.shape, start=UNIT)]
         shape = shape[::-1] if _is_reversed(sides, layout) else shape
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})" if shape else "()"
-
-
-def _count(shape: Shape) -> Size:
-    total = UNIT
-    for size in shape:
-        total = total * size
-    return total
 
 
 def write_summed(sides: Sequence[_Side], layout: str) -> str:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import groupby
 
 from matcalc.errors import LimitError
-from matcalc.language.expression import Expression, walk
+from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import (
     ATOM,
     ENTRYWISE,
@@ -22,10 +22,12 @@ from matcalc.language.expression_to_text import (
     SIGNED,
     SUM,
     TextPart,
+    WriteNode,
     list_indexed_factors,
     to_text,
     wrap,
     write_decimal,
+    write_nodes,
 )
 from matcalc.language.names import GREEK
 from matcalc.render.named_parts import is_long, name_parts
@@ -44,7 +46,7 @@ def to_latex(expression: Expression) -> str:
     >>> print(to_latex(parse("(A + A.T) @ x1 / norm(x1)").expressions[0]))
     \frac{(A + A^\top) x_{1}}{\left\| x_{1} \right\|}
     """
-    return _write_all(expression)[id(expression)][0]
+    return _write_all(expression)[expression][0]
 
 
 def list_latex_terms(expression: Expression) -> list[tuple[Expression, str]]:
@@ -58,16 +60,16 @@ def list_latex_terms(expression: Expression) -> list[tuple[Expression, str]]:
     terms: list[tuple[Expression, str]] = []
     while expression.op in ("add", "subtract"):
         left, right = expression.args
-        whole = _write_node(expression, [written[id(left)], written[id(right)]])[0]
-        terms.append((right, whole.removeprefix(written[id(left)][0]).lstrip()))
+        whole = _write_node(expression, [written[left], written[right]])[0]
+        terms.append((right, whole.removeprefix(written[left][0]).lstrip()))
         expression = left
-    return [(expression, written[id(expression)][0]), *reversed(terms)]
+    return [(expression, written[expression][0]), *reversed(terms)]
 
 
-def _write_all(expression: Expression) -> dict[int, TextPart]:
-    written: dict[int, TextPart] = {}
-    for node in walk(expression):
-        written[id(node)] = part = _write_node(node, [written[id(arg)] for arg in node.args])
+def _write_all(expression: Expression) -> dict[Expression, TextPart]:
+    written = {}
+    for node, part in write_nodes(expression, _write_node):
+        written[node] = part
         if len(part[0]) > LONGEST_TEXT:
             raise LimitError(f"the LaTeX of the answer has more than {LONGEST_TEXT} characters")
     return written
@@ -210,9 +212,8 @@ def _abstract_derivative(node: Expression, parts: list[TextPart]) -> TextPart:
 
 def _call(node: Expression, parts: list[TextPart]) -> TextPart:
     rule, axis, keepdims = node.data
-    special = _SPECIAL.get(rule.name)
-    if special is not None:
-        return special(node, parts)
+    if rule.name in _SPECIAL:
+        return _SPECIAL[rule.name](node, parts)
     template = rule.latex or _make_template(node)
     if axis is not None:
         template = _mark_operator(template, f"{{\\mathrm{{axis}}\\,{axis}}}")
@@ -272,17 +273,6 @@ def _where(node: Expression, parts: list[TextPart]) -> TextPart:
     return f"\\left\\{{ \\substack{{ {lines} }} \\right.", SUM
 
 
-def _square(node: Expression, parts: list[TextPart]) -> TextPart:
-    return _write_power(node.args[0], parts[0], "2", node.is_scalar)
-
-
-def _sqrt(node: Expression, parts: list[TextPart]) -> TextPart:
-    return _write_power(node.args[0], parts[0], "1/2", node.is_scalar)
-
-
-_SPECIAL: dict[str, Callable[[Expression, list[TextPart]], TextPart]] = {
-    "sum": _sum, "where": _where, "square": _square, "sqrt": _sqrt,
-}  # fmt: skip
 
 
 # --- einsum -------------------------------------------------------------------------------------------
@@ -321,7 +311,12 @@ def enclose_before_index(node: Expression, latex: str) -> str:
     return latex if is_plain and node.op in ("symbol", "call", "abstract") else enclose(latex)
 
 
-_WRITERS: dict[str, Callable[[Expression, list[TextPart]], TextPart]] = {
+_SPECIAL: dict[str, WriteNode] = {
+    "sum": _sum, "where": _where,
+    "square": lambda node, parts: _write_power(node.args[0], parts[0], "2", node.is_scalar),
+    "sqrt": lambda node, parts: _write_power(node.args[0], parts[0], "1/2", node.is_scalar),
+}  # fmt: skip
+_WRITERS: dict[str, WriteNode] = {
     "size": _size, "filled": _filled, "multiply": _multiply, "divide": _divide, "power": _power, "matmul": _matmul,
     "transpose": _transpose, "call": _call, "einsum": _einsum, "abstract_derivative": _abstract_derivative,
 }  # fmt: skip
@@ -427,14 +422,11 @@ def fill_template(template: str, arguments: Mapping[str, TextPart]) -> TextPart:
     ('(A + B)^{-1}', 7)
     """
     if any(is_tall(text) for text, _ in arguments.values()):
-        template = re.sub(r"(?<!\\left)(?<!\\right)([()])", _stretch, template)
+        template = re.sub(r"(?<!\\left)(?<!\\right)\(", r"\\left(", template)
+        template = re.sub(r"(?<!\\left)(?<!\\right)\)", r"\\right)", template)
     names = "|".join(map(re.escape, arguments))
     filled = re.sub(r"\{(" + names + r")\}", lambda place: _fill_place(place, arguments), template)
     return filled, find_level(template)
-
-
-def _stretch(bracket: re.Match[str]) -> str:
-    return ("\\left" if bracket[0] == "(" else "\\right") + bracket[0]
 
 
 def _fill_place(place: re.Match[str], arguments: Mapping[str, TextPart]) -> str:

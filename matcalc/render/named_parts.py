@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 
 from matcalc.language import names as names
-from matcalc.language.expression import Expression, replace_args, symbol, walk
+from matcalc.language.expression import Expression, rebuild, symbol, walk
 from matcalc.language.expression_to_text import POWER, TextPart, is_bracketed, is_longer, to_text, write_node
 from matcalc.language.text_to_expression import Problem
 from matcalc.rule_files import RuleBook, shipped_rules
@@ -38,7 +38,9 @@ def name_parts(expression: Expression, taken: Collection[str] = ()) -> Named:
     nodes = list(walk(expression))
     chosen = choose_parts(nodes)
     parts = [node for node in nodes if id(node) in chosen]
-    names = choose_names(parts, {*taken, *_list_names(nodes)})
+    own = {node.name for node in nodes if node.op in ("symbol", "abstract", "abstract_derivative")}
+    letters = {letter for node in nodes for size in node.shape for letter in size.letters}
+    names = choose_names(parts, {*taken, *own, *letters})
     return _replace(nodes, dict(zip(map(id, parts), names, strict=True)))
 
 
@@ -47,17 +49,11 @@ def _replace(nodes: list[Expression], names: dict[int, str]) -> Named:
     built: dict[int, Expression] = {}
     for node in nodes:
         args = tuple([built[id(arg)] for arg in node.args])
-        built[id(node)] = node if args == node.args else replace_args(node, args)
+        built[id(node)] = node if args == node.args else rebuild(node, args)
         if id(node) in names:
             definitions.append((names[id(node)], built[id(node)]))
             built[id(node)] = symbol(names[id(node)], node.shape)
     return Named(tuple(definitions), built[id(nodes[-1])])
-
-
-def _list_names(nodes: Iterable[Expression]) -> set[str]:
-    """Return the names of variables and abstract functions, and the letters of sizes."""
-    found = {node.name for node in nodes if node.op in ("symbol", "abstract", "abstract_derivative")}
-    return found | {letter for node in nodes for size in node.shape for letter in size.letters}
 
 
 def list_taken(problem: Problem, rules: RuleBook | None = None, declared: Iterable[str] = ()) -> set[str]:
@@ -120,7 +116,8 @@ def choose_names(parts: Sequence[Expression], taken: Collection[str]) -> list[st
     """
     groups: dict[tuple[str, ...], list[int]] = {}
     for place, part in enumerate(parts):
-        groups.setdefault(_find_letters(part), []).append(place)
+        kind, usual = min(len(part.squeezed_shape), _ARRAYS), _find_usual(part)
+        groups.setdefault(_ANY[kind] if usual is None else (_USUAL[usual][kind],), []).append(place)
     used, chosen = set(taken), [""] * len(parts)
     # Letters of their own come before those that are nothing in particular.
     for letters, places in sorted(groups.items(), key=lambda group: len(group[0])):
@@ -128,12 +125,6 @@ def choose_names(parts: Sequence[Expression], taken: Collection[str]) -> list[st
             chosen[place] = name
             used.add(name)
     return chosen
-
-
-def _find_letters(part: Expression) -> tuple[str, ...]:
-    kind = min(len(part.squeezed_shape), _ARRAYS)
-    usual = _find_usual(part)
-    return _ANY[kind] if usual is None else (_USUAL[usual][kind],)
 
 
 def _find_usual(part: Expression) -> str | None:
@@ -155,7 +146,8 @@ def _find_usual(part: Expression) -> str | None:
 
 def _list_free_names(letters: tuple[str, ...], many: int, used: Collection[str]) -> Iterator[str]:
     """Yield so many names: the letters as they are where there are enough of them, else one with numbers."""
-    free = [letter for letter in letters if _is_free(letter, used)]
+    fixed = {*used, *names.CONSTANTS, *names.SPECIAL}
+    free = [letter for letter in letters if letter not in fixed and not shipped_rules().overloads(letter)]
     if len(free) >= many:
         return iter(free[:many])
     numbered = next(
@@ -164,10 +156,6 @@ def _list_free_names(letters: tuple[str, ...], many: int, used: Collection[str])
         if not any(f"{stem}{number}" in used for number in range(1, many + 1))
     )
     return (f"{numbered}{number}" for number in range(1, many + 1))
-
-
-def _is_free(name: str, used: Collection[str]) -> bool:
-    return not (name in used or name in names.CONSTANTS or name in names.SPECIAL or shipped_rules().overloads(name))
 
 
 # --- shared parts -----------------------------------------------------------------------------------
@@ -212,11 +200,7 @@ def _choose_shared(nodes: Sequence[Expression]) -> set[int]:
             count = 1
         for arg in node.args:
             places[id(arg)] = min(places[id(arg)] + count, _MOST_PLACES)
-    return _drop_short(nodes, chosen, places)
-
-
-def _drop_short(nodes: Sequence[Expression], chosen: set[int], places: dict[int, int]) -> set[int]:
-    """Return the chosen nodes without those that are short once their own parts have names, such as u**2."""
+    # Without those that are short once their own parts have names, such as u**2.
     lengths, operations = _measure(nodes, chosen)
     return {part for part in chosen if _is_worth_it(lengths[part], operations[part], places[part])}
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matcalc.derivation import Derivative
 
 HIGHEST_RANK = 3
-_KEEP_SYMMETRY = {"inv", "pinv", "expm", "sqrtm"}
 _SYMMETRIC = {"symmetric", "posdef", "diagonal"}
 
 _Factor = tuple[int, bool, bool]  # which matrix, whether it is transposed, and whether that makes no difference
@@ -152,7 +151,10 @@ def _find_scaled(node: Expression) -> Expression | None:
 def _is_symmetric(node: Expression) -> bool:
     """Whether the terms are the same when each is transposed."""
     terms = [_read_term(sign, term) for sign, term in _list_terms(node)]
-    transposed = [(sign, scalars, _transpose(factors)) for sign, scalars, factors in terms]
+    transposed = [
+        (sign, scalars, tuple((base, not turned and not same, same) for base, turned, same in reversed(factors)))
+        for sign, scalars, factors in terms
+    ]
     return all(transposed.count(term) == terms.count(term) for term in terms)
 
 
@@ -197,10 +199,6 @@ def _is_symmetric_factor(node: Expression) -> bool:
         return True
     if node.op == "symbol":
         return bool(_SYMMETRIC & node.data[1])
-    if node.op == "call" and node.data[0].function in _KEEP_SYMMETRY:
+    if node.op == "call" and node.data[0].symmetric:
         return _is_symmetric(node.args[0])
     return _is_sum(node) and _is_symmetric(node)
-
-
-def _transpose(factors: tuple[_Factor, ...]) -> tuple[_Factor, ...]:
-    return tuple((base, not transposed and not same, same) for base, transposed, same in reversed(factors))

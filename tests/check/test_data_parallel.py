@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from matcalc.check.data_parallel.batch import find_batch
-from matcalc.check.data_parallel.judge import judge_losses
-from matcalc.check.data_parallel.launch import ProcessTask, clean_environment, run_tasks, run_together
-from matcalc.check.data_parallel.question import LossText, Settings, split_loss
-from matcalc.check.data_parallel.ratios import find_ratio, write_multiple
+from matcalc.check.data_parallel import LossText, Settings, find_batch, split_loss
+from matcalc.check.data_parallel.judge import find_ratio, judge_losses, write_multiple
+from matcalc.check.data_parallel.processes import ProcessTask, clean_environment, run_tasks, run_together
 from matcalc.check.points import Point
 from matcalc.data_parallel import check_data_parallel, read_loss
 from matcalc.errors import DeclarationError, MatcalcError, ShapeError
@@ -278,7 +276,7 @@ def test_a_share_is_every_so_manieth_sample():
     symbols = parse("X.T@w + y", shapes="X: n,m; y: m; w: n").symbols
     batch = find_batch(symbols, ["w"], "m")
     values = {"X": torch.arange(8).reshape(2, 4), "y": torch.arange(4).reshape(4, 1), "w": torch.ones(2, 1)}
-    share = batch.take_share(values, 1, 2)
+    share = batch.deal(Point(values, {"m": 4, "n": 2}, {}, {}, 1.0), 2)[1].values
     assert (batch.letter, dict(batch.axes)) == ("m", {"X": 1, "y": 0})
     assert share["X"].tolist() == [[1, 3], [5, 7]]
     assert share["y"].tolist() == [[1], [3]]

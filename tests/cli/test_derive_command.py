@@ -130,6 +130,9 @@ def test_exit_codes_follow_the_verdict(run, monkeypatch, verdict, code):
     class Report:
         message = "said"
 
+        def __bool__(self):
+            return verdict == "agrees"
+
         def to_dict(self):
             return {"verdict": verdict, "max_error": float("nan")}
 
@@ -262,7 +265,7 @@ def test_json_and_latex_exclude_each_other(run):
 
 def test_an_error_of_ours_is_one_line(run, monkeypatch):
     monkeypatch.delenv("MATCALC_DEBUG", raising=False)
-    monkeypatch.setattr("matcalc.derivation.derive", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("matcalc.cli.derive.derive", lambda *_, **__: 1 / 0)
     code, out, err = run("derive", "A@x")
     assert (code, out) == (2, "")
     assert err.startswith("error: internal error: ZeroDivisionError: division by zero; please report it")
@@ -271,7 +274,7 @@ def test_an_error_of_ours_is_one_line(run, monkeypatch):
 
 def test_debugging_shows_where(run, monkeypatch):
     monkeypatch.setenv("MATCALC_DEBUG", "1")
-    monkeypatch.setattr("matcalc.derivation.derive", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("matcalc.cli.derive.derive", lambda *_, **__: 1 / 0)
     assert "Traceback" in run("derive", "A@x")[2]
 
 
@@ -279,7 +282,7 @@ def test_an_interrupt_is_quiet(run, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("matcalc.derivation.derive", interrupt)
+    monkeypatch.setattr("matcalc.cli.derive.derive", interrupt)
     assert run("derive", "A@x") == (130, "", "")
 
 

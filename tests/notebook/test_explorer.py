@@ -12,8 +12,8 @@ from tests.requirements import find_absent
 pytest.importorskip("ipywidgets", reason=find_absent("ipywidgets"))
 
 import matcalc
+from matcalc.notebook.exploration import EXAMPLES
 from matcalc.notebook.explorer import Explorer
-from matcalc.notebook.explorer_examples import EXAMPLES
 
 LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
 

@@ -133,9 +133,9 @@ def test_every_line_of_the_help_works():
 
 def test_every_command_of_the_shell_is_known():
     """A command that the magic does not know would be read as the name of a variable."""
-    from matcalc.cli.derive import _build_parser
+    from matcalc.cli import build_parser
 
-    commands = [action.choices for action in _build_parser()._actions if isinstance(action.choices, dict)]
+    commands = [action.choices for action in build_parser()._actions if isinstance(action.choices, dict)]
     assert [{*choices} for choices in commands] == [{*COMMANDS, *SHELL_COMMANDS}]
 
 

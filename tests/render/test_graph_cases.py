@@ -18,8 +18,7 @@ from torch import Tensor
 import matcalc
 from matcalc.check.points import Point
 from matcalc.check.torch_values import evaluate, squeeze
-from matcalc.render.graph import ComputationGraph, write_graph
-from matcalc.render.graph_nodes import GraphEdge, GraphNode
+from matcalc.render.graph import ComputationGraph, GraphEdge, GraphNode, write_graph
 from matcalc.render.graph_picture import Box, Curve
 from matcalc.rule_files import shipped_rules
 from tests.read_cases import Case, derive_case, error_of, find_point, read_cases

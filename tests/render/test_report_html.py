@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import matcalc
-from matcalc.check.data_parallel.question import DataParallelReport
+from matcalc.check.data_parallel import DataParallelReport
 from matcalc.check.report import CheckReport, could_not_check
 from matcalc.language.text_to_expression import parse
 from matcalc.render.report_html import QuestionNames, write_backward_html, write_check_html, write_data_parallel_html

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 
 import matcalc
 from matcalc.check import conditions, torch_values
@@ -22,7 +23,7 @@ from matcalc.errors import LimitError, MatcalcError, MissingRuleError, RuleError
 from matcalc.render import latex, to_sympy
 from matcalc.render.code import words
 from matcalc.rule_files import read_rule, shipped_rules
-from matcalc.rule_words import BACKENDS, WORDS
+from matcalc.rule_words import BACKENDS, SYMPY_WORDS, WORDS
 from tests.requirements import needs
 from tests.rules.hostile_rules import HOSTILE, Hostile
 
@@ -164,6 +165,10 @@ def test_advice_names_the_word_that_was_meant() -> None:
 
 SKIPPED = {"jax": needs_jax, "scipy": needs_scipy}
 MODULES = sorted({word.rpartition(".")[0] for words in WORDS.values() for word in words})
+
+
+def test_every_word_of_sympy_makes_an_expression() -> None:
+    assert all(callable(getattr(sympy, word.removeprefix("sympy."), None)) for word in SYMPY_WORDS)
 
 
 @pytest.mark.parametrize(
@@ -360,10 +365,8 @@ def test_a_rule_does_not_take_the_source_of_a_helper(name: str, tmp_path: Path) 
 def test_tables_by_name_hold_shipped_rules_alone() -> None:
     """A reader's rule cannot have a shipped name, so that it is never taken for what a table says."""
     tables: list[Any] = [
-        torch_values.ALONG, torch_values.PLAIN, torch_values._ENTRYWISE, conditions._BY_NAME,
-        words._SPECIAL, words._EXPANDED, words._OF_ALL, words._OF_NUMBERS,
-        words._OF_NUMBERS_TOO, latex._SPECIAL,
-        to_sympy._ENTRYWISE, to_sympy.FUNCTIONS, to_sympy.OF_NUMBERS,
+        torch_values.ALONG, torch_values.PLAIN, conditions._BY_NAME,
+        words._BUILT_IN, latex._SPECIAL, to_sympy._BUILT_IN,
     ]  # fmt: skip
     assert not [name for table in tables for name in table if name not in shipped_rules()]
 

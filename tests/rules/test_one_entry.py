@@ -41,7 +41,8 @@ source      = "Misra, Mish (2019)"
 
 [cosine]
 call   = "cosine(x[n], y[n])"
-define = "dot(x, y)/(norm(x)*norm(y))"
+define = "sum(x*y)/(norm(x)*norm(y))"
+axis   = true
 latex  = "\\cos\\angle({x}, {y})"
 source = "definition"
 
@@ -98,6 +99,14 @@ torch  = "torch.mean"
 latex  = "\\operatorname{average}({x})"
 source = "definition"
 
+[pairs]
+call         = "pairs(x[n], y[n])"
+differential = "sum(y*dx) + sum(x*dy)"
+define       = "sum(x*y)"
+axis         = true
+latex        = "\\langle {x}, {y} \\rangle"
+source       = "definition"
+
 [divergence]
 call   = "divergence(p[n], q[n])"
 define = "sum(p*log(p/q))"
@@ -116,7 +125,8 @@ latex       = "\\operatorname{ratio}({y}, {x})"
 source      = "definition"
 """
 CALLS = [
-    "logcosh(x)", "logcosh(A @ x)", "logcosh(X)", "my_mish(x)", "cosine(x, y)", "my_rms_norm(x)", "my_rms_norm(X)",
+    "logcosh(x)", "logcosh(A @ x)", "logcosh(X)", "my_mish(x)", "cosine(x, y)", "cosine(X, Y, axis=0)",
+    "cosine(X, Y, axis=1)", "pairs(x, y)", "pairs(X, A @ X, axis=0)", "my_rms_norm(x)", "my_rms_norm(X)",
     "my_rms_norm(X, axis=0)", "my_rms_norm(X, axis=1)", "my_std(x)", "my_std(X)", "my_std(X, axis=0)",
     "my_std(X, axis=1, keepdims=True)", "deviation(X, axis=0)", "softest(x)", "softest(X)", "softest(X, axis=0)",
     "shared(X, axis=1)", "portions(X)", "portions(X, axis=0)", "average(X, axis=1)",
@@ -131,7 +141,8 @@ VALUES: dict[str, Callable[..., np.ndarray]] = {
     "softest": lambda x, **axis: np.log(np.mean(np.exp(x), **axis)),
     "shared": lambda x, **axis: np.exp(2 * x) / np.sum(np.exp(2 * x), keepdims=True, **axis),
     "portions": lambda x, **axis: np.exp(x) / np.sum(np.exp(x), keepdims=True, **axis), "average": np.mean,
-    "cosine": lambda x, y: x @ y / np.sqrt((x @ x) * (y @ y)), "divergence": lambda p, q: np.sum(p * np.log(p / q)),
+    "cosine": lambda x, y, **axis: np.sum(x * y, **axis) / np.sqrt(np.sum(x**2, **axis) * np.sum(y**2, **axis)),
+    "pairs": lambda x, y, **axis: np.sum(x * y, **axis), "divergence": lambda p, q: np.sum(p * np.log(p / q)),
     "ratio": np.arctan2,
 }  # fmt: skip
 
@@ -281,6 +292,42 @@ def test_what_it_is_in_sympy_is_proven() -> None:
     entry = {"elementwise": "1/x", "domain": "x > 0", "torch": "torch.log", "sympy": "log(x) + 1"}
     assert prove_rule(read_rule("mine", entry, "my.toml")).verdict == "differs"
     assert prove_rule(read_rule("mine", {**entry, "sympy": "log(x)"}, "my.toml"))
+
+
+def test_a_word_of_sympy_is_proven() -> None:
+    entry = {"elementwise": "cos(x)", "torch": "torch.sin", "sympy": "sympy.sin"}
+    assert prove_rule(read_rule("mine", entry, "my.toml")).message.endswith("sympy.sin agrees")
+    assert prove_rule(read_rule("mine", {**entry, "sympy": "sympy.cos"}, "my.toml")).verdict == "differs"
+    with pytest.raises(RuleError, match="is no function of sympy that a rule may name"):
+        read_rule("mine", {**entry, "sympy": "sympy.preview"}, "my.toml")
+
+
+def test_what_it_is_of_scalars_is_read_and_proven() -> None:
+    entry = {"call": "mine(X[n,n])", "define": "trace(X @ X)", "scalar": "X*X", "latex": "m({X})"}
+    assert prove_rule(read_rule("mine", entry, "my.toml"))
+    assert prove_rule(read_rule("mine", {**entry, "scalar": "1/X"}, "my.toml")).verdict == "differs"
+    for wrong in ("X +", "X if X else 1", "(" * 300 + "X", "open('x')[0]"):
+        with pytest.raises(RuleError, match="what the function is of numbers"):
+            read_rule("mine", {**entry, "scalar": wrong}, "my.toml")
+    book = shipped_rules().extended([read_rule("mine", entry, "my.toml")])
+    assert str(matcalc.derive("mine(x.T @ y)", "x", rules=book)) == str(matcalc.derive("(x.T @ y)**2", "x"))
+
+
+def test_one_definition_holds_of_matrices_columns_and_rows() -> None:
+    call, define = "mine(A[m,n], B[p,q]) -> [m*p,n*q]", shipped_rules()["kron"].define
+    rule = read_rule("mine", {"call": call, "define": define, "vectors": True, "torch": "torch.kron"}, "my.toml")
+    assert prove_rule(rule).points == 27
+    for text in ("mine(a, B)", "mine(A, b.T)", "mine(a.T, b)", "mine(a, b)"):
+        derivative = matcalc.derive(text, "a" if "a" in text else "A", rules=shipped_rules().extended([rule]))
+        assert str(derivative) == str(matcalc.derive(text.replace("mine", "kron"), derivative.wrt.name))
+        assert derivative.check().verdict == "agrees"
+
+
+def test_a_function_that_is_called_symmetric_is() -> None:
+    entry = {"call": "mine(X[n,n]) -> [n,n]", "define": "X @ X", "symmetric": True}
+    assert prove_rule(read_rule("mine", entry, "my.toml"))
+    entry["define"] = "X @ diag(ones(n) + diag(X))"
+    assert prove_rule(read_rule("mine", entry, "my.toml")).verdict == "differs"
 
 
 def test_a_function_that_is_called_linear_is() -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from matcalc.errors import ParseError, RuleError
-from matcalc.language.calls import hold_letters
-from matcalc.language.sizes import Size
+from matcalc.language.sizes import Size, to_2d_shape
 from matcalc.language.text_to_expression import parse, parse_rule_text
 from matcalc.rule_files import Rule, read_rule, shipped_rules
 
@@ -35,7 +34,7 @@ def make_shapes(rule: Rule) -> tuple[tuple[Size, ...], ...]:
         parameter.axes if parameter.axes is not None else () if parameter.name in "pk" else ("n",)
         for parameter in rule.variables
     ]
-    return tuple(tuple(map(Size.of, hold_letters(tuple(letters)))) for letters in axes)
+    return tuple(to_2d_shape(tuple(map(Size.of, letters))) for letters in axes)
 
 
 @pytest.mark.parametrize("rule", list(shipped_rules()), ids=lambda rule: rule.name)
@@ -50,7 +49,7 @@ def test_texts_of_the_shipped_rules_are_read(rule: Rule) -> None:
         if like is not None:
             assert shape == like
         elif rule.result:
-            assert shape == tuple(map(Size.of, hold_letters(tuple(rule.result))))
+            assert shape == to_2d_shape(tuple(map(Size.of, rule.result)))
 
 
 def test_sizes_of_a_rule_are_those_of_its_arguments() -> None:

@@ -30,7 +30,8 @@ CALLS = """
 """
 
 ALONG_AN_AXIS = """
-    batch_norm cumsum layer_norm log_softmax logsumexp max mean min norm normalize prod rms_norm softmax std sum var
+    batch_norm cosine_similarity cross_entropy cumsum kl_div layer_norm log_softmax logsumexp max mean min norm
+    normalize prod rms_norm softmax std sum var
 """
 
 

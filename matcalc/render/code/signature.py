@@ -14,6 +14,7 @@ from matcalc.language.sizes import Shape, Size, write_shape
 _TAKEN = {
     "np", "jnp", "jax", "torch", "math", "functools", "scipy", "rng", "self", "ctx", "draw", "draw_signed", "moved",
     "truth", "value", "errors", "error", "step", "scale", "inputs", "jacobian", "take_differences", "turn_blocks",
+    "differentiate",
 }  # fmt: skip
 
 

@@ -8,9 +8,19 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
 
-from matcalc.language.expression import Expression, add, divide, matmul, multiply, negate, subtract, transpose, walk
+from matcalc.language.expression import (
+    Expression,
+    add,
+    divide,
+    matmul,
+    multiply,
+    negate,
+    rebuild,
+    subtract,
+    transpose,
+    walk,
+)
 from matcalc.language.expression_to_text import ATOM, COMPARE, SUM
-from matcalc.language.rewrite import rebuild
 from matcalc.language.sizes import Size, write_shape
 from matcalc.render.code.products import (
     CodePart,
@@ -150,6 +160,18 @@ class Writer:
         return seen
 
 
+def write_lines(
+    roots: list[Expression], words: Words, names: Names, known: Mapping[Expression, CodePart]
+) -> tuple[Writer, list[str], list[CodePart]]:
+    """Return the writer of expressions, the lines that find the sizes which they need, and each as an array."""
+    before, words.sizes_used = words.sizes_used, {}
+    writer = Writer(roots, words, names, known)
+    results = [words.to_tensor(writer.parts[root]) for root in roots]
+    sizes = words.signature.write_sizes(words.sizes_used)
+    words.sizes_used |= before
+    return writer, sizes, results
+
+
 def _is_trace(node: Expression) -> bool:
     return node.op == "call" and node.data[0].name == "trace"
 
@@ -170,19 +192,10 @@ def _compose_power(writer: Writer, node: Expression) -> CodePart:
 
 
 def _compose_compare(writer: Writer, node: Expression) -> CodePart:
-
     left, right = (align(writer.parts[arg], node.shape) for arg in node.args)
     if left.plain and right.plain:
         left = writer.words.to_tensor(left)
     return CodePart(f"{left.wrap(SUM)} {node.data[0]} {right.wrap(SUM)}", COMPARE, node.shape)
-
-
-def _compose_einsum(writer: Writer, node: Expression) -> CodePart:
-    return write_einsum_code(node, writer.parts, writer.words)
-
-
-def _compose_abstract(writer: Writer, node: Expression) -> CodePart:
-    return CodePart(f"{node.name}({writer.parts[node.args[0]].text})", ATOM, node.shape)
 
 
 def _compose_derivative(writer: Writer, node: Expression) -> CodePart:
@@ -214,8 +227,8 @@ _COMPOSERS: dict[str, Callable[[Writer, Expression], CodePart]] = {
     "call": lambda writer, node: writer.words.call(node, [writer.parts[arg] for arg in node.args]),
     "power": _compose_power,
     "compare": _compose_compare,
-    "einsum": _compose_einsum,
-    "abstract": _compose_abstract,
+    "einsum": lambda writer, node: write_einsum_code(node, writer.parts, writer.words),
+    "abstract": lambda writer, node: CodePart(f"{node.name}({writer.parts[node.args[0]].text})", ATOM, node.shape),
     "abstract_derivative": _compose_derivative,
 }
 
@@ -414,7 +427,8 @@ def _open(letters: str, groups: Mapping[str, str]) -> str:
 
 def _reshape(part: CodePart, letters: str, sizes: Mapping[str, Size], words: Words) -> CodePart:
     shape = tuple(sizes[letter] for letter in letters)
-    return CodePart(f"{part.wrap(ATOM)}.reshape({words.write_sizes(shape)})", ATOM, shape)
+    inside = words.write_sizes(shape) if len(shape) > 1 else "-1"
+    return CodePart(f"{part.wrap(ATOM)}.reshape({inside})", ATOM, shape)
 
 
 def _contract(operands: list[tuple[str, CodePart]], output: str, node: Expression, words: Words) -> CodePart:
