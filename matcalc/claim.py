@@ -14,12 +14,14 @@ from matcalc.engine.result import derive_result
 from matcalc.errors import DeclarationError, EvaluationError, MatcalcError, ShapeError
 from matcalc.inputs import (
     Declaration,
+    EntryVariable,
     check_order,
     choose_rules,
     declare_variables,
     declared_shapes,
     is_code,
     list_paths,
+    read_entry_asked,
     read_input,
     write_command,
     write_input,
@@ -74,9 +76,11 @@ def check(
         from matcalc.claim import check_code
 
         return check_code(expr, claim, name_wrt(wrt), declare_variables(wrt, shapes, {}), assume, options, book)
+    entry = read_entry_asked(wrt, order, book)
+    wrt = wrt if entry is None else wrt.parent
     claimed, shapes, assume, _ = read_input(claim, shapes, assume, book)
     function, shapes, assume, names = read_input(expr, shapes, assume, book, wrt)
-    asked = _Asked(function, claimed, name_wrt(wrt), declare_variables(wrt, shapes, names), assume, book)
+    asked = _Asked(function, claimed, name_wrt(wrt), declare_variables(wrt, shapes, names), assume, book, entry)
     words = ["check", write_input(function), "--claim", write_input(claimed)]
     report = _judge_text(asked, options)
     declared = Declaration(asked.wrt, asked.shapes, asked.assume, list_paths(rules))
@@ -93,6 +97,7 @@ class _Asked:
     shapes: Declared
     assume: Declared
     rules: RuleBook
+    entry: EntryVariable | None = None
 
     def read_function(self) -> Problem:
         """Return the expression read by itself: a claim may not change its shapes."""
@@ -122,10 +127,15 @@ def _judge_text(asked: _Asked, options: Options) -> CheckReport:
         return _refuse_claim(alone, error, options, asked.rules)
     assert problem.wrt is not None
     expression, formula = problem.expressions
-    question = Question(
-        ExpressionFunction(expression), ExpressionClaim(formula), problem.wrt, options.layout, options.order
-    )
+    wrt, entry = problem.wrt, asked.entry
+    if entry is not None:
+        entry, problem = entry.settle(problem)
+        wrt, expression, formula = entry.symbol, entry.move(expression), entry.move(formula)
+    question = Question(ExpressionFunction(expression), ExpressionClaim(formula), wrt, options.layout, options.order)
     report = options.judge(question, expression, asked.rules)
+    if entry is not None and report.correct:
+        picked = derive_result(problem.expressions[0], entry.matrix, 1, asked.rules).pick(entry.units, entry.symbol)
+        report = replace(report, correct=to_text(picked.expression(options.layout)))
     return replace(report, notes=_note_new_names(problem, alone) + report.notes, variables=_list_variables(problem))
 
 

@@ -13,11 +13,13 @@ from matcalc.engine.result import Result, derive_each, derive_result
 from matcalc.errors import DeclarationError, EvaluationError, LimitError, MatcalcError
 from matcalc.inputs import (
     Declaration,
+    EntryVariable,
     choose_rules,
     declare_variables,
     declared_shapes,
     list_paths,
     read_asked,
+    read_entry_asked,
     read_input,
     read_problem,
     write_command,
@@ -66,10 +68,10 @@ def derive(
     """Derive an expression by one of its variables, or by several.
 
     `expr` is a text such as "A @ x", or a SymPy expression, `wrt` a name or a SymPy symbol, which carries its shape
-    and need not occur; without it the variable is x, else X, else the only one.  In numerator layout the result has
-    shape S_Y + order * reversed(S_X), in denominator layout all of it reversed.  `shapes` declares
-    {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is known: {"A": "symmetric"}; `rules` adds rules of
-    your own, verified before use.  Raises MatcalcError.
+    and need not occur, or an entry X[i, j] of one; without it the variable is x, else X, else the only one.  In
+    numerator layout the result has shape S_Y + order * reversed(S_X), in denominator layout all of it reversed.
+    `shapes` declares {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is known: {"A": "symmetric"}; `rules`
+    adds rules of your own, verified before use.  Raises MatcalcError.
 
     wrt=["W", "b"] or "all" gives a `Derivatives`, one derivation shared; with order=2 a `BlockHessian`.
     order=("x", "y") is the mixed derivative, first by x, then by y, of shape S_Y + reversed(S_x) + reversed(S_y).
@@ -78,8 +80,10 @@ def derive(
     Derivative((A + A.T) @ x, shape=(n,), layout='denominator')
     """
     check_layout(layout)
-    asked = read_asked(wrt, order)
     book = choose_rules(rules)
+    entry = read_entry_asked(wrt, order, book)
+    wrt = wrt if entry is None else wrt.parent
+    asked = read_asked(wrt, order)
     variables = order if isinstance(order, list | tuple) else wrt
     source, shapes, assume, names = read_input(expr, shapes, assume, book, variables)
     shapes, text = declare_variables(variables, shapes, names), write_input(source)
@@ -88,8 +92,13 @@ def derive(
     try:
         by = [[problem.symbols[name] for name in step] for step in asked.steps]
         results = derive_each(problem.expressions[0], by, book)
+        if entry is not None:
+            entry, problem = entry.settle(problem)
+            results, names = [each.pick(entry.units, entry.symbol) for each in results], {**names, **entry.names}
         made = [
-            Derivative(problem, each, text=text, layout=layout, rules=book, names=names, given=given, files=files)
+            Derivative(
+                problem, each, text=text, layout=layout, rules=book, names=names, given=given, files=files, entry=entry
+            )
             for each in results
         ]
     except MatcalcError as error:
@@ -111,8 +120,10 @@ class Derivative:
     def __init__(
         self, problem: Problem, result: Result, *, text: str, layout: str, rules: RuleBook,
         names: Mapping[str, Any], given: Mapping[str, Iterable[Any]], files: tuple[str, ...] = (),
+        entry: EntryVariable | None = None,
     ) -> None:  # fmt: skip
         self.problem = replace(problem, wrt=result.wrt)
+        self.entry = entry
         self.text = text
         self.layout = layout
         self.names = names
@@ -240,6 +251,7 @@ class Derivative:
         """The derivative of a composition as a product of the derivatives of its parts; of order 1."""
         from matcalc.render.chain import write_chain
 
+        self._refuse_mixed("chains are shown")
         return write_chain(self, _derive_part)
 
     @property
@@ -265,7 +277,7 @@ class Derivative:
         check_layout(layout)
         return Derivative(
             self.problem, self._result, text=self.text, layout=layout, rules=self._rules, names=self.names,
-            given=self.given, files=self._files,
+            given=self.given, files=self._files, entry=self.entry,
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -299,6 +311,9 @@ class Derivative:
     def _refuse_mixed(self, what: str) -> None:
         if self.is_mixed:
             raise DeclarationError(f"{what} of derivatives by one variable", advice="derive by one name")
+        if self.entry is not None:
+            name = self.entry.matrix.name
+            raise DeclarationError(f"{what} of derivatives by a whole variable", advice=f"derive by {name}")
 
     def graph(self, sizes: Mapping[str, int] | None = None) -> ComputationGraph:
         """The computation graph of the function, with what forward and reverse accumulation cost."""
@@ -371,6 +386,26 @@ class Derivative:
         with rules_in_force(self._rules):
             return to_sympy(self.expression, self.names)
 
+    # --- as a SymPy object ------------------------------------------------------------------------
+
+    def _sympy_(self) -> Any:
+        """What SymPy takes it for wherever it takes an expression: sympify(d), x + d."""
+        return self.to_sympy()
+
+    def _sympystr(self, printer: Any) -> str:
+        return str(self)
+
+    def _latex(self, printer: Any) -> str:
+        return self.latex()
+
+    def _pretty(self, printer: Any) -> Any:
+        from sympy.printing.pretty.stringpict import prettyForm
+
+        try:
+            return printer._print(self.to_sympy())
+        except MatcalcError:  # what SymPy has no word for is shown in the signs of mathematics
+            return prettyForm(self.unicode())
+
     def _repr_html_(self) -> str:
         from matcalc.render.answer_html import write_derivative_html
 
@@ -424,20 +459,26 @@ class Derivative:
         try:
             shapes = self.given | self.declared
             texts = [self.text, str(self)]
-            printed = parse(texts, wrt=self.wrt.name, shapes=shapes, assume=self.assumed, rules=self._rules)
+            printed = parse(texts, wrt=self._name_whole(), shapes=shapes, assume=self.assumed, rules=self._rules)
         except MatcalcError as error:
             how = "is too long to" if isinstance(error, LimitError) else "cannot"
             reason = f"the derivative {how} be read again: {error.reason}"
             return could_not_check(reason, seed=seed, layout=self.layout)
-        expression, claim = printed.expressions
+        # An entry is a variable of its own: X + X_01*outer(e_0, e_1) stands in the place of X.
+        move = self.entry.move if self.entry else lambda formula: formula
+        expression, claim = map(move, printed.expressions)
         by = [printed.symbols.get(wrt.name, wrt) for wrt in self.by]
         options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device}
         report = judge_question(ask(expression, claim, by, self.layout), rules=self._rules, **options)
-        by_one, mixed = None if self.is_mixed else self.wrt.name, ",".join(wrt.name for wrt in self.by)
+        by_one, mixed = None if self.is_mixed else self._name_whole(), ",".join(wrt.name for wrt in self.by)
         declared = Declaration(by_one, shapes, self.assumed, self._files)
         options |= {"layout": self.layout, "order": mixed if self.is_mixed else self.order}
         command = write_command(["derive", self.text], declared, options)
         return replace(report, variables=dict(self.declared), command=command, page=show_report)
+
+    def _name_whole(self) -> str:
+        """Return the name of the variable, of an entry that of its matrix."""
+        return self.wrt.name if self.entry is None else self.entry.matrix.name
 
 
 def _derive_part(expression: Expression, name: str, like: Derivative) -> Derivative:

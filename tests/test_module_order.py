@@ -20,7 +20,7 @@ LAYERS = [
     ("matcalc.derivation",),
     ("matcalc.claim",),
     ("matcalc.backward",),
-    ("matcalc.data_parallel", "matcalc.cli.arguments"),
+    ("matcalc.data_parallel", "matcalc.sympy", "matcalc.cli.arguments"),
     ("matcalc.notebook",),
     ("matcalc",),  # the package itself: the names that people import
     ("matcalc.verify",),

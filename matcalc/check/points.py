@@ -126,6 +126,7 @@ _ENTRIES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "unit-interval": lambda u, g: 0.1 + 0.8 * u,
     "sign": lambda u, g: _signed(torch.ones_like(u), g),
     "simplex": lambda u, g: (0.2 + u) / (0.2 + u).sum(dim=0, keepdim=True),
+    "one-hot": lambda u, g: (u == u.amax(dim=0, keepdim=True)).to(u.dtype),
     "small": lambda u, g: _signed(0.02 + 0.2 * u, g),
     "negative": lambda u, g: -0.3 - 1.5 * u,
     "large": lambda u, g: 2 + 2 * u,
@@ -176,7 +177,7 @@ _STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 _TIMES = " times "
-_FIXED = {"sign", "simplex", "unit-interval", "orthogonal"}
+_FIXED = {"sign", "simplex", "one-hot", "unit-interval", "orthogonal"}
 _CAN_DOMINATE = ("", " invertible", " symmetric", " diagonal")
 
 
@@ -184,7 +185,7 @@ def list_domains(symbol: Expression) -> list[str]:
     """Return the domains that a variable may be drawn from, the least special first; assumptions fix the first word."""
     assumptions: frozenset[str] = symbol.data[1]
     structure = "".join(f" {name}" for name in _STRUCTURES if name in assumptions)
-    for fixed in ("sign", "simplex", "unit-interval"):
+    for fixed in ("sign", "one-hot", "simplex", "unit-interval"):
         if fixed in assumptions:
             return [fixed + structure]
     if "positive" in assumptions:

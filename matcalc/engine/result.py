@@ -126,6 +126,16 @@ class Result:
             labels = (whole, *labels[2:])
         return labels
 
+    def pick(self, units: Sequence[Expression], entry: Expression) -> Result:
+        """The derivative by one entry of the last variable, the one that unit vectors pick; `entry` stands for it."""
+        labels, split = self.graph.fresh(self.node.rank), self.node.rank - len(units)
+        factors = [(self.node, labels)]
+        nodes = [convert(self.graph, unit).node for unit in units]
+        factors += [(node, (label,)) for node, label in zip(nodes, labels[split:], strict=True)]
+        picked = self.graph.product(1, factors, labels[:split])
+        graph, (node,) = simplify(self.graph, [picked])
+        return Result(graph, self.function, node, (*self.by[:-1], entry), MatrixReader(graph))
+
     def differential(self) -> Expression:
         """dY as an expression in dX, of order 1: the printed derivative times dX where it is a matrix."""
         whole = None if self.node.op == "zeros" or not self.node.rank else self._differential_of_matrix()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -18,10 +19,13 @@ from sympy.tensor.array.expressions import (
     PermuteDims,
     ZeroArray,
 )
+from sympy.tensor.array.expressions.array_expressions import ArrayElementwiseApplyFunc, Reshape
 
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, walk
+from matcalc.language.expression_to_text import is_longer, to_text
 from matcalc.language.sizes import SCALAR, Shape, Size
+from matcalc.language.sympy_arrays_to_expression import find_unit_place, make_unit_vector
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.render.code.definitions import define_call
 from matcalc.rule_files import Rule
@@ -113,6 +117,8 @@ def _filled(writer: _Writer, node: Expression, args: list[Any]) -> Any:
         return sympy.Identity(sizes[0])
     if name in ("ones", "zeros") and len(node.shape) > 2:
         return (OneArray if name == "ones" else ZeroArray)(*sizes)
+    if name == "fuse":
+        return Reshape(sympy.Identity(sizes[0] * sizes[1]), (sizes[0] * sizes[1], *sizes))
     if name in ("ones", "zeros"):
         return (sympy.OneMatrix if name == "ones" else sympy.ZeroMatrix)(*writer.shape(node))
     raise _refuse(f"{name}({', '.join(map(str, sizes))})")
@@ -227,10 +233,10 @@ def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     if len(leaves) != 1 or any(leaf.shape != node.shape for leaf in leaves.values()):
         raise _refuse(f"{node.data[0].function if node.op == 'call' else node.op} of several arrays entry by entry")
     (leaf,) = leaves.values()
-    if is_array(leaf, writer.values[leaf]):
-        raise _refuse("a function of an array without matrix form")
     entry = _choose_entry(writer, node)
-    return writer.values[leaf].applyfunc(sympy.Lambda(entry, _entry_of(writer, node, leaf, entry)))
+    function = sympy.Lambda(entry, _entry_of(writer, node, leaf, entry))
+    value = writer.values[leaf]
+    return ArrayElementwiseApplyFunc(function, value) if is_array(leaf, value) else value.applyfunc(function)
 
 
 def _choose_entry(writer: _Writer, node: Expression) -> Any:
@@ -269,6 +275,9 @@ def _entry_of(writer: _Writer, node: Expression, leaf: Expression, entry: Any) -
 
 def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     rule, axis, _ = node.data
+    place = _find_place(node)
+    if place is not None:
+        return make_unit_vector(writer.size(node.shape[0]), place)
     if axis is not None:
         return _along_axis(writer, node, args)
     if _is_function_of_entries(rule):
@@ -296,6 +305,20 @@ def _call_word(word: Callable[..., Any], args: list[Any]) -> Any:
         return word(*args)
     numbers, arrays = zip(*(arg.as_coeff_mmul() for arg in args), strict=True)
     return sympy.Mul(*numbers) * word(*arrays)
+
+
+def _find_place(node: Expression) -> int | None:
+    """Return the place, from 0, of the 1 of where(abs(cumsum(ones(n)) - 2) < 1/2, 1, 0); None for anything else."""
+    match = _UNIT_VECTOR.fullmatch(to_text(node)) if _may_be_unit(node) else None
+    return int(match[1]) - 1 if match else None
+
+
+def _may_be_unit(node: Expression) -> bool:
+    return node.data[0].name == "where" and node.is_column and not is_longer(node, _LONGEST_UNIT_VECTOR)
+
+
+_LONGEST_UNIT_VECTOR = 100
+_UNIT_VECTOR = re.compile(r"where\(abs\(cumsum\(ones\([^()]*\)\) - (\d+)\) < 1/2, 1, 0\)")
 
 
 def _define(writer: _Writer, rule: Rule, definition: str, shapes: tuple[Shape, ...], args: list[Any]) -> Any:
@@ -460,7 +483,20 @@ def take_entry(product: Any) -> Any:
     """Return a 1x1 product as a number: the trace of its matrices times its scalars."""
     scalar, matrices = product.as_coeff_matrices() if product.is_MatMul else (sympy.Integer(1), [product])
     matrices = [matrix for matrix in matrices if matrix != sympy.OneMatrix(1, 1)]
-    return scalar * sympy.Trace(sympy.MatMul(*matrices)) if matrices else scalar
+    return scalar * _trace_or_entry(matrices) if matrices else scalar
+
+
+def _trace_or_entry(matrices: list[Any]) -> Any:
+    """Return a 1x1 product as its trace or, where unit vectors stand at its ends, as an entry of what is between."""
+    row = find_unit_place(matrices[0].arg) if isinstance(matrices[0], sympy.Transpose) else None
+    column = find_unit_place(matrices[-1])
+    inner = matrices[row is not None : len(matrices) - (column is not None)]
+    if row is None and column is None:
+        return sympy.Trace(sympy.MatMul(*matrices))
+    if not inner:
+        return sympy.KroneckerDelta(row, column, (0, matrices[-1].shape[0] - 1))
+    whole = inner[0] if len(inner) == 1 else sympy.MatMul(*inner)
+    return whole[0 if row is None else row, 0 if column is None else column]
 
 
 def total(x: Any) -> Any:

@@ -227,6 +227,8 @@ READ = [
     (t * sp.Identity(n * m), "t*eye(m*n)"),
     (sp.diff(u(t**2), t), "2*t*D(u, t**2)"),
     (sp.Piecewise((t, t > 0), (c * t, True)), "where(t > 0, t, t*c)"),
+    (sp.Piecewise((t, (t > 0) & (c < 1)), (c, True)), "where(t > 0, where(c < 1, t, c), c)"),
+    (sp.Piecewise((t, (t > 0) | (c < 1)), (c, True)), "where(t > 0, t, where(c < 1, t, c))"),
     (sp.DotProduct(x, y), "dot(x, y)"),
     (s[0, 0] * t, "t*s"),
     (u(t) * t, "t*u(t)"),
@@ -260,6 +262,20 @@ def test_reading_back_what_was_written_means_the_same(case: Case) -> None:
     known = derive_case(case).problem.symbols.values()
     truth, value = (evaluate_with(one, point.values, point.sizes, known) for one in (function, again))
     assert_close(value, truth)
+
+
+@textbook
+def test_every_answer_that_was_written_is_read_back(case: Case) -> None:
+    point = find_point(case, 0)
+    for layout in BOTH:
+        derivative = derive_case(case, layout)
+        converted = convert(derivative.expression)
+        if isinstance(converted, str):
+            continue
+        again, _ = read_sympy(converted)
+        truth = derivative.evaluate({**point.values, **point.functions})
+        known = derive_case(case).problem.symbols.values()
+        assert_close(evaluate_with(again, point.values, point.sizes, known), truth)
 
 
 def test_shapes_and_assumptions_come_along() -> None:
@@ -304,10 +320,10 @@ def test_what_sympy_gets_wrong_is_right_here(expr: sp.Basic, wrt: sp.Basic, answ
     ("expr", "named"),
     [
         (sp.gamma(t), "class gamma"), (sp.I * t, "class ImaginaryUnit"), (sp.oo * t, "class Infinity"),
-        (sp.Sum(t, (t, 1, 3)), "class Sum"), (A[0, 1], "class MatrixElement"), ((x.T * A * x)[0, 0], "class Sum"),
-        (sp.Matrix([[1, 2]]), "DenseMatrix"), (sp.log(A), "class log"), (sp.Integral(t, t), "class Integral"),
-        (sp.MatPow(A, t), "class MatPow"), (u(t, c), "class u"), (sp.BlockMatrix([[A, X]]), "class BlockMatrix"),
-        (sp.MatrixSymbol("Z", n + 1, m), "dimension n \\+ 1"), (sp.Symbol("\\alpha") * t, "alpha"),
+        (sp.Sum(t, (t, 1, m)), "class Sum"), (A[n - 1, 1], "class MatrixElement"), (A[1:, :], "class MatrixSlice"),
+        (sp.log(A), "class log"), (sp.Integral(t, t), "class Integral"),
+        (sp.MatPow(A, t), "class MatPow"), (u(t, c), "class u"), (sp.BlockMatrix([[A, B]]), "class BlockMatrix"),
+        (sp.MatrixSymbol("Z", n / 2, m), "dimension n/2"), (sp.Symbol("\\alpha") * t, "alpha"),
         (sp.Symbol("in") * t, "'in'"), (sp.Symbol("x") * sp.Trace(x * x.T), "two SymPy symbols are called x"),
         (sp.Symbol("pi") * sp.pi, "called pi"), (t > 0, "comparison"),
     ],
@@ -331,10 +347,10 @@ MEANT_OTHERWISE = [
     (sp.Symbol("\u00b5") * sp.Symbol("\u03bc"), "two SymPy symbols"), (OTHER * t, "other things are assumed"),
     (sp.Dummy("t") * t, "a Dummy and a Symbol|a Symbol and a Dummy"), (A * sp.MatrixSymbol("A", n, m), "called A"),
     (sp.Symbol("A") * sp.Trace(A), "called A"), (u(sp.Symbol("u")), "called u"), (sp.Symbol("n") * x, "called n"),
-    (sp.Symbol("a", imaginary=True) * t, "is not real"), (sp.ImmutableMatrix([[1, 2], [3, 4]]) * t, "DenseMatrix"),
+    (sp.Symbol("a", imaginary=True) * t, "is not real"),
     (sp.Float("1e400") * t, "300 digits"), (10**400 * t, "300 digits"), (t**20000, "exponent is beyond"),
     (sp.MatrixSymbol("Z", 0, 1), "dimension 0"), (sp.MatrixSymbol("Z", 10**7, 1), "too large"),
-    (sp.MatAdd(), "class GenericZeroMatrix"), (sp.Piecewise((t, (t > 0) & (t < 1)), (0, True)), "class And"),
+    (sp.MatAdd(), "class GenericZeroMatrix"), (sp.Piecewise((t, sp.Eq(c, 1)), (0, True)), "class Equality"),
 ]  # fmt: skip
 
 
@@ -376,7 +392,7 @@ def test_what_does_not_commute_is_no_scalar(expr: sp.Basic) -> None:
         (s * t, sp.Symbol("s"), r"a MatrixSymbol of shape \(1, 1\) and a Symbol"),
         (t**2, OTHER, "other things are assumed"), (d**2, sp.Dummy("d"), "called d"),
         (derive(x.T * A * x, x), sp.Symbol("x"), "called x"), (n * x, n, "used as a size"),
-        (A * x, A + X, "no variable|is a name"), (A * x, A[0, 1], "no variable|is a name"),
+        (A * x, A + X, "no variable|is a name"), (A * x, (A * X)[0, 1], "no variable|is a name"),
     ],
 )  # fmt: skip
 def test_a_variable_is_more_than_its_name(expr: object, wrt: object, named: str) -> None:
