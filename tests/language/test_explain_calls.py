@@ -148,7 +148,9 @@ def test_whatever_an_error_says_to_write_derives(advice: str) -> None:
 
 
 # What these files say to write is said of rules, of declarations and of SymPy's objects.
-ELSEWHERE = ("declarations", "sympy_to_expression", "text_to_expression")
+ELSEWHERE = (
+    "declarations", "sympy_to_expression", "sympy_reader", "sympy_arrays_to_expression", "text_to_expression",
+)
 
 
 def test_every_advice_of_the_language_is_among_those_that_are_tried() -> None:
