@@ -22,6 +22,7 @@ from sympy.tensor.array.expressions import (
 from sympy.tensor.array.expressions.array_expressions import ArrayElementwiseApplyFunc, Reshape
 
 from matcalc.errors import MatcalcError
+from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, walk
 from matcalc.language.expression_to_text import is_longer, to_text
 from matcalc.language.sizes import SCALAR, Shape, Size
@@ -232,7 +233,11 @@ def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
         leaves = {id(arg): arg for arg in node.args if not arg.is_scalar}
     if len(leaves) != 1 or any(leaf.shape != node.shape for leaf in leaves.values()):
         raise _refuse(f"{node.data[0].function if node.op == 'call' else node.op} of several arrays entry by entry")
-    (leaf,) = leaves.values()
+    return _map_entries(writer, node, *leaves.values())
+
+
+def _map_entries(writer: _Writer, node: Expression, leaf: Expression) -> Any:
+    """Return a node whose entries are functions of the entries of one array."""
     entry = _choose_entry(writer, node)
     function = sympy.Lambda(entry, _entry_of(writer, node, leaf, entry))
     value = writer.values[leaf]
@@ -280,6 +285,9 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
         return make_unit_vector(writer.size(node.shape[0]), place)
     if axis is not None:
         return _along_axis(writer, node, args)
+    if rule.name == "where" and (of_difference := _compare_difference(node)) is not None:
+        writer.write(of_difference.args[0].args[0])
+        return _map_entries(writer, of_difference, of_difference.args[0].args[0])
     if _is_function_of_entries(rule):
         return _entrywise(writer, node, args)
     _refuse_arrays(node, args)
@@ -305,6 +313,17 @@ def _call_word(word: Callable[..., Any], args: list[Any]) -> Any:
         return word(*args)
     numbers, arrays = zip(*(arg.as_coeff_mmul() for arg in args), strict=True)
     return sympy.Mul(*numbers) * word(*arrays)
+
+
+def _compare_difference(node: Expression) -> Expression | None:
+    """where(u - v > 0, a, b) for where(u > v, a, b) of arrays u and v: SymPy has functions of one array only."""
+    condition, *branches = node.args
+    if condition.op != "compare" or not all(branch.is_scalar for branch in branches):
+        return None
+    if len({arg for arg in condition.args if not arg.is_scalar}) != 2:
+        return None
+    difference = ex.subtract(*condition.args)
+    return ex.call(node.data[0], (ex.compare(condition.data[0], difference, ex.number(0)), *branches), node.shape)
 
 
 def _find_place(node: Expression) -> int | None:

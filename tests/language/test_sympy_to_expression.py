@@ -499,3 +499,8 @@ def test_huge_sympy_expressions_are_refused_at_once() -> None:
     for expr in (deep, wide, long, many, sp.gamma(wide) + t):
         with pytest.raises(MatcalcError, match=r"deep|long|class gamma|characters"):
             derive(expr, "t")
+
+
+def test_a_choice_between_two_arrays_leaves_as_a_function_of_their_difference() -> None:
+    found = derive("sum(maximum(x, y))", "x", layout="denominator").to_sympy()
+    assert str(found) == "Lambda(_d, Piecewise((1, _d <= 0), (0, True))).(-x + y)"
