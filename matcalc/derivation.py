@@ -30,7 +30,7 @@ from matcalc.language.expression import Expression, list_letters
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse, rules_in_force
 from matcalc.render.entries import write_einsum, write_entries
-from matcalc.render.named_parts import list_taken, to_text_named
+from matcalc.render.named_parts import KnownNames, list_taken, to_text_named
 from matcalc.render.notes import describe_notes
 from matcalc.render.report import choose_result_name, name_question_axes, write_block_table, write_header, write_report
 from matcalc.rule_files import RuleBook
@@ -192,7 +192,7 @@ class Derivative:
         return to_text_named(self.expression, self.taken)
 
     @cached_property
-    def taken(self) -> set[str]:
+    def taken(self) -> KnownNames:
         """The names that a named part of a long result may not have."""
         return list_taken(self.problem, self._rules, self.given)
 

@@ -341,6 +341,8 @@ def _resolve(network: Network, fuse: Fuse, fused: list[Fuse]) -> bool:
     whole, major, minor = fuse[1]
     if whole in (major, minor) or major == minor:
         return False
+    if _resolve_columns(network, fuse) or _resolve_product(network, fuse, fused) or _resolve_jacobian(network, fused):
+        return True
     first, second = _link(network, fuse, major), _link(network, fuse, minor)
     if first.edge is not None and first.edge is second.edge:
         matrix = _stack(network, first.edge, minor, major)
@@ -359,6 +361,75 @@ def _resolve(network: Network, fuse: Fuse, fused: list[Fuse]) -> bool:
         network.add(kron(chain(first.items), chain(second.items)), (whole, end))
         return True
     return _resolve_pair(network, fuse, fused, first, second)
+
+
+def _resolve_columns(network: Network, fuse: Fuse) -> bool:
+    """diag(vec(M)) @ kron(ones(n), eye(m)): the two joined indices meet in M, and one of them is needed elsewhere."""
+    whole, major, minor = fuse[1]
+    meeting = [edge for edge in network.edges if {edge.start, edge.end} == {major, minor}]
+    for free, kept in ((major, minor), (minor, major)):
+        shared = any(free in labels for other, labels in network.others if labels is not fuse[1])
+        if len(meeting) != 1 or meeting[0].divides or free in network.out or shared or kept not in network.out:
+            continue
+        if network._edges_at(free) != meeting:
+            continue
+        pieces = network.pieces.pop(kept, [])
+        column = call_shipped("vec", _stack(network, meeting[0], minor, major), (network.sizes[whole], UNIT))
+        ones, eye = ex.filled("ones", network.sizes[free]), ex.filled("eye", network.sizes[kept])
+        _finish(network, fuse, meeting)
+        network.pieces.update({kept: pieces} if pieces else {})
+        network.add(chain([as_diagonal(column), kron(ones, eye) if free == major else kron(eye, ones)]), (whole, kept))
+        return True
+    return False
+
+
+def _resolve_product(network: Network, fuse: Fuse, fused: list[Fuse]) -> bool:
+    """d vec(kron(A, X)) by vec(X): kron(kron(eye, commutation), eye) @ kron(vec(A), eye); by vec(A) likewise.
+
+    Source: Magnus & Neudecker, Matrix Differential Calculus, section 3.7.
+    """
+    whole, columns, rows = fuse[1]
+    inner = {other[1][0]: other for other in fused if other is not fuse}
+    if columns not in inner or rows not in inner or len(network.others) != 4:
+        return False
+    (_, left, right), (_, upper, lower) = inner[columns][1], inner[rows][1]
+    for ends, moving, is_left in (((upper, left), (right, lower), False), ((lower, right), (left, upper), True)):
+        edges = [edge for edge in network.edges if {edge.start, edge.end} == set(ends)]
+        moved = [other for other in fused if other[1][1:] == moving]
+        if len(edges) != 1 or len(network.edges) != 1 or len(moved) != 1 or network.pieces:
+            continue
+        sizes = network.sizes
+        fixed = call_shipped("vec", _stack(network, edges[0], *ends), (sizes[ends[0]] * sizes[ends[1]], UNIT))
+        whole_of_moved = ex.filled("eye", sizes[moved[0][1][0]])
+        swap = kron(ex.filled("eye", sizes[left]), ex.filled("commutation", sizes[right], sizes[upper]))
+        items = [kron(swap, ex.filled("eye", sizes[lower])),
+                 kron(whole_of_moved, fixed) if is_left else kron(fixed, whole_of_moved)]  # fmt: skip
+        network.edges.remove(edges[0])
+        network.others.clear()
+        network.add(chain(items), (whole, moved[0][1][0]))
+        return True
+    return False
+
+
+def _resolve_jacobian(network: Network, fused: list[Fuse]) -> bool:
+    """The Jacobian of sqrtm, its axes joined, is the inverse of a Kronecker sum: dX = S dS + dS S.
+
+    Source: Higham, Functions of Matrices, section 6.1.
+    """
+    for factor, labels in network.others:
+        if not factor.is_call("sqrtm_jacobian"):
+            continue
+        for result in fused:
+            for moved in fused:
+                if (*result[1][:0:-1], *moved[1][:0:-1]) != labels or len(network.others) != 3:
+                    continue
+                root = call_shipped("sqrtm", factor.args[0], factor.args[0].shape)
+                eye = ex.filled("eye", root.shape[0])
+                total = ex.add(kron(eye, root), kron(network.transpose(root), eye))
+                network.others.clear()
+                network.add(call_shipped("inv", total, total.shape), (result[1][0], moved[1][0]))
+                return True
+    return False
 
 
 def _resolve_pair(network: Network, fuse: Fuse, fused: list[Fuse], first: Link, second: Link) -> bool:

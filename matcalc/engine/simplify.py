@@ -190,10 +190,34 @@ def shorter_sum(graph: Graph, total: Node) -> Node:
     """Multiply out the terms of a sum, if that leaves fewer factors, as where terms cancel."""
     if total.op != "sum" or len(total.parts) > FEW_TERMS:
         return total
+    total = _identity_beside_inverse(graph, total)
+    if total.op != "sum":
+        return total
     if not any(part.op == "product" and any(inner.op == "sum" for inner, _ in part.parts) for part, _ in total.parts):
         return total
     expanded = distributed(graph, total)
     return expanded if expanded.weight < total.weight else total
+
+
+def _identity_beside_inverse(graph: Graph, total: Node) -> Node:
+    """P @ inv(M) + c*eye(n) is (P + c*M) @ inv(M), where that is shorter: inv(I + X) @ (I - X) + I is 2*inv(I + X)."""
+    terms = list(zip(total.payload, total.parts, strict=True))
+    if total.rank != 2 or len(terms) != 2 or terms[0][1][0].op == terms[1][1][0].op:
+        return total
+    (amount, (identity, _)), (coefficient, (chain, axes)) = sorted(terms, key=lambda term: term[1][0].op != "delta")
+    if identity.op != "delta" or chain.op != "product" or axes != (0, 1):
+        return total
+    for k, (part, labels) in enumerate(chain.parts):
+        if part.op != "call" or part.payload[0].name != "inv" or min(labels) > 1 or max(labels) < 2:
+            continue
+        inner, (middle, end) = part.parts[0][0], (max(labels), min(labels))
+        rest = graph.product(chain.payload, [*chain.parts[:k], *chain.parts[k + 1 :]], (1 - end, middle))
+        below = inner if labels[0] == middle else graph.permuted(inner, (1, 0))
+        bracket = graph.sum([(coefficient, rest, (0, 1)), (amount, below, (0, 1))], (0, 1), rest.shape)
+        found = graph.product(1, [(bracket, (1 - end, middle)), (part, labels)], (0, 1))
+        if found.weight < total.weight:
+            return found
+    return total
 
 
 def distributed(graph: Graph, node: Node, least_rank: int = 0) -> Node:
@@ -218,6 +242,10 @@ def gathered(graph: Graph, node: Node) -> Node:
     between the same indices is added there.
     """
     coefficient, inner = graph.split(node)
+    if inner.op == "product":
+        parts = [(gathered(graph, part) if part.op == "sum" else part, labels) for part, labels in inner.parts]
+        same = all(new is part for (new, _), (part, _) in zip(parts, inner.parts, strict=True))
+        return node if same else graph.product(coefficient * inner.payload, parts, range(node.rank))
     if inner.op != "sum" or len(inner.parts) > FEW_TERMS:
         return node
     terms = [_place_term(graph, c, part, axes) for c, (part, axes) in zip(inner.payload, inner.parts, strict=True)]
@@ -374,19 +402,20 @@ def _bracket_times_vector(graph: Graph, parts: list[Part], rank: int) -> list[Pa
     for k, (total, labels) in enumerate(parts):
         if total.op != "sum" or total.rank != 2 or len(total.parts) > FEW_TERMS or labels[0] == labels[1]:
             continue
-        for at, (vector, own) in enumerate(parts):
-            if len(own) != 1 or own[0] not in labels or own[0] < rank or used[own[0]] != 2 or vector.op == "ones":
+        for middle, far in (labels, labels[::-1]):
+            places = [at for at, (part, own) in enumerate(parts) if own == (middle,) and part.op != "ones"]
+            if middle < rank or not places or used[middle] != 1 + len(places):
                 continue
-            (far,) = [label for label in labels if label != own[0]]
             (summed,) = graph.fresh(1)
-            bracket = (total, tuple([0 if label == far else summed for label in labels]))
+            bracket = (total, tuple([summed if label == middle else 0 for label in labels]))
+            vectors = [(parts[at][0], (summed,)) for at in places]
             terms = [(c, rewritten_product(graph, Fraction(1), factors, 1), (0,)) for c, factors in
-                     _expand(graph, [bracket, (vector, (summed,))], 0)]  # fmt: skip
+                     _expand(graph, [bracket, *vectors], 0)]  # fmt: skip
             found = graph.sum(terms, (0,), (total.shape[labels.index(far)],))
             # An identity matrix goes; of other brackets only what becomes shorter.
             spare = any(part.op == "delta" for part, _ in total.parts)
-            if found.weight < total.weight + vector.weight + spare:
-                return [*[part for place, part in enumerate(parts) if place not in (k, at)], (found, (far,))]
+            if found.weight < total.weight + sum([part.weight for part, _ in vectors]) + spare:
+                return [*[part for at, part in enumerate(parts) if at != k and at not in places], (found, (far,))]
     return None
 
 

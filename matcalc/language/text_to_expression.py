@@ -44,7 +44,7 @@ class Problem:
     """What texts say: the expressions, their variables by name, and the one to differentiate by.
 
     `abstract` holds the output shapes of abstract functions without unit axes; `notes` what the reader
-    should know about how the texts were understood.
+    should know about how the texts were understood, `definitions` what the names that the texts define stand for.
     """
 
     expressions: tuple[Expression, ...]
@@ -52,6 +52,7 @@ class Problem:
     abstract: dict[str, Shape]
     wrt: Expression | None
     notes: tuple[str, ...]
+    definitions: tuple[tuple[str, Expression], ...] = ()
 
 
 def parse(
@@ -212,7 +213,9 @@ def _settle_problem(
         replace(root, {node: found[node.name] for node in walk(root) if node.op == "symbol"})
         if isinstance(root, Expression) else built[root.position] for root in roots
     )  # fmt: skip
-    return Problem(expressions, found, abstract, None if wrt is None else found[wrt], tuple(reading.notes))
+    definitions = tuple((name, built[draft.position]) for name, draft in reading.defined.items())
+    moved = None if wrt is None else found[wrt]
+    return Problem(expressions, found, abstract, moved, tuple(reading.notes), definitions)
 
 
 # --- nodes ----------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from matcalc.language.expression_to_text import (
     write_nodes,
 )
 from matcalc.language.names import GREEK
-from matcalc.render.named_parts import is_long, name_parts
+from matcalc.render.named_parts import has_named_parts, name_parts
 
 _RELATIONS = {">": ">", "<": "<", ">=": "\\geq", "<=": "\\leq"}
 _OPPOSITE = {">": "\\leq", "<": "\\geq", ">=": "<", "<=": ">"}
@@ -238,7 +238,9 @@ def _mark_operator(template: str, mark: str) -> str:
     """Put a subscript on the operator before the first bracket, or on brackets around the whole."""
     operator, bracket, rest = template.partition("(")
     if operator and bracket and "{x}" not in operator:
-        return f"{operator}_{mark}({rest}"
+        # What has a subscript already, as D_{KL}, takes no second one unless it is in braces.
+        marked = f"{{{operator}}}" if re.search(r"_\S+$", operator) else operator
+        return f"{marked}_{mark}({rest}"
     return f"({template})_{mark}"
 
 
@@ -506,7 +508,7 @@ def to_latex_named(expression: Expression, taken: Collection[str] = (), left: st
     >>> to_latex_named(parse("A @ x").expressions[0], left="y")
     'y = A x'
     """
-    if not is_long(expression):
+    if not has_named_parts(expression, taken):
         return f"{left} = {to_latex(expression)}" if left else to_latex(expression)
     lines = [f"{before} & {after}".strip() for before, after in list_rows(expression, taken, left)]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"

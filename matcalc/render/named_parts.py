@@ -14,6 +14,8 @@ from matcalc.rule_files import RuleBook, shipped_rules
 
 # A line is too long with so many characters, or with fewer in so many brackets that it cannot be followed.
 LONGEST_LINE, LONGEST_NESTED_LINE, MOST_BRACKETS = 350, 160, 7
+# What has no more characters is as soon read as a name for it.
+_SHORT_PART = 4
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,40 @@ class Named:
     formula: Expression
 
 
+@dataclass(frozen=True)
+class KnownNames(Collection[str]):
+    """Names that have a meaning already, and what those stand for that the reader defined."""
+
+    names: frozenset[str]
+    definitions: tuple[tuple[str, Expression], ...] = ()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def has_named_parts(expression: Expression, taken: Collection[str] = ()) -> bool:
+    """Whether parts have names where an expression is written: it is long, or the reader has named some of them."""
+    return is_long(expression) or bool(_list_own(list(walk(expression)), taken))
+
+
+def _list_own(nodes: Sequence[Expression], taken: Collection[str]) -> dict[int, str]:
+    """Return the names that the reader gave to nodes, by the id of the node; what is short is not worth a line."""
+    known = taken.definitions if isinstance(taken, KnownNames) else ()
+    inside = set(map(id, nodes[:-1]))
+    return {id(part): name for name, part in known if id(part) in inside and is_longer(part, _SHORT_PART)}
+
+
 def name_parts(expression: Expression, taken: Collection[str] = ()) -> Named:
     """Return an expression with names for the parts that are written again and again, or nested deeply.
 
-    No name is taken, or stands for something else in the expression.
+    No name is taken, or stands for something else in the expression.  Parts that the reader has named keep those
+    names; a short expression has no others.
 
     >>> from matcalc.language.text_to_expression import parse
     >>> text = "softmax(A @ x)*y + softmax(A @ x)*z + softmax(A @ x) @ softmax(A @ x).T @ y"
@@ -36,12 +68,13 @@ def name_parts(expression: Expression, taken: Collection[str] = ()) -> Named:
     ([('p', 'softmax(A @ x)')], 'p*y + p*z + p @ p.T @ y')
     """
     nodes = list(walk(expression))
-    chosen = choose_parts(nodes)
-    parts = [node for node in nodes if id(node) in chosen]
+    given = _list_own(nodes, taken)
+    chosen = choose_parts(nodes) if is_long(expression) or not given else set()
+    parts = [node for node in nodes if id(node) in chosen and id(node) not in given]
     own = {node.name for node in nodes if node.op in ("symbol", "abstract", "abstract_derivative")}
     letters = {letter for node in nodes for size in node.shape for letter in size.letters}
     names = choose_names(parts, {*taken, *own, *letters})
-    return _replace(nodes, dict(zip(map(id, parts), names, strict=True)))
+    return _replace(nodes, given | dict(zip(map(id, parts), names, strict=True)))
 
 
 def _replace(nodes: list[Expression], names: dict[int, str]) -> Named:
@@ -56,12 +89,14 @@ def _replace(nodes: list[Expression], names: dict[int, str]) -> Named:
     return Named(tuple(definitions), built[id(nodes[-1])])
 
 
-def list_taken(problem: Problem, rules: RuleBook | None = None, declared: Iterable[str] = ()) -> set[str]:
+def list_taken(problem: Problem, rules: RuleBook | None = None, declared: Iterable[str] = ()) -> KnownNames:
     """Return the names that a part of an answer cannot have: all that mean something in the reader's own text."""
     functions = (shipped_rules() if rules is None else rules).functions
     shapes = [*(found.shape for found in problem.symbols.values()), *problem.abstract.values()]
     letters = {letter for shape in shapes for size in shape for letter in size.letters}
-    return {*problem.symbols, *problem.abstract, *functions, *declared, *letters}
+    own = (name for name, _ in problem.definitions)
+    names = frozenset((*problem.symbols, *problem.abstract, *functions, *declared, *letters, *own))
+    return KnownNames(names, problem.definitions)
 
 
 def is_long(expression: Expression) -> bool:
@@ -81,7 +116,7 @@ def to_text_named(
     Both can be read again.  `left` is written before the formula, as "df = ".  Raises LimitError for a text of
     more than 100,000 characters.
     """
-    if not is_long(expression):
+    if not has_named_parts(expression, taken):
         return left + to_text(expression)
     named = name_parts(expression, taken)
     lines = [f"{name} = {to_text(part)}" for name, part in named.definitions]

@@ -21,7 +21,7 @@ from matcalc.language.expression_to_text import (
     write_nodes,
 )
 from matcalc.language.names import GREEK
-from matcalc.render.named_parts import is_long, name_parts
+from matcalc.render.named_parts import has_named_parts, name_parts
 
 _ABOVE = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _BELOW = {**dict(zip("0123456789", "₀₁₂₃₄₅₆₇₈₉", strict=True)), **dict(zip("mnkpljhist", "ₘₙₖₚₗⱼₕᵢₛₜ", strict=True))}
@@ -36,7 +36,7 @@ def to_unicode(expression: Expression, taken: Collection[str] = ()) -> str:
     >>> print(to_unicode(parse("2*A.T @ (A @ x1 - b)/norm(x1)**2").expressions[0]))
     2 Aᵀ (A x₁ − b)/‖x₁‖²
     """
-    if not is_long(expression):
+    if not has_named_parts(expression, taken):
         return _write(expression)
     named = name_parts(expression, taken)
     lines = [f"{_write_name(name)} = {_write(part)}" for name, part in named.definitions]

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import pytest
 from matplotlib.mathtext import MathTextParser
 
+import matcalc
 from matcalc.engine.result import Result, derive_result
 from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import to_text
@@ -82,7 +83,7 @@ def test_short_parts_stay() -> None:
 
 def test_taken_names_are_those_of_the_readers_own_text() -> None:
     problem = parse("U(x) + A @ y", shapes="A: m,q; U: m")
-    assert {"A", "x", "y", "U", "m", "q", "tanh", "extra"} <= list_taken(problem, shipped_rules(), ["extra"])
+    assert {"A", "x", "y", "U", "m", "q", "tanh", "extra"} <= set(list_taken(problem, shipped_rules(), ["extra"]))
 
 
 # --- what is printed can be read again ----------------------------------------------------------------
@@ -203,3 +204,12 @@ def test_the_terms_of_a_sum_joined_are_the_sum(text: str) -> None:
 def test_each_part_of_a_long_result_can_be_typeset(case: Case) -> None:
     for left, right in list_rows(derive_case(case, "denominator").expression, left="Y"):
         TYPESETTER.parse(f"${left} {right}$")
+
+
+def test_a_name_that_the_reader_defined_stays_in_the_answer() -> None:
+    text = "K = X@X.T + s*eye(n); -y.T@inv(K)@y - logdet(K)"
+    derivative = matcalc.derive(text, "X", shapes={"s": ()}, layout="denominator")
+    assert str(derivative) == "K = X @ X.T + s*eye(n)\n2*inv(K) @ (y @ y.T @ inv(K) @ X - X)"
+    assert matcalc.check(text, str(derivative), "X", shapes={"s": ()}, layout="denominator")
+    attention = matcalc.derive("P = softmax(Q @ K.T, axis=1); sum(G*(P @ V))", "Q", layout="denominator")
+    assert str(attention).splitlines()[1] == "(P*(G @ V.T - sum(P*(G @ V.T), axis=1, keepdims=True))) @ K"
