@@ -28,6 +28,7 @@ _MOST_GENERATORS = 8
 _MOST_FACTORS = 60
 _HIGHEST_POWER = 12
 _MOST_TERMS = 40
+_PLAIN_SCALARS = frozenset({"variable", "size", "constant"})
 _GROWING = frozenset({"exp", "cosh", "sinh", "expm1"})
 
 
@@ -286,6 +287,9 @@ class _Region:
 
     def may_shorten(self, tree: _Tree) -> bool:
         """Whether a generator stands at two places, so that something may cancel, and all is of a size to read."""
+        if self.shape and any(not node.rank and node.op not in _PLAIN_SCALARS for node, _ in self.nodes.values()):
+            # (y - (x.T @ y)*x/norm(x)**2)/norm(x): numbers made of the whole array stay where they are.
+            return False
         seen = Counter(part.key for part in _walk(tree) if part.op in {"generator", "choice"})
         kinds = {part.op for part in _walk(tree)}
         return len(seen) <= _MOST_GENERATORS and max(seen.values(), default=0) > 1 and bool(kinds & {"sum", "choice"})
