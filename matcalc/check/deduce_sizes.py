@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from matcalc.errors import EvaluationError
-from matcalc.language.expression import Expression
+from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Size, write_shape
+
+
+def collect_letters(roots: Iterable[Expression]) -> list[str]:
+    """Return the letters of all sizes below the roots, in the order of their appearance."""
+    letters: dict[str, None] = {}
+    for node in walk(*roots):
+        for size in (*node.shape, *(node.data if node.op == "size" else ())):
+            letters.update(dict.fromkeys(size.letters))
+    return list(letters)
 
 
 def deduce_sizes(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
-from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
 
+from matcalc.check.question import order_axes
 from matcalc.check.torch_values import TensorFunction, evaluate, repeat_jacobian, squeeze
 from matcalc.language.expression import Expression
 
@@ -99,23 +99,12 @@ def arrange_axes(tensor: Tensor, rank_y: int, rank_x: int, order: int, layout: s
 
 def arrange_mixed(tensor: Tensor, rank_y: int, ranks: Sequence[int], layout: str) -> Tensor:
     """Return a derivative by variables of these ranks, one after the other, in a layout's order of axes."""
-    of_y = list(range(rank_y))
-    ends = list(accumulate(ranks, initial=rank_y))
-    of_x = [list(range(start, end)) for start, end in pairwise(ends)]
-    if layout == "torch" or (layout == "mixed" and rank_y == 0):
-        return tensor
-    if layout == "vec":
-        return _stack_columns(tensor, of_y, of_x)
-    numerator = of_y + [axis for copy in of_x for axis in reversed(copy)]
-    return tensor.permute(numerator[::-1] if layout == "denominator" else numerator)
-
-
-def _stack_columns(tensor: Tensor, of_y: list[int], of_x: list[list[int]]) -> Tensor:
-    """Return the matrix whose rows count Y, then each earlier copy of X, Y's first axis fastest; columns the last X."""
-    fastest_first = of_y + [axis for copy in of_x[:-1] for axis in copy]
-    last = of_x[-1]
-    shape = [_count(tensor, axes) for axes in (fastest_first, last) if axes]
-    return tensor.permute(fastest_first[::-1] + last[::-1]).reshape(shape)
+    axes = order_axes(rank_y, ranks, layout)
+    turned = tensor.permute(axes)
+    if layout != "vec":
+        return turned
+    split = len(axes) - ranks[-1]
+    return turned.reshape([_count(tensor, side) for side in (axes[:split], axes[split:]) if side])
 
 
 def _count(tensor: Tensor, axes: list[int]) -> int:

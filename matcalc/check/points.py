@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from matcalc.check.conditions import Trouble, find_trouble, names_below
+from matcalc.check.deduce_sizes import collect_letters
 from matcalc.check.domains import SmoothFunction, draw, list_domains, move
 from matcalc.check.rule_texts import read_rule_text
 from matcalc.check.torch_values import TensorFunction, evaluate_all
@@ -48,15 +49,6 @@ class NoPoint:
 
 
 # --- sizes ----------------------------------------------------------------------------------------
-
-
-def collect_letters(roots: Iterable[Expression]) -> list[str]:
-    """Return the letters of all sizes below the roots, in the order of their appearance."""
-    letters: dict[str, None] = {}
-    for node in walk(*roots):
-        for size in (*node.shape, *(node.data if node.op == "size" else ())):
-            letters.update(dict.fromkeys(size.letters))
-    return list(letters)
 
 
 def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0, shape: Shape = ()) -> dict[str, int]:

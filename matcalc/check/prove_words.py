@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import Comparison, compare_tensors
-from matcalc.check.points import NoPoint, Point, PointSearch, choose_sizes, collect_letters
+from matcalc.check.deduce_sizes import collect_letters
+from matcalc.check.points import NoPoint, Point, PointSearch, choose_sizes
 from matcalc.check.report import DIFFERS, CheckReport, could_not_check
 from matcalc.check.torch_values import Setting, apply_along, call_torch, evaluate, squeeze
 from matcalc.errors import EvaluationError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from matcalc.language.expression import Expression
@@ -205,6 +206,25 @@ def mixed_shape(shape_y: Shape, shapes: Sequence[Shape], layout: str) -> Shape:
         rows, columns = shape_y + _join(shapes[:-1]), shapes[-1]
         return drop_units((math.prod(rows, start=UNIT), math.prod(columns, start=UNIT)))
     numerator = shape_y + _join([shape[::-1] for shape in shapes])
+    return numerator[::-1] if layout == "denominator" else numerator
+
+
+def order_axes(rank_y: int, ranks: Sequence[int], layout: str) -> list[int]:
+    """Return the order of a layout's axes, as places in torch's order S_Y + S_X1 + S_X2 + ..., of variables of these ranks.
+
+    Of vec it is the order in which the entries of rows and columns are counted, the last axis fastest.
+
+    >>> order_axes(2, [2], "numerator"), order_axes(2, [2], "vec")
+    ([0, 1, 3, 2], [1, 0, 3, 2])
+    """
+    ends = list(accumulate(ranks, initial=rank_y))
+    of_y, of_x = list(range(rank_y)), [list(range(start, end)) for start, end in pairwise(ends)]
+    if not ranks or layout == "torch" or (layout == "mixed" and rank_y == 0):
+        return list(range(ends[-1]))
+    if layout == "vec":
+        rows = of_y + [axis for copy in of_x[:-1] for axis in copy]
+        return rows[::-1] + of_x[-1][::-1]
+    numerator = of_y + [axis for copy in of_x for axis in reversed(copy)]
     return numerator[::-1] if layout == "denominator" else numerator
 
 

@@ -1,0 +1,381 @@
+"""Question -> whether the claim is the derivative exactly, every entry compared in SymPy's rings at small sizes."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+from mpmath import mp
+from sympy.polys.domains import QQ
+
+from matcalc.check.deduce_sizes import collect_letters
+from matcalc.check.exact_entries import Entries, Writing, find_determinant, write_entries
+from matcalc.check.exact_field import (
+    Budget,
+    Element,
+    Generator,
+    NoRoom,
+    NotShown,
+    Numbers,
+    Tower,
+    Undefined,
+    UnitVariable,
+    Variable,
+)
+from matcalc.check.question import ExpressionFunction, Question, order_axes
+from matcalc.check.rule_texts import rules_in_force
+from matcalc.errors import MatcalcError
+from matcalc.language.expression import Expression, symbols, walk
+from matcalc.rule_files import RuleBook
+
+PRODUCTS = 400_000
+SECONDS = 4.0
+_CAPACITIES = (20, 60, 160)
+_DIGITS = 50
+_TRIES = 24
+
+EQUAL, DIFFERENT, NOT_SHOWN = "equal", "different", "not shown"
+
+
+@dataclass(frozen=True)
+class ExactAnswer:
+    """What was found: "equal" at all of the sizes, "different", or "not shown" with the reason.
+
+    `sizes` are those at which the two are equal, or the one at which they differ, `apart` by how much they differ
+    there, relative to the largest entry of the derivative, at `index`.
+    """
+
+    verdict: str
+    sizes: tuple[dict[str, int], ...] = ()
+    reason: str = ""
+    apart: float = 0.0
+    index: tuple[int, ...] = ()
+
+
+def prove_exactly(
+    question: Question, rules: RuleBook | None = None, products: int = PRODUCTS, seconds: float = SECONDS
+) -> ExactAnswer:
+    """Return whether the claim is the derivative, entry by entry, at two assignments of sizes where there are letters."""
+    root, claim = question.function.root, question.claim.root
+    if claim is None or not isinstance(question.function, ExpressionFunction):
+        return ExactAnswer(NOT_SHOWN, reason="code has no exact form")
+    letters = collect_letters((root, claim, *question.by))
+    deadline = time.monotonic() + seconds
+    shown: list[dict[str, int]] = []
+    reason = ""
+    with rules_in_force(rules):
+        for sizes in list_sizes(letters):
+            budget = Budget(products, min(deadline - time.monotonic(), seconds / 2))
+            try:
+                answer = _prove_at(question, sizes, budget)
+            except (NotShown, MatcalcError) as error:
+                answer = ExactAnswer(NOT_SHOWN, reason=error.reason)
+            if answer.verdict == DIFFERENT:
+                return answer
+            if answer.verdict == EQUAL:
+                shown.append(sizes)
+            reason = reason or answer.reason
+            if len(shown) == 2 or (shown and not letters):
+                return ExactAnswer(EQUAL, tuple(shown))
+            if time.monotonic() > deadline:
+                break
+    return ExactAnswer(NOT_SHOWN, tuple(shown), reason)
+
+
+def list_sizes(letters: Sequence[str]) -> Iterator[dict[str, int]]:
+    """Yield assignments of small sizes; of the first two any two letters differ in one at least.
+
+    >>> list(list_sizes(["m", "n"]))[:2]
+    [{'m': 2, 'n': 3}, {'m': 3, 'n': 2}]
+    """
+    if not letters:
+        yield {}
+        return
+    for hand in _HANDS if len(letters) > 1 else [(2,), (3,), (1,)]:
+        yield {letter: hand[place % len(hand)] for place, letter in enumerate(letters)}
+
+
+# What cannot be written out at these sizes, or takes too long, is tried at those that follow.
+_HANDS = [(2, 3, 2, 3, 4, 2), (3, 2, 2, 3, 2, 4), (4, 2, 2, 3, 3, 2), (2, 1, 2, 1), (1, 2, 2, 1)]
+
+
+def _prove_at(question: Question, sizes: dict[str, int], budget: Budget) -> ExactAnswer:
+    """Return the answer at some sizes, in the smallest ring that has room."""
+    for capacity in _CAPACITIES:
+        try:
+            return _Comparison(question, sizes, Tower(capacity, budget)).judge()
+        except NoRoom as error:
+            reason = error.reason
+    raise NotShown(reason)
+
+
+class _Comparison:
+    """The derivative and the claim at some sizes, entry by entry."""
+
+    def __init__(self, question: Question, sizes: dict[str, int], tower: Tower) -> None:
+        self.question, self.sizes, self.tower = question, sizes, tower
+        root, claim = question.function.root, question.claim.root
+        assert claim is not None
+        nodes = list(walk(root, claim))
+        tower.assumes_conditions = not any(node.op == "compare" for node in nodes)
+        self.variables = symbols(root, claim, *question.by)
+        self.moving = {wrt.name for wrt in question.by}
+        self.free: dict[str, list[Generator]] = {}
+        self.images: dict[int, Element] = {}
+        self.values: dict[str, Entries] = {}
+        self.structured: dict[str, Entries] = {}
+        for name, variable in self.variables.items():
+            self.structured[name] = write_variable(tower, variable, sizes)
+            self.values[name] = self._free(variable) if name in self.moving else self.structured[name]
+
+    def _free(self, variable: Expression) -> Entries:
+        """Return entries that move freely, whatever structure the variable has."""
+        structured = self.structured[variable.name]
+        if not variable.data[1] - _KINDS_OF_ENTRIES:
+            self.free[variable.name] = [_find_generator(self.tower, entry) for entry in structured.flat]
+            return structured
+        found = []
+        for place, image in enumerate(structured.flat):
+            generator = self.tower.add(Variable(f"free {variable.name}", place))
+            self.images[generator.index] = image
+            found.append(generator)
+        self.free[variable.name] = found
+        return Entries(structured.shape, tuple(map(self.tower.element, found)))
+
+    def judge(self) -> ExactAnswer:
+        """Return whether the two are equal."""
+        truth, claim = self.compute_truth(), self.compute_claim()
+        unequal = [
+            (place, a - b) for place, (a, b) in enumerate(zip(truth, claim, strict=True))
+            if not self.tower.comes_to_zero(a - b)
+        ]  # fmt: skip
+        if not unequal:
+            if self.tower.conditions and self._find_point() is None:
+                return ExactAnswer(NOT_SHOWN, reason="no point was found at which everything is defined")
+            return ExactAnswer(EQUAL, (self.sizes,))
+        return self._refute(truth, unequal)
+
+    def compute_truth(self) -> list[Element]:
+        """Return the entries of the derivative in the layout's order."""
+        function = write_entries(self.question.function.root, Writing(self.tower, self.values, self.sizes))
+        flat = list(function.flat)
+        for wrt in self.question.by:
+            flat = [self.tower.differentiate(entry, by) for entry in flat for by in self.free[wrt.name]]
+        if self.images:
+            images = dict(self.images)
+            flat = [self.tower.substitute(entry, images) for entry in flat]
+        return self._arrange(flat)
+
+    def compute_claim(self) -> list[Element]:
+        """Return the entries of the claim."""
+        root = self.question.claim.root
+        assert root is not None
+        return list(write_entries(root, Writing(self.tower, self.structured, self.sizes)).flat)
+
+    def _arrange(self, flat: list[Element]) -> list[Element]:
+        """Return entries in torch's order of axes in the layout's order."""
+        question = self.question
+        ranks = [len(wrt.dropped_shape) for wrt in question.by]
+        axes = order_axes(len(question.function.shape), ranks, question.layout)
+        shape = [size.value(self.sizes) for size in question.shape("torch")]
+        steps = [1] * len(shape)
+        for place in range(len(shape) - 2, -1, -1):
+            steps[place] = steps[place + 1] * shape[place + 1]
+        return [
+            flat[sum(place * steps[axis] for place, axis in zip(index, axes, strict=True))]
+            for index in product(*(range(shape[axis]) for axis in axes))
+        ]
+
+    # --- numbers ---
+
+    def _refute(self, truth: list[Element], unequal: list[tuple[int, Element]]) -> ExactAnswer:
+        """Return that the two differ where a number with many digits shows it, else that nothing was shown."""
+        not_shown = ExactAnswer(NOT_SHOWN, reason="the difference did not come to zero")
+        values = self._find_point()
+        if values is None:
+            return not_shown
+        apart, place = self._measure(values, truth, unequal, _DIGITS)
+        again, _ = self._measure(values, truth, unequal, 2 * _DIGITS)
+        if apart < mp.mpf(10) ** (-_DIGITS * 3 // 5) or abs(apart - again) > again / 1000:
+            return not_shown
+        shape = [size.value(self.sizes) for size in self.question.shape(self.question.layout)]
+        index = []
+        for size in reversed(shape):
+            place, rest = divmod(place, size)
+            index.append(rest)
+        return ExactAnswer(DIFFERENT, (self.sizes,), "", float(apart), tuple(reversed(index)))
+
+    def _measure(
+        self, values: Mapping[Any, Any], truth: list[Element], unequal: list[tuple[int, Element]], digits: int
+    ) -> tuple[Any, int]:
+        """Return the largest difference relative to the largest entry of the derivative, and its place."""
+        with mp.workdps(digits):
+            numbers = Numbers(self.tower, _to_numbers(values))
+            largest = max(abs(numbers.evaluate(entry)) for entry in truth)
+            apart, place = max((abs(numbers.evaluate(entry)), place) for place, entry in unequal)
+            return apart / largest if largest else apart, place
+
+    def _find_point(self) -> dict[tuple[str, int], Fraction] | None:
+        """Return rational values of the variables at which everything is defined."""
+        generators = [g for g in self.tower.generators if isinstance(g, Variable)]
+        choices = random.Random(0)
+        for attempt in range(_TRIES):
+            values = {
+                (g.name, g.place): _draw(g, attempt, choices) + self._lift_diagonal(g, attempt)
+                for g in generators if not g.name.startswith("free")
+            }  # fmt: skip
+            with mp.workdps(20):
+                numbers = Numbers(self.tower, _to_numbers(values))
+                try:
+                    if all(numbers.evaluate(self._place(condition)) > 1e-6 for condition, _ in self.tower.conditions):
+                        return values
+                except NotShown:
+                    continue
+        return None
+
+    def _lift_diagonal(self, generator: Variable, attempt: int) -> int:
+        """Return what is added to an entry of a square matrix: at every other attempt the diagonal outweighs the rest."""
+        variable = self.structured.get(generator.name)
+        if variable is None or not attempt % 2 or variable.shape[0] != variable.shape[-1] or len(variable.shape) != 2:
+            return 0
+        size = variable.shape[0]
+        return 2 * size if size > 1 and generator.place % (size + 1) == 0 and type(generator) is Variable else 0
+
+    def _place(self, element: Element) -> Element:
+        """Return an element with the variable's own structure in the place of its free entries."""
+        return self.tower.substitute(element, dict(self.images)) if self.images else element
+
+
+def _draw(generator: Variable, attempt: int, choices: random.Random) -> Fraction:
+    """Return a number for a variable: at first positive ones, then of both signs, near 0, negative, large."""
+    if isinstance(generator, UnitVariable):
+        return Fraction(choices.choice((1, -1)))
+    unit = Fraction(choices.randrange(1, 997), 997)
+    if generator.name.startswith("share"):
+        return unit / 10
+    if generator.positive:
+        return Fraction(1, 4) + unit * (1, 3, Fraction(1, 2))[attempt % 3]
+    spread = (Fraction(1), Fraction(2), Fraction(1, 5), Fraction(1), Fraction(4), Fraction(1, 20))[attempt % 6]
+    side = (1, choices.choice((1, -1)), choices.choice((1, -1)), -1, 1, choices.choice((1, -1)))[attempt % 6]
+    return side * (Fraction(1, 4) + unit) * spread
+
+
+def _to_numbers(values: Mapping[tuple[str, int], Fraction]) -> dict[tuple[str, int], Any]:
+    return {key: mp.mpf(value.numerator) / value.denominator for key, value in values.items()}
+
+
+# --- variables ----------------------------------------------------------------------------------------------
+
+# What is known of each entry on its own; other assumptions tie the entries together.
+_KINDS_OF_ENTRIES = frozenset({"positive", "nonzero", "invertible"})
+_KNOWN = frozenset({"symmetric", "posdef", "skew", "diagonal", "unit-interval", "sign", "simplex", "orthogonal"})
+
+
+def write_variable(tower: Tower, variable: Expression, sizes: Mapping[str, int]) -> Entries:
+    """Return the entries of a variable, with what is assumed of it written into them; raises NotShown."""
+    shape = tuple(size.value(sizes) for size in variable.shape)
+    assumed: frozenset[str] = variable.data[1] - {"real"}
+    ties = assumed - _KINDS_OF_ENTRIES
+    if not ties <= _KNOWN or len(ties - {"posdef", "symmetric"}) > 1 or (
+        ties & {"orthogonal", "simplex"} and len(ties) > 1
+    ):  # fmt: skip
+        raise NotShown(f"{variable.name} is assumed to be {', '.join(sorted(ties))}")
+    is_positive = bool(assumed & {"positive", "unit-interval"})
+    make = UnitVariable if "sign" in assumed else Variable
+
+    def entry(place: int) -> Element:
+        key = ("variable", variable.name, place)
+        return tower.element(tower.find(key, lambda: make(variable.name, place, positive=is_positive)))
+
+    if "simplex" in assumed:
+        return _write_shares(tower, variable.name, shape)
+    if "orthogonal" in assumed:
+        return _write_orthogonal(tower, variable.name, shape)
+    columns = shape[-1]
+    flat = []
+    for place, index in enumerate(product(*map(range, shape))):
+        flat.append(_tie(tower, ties, index, place, columns, entry))
+    found = Entries(shape, tuple(flat))
+    if "posdef" in ties:
+        _require_posdef(tower, found, variable.name)
+    if "unit-interval" in assumed:
+        for one in flat:
+            tower.conditions.append((tower.one - one, f"{variable.name} is below 1"))
+    return found
+
+
+def _tie(tower: Tower, ties: frozenset[str], index: tuple[int, ...], place: int, columns: int, entry: Any) -> Element:
+    """Return an entry of a matrix whose entries are tied to each other."""
+    if len(index) == 2 and index[0] != index[1]:
+        if "diagonal" in ties:
+            return tower.zero
+        mirrored = index[1] * columns + index[0]
+        if ties & {"symmetric", "posdef"} and index[0] > index[1]:
+            one: Element = entry(mirrored)
+            return one
+        if "skew" in ties and index[0] > index[1]:
+            return -entry(mirrored)
+    elif "skew" in ties:
+        return tower.zero
+    one = entry(place)
+    return one
+
+
+def _require_posdef(tower: Tower, x: Entries, name: str) -> None:
+    """Note that the leading minors of a matrix are positive."""
+    rows = x.rows()
+    for count in range(1, len(rows) + 1):
+        corner = Entries((count, count), tuple(entry for row in rows[:count] for entry in row[:count]))
+        tower.conditions.append((find_determinant(tower, corner), f"{name} is positive definite"))
+
+
+def _write_shares(tower: Tower, name: str, shape: tuple[int, ...]) -> Entries:
+    """Return positive entries with the sum 1, of a matrix those of each row."""
+    rows = 1 if 1 in shape else shape[0]
+    width = shape[0] * shape[1] // rows
+    flat: list[Element] = []
+    for row in range(rows):
+        own = [
+            tower.element(tower.add(Variable(f"share {name}", row * width + place, positive=True)))
+            for place in range(width - 1)
+        ]
+        last = tower.one - tower.sum(own)
+        tower.conditions.append((last, f"{name} has positive entries"))
+        flat += [*own, last]
+    return Entries(shape, tuple(flat))
+
+
+def _write_orthogonal(tower: Tower, name: str, shape: tuple[int, ...]) -> Entries:
+    """Return a rotation with rational entries, the first column times 1 or -1; of two or three rows."""
+    size = shape[0]
+    if size not in (2, 3):
+        raise NotShown(f"{name} is assumed to be orthogonal")
+    side = tower.element(tower.add(UnitVariable(f"side {name}")))
+    letters = [tower.element(tower.add(Variable(f"angle {name}", place))) for place in range(3 if size == 3 else 1)]
+    if size == 2:
+        (t,) = letters
+        over = tower.invert(tower.one + t**2)
+        rotation = [[1 - t**2, 2 * t], [-2 * t, 1 - t**2]]
+    else:
+        b, c, d = letters
+        over = tower.invert(tower.one + b**2 + c**2 + d**2)
+        rotation = [
+            [1 + b**2 - c**2 - d**2, 2 * (b * c - d), 2 * (b * d + c)],
+            [2 * (b * c + d), 1 - b**2 + c**2 - d**2, 2 * (c * d - b)],
+            [2 * (b * d - c), 2 * (c * d + b), 1 - b**2 - c**2 + d**2],
+        ]
+    flat = []
+    for row in rotation:
+        for column, entry in enumerate(row):
+            one = tower.multiply(entry.mul_ground(QQ(1)), over)
+            flat.append(tower.multiply(one, side) if column == 0 else one)
+    return Entries(shape, tuple(flat))
+
+
+def _find_generator(tower: Tower, entry: Element) -> Generator:
+    return tower.list_generators(entry)[0]

@@ -1,0 +1,1229 @@
+"""Exact arithmetic with functions: a polynomial ring over the rationals whose generators obey relations.
+
+A tower of generators: variables, 1/u, roots, exponentials, logarithms, signs, sines and cosines, any function of SymPy,
+entries of abstract functions.  Each knows its derivative, what it becomes under a substitution, and its value.
+Every relation that is used is true wherever the expressions are defined, so what comes to zero is zero.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import sympy
+from mpmath import mp
+from sympy.polys.domains import QQ
+from sympy.polys.orderings import lex
+from sympy.polys.rings import PolyElement, PolyRing
+
+Element = PolyElement
+
+_LARGEST_FACTORED = 10**12
+_MOST_MULTIPLES = 12
+_LARGEST_POWER = 60
+_MOST_TERMS_TO_FACTOR = 40
+_MOST_SIGNS = 8
+
+
+class NotShown(Exception):
+    """The exact way ends here, and why; it says nothing about what is asked."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Undefined(NotShown):
+    """Something has no value at these sizes, as the inverse of a matrix of too low a rank."""
+
+
+class NoRoom(NotShown):
+    """The ring has too few generators; a larger one is needed."""
+
+
+class Budget:
+    """How many products of terms, and how much time, an answer may take."""
+
+    def __init__(self, products: int, seconds: float) -> None:
+        self.left, self.end = products, time.monotonic() + seconds
+
+    def spend(self, products: int) -> None:
+        """Count products of terms; raises NotShown where there were too many."""
+        self.left -= products
+        if self.left < 0 or time.monotonic() > self.end:
+            raise NotShown("it takes too many terms" if self.left < 0 else "it takes too long")
+
+
+# --- generators -------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Generator:
+    """One generator of the tower; `positive` where its sign is known."""
+
+    positive: bool = field(default=False, kw_only=True)
+    index: int = field(default=-1, init=False)
+
+    def differentiate(self, tower: Tower, by: Generator) -> Element:
+        """Return the derivative by a free variable."""
+        return tower.zero
+
+    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
+        """Return what the generator becomes, `image` giving what elements below it become."""
+        return tower.element(self)
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        """Return the value at a point."""
+        raise NotImplementedError
+
+    def invert(self, tower: Tower) -> Element:
+        """Return 1/g."""
+        return tower.element(tower.find_reciprocal(self))
+
+    def take_log(self, tower: Tower) -> Element:
+        """Return log|g|."""
+        return tower.find_log(tower.element(self))
+
+    def take_sign(self, tower: Tower) -> Element:
+        """Return the sign of g."""
+        return tower.one if self.positive else tower.find_sign(tower.element(self))
+
+
+@dataclass(eq=False)
+class Variable(Generator):
+    """An entry of a variable, free to move."""
+
+    name: str
+    place: int = 0
+
+    def differentiate(self, tower: Tower, by: Generator) -> Element:
+        return tower.one if by is self else tower.zero
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        return numbers.values[self.name, self.place]
+
+
+@dataclass(eq=False)
+class UnitVariable(Variable):
+    """An entry that is 1 or -1."""
+
+    def invert(self, tower: Tower) -> Element:
+        return tower.element(self)
+
+    def take_log(self, tower: Tower) -> Element:
+        return tower.zero
+
+    def take_sign(self, tower: Tower) -> Element:
+        return tower.element(self)
+
+
+@dataclass(eq=False)
+class Pi(Generator):
+    """The number pi."""
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        return +mp.pi
+
+
+@dataclass(eq=False)
+class Reciprocal(Generator):
+    """1/g of a single generator g; a product of the two is cancelled at once."""
+
+    base: Generator
+
+    def differentiate(self, tower: Tower, by: Generator) -> Element:
+        return tower.multiply(-tower.power(tower.element(self), 2), tower.differentiate_generator(self.base, by))
+
+    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
+        return tower.invert(image(tower.element(self.base)))
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        return numbers.divide(mp.one, numbers.find(self.base))
+
+    def invert(self, tower: Tower) -> Element:
+        return tower.element(self.base)
+
+    def take_log(self, tower: Tower) -> Element:
+        return -self.base.take_log(tower)
+
+    def take_sign(self, tower: Tower) -> Element:
+        return self.base.take_sign(tower)
+
+
+@dataclass(eq=False)
+class Inverse(Generator):
+    """1/u of a sum u of lower generators; it is cancelled when something is compared with zero."""
+
+    of: Element
+
+    def differentiate(self, tower: Tower, by: Generator) -> Element:
+        return tower.multiply(-tower.power(tower.element(self), 2), tower.differentiate(self.of, by))
+
+    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
+        return tower.invert(image(self.of))
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        return numbers.divide(mp.one, numbers.evaluate(self.of))
+
+    def invert(self, tower: Tower) -> Element:
+        return self.of
+
+    def take_log(self, tower: Tower) -> Element:
+        return -tower.log_absolute(self.of)
+
+    def take_sign(self, tower: Tower) -> Element:
+        return tower.sign(self.of)
+
+
+@dataclass(eq=False)
+class Root(Generator):
+    """w**(1/degree), where w is positive wherever the root is defined."""
+
+    of: Element
+    degree: int
+    # The generator's own relation is g**step = below, since roots are refined one upon the other.
+    step: int
+    below: Element
+
+    def differentiate(self, tower: Tower, by: Generator) -> Element:
+        change = tower.differentiate(self.of, by)
+        if not change:
+            return tower.zero
+        scaled = tower.multiply(change, tower.invert(self.of)).mul_ground(QQ(1, self.degree))
+        return tower.multiply(tower.element(self), scaled)
+
+    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
+        return tower.take_root(image(self.of), Fraction(1, self.degree))
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        return numbers.require_positive(numbers.evaluate(self.of)) ** (mp.one / self.degree)
+
+    def invert(self, tower: Tower) -> Element:
+        return tower.invert_power(self)
+
+    def take_log(self, tower: Tower) -> Element:
+        return tower.log_absolute(self.of).mul_ground(QQ(1, self.degree))
+
+
+@dataclass(eq=False)
+class Exponential(Generator):
+    """exp(argument)."""
+
+    argument: Element
+
+    def differentiate(self, tower: Tower, by: Generator) -> Element:
+        return tower.multiply(tower.element(self), tower.differentiate(self.argument, by))
+
+    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
+        return tower.exp(image(self.argument))
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        return mp.exp(numbers.evaluate(self.argument))
+
+    def invert(self, tower: Tower) -> Element:
+        return tower.invert_power(self) if tower.has_relation(self) else super().invert(tower)
+
+    def take_log(self, tower: Tower) -> Element:
+        return self.argument
+
+
+@dataclass(eq=False)
+class Logarithm(Generator):
+    """log|u|."""
+
+    of: Element
+
+    def differentiate(self, tower: Tower, by: Generator) -> Element:
+        change = tower.differentiate(self.of, by)
+        return tower.multiply(change, tower.invert(self.of)) if change else tower.zero
+
+    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
+        return tower.log_absolute(image(self.of))
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        return mp.log(abs(numbers.require_nonzero(numbers.evaluate(self.of))))
+
+
+@dataclass(eq=False)
+class Sign(Generator):
+    """1 where u > 0, -1 where u < 0; at 0 nothing is said."""
+
+    of: Element
+
+    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
+        return tower.sign(image(self.of))
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        return mp.sign(numbers.require_nonzero(numbers.evaluate(self.of)))
+
+    def invert(self, tower: Tower) -> Element:
+        return tower.element(self)
+
+    def take_log(self, tower: Tower) -> Element:
+        return tower.zero
+
+    def take_sign(self, tower: Tower) -> Element:
+        return tower.element(self)
+
+
+@dataclass(eq=False)
+class Wave(Generator):
+    """The cosine or the sine of an angle."""
+
+    angle: Element
+    is_sine: bool
+    partner: Wave | None = None
+
+    def differentiate(self, tower: Tower, by: Generator) -> Element:
+        assert self.partner is not None
+        change = tower.multiply(tower.element(self.partner), tower.differentiate(self.angle, by))
+        return change if self.is_sine else -change
+
+    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
+        sine, cosine = tower.waves(image(self.angle))
+        return sine if self.is_sine else cosine
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        return (mp.sin if self.is_sine else mp.cos)(numbers.evaluate(self.angle))
+
+    def invert(self, tower: Tower) -> Element:
+        return tower.element(tower.find_inverse(tower.element(self)))
+
+
+@dataclass(eq=False)
+class Call(Generator):
+    """A function of SymPy that has no relations here."""
+
+    function: Any
+    arguments: tuple[Element, ...]
+
+    def differentiate(self, tower: Tower, by: Generator) -> Element:
+        total = tower.zero
+        for place, argument in enumerate(self.arguments):
+            if change := tower.differentiate(argument, by):
+                partial, letters = differentiate_scalar(self.function, len(self.arguments), place)
+                slope = tower.apply(partial, dict(zip(letters, self.arguments, strict=True)))
+                total += tower.multiply(slope, change)
+        return total
+
+    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
+        return tower.call(self.function, tuple(map(image, self.arguments)))
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        values = [sympy.Float(numbers.evaluate(argument), mp.dps) for argument in self.arguments]
+        value = self.function(*values).evalf(mp.dps)
+        if not value.is_Float:
+            raise Undefined(f"{self.function.__name__} has no real value")
+        return mp.mpf(value._mpf_)
+
+
+@dataclass(eq=False)
+class AbstractEntry(Generator):
+    """An entry of an abstract function, differentiated by some of the entries of its argument."""
+
+    name: str
+    place: int
+    by: tuple[int, ...]
+    arguments: tuple[Element, ...]
+
+    def differentiate(self, tower: Tower, by: Generator) -> Element:
+        total = tower.zero
+        for place, argument in enumerate(self.arguments):
+            if change := tower.differentiate(argument, by):
+                total += tower.multiply(tower.abstract(self.name, self.place, (*self.by, place), self.arguments), change)
+        return total
+
+    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
+        return tower.abstract(self.name, self.place, self.by, tuple(map(image, self.arguments)))
+
+    def evaluate(self, numbers: Numbers) -> Any:
+        """Return the value, or derivative, of a fixed generic function: a sum of two sines."""
+        values = [numbers.evaluate(argument) for argument in self.arguments]
+        total = mp.mpf(2) if not self.by else mp.zero
+        for wave in (1, 2):
+            slopes = [_pick(self.name, self.place, wave, place) for place in range(len(values))]
+            angle = mp.fsum(slope * value for slope, value in zip(slopes, values, strict=True))
+            factor = mp.fprod(slopes[place] for place in self.by)
+            total += factor * mp.sin(angle + _pick(self.name, self.place, wave, -1) + mp.pi / 2 * len(self.by)) / wave
+        return total
+
+
+def _pick(name: str, place: int, wave: int, number: int) -> Any:
+    """Return a fixed number between 1/2 and 3/2, another one for each place."""
+    seed = sum(map(ord, name)) * 31 + place * 17 + wave * 7 + number * 5
+    return mp.mpf(50 + seed * 37 % 101) / 101
+
+
+@cache
+def differentiate_scalar(function: Any, count: int, place: int) -> tuple[Any, tuple[Any, ...]]:
+    """Return SymPy's derivative of a function of so many numbers by one of them, and the letters it is written in."""
+    letters = tuple(sympy.Dummy(real=True) for _ in range(count))
+    return sympy.diff(function(*letters), letters[place]), letters
+
+
+# --- the tower ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Factors:
+    """coefficient * product of powers of generators * rest, a sum with coprime whole coefficients, or 1."""
+
+    coefficient: Any
+    powers: dict[Generator, int]
+    rest: Element
+
+
+class Tower:
+    """Elements and what can be done with them; relations are used as soon as they apply."""
+
+    def __init__(self, capacity: int, budget: Budget) -> None:
+        self.ring = PolyRing([f"g{place}" for place in range(capacity)], QQ, lex)
+        self.zero, self.one = self.ring.zero, self.ring.one
+        self.budget = budget
+        self.generators: list[Generator] = []
+        # What must be positive for everything to be defined, with the reason if it is not.
+        self.conditions: list[tuple[Element, str]] = []
+        self.assumes_conditions = False
+        self._assumed: set[Element] = set()
+        self._found: dict[Any, Generator] = {}
+        self._pairs: list[tuple[int, int]] = []
+        self._powers: dict[int, tuple[int, Element]] = {}
+        self._slopes: dict[tuple[int, int], Element] = {}
+        self._exponents: list[tuple[Element, dict[int, Any]]] = []
+        self._bases: list[Exponential] = []
+
+    # --- elements ---
+
+    def constant(self, value: Fraction | int) -> Element:
+        """Return a rational number."""
+        value = Fraction(value)
+        return self.ring.ground_new(QQ(value.numerator, value.denominator))
+
+    def add(self, generator: Generator) -> Generator:
+        """Return the generator, which now has a place; raises NoRoom where there is none left."""
+        if len(self.generators) == self.ring.ngens:
+            raise NoRoom("it takes too many functions")
+        generator.index = len(self.generators)
+        self.generators.append(generator)
+        if isinstance(generator, UnitVariable | Sign):
+            self._powers[generator.index] = (2, self.one)
+        elif isinstance(generator, Root):
+            self._powers[generator.index] = (generator.step, generator.below)
+        return generator
+
+    def element(self, generator: Generator) -> Element:
+        """Return a generator as an element."""
+        return self.ring.gens[generator.index]
+
+    def find(self, key: Any, make: Callable[[], Generator]) -> Generator:
+        """Return the generator with this key, made where there is none."""
+        if key not in self._found:
+            self._found[key] = self.add(make())
+        return self._found[key]
+
+    def list_generators(self, element: Element) -> list[Generator]:
+        """Return the generators of an element, the lowest first."""
+        if not element:
+            return []
+        return [self.generators[place] for place, top in enumerate(map(max, zip(*element, strict=True))) if top]
+
+    def multiply(self, left: Element, right: Element) -> Element:
+        """Return the product."""
+        if not left or not right:
+            return self.zero
+        self.budget.spend(len(left) * len(right))
+        return self._reduce(left * right)
+
+    def power(self, base: Element, exponent: int) -> Element:
+        """Return base**exponent for a whole exponent."""
+        if exponent < 0:
+            return self.power(self.invert(base), -exponent)
+        if len(base) == 1:
+            return self._reduce(base**exponent) if exponent else self.one
+        if exponent > _LARGEST_POWER:
+            raise NotShown(f"a sum is raised to the power {exponent}")
+        result = self.one
+        while exponent:
+            if exponent % 2:
+                result = self.multiply(result, base)
+            exponent //= 2
+            base = self.multiply(base, base) if exponent else base
+        return result
+
+    def divide(self, left: Element, right: Element) -> Element:
+        """Return left/right."""
+        if right and right.is_ground:
+            return left.quo_ground(right.LC)
+        return self.multiply(left, self.invert(right))
+
+    def sum(self, elements: Iterable[Element]) -> Element:
+        """Return the sum of elements."""
+        total = self.ring.zero
+        for element in elements:
+            total = total + element
+        return total
+
+    def _reduce(self, element: Element) -> Element:
+        """Return an element with 1/g times g cancelled, and powers of roots, signs and sines brought down."""
+        if not self._pairs and not self._powers:
+            return element
+        pairs, powers = self._pairs, list(self._powers.items())
+        kept: dict[Any, Any] = {}
+        changed = False
+        more = self.zero
+        for monomial, coefficient in element.items():
+            exponents = None
+            for left, right in pairs:
+                if monomial[left] and monomial[right]:
+                    exponents = exponents or list(monomial)
+                    least = min(monomial[left], monomial[right])
+                    exponents[left] -= least
+                    exponents[right] -= least
+            replaced = None
+            for place, (degree, below) in powers:
+                if monomial[place] >= degree:
+                    exponents = exponents or list(monomial)
+                    count, exponents[place] = divmod(monomial[place], degree)
+                    factor = below**count if len(below) == 1 or count == 1 else self.power(below, count)
+                    replaced = factor if replaced is None else self.multiply(replaced, factor)
+            if exponents is None:
+                kept[monomial] = kept.get(monomial, 0) + coefficient
+                continue
+            changed = True
+            key = tuple(exponents)
+            if replaced is None:
+                kept[key] = kept.get(key, 0) + coefficient
+            else:
+                more = more + self._reduce(replaced.mul_term((key, coefficient)))
+        if not changed:
+            return element
+        result = self.ring.from_dict({monomial: value for monomial, value in kept.items() if value})
+        return result + more if more else result
+
+    # --- inverses ---
+
+    def invert(self, element: Element) -> Element:
+        """Return 1/element; raises Undefined for 0."""
+        if element and element.is_ground:
+            return self.ring.ground_new(1 / element.LC)
+        factors = self.split(element)
+        result = self.ring.ground_new(1 / factors.coefficient)
+        for generator, exponent in factors.powers.items():
+            one = generator.invert(self) if exponent > 0 else self.element(generator)
+            result = self.multiply(result, self.power(one, abs(exponent)))
+        if factors.rest == 1:
+            return result
+        return self.multiply(result, self.element(self.find_inverse(factors.rest)))
+
+    def has_relation(self, generator: Generator) -> bool:
+        """Whether a power of the generator is something lower."""
+        return generator.index in self._powers
+
+    def invert_power(self, generator: Generator) -> Element:
+        """Return 1/g of a generator with g**degree = below."""
+        degree, below = self._powers[generator.index]
+        return self.multiply(self.power(self.element(generator), degree - 1), self.invert(below))
+
+    def find_reciprocal(self, base: Generator) -> Generator:
+        """Return the generator 1/g."""
+        known = len(self.generators)
+        found = self.find(("reciprocal", base), lambda: Reciprocal(base, positive=base.positive))
+        if found.index == known:
+            self._pairs.append((base.index, found.index))
+        return found
+
+    def find_inverse(self, of: Element) -> Generator:
+        """Return the generator 1/u."""
+        return self.find(("inverse", of), lambda: Inverse(of, positive=self.is_positive(of)))
+
+    def split(self, element: Element) -> Factors:
+        """Return an element as a product of a number, powers of generators and a sum; raises Undefined for 0."""
+        powers: dict[Generator, int] = {}
+        element = self.cancel(element)
+        while lower := [g for g in self.list_generators(element) if isinstance(g, Inverse | Reciprocal)]:
+            divisor = lower[-1]
+            element, degree = self._clear(element, divisor)
+            powers[divisor] = powers.get(divisor, 0) + degree
+        if not element:
+            raise Undefined("a division by 0, or its like")
+        least = tuple(map(min, zip(*element, strict=True)))
+        for place, exponent in enumerate(least):
+            if exponent:
+                generator = self.generators[place]
+                powers[generator] = powers.get(generator, 0) + exponent
+        if any(least):
+            element = element.quo_term((least, QQ(1)))
+        content, element = element.primitive()
+        if element.LC < 0:
+            content, element = -content, -element
+        return Factors(content, {g: e for g, e in powers.items() if e}, element)
+
+    def _clear(self, element: Element, divisor: Inverse | Reciprocal) -> tuple[Element, int]:
+        """Return element/divisor**degree without the divisor, and the degree in which it had it."""
+        base = divisor.of if isinstance(divisor, Inverse) else self.element(divisor.base)
+        parts = self._collect(element, divisor)
+        degree = max(parts)
+        factor, total = self.one, self.zero
+        for exponent in range(degree, -1, -1):
+            if exponent in parts:
+                total = total + self.multiply(parts[exponent], factor)
+            factor = self.multiply(factor, base) if exponent else factor
+        return total, degree
+
+    def _collect(self, element: Element, generator: Generator) -> dict[int, Element]:
+        """Return the coefficients of the powers of a generator."""
+        place = generator.index
+        parts: dict[int, dict[Any, Any]] = {}
+        for monomial, coefficient in element.items():
+            rest = monomial[:place] + (0,) + monomial[place + 1 :]
+            parts.setdefault(monomial[place], {})[rest] = coefficient
+        return {exponent: self.ring.from_dict(terms) for exponent, terms in parts.items()}
+
+    def cancel(self, element: Element) -> Element:
+        """Return an element with powers of 1/u made lower where u divides what they are multiplied with."""
+        for divisor in reversed(self.list_generators(element)):
+            if not isinstance(divisor, Inverse):
+                continue
+            parts = self._collect(element, divisor)
+            degree, changed = max(parts), False
+            while degree:
+                top = parts[degree]
+                if not top:
+                    pass
+                elif len(top) < len(divisor.of) or len(top) * len(divisor.of) > 20_000:
+                    break
+                else:
+                    self.budget.spend(len(top) * len(divisor.of))
+                    quotient, remainder = top.div(divisor.of)
+                    if remainder:
+                        break
+                    parts[degree - 1] = parts.get(degree - 1, self.zero) + quotient
+                    changed = True
+                del parts[degree]
+                degree -= 1
+                parts.setdefault(degree, self.zero)
+            if changed:
+                one = self.element(divisor)
+                element = self.sum(self.multiply(part, one**exponent) for exponent, part in parts.items())
+        return element
+
+    # --- signs ---
+
+    def is_positive(self, element: Element) -> bool:
+        """Whether an element is known to be positive wherever it is not 0."""
+        if element in self._assumed:
+            return True
+        for monomial, coefficient in element.items():
+            if coefficient < 0:
+                return False
+            if any(exponent % 2 and not self.generators[place].positive for place, exponent in enumerate(monomial) if exponent):
+                return False
+        return True
+
+    def sign(self, element: Element) -> Element:
+        """Return the sign of an element; raises Undefined for 0."""
+        if self.is_positive(element) and element:
+            return self.one
+        factors = self.split(element)
+        result = self.constant(1 if factors.coefficient > 0 else -1)
+        for generator, exponent in factors.powers.items():
+            if exponent % 2:
+                result = self.multiply(result, generator.take_sign(self))
+        if factors.rest == 1 or self.is_positive(factors.rest):
+            return result
+        return self.multiply(result, self.find_sign(factors.rest))
+
+    def find_sign(self, of: Element) -> Element:
+        """Return the generator for the sign of u."""
+        if of in self._assumed:
+            return self.one
+        return self.element(self.find(("sign", of), lambda: Sign(of)))
+
+    def absolute(self, element: Element) -> Element:
+        """Return the absolute value."""
+        return self.multiply(self.sign(element), element) if element else element
+
+    def require_positive(self, element: Element, reason: str) -> None:
+        """Note that an element must be positive for everything to be defined; raises Undefined where it cannot be."""
+        if not element or (element.is_ground and element.LC < 0):
+            raise Undefined(reason)
+        if self.is_positive(element):
+            return
+        self.conditions.append((element, reason))
+        if self.assumes_conditions:
+            factors = self.split(element)
+            unknown = [g for g, exponent in factors.powers.items() if exponent % 2 and not g.positive]
+            if factors.coefficient > 0 and not unknown and factors.rest != 1:
+                self._assumed.add(factors.rest)
+            elif factors.coefficient > 0 and len(unknown) == 1 and factors.rest == 1:
+                self._assumed.add(self.element(unknown[0]))
+                unknown[0].positive = True
+
+    # --- powers, exponentials and logarithms ---
+
+    def raise_to(self, base: Element, exponent: Element) -> Element:
+        """Return base**exponent; raises Undefined where it has no real value."""
+        if not exponent:
+            return self.one
+        if exponent.is_ground:
+            value = Fraction(int(exponent.LC.numerator), int(exponent.LC.denominator))
+            if value.denominator == 1:
+                return self.power(base, value.numerator)
+            self.require_positive(base, "a power needs a positive base")
+            return self.take_root(base, value)
+        if base == 1:
+            return base
+        self.require_positive(base, "a power needs a positive base")
+        return self.exp(self.multiply(exponent, self.log_absolute(base)))
+
+    def take_root(self, base: Element, exponent: Fraction) -> Element:
+        """Return base**exponent for a fraction, base being positive wherever that is defined."""
+        factors = self.split(base)
+        degree = exponent.denominator
+        result, inside = self._root_of_number(factors.coefficient, exponent)
+        for generator, power in factors.powers.items():
+            if generator.positive:
+                result = self.multiply(result, self._raise_positive(generator, power * exponent))
+                continue
+            count, rest = divmod(power, degree)
+            size = self.multiply(self.element(generator), generator.take_sign(self))
+            result = self.multiply(result, self.power(size, count * exponent.numerator))
+            flip = generator.take_sign(self) if count % 2 and degree % 2 else self.one
+            inside = self.multiply(self.multiply(inside, self.power(self.element(generator), rest)), flip)
+        for part, count in self._factor(factors.rest):
+            whole, rest = divmod(count, degree)
+            if whole:
+                result = self.multiply(result, self.power(self.absolute(part), whole * exponent.numerator))
+            if self.is_positive(part):
+                result = self.multiply(result, self._find_root(part, exponent * rest))
+            else:
+                inside = self.multiply(inside, self.power(part, rest))
+                if whole % 2 and degree % 2:
+                    inside = self.multiply(inside, self.sign(part))
+        return self.multiply(result, self._find_root(inside, exponent))
+
+    def _root_of_number(self, number: Any, exponent: Fraction) -> tuple[Element, Element]:
+        """Return |number|**exponent, roots of primes apart, and the sign that stays inside."""
+        result = self.one
+        for prime, count in _factor_number(abs(number)):
+            power = count * exponent
+            whole = math.floor(power)
+            scale = Fraction(prime) ** whole
+            result = self.multiply(result.mul_ground(QQ(scale.numerator, scale.denominator)),
+                                   self._find_root(self.constant(prime), power - whole))  # fmt: skip
+        return result, self.constant(1 if number > 0 else -1)
+
+    def _raise_positive(self, generator: Generator, exponent: Fraction) -> Element:
+        if isinstance(generator, Inverse):
+            return self.take_root(generator.of, -exponent)
+        if isinstance(generator, Reciprocal):
+            return self._raise_positive(generator.base, -exponent)
+        if isinstance(generator, Root):
+            return self.take_root(generator.of, exponent / generator.degree)
+        if isinstance(generator, Exponential):
+            return self.exp(generator.argument.mul_ground(QQ(exponent.numerator, exponent.denominator)))
+        return self._find_root(self.element(generator), exponent)
+
+    def _find_root(self, of: Element, exponent: Fraction) -> Element:
+        """Return u**exponent by the finest root of u that is needed so far."""
+        if of == 1 or not exponent:
+            return self.one
+        whole = math.floor(exponent)
+        rest = exponent - whole
+        result = self.power(of, whole) if whole >= 0 else self.power(self.invert(of), -whole)
+        if not rest:
+            return result
+        key = ("root", of)
+        known = self._found.get(key)
+        degree = known.degree if isinstance(known, Root) else 1
+        if rest.denominator > 1 and degree % rest.denominator:
+            finer = math.lcm(degree, rest.denominator)
+            below = of if known is None else self.element(known)
+            self._found[key] = self.add(Root(of, finer, finer // degree, below, positive=True))
+            known, degree = self._found[key], finer
+        assert known is not None
+        root = self.power(self.element(known), int(rest * degree))
+        return self.multiply(result, root)
+
+    def _factor(self, element: Element) -> list[tuple[Element, int]]:
+        """Return a primitive sum as powers of sums without square factors."""
+        if element == 1:
+            return []
+        used = self.list_generators(element)
+        if len(element) > _MOST_TERMS_TO_FACTOR or not used:
+            return [(element, 1)]
+        small = PolyRing([f"h{place}" for place in range(len(used))], QQ, lex)
+        places = [generator.index for generator in used]
+        told = small.from_dict({tuple(m[place] for place in places): c for m, c in element.items()})
+        if _is_squarefree(told):
+            return [(element, 1)]
+        return [(self._lift(part, places), count) for part, count in told.sqf_list()[1]]
+
+    def _lift(self, part: Element, places: list[int]) -> Element:
+        terms = {}
+        for monomial, coefficient in part.items():
+            exponents = [0] * self.ring.ngens
+            for place, exponent in zip(places, monomial, strict=True):
+                exponents[place] = exponent
+            terms[tuple(exponents)] = coefficient
+        lifted = self.ring.from_dict(terms).primitive()[1]
+        return lifted if lifted.LC > 0 else -lifted
+
+    def log(self, element: Element) -> Element:
+        """Return log(element), which must be positive."""
+        self.require_positive(element, "log needs a positive argument")
+        return self.log_absolute(element)
+
+    def log_absolute(self, element: Element) -> Element:
+        """Return log|element| as a sum of logarithms."""
+        factors = self.split(element)
+        total = self.sum(
+            self.find_log(self.constant(prime)).mul_ground(QQ(count))
+            for prime, count in _factor_number(abs(factors.coefficient))
+        )
+        for generator, exponent in factors.powers.items():
+            total = total + generator.take_log(self).mul_ground(QQ(exponent))
+        for part, count in self._factor(factors.rest):
+            total = total + self.find_log(part).mul_ground(QQ(count))
+        return total
+
+    def find_log(self, of: Element) -> Element:
+        """Return the generator log|u|."""
+        return self.element(self.find(("log", of), lambda: Logarithm(of)))
+
+    def exp(self, argument: Element) -> Element:
+        """Return exp(argument), as a product of exponentials that are there already where it is one."""
+        argument = self.cancel(argument)
+        result, argument = self._take_logs_out(argument)
+        if not argument:
+            return result
+        rest, counts = self._reduce_exponent(argument)
+        if rest:
+            known = self._recognise(argument)
+            if known is not None:
+                return self.multiply(result, known)
+            base = Exponential(argument, positive=True)
+            self.add(base)
+            self._bases.append(base)
+            place = len(self._bases) - 1
+            self._exponents.append((rest, {place: QQ(1), **{other: -count for other, count in counts.items()}}))
+            counts = {place: QQ(1)}
+        for place, count in counts.items():
+            result = self.multiply(result, self._raise_base(place, count))
+        return result
+
+    def _take_logs_out(self, argument: Element) -> tuple[Element, Element]:
+        """Return the powers that exp makes of logarithms, and the rest of the argument."""
+        result, rest = self.one, argument
+        for generator in self.list_generators(argument):
+            if isinstance(generator, Logarithm):
+                monomial = self.element(generator).leading_expv()
+                if coefficient := argument.get(monomial):
+                    rest = rest - self.ring.from_dict({monomial: coefficient})
+                    exponent = Fraction(int(coefficient.numerator), int(coefficient.denominator))
+                    size = self.absolute(generator.of)
+                    power = self.power(size, exponent.numerator) if exponent.denominator == 1 else None
+                    result = self.multiply(result, self.take_root(size, exponent) if power is None else power)
+        return result, rest
+
+    def _reduce_exponent(self, argument: Element) -> tuple[Element, dict[int, Any]]:
+        """Return what is left of an argument, and how often each known exponent is contained in it."""
+        counts: dict[int, Any] = {}
+        for row, parts in self._exponents:
+            pivot = row.LM
+            if coefficient := argument.get(pivot):
+                factor = coefficient / row[pivot]
+                argument = argument - row.mul_ground(factor)
+                for place, count in parts.items():
+                    counts[place] = counts.get(place, QQ(0)) + factor * count
+        return argument, {place: count for place, count in counts.items() if count}
+
+    def _recognise(self, argument: Element) -> Element | None:
+        """Return the exponential of an argument that is a known one, or its negative, written in another way."""
+        if not any(isinstance(generator, Inverse) for generator in self.list_generators(argument)):
+            return None
+        for base in self._bases:
+            if self.is_zero(argument - base.argument):
+                return self.element(base)
+            if self.is_zero(argument + base.argument):
+                return base.invert(self)
+        return None
+
+    def _raise_base(self, place: int, count: Any) -> Element:
+        """Return exp of so many times a known exponent; a fraction makes the known one finer."""
+        base = self._bases[place]
+        if count.denominator != 1:
+            degree = int(count.denominator)
+            finer = Exponential(base.argument.mul_ground(QQ(1, degree)), positive=True)
+            self.add(finer)
+            self._powers[finer.index] = (degree, self.element(base))
+            self._bases[place] = finer
+            self._exponents = [
+                (row, {other: times * degree if other == place else times for other, times in parts.items()})
+                for row, parts in self._exponents
+            ]
+            base, count = finer, count * degree
+        if count > 0:
+            return self.power(self.element(base), int(count))
+        return self.power(base.invert(self), -int(count))
+
+    # --- functions ---
+
+    def waves(self, angle: Element) -> tuple[Element, Element]:
+        """Return the sine and the cosine of an angle."""
+        angle = self.cancel(angle)
+        if not angle:
+            return self.zero, self.one
+        if len(angle) == 2:
+            first = self.ring.from_dict({angle.LM: angle.LC})
+            (a, b), (c, d) = self._wave(first), self._wave(angle - first)
+            return self.multiply(a, d) + self.multiply(b, c), self.multiply(b, d) - self.multiply(a, c)
+        return self._wave(angle)
+
+    def _wave(self, angle: Element) -> tuple[Element, Element]:
+        content, unit = angle.primitive()
+        if unit.LC < 0:
+            content, unit = -content, -unit
+        times, divisor = int(content.numerator), int(content.denominator)
+        if abs(times) > _MOST_MULTIPLES:
+            unit, times = unit.mul_ground(QQ(abs(times))), 1 if times > 0 else -1
+        unit = unit.mul_ground(QQ(1, divisor))
+        known = len(self.generators)
+        cosine = self.find(("cosine", unit), lambda: Wave(unit, is_sine=False))
+        if cosine.index == known:
+            assert isinstance(cosine, Wave)
+            sine = Wave(unit, True, cosine)
+            cosine.partner = sine
+            self._found["sine", unit] = self.add(sine)
+            self._powers[sine.index] = (2, self.one - self.element(cosine) ** 2)
+        s, c = self.element(self._found["sine", unit]), self.element(cosine)
+        found = self.zero, self.one
+        for _ in range(abs(times)):
+            found = (self.multiply(found[0], c) + self.multiply(found[1], s),
+                     self.multiply(found[1], c) - self.multiply(found[0], s))  # fmt: skip
+        return (found[0], found[1]) if times > 0 else (-found[0], found[1])
+
+    def abstract(self, name: str, place: int, by: tuple[int, ...], arguments: tuple[Element, ...]) -> Element:
+        """Return an entry of an abstract function, differentiated by entries of its argument in any order."""
+        arguments = tuple(map(self.cancel, arguments))
+        by = tuple(sorted(by))
+        key = ("abstract", name, place, by, arguments)
+        return self.element(self.find(key, lambda: AbstractEntry(name, place, by, arguments)))
+
+    def pi(self) -> Element:
+        """Return the number pi."""
+        return self.element(self.find("pi", lambda: Pi(positive=True)))
+
+    def call(self, function: Any, arguments: tuple[Element, ...]) -> Element:
+        """Return a function of SymPy of elements; what the tower knows itself is written in its own generators."""
+        own = _OWN.get(function)
+        if own is not None:
+            return own(self, *arguments)
+        arguments = tuple(map(self.cancel, arguments))
+        rewritten = _rewrite(function, len(arguments))
+        if rewritten is not None:
+            expression, letters = rewritten
+            return self.apply(expression, dict(zip(letters, arguments, strict=True)))
+        if all(not argument or argument.is_ground for argument in arguments):
+            value = function(*(_to_rational(argument) for argument in arguments))
+            if not isinstance(value, function):
+                return self.apply(value, {})
+        parity = find_parity(function) if len(arguments) == 1 else 0
+        flipped = bool(parity and arguments[0] and arguments[0].LC < 0)
+        if flipped:
+            arguments = (-arguments[0],)
+        result = self.element(self._find_call(function, arguments))
+        return -result if flipped and parity < 0 else result
+
+    def _find_call(self, function: Any, arguments: tuple[Element, ...]) -> Generator:
+        key = ("call", function, arguments)
+        if key not in self._found and any(isinstance(g, Inverse) for a in arguments for g in self.list_generators(a)):
+            for known in [g for g in self.generators if isinstance(g, Call) and g.function is function]:
+                if all(self.is_zero(a - b) for a, b in zip(arguments, known.arguments, strict=True)):
+                    self._found[key] = known
+                    break
+        return self.find(key, lambda: Call(function, arguments))
+
+    def apply(self, expression: Any, values: Mapping[Any, Element]) -> Element:
+        """Return a SymPy expression in scalars, elements standing for its symbols."""
+        if expression in values:
+            return values[expression]
+        if expression.is_Rational:
+            return self.constant(Fraction(int(expression.p), int(expression.q)))
+        if expression is sympy.pi:
+            return self.pi()
+        if expression is sympy.E:
+            return self.exp(self.one)
+        if not expression.args:
+            raise NotShown(f"SymPy's {expression} has no place here")
+        if isinstance(expression, sympy.exp):
+            return self.exp(self.apply(expression.args[0], values))
+        args = tuple(self.apply(arg, values) for arg in expression.args)
+        if expression.is_Add:
+            return self.sum(args)
+        if expression.is_Mul:
+            return math.prod(args[1:], start=args[0]) if len(args) == 1 else self._multiply_all(args)
+        if expression.is_Pow:
+            return self.raise_to(*args)
+        if isinstance(expression, sympy.Function | sympy.Max | sympy.Min) and not expression.is_Piecewise:
+            return self.call(expression.func, args)
+        raise NotShown(f"{type(expression).__name__} of SymPy has no place here")
+
+    def _multiply_all(self, elements: Iterable[Element]) -> Element:
+        result = self.one
+        for element in elements:
+            result = self.multiply(result, element)
+        return result
+
+    # --- derivatives and substitutions ---
+
+    def differentiate(self, element: Element, by: Generator) -> Element:
+        """Return the derivative by a free variable, by the chain rule."""
+        total = self.zero
+        for generator in self.list_generators(element):
+            slope = self.differentiate_generator(generator, by)
+            if slope:
+                total = total + self.multiply(element.diff(self.element(generator)), slope)
+        return total
+
+    def differentiate_generator(self, generator: Generator, by: Generator) -> Element:
+        """Return the derivative of one generator."""
+        key = (generator.index, by.index)
+        if key not in self._slopes:
+            self._slopes[key] = generator.differentiate(self, by)
+        return self._slopes[key]
+
+    def substitute(self, element: Element, images: dict[int, Element]) -> Element:
+        """Return an element with generators replaced; `images` has those of some by place, and is completed."""
+        total = self.zero
+        generators = self.list_generators(element)
+        for generator in generators:
+            if generator.index not in images:
+                images[generator.index] = generator.substitute(self, lambda below: self.substitute(below, images))
+        for monomial, coefficient in element.items():
+            product = self.ring.ground_new(coefficient)
+            for generator in generators:
+                if monomial[generator.index]:
+                    product = self.multiply(product, self.power(images[generator.index], monomial[generator.index]))
+            total = total + product
+        return total
+
+    # --- zero ---
+
+    def is_zero(self, element: Element) -> bool:
+        """Whether an element comes to zero; False says only that it did not."""
+        if not element:
+            return True
+        while below := [g for g in self.list_generators(element) if isinstance(g, Reciprocal)]:
+            element, _ = self._clear(element, below[-1])
+        divisors = [g for g in self.list_generators(element) if isinstance(g, Inverse)]
+        if not divisors:
+            return not element
+        groups: dict[Any, dict[Any, Any]] = {}
+        place = divisors[-1].index + 1
+        for monomial, coefficient in element.items():
+            lower = monomial[:place] + (0,) * (len(monomial) - place)
+            groups.setdefault(monomial[place:], {})[lower] = coefficient
+        return all(self.is_zero(self._clear(self.ring.from_dict(group), divisors[-1])[0]) for group in groups.values())
+
+    def comes_to_zero(self, element: Element, known: tuple[Element, ...] = ()) -> bool:
+        """Whether an element comes to zero, if need be for every combination of signs that can be.
+
+        `known` are the elements that are positive in the combination at hand.
+        """
+        if self.is_zero(element):
+            return True
+        sign = next((g for g in self._list_all(element) if isinstance(g, Sign)), None)
+        if sign is None or len(known) == _MOST_SIGNS:
+            return False
+        for side in (1, -1):
+            positive = (*known, sign.of.mul_ground(QQ(side)))
+            if not (side < 0 and self.is_positive(sign.of)) and not _contradict(positive):
+                if not self.comes_to_zero(self.substitute(element, {sign.index: self.constant(side)}), positive):
+                    return False
+        return True
+
+    def has_signs(self, element: Element) -> bool:
+        """Whether signs occur in an element, or inside of its generators."""
+        return any(isinstance(generator, Sign) for generator in self._list_all(element))
+
+    def _list_all(self, element: Element) -> list[Generator]:
+        """Return the generators of an element and those inside of them, the lowest first."""
+        found: dict[int, Generator] = {}
+        stack = [element]
+        while stack:
+            for generator in self.list_generators(stack.pop()):
+                if generator.index not in found:
+                    found[generator.index] = generator
+                    stack.extend(_list_inside(generator, self))
+        return [found[place] for place in sorted(found)]
+
+
+def _list_inside(generator: Generator, tower: Tower) -> list[Element]:
+    if isinstance(generator, Reciprocal):
+        return [tower.element(generator.base)]
+    if isinstance(generator, Inverse | Root | Logarithm | Sign):
+        return [generator.of]
+    if isinstance(generator, Exponential):
+        return [generator.argument]
+    if isinstance(generator, Wave):
+        return [generator.angle]
+    return list(generator.arguments) if isinstance(generator, Call | AbstractEntry) else []
+
+
+def _contradict(positive: tuple[Element, ...]) -> bool:
+    """Whether elements cannot all be positive since multiples of two add up to a negative number."""
+    *others, last = positive
+    for other in others:
+        pivot = next((monomial for monomial in last if any(monomial)), None)
+        if pivot is None or not other.get(pivot) or last[pivot] * other[pivot] > 0:
+            continue
+        total = last.mul_ground(abs(other[pivot])) + other.mul_ground(abs(last[pivot]))
+        if not total or (total.is_ground and total.LC < 0):
+            return True
+    return False
+
+
+def _is_squarefree(element: Element) -> bool:
+    """Whether no square divides a sum, seen along a line in the direction of each generator."""
+    line = PolyRing(["t"], QQ, lex)
+    count = element.ring.ngens
+    for direction in range(count):
+        terms: dict[tuple[int], Any] = {}
+        for monomial, coefficient in element.items():
+            for place, exponent in enumerate(monomial):
+                if place != direction:
+                    coefficient = coefficient * (7 + 4 * place) ** exponent
+            key = (monomial[direction],)
+            terms[key] = terms.get(key, 0) + coefficient
+        one = line.from_dict({key: value for key, value in terms.items() if value})
+        if not one or not one.gcd(one.diff(line.gens[0])).is_ground:
+            return False
+    return True
+
+
+def _factor_number(number: Any) -> list[tuple[int, int]]:
+    """Return the primes of a positive fraction with their exponents; a large number counts as a prime."""
+    found: list[tuple[int, int]] = []
+    for part, side in ((int(number.numerator), 1), (int(number.denominator), -1)):
+        if part > _LARGEST_FACTORED:
+            found.append((part, side))
+        elif part > 1:
+            found += [(int(prime), side * int(count)) for prime, count in sympy.factorint(part).items()]
+    return found
+
+
+def _to_rational(element: Element) -> Any:
+    return sympy.Rational(int(element.LC.numerator), int(element.LC.denominator)) if element else sympy.S.Zero
+
+
+@cache
+def find_parity(function: Any) -> int:
+    """Return 1 for an even function of SymPy, -1 for an odd one, 0 for others."""
+    x = sympy.Dummy(real=True)
+    return next((side for side in (1, -1) if function(-x) == side * function(x)), 0)
+
+
+@cache
+def _rewrite(function: Any, count: int) -> tuple[Any, tuple[Any, ...]] | None:
+    """Return a function written with exp, log, sine and cosine, and the letters, where it is one of theirs."""
+    letters = tuple(sympy.Dummy(real=True) for _ in range(count))
+    expression = function(*letters)
+    if function in _HYPERBOLIC:
+        return expression.rewrite(sympy.exp), letters
+    if function in _TRIGONOMETRIC:
+        return _TRIGONOMETRIC[function](*letters), letters
+    return None if isinstance(expression, function) else (expression, letters)
+
+
+_HYPERBOLIC = {sympy.sinh, sympy.cosh, sympy.tanh, sympy.coth, sympy.sech, sympy.csch}
+_TRIGONOMETRIC: dict[Any, Callable[..., Any]] = {
+    sympy.tan: lambda x: sympy.sin(x) * sympy.cos(x) ** -1,
+    sympy.cot: lambda x: sympy.cos(x) * sympy.sin(x) ** -1,
+    sympy.sec: lambda x: sympy.cos(x) ** -1,
+    sympy.csc: lambda x: sympy.sin(x) ** -1,
+    sympy.asinh: lambda x: sympy.log(x + sympy.sqrt(x**2 + 1)),
+    sympy.acosh: lambda x: sympy.log(x + sympy.sqrt(x**2 - 1)),
+    sympy.atanh: lambda x: sympy.log((1 + x) / (1 - x)) / 2,
+    sympy.erfc: lambda x: 1 - sympy.erf(x),
+}
+
+
+def _choose_larger(tower: Tower, *elements: Element) -> Element:
+    return _fold(tower, elements, 1)
+
+
+def _choose_smaller(tower: Tower, *elements: Element) -> Element:
+    return _fold(tower, elements, -1)
+
+
+def _fold(tower: Tower, elements: tuple[Element, ...], side: int) -> Element:
+    """Return (a + b + |a - b|)/2, or with - for the smaller one."""
+    result = elements[0]
+    for other in elements[1:]:
+        apart = tower.absolute(result - other).mul_ground(QQ(side))
+        result = (result + other + apart).mul_ground(QQ(1, 2))
+    return result
+
+
+_OWN: dict[Any, Callable[..., Element]] = {
+    sympy.exp: Tower.exp,
+    sympy.log: Tower.log,
+    sympy.sin: lambda tower, x: tower.waves(x)[0],
+    sympy.cos: lambda tower, x: tower.waves(x)[1],
+    sympy.Abs: Tower.absolute,
+    sympy.sign: lambda tower, x: tower.sign(x) if x else x,
+    sympy.Max: _choose_larger,
+    sympy.Min: _choose_smaller,
+}
+
+
+# --- numbers ------------------------------------------------------------------------------------------
+
+
+class Numbers:
+    """The values of generators at one point, to as many digits as mpmath works with."""
+
+    def __init__(self, tower: Tower, values: Mapping[tuple[str, int], Any]) -> None:
+        self.tower, self.values = tower, values
+        self._found: dict[int, Any] = {}
+
+    def find(self, generator: Generator) -> Any:
+        """Return the value of a generator; raises Undefined where it has none."""
+        if generator.index not in self._found:
+            self._found[generator.index] = generator.evaluate(self)
+        return self._found[generator.index]
+
+    def evaluate(self, element: Element) -> Any:
+        """Return the value of an element; raises Undefined where it has none."""
+        generators = self.tower.list_generators(element)
+        values = [(generator.index, self.find(generator)) for generator in generators]
+        total = mp.zero
+        for monomial, coefficient in element.items():
+            product = mp.mpf(int(coefficient.numerator)) / int(coefficient.denominator)
+            for place, value in values:
+                if monomial[place]:
+                    product *= value ** monomial[place]
+            total += product
+        return total
+
+    def divide(self, left: Any, right: Any) -> Any:
+        """Return left/right; raises Undefined where right is as good as 0."""
+        return left / self.require_nonzero(right)
+
+    def require_nonzero(self, value: Any) -> Any:
+        """Return the value; raises Undefined where it is as good as 0."""
+        if abs(value) < mp.mpf(10) ** (-mp.dps // 3):
+            raise Undefined("a value is nearly 0")
+        return value
+
+    def require_positive(self, value: Any) -> Any:
+        """Return the value; raises Undefined where it is not positive."""
+        if value <= mp.mpf(10) ** (-mp.dps // 3):
+            raise Undefined("a value is not positive")
+        return value
