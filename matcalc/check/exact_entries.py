@@ -135,12 +135,9 @@ def _transpose_node(node: Expression, args: list[Entries], writing: Writing) -> 
 
 
 def _compare(node: Expression, args: list[Entries], writing: Writing) -> Entries:
-    """Return 1 where the comparison holds and 0 where not; at equality nothing is said."""
-    side = 1 if node.data[0] in (">", ">=") else -1
-    tower = writing.tower
-    return _combine(lambda _, a, b: (tower.one + tower.sign((a - b).mul_ground(QQ(side)))).mul_ground(QQ(1, 2)))(
-        node, args, writing
-    )
+    """Return 1 where the comparison holds and 0 where not; of what is equal by chance nothing is said."""
+    values = {">": (0, 0, 1), ">=": (0, 1, 1), "<": (1, 0, 0), "<=": (1, 1, 0)}[node.data[0]]
+    return _combine(lambda tower, a, b: tower.choose(a - b, values))(node, args, writing)
 
 
 # --- leaves ---------------------------------------------------------------------------------------------
@@ -335,7 +332,7 @@ def _apply_entrywise(rule: Rule, args: list[Entries], writing: Writing) -> Entri
 
 def _select(tower: Tower, condition: Element, chosen: Element, otherwise: Element) -> Element:
     """Return chosen where the condition is not 0, else the other."""
-    if not condition or condition == 1:
+    if not condition or condition.is_ground:
         return chosen if condition else otherwise
     if not tower.is_zero(tower.multiply(condition, condition) - condition):
         if tower.has_signs(condition):
@@ -378,6 +375,8 @@ def _mark_largest(tower: Tower, line: list[Element], side: int = 1) -> list[Elem
         chosen = tower.constant(Fraction(1, line.count(entry)))
         for other in dict.fromkeys(line):
             if other != entry:
+                if tower.has_signs(entry - other):
+                    raise NotShown("entries of which the largest is taken may be equal")
                 step = tower.one + tower.sign((entry - other).mul_ground(QQ(side)))
                 chosen = tower.multiply(chosen, step.mul_ground(QQ(1, 2)))
         marks[entry] = chosen

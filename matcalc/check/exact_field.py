@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -256,7 +256,10 @@ class Sign(Generator):
     of: Element
 
     def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
-        return tower.sign(image(self.of))
+        below = image(self.of)
+        if not below:
+            raise Undefined("the two sides of a kink meet there")
+        return tower.sign(below)
 
     def evaluate(self, numbers: Numbers) -> Any:
         return mp.sign(numbers.require_nonzero(numbers.evaluate(self.of)))
@@ -626,7 +629,30 @@ class Tower:
         return True
 
     def sign(self, element: Element) -> Element:
-        """Return the sign of an element; raises Undefined for 0."""
+        """Return the sign of an element, 0 for 0."""
+        return self.choose(element, (-1, 0, 1))
+
+    def choose(self, element: Element, values: tuple[int, int, int]) -> Element:
+        """Return one of three numbers, for an element below 0, 0 itself, and above.
+
+        What holds signs may be 0 for one side of them and not for the other, as x + |x| is: each side is asked.
+        """
+        if not element:
+            return self.constant(values[1])
+        branch = next(self._list_branches(element), None)
+        if branch is None:
+            below, _, above = values
+            apart = self._sign_of_one(element).mul_ground(QQ(above - below, 2))
+            return apart + self.constant(Fraction(above + below, 2))
+        total = self.zero
+        for side in (1, -1):
+            half = (self.one + self.element(branch).mul_ground(QQ(side))).mul_ground(QQ(1, 2))
+            told = self.choose(self.substitute(element, {branch.index: self.constant(side)}), values)
+            total = total + self.multiply(half, told)
+        return total
+
+    def _sign_of_one(self, element: Element) -> Element:
+        """Return the sign of an element without signs; raises Undefined for 0."""
         if self.is_positive(element) and element:
             return self.one
         factors = self.split(element)
@@ -921,6 +947,8 @@ class Tower:
 
     def call(self, function: Any, arguments: tuple[Element, ...]) -> Element:
         """Return a function of SymPy of elements; what the tower knows itself is written in its own generators."""
+        if function in _NOT_SMOOTH:
+            raise NotShown(f"{function.__name__} has no exact form")
         own = _OWN.get(function)
         if own is not None:
             return own(self, *arguments)
@@ -1038,7 +1066,7 @@ class Tower:
         """
         if self.is_zero(element):
             return True
-        sign = next((g for g in self._list_all(element) if isinstance(g, Sign)), None)
+        sign = next((g for g in self._list_branches(element) if isinstance(g, Sign)), None)
         if sign is None or len(known) == _MOST_SIGNS:
             return False
         for side in (1, -1):
@@ -1050,7 +1078,13 @@ class Tower:
 
     def has_signs(self, element: Element) -> bool:
         """Whether signs occur in an element, or inside of its generators."""
-        return any(isinstance(generator, Sign) for generator in self._list_all(element))
+        return next(self._list_branches(element), None) is not None
+
+    def _list_branches(self, element: Element) -> Iterator[Sign | UnitVariable]:
+        """Yield what is 1 or -1 in an element, or inside of its generators."""
+        for generator in self._list_all(element):
+            if isinstance(generator, Sign | UnitVariable):
+                yield generator
 
     def _list_all(self, element: Element) -> list[Generator]:
         """Return the generators of an element and those inside of them, the lowest first."""
@@ -1141,6 +1175,10 @@ def _rewrite(function: Any, count: int) -> tuple[Any, tuple[Any, ...]] | None:
     return None if isinstance(expression, function) else (expression, letters)
 
 
+_NOT_SMOOTH = {
+    sympy.DiracDelta, sympy.Heaviside, sympy.floor, sympy.ceiling, sympy.frac, sympy.re, sympy.im, sympy.conjugate,
+    sympy.arg, sympy.Mod,
+}  # fmt: skip
 _HYPERBOLIC = {sympy.sinh, sympy.cosh, sympy.tanh, sympy.coth, sympy.sech, sympy.csch}
 _TRIGONOMETRIC: dict[Any, Callable[..., Any]] = {
     sympy.tan: lambda x: sympy.sin(x) * sympy.cos(x) ** -1,
@@ -1177,7 +1215,7 @@ _OWN: dict[Any, Callable[..., Element]] = {
     sympy.sin: lambda tower, x: tower.waves(x)[0],
     sympy.cos: lambda tower, x: tower.waves(x)[1],
     sympy.Abs: Tower.absolute,
-    sympy.sign: lambda tower, x: tower.sign(x) if x else x,
+    sympy.sign: Tower.sign,
     sympy.Max: _choose_larger,
     sympy.Min: _choose_smaller,
 }
