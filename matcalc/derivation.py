@@ -421,9 +421,12 @@ class Derivative:
         return draw_point(self.function, (self.expression, *self.by), self.shape, sizes, seed, self._rules)
 
     def check(
-        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu"
+        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu", proof: str = "both"
     ) -> CheckReport:
-        """Compare what `str` prints, read again, with torch.autograd.functional.jacobian of the expression."""
+        """Compare what `str` prints, read again, with torch.autograd.functional.jacobian of the expression.
+
+        It is compared exactly as well, in SymPy, entry by entry at small sizes; proof="exact" or "torch" asks for one.
+        """
         from matcalc.check.question import ask
         from matcalc.check.report import could_not_check
         from matcalc.check.verdict import judge_question
@@ -436,7 +439,7 @@ class Derivative:
             return could_not_check(reason, seed=seed, layout=self.layout)
         expression, claim = printed.expressions
         by = [printed.symbols.get(wrt.name, wrt) for wrt in self.by]
-        options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device}
+        options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device, "proof": proof}
         report = judge_question(ask(expression, claim, by, self.layout), rules=self._rules, **options)
         by_one = None if self.is_mixed else self.wrt.name
         declared = Declaration(by_one, self.given | self.declared, self.assumed, self._files)
@@ -521,10 +524,10 @@ class _Collection(Mapping[Key, "Derivative"]):
         return "\n\n".join([self.write_head(), *parts])
 
     def check(
-        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu"
+        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu", proof: str = "both"
     ) -> dict[Key, CheckReport]:
-        """Compare each with torch.autograd.functional.jacobian, as `Derivative.check` does."""
-        return {key: one.check(trials, seed, dtype, device) for key, one in self.items()}
+        """Compare each with torch.autograd.functional.jacobian, and exactly, as `Derivative.check` does."""
+        return {key: one.check(trials, seed, dtype, device, proof) for key, one in self.items()}
 
     def evaluate(self, values: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> dict[Key, Any]:
         """Return each at a point, as `Derivative.evaluate` does; raises EvaluationError where values do not fit."""

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from matcalc.check.modes import own_modes
 from matcalc.check.deduce_sizes import collect_letters
+from matcalc.check.modes import own_modes
 from matcalc.check.points import NoPoint, PointSearch
 from matcalc.check.question import MAX_ENTRIES
 from matcalc.check.rule_texts import rules_in_force

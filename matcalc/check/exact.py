@@ -5,29 +5,22 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import Any
 
 from mpmath import mp
 from sympy.polys.domains import QQ
+from sympy.polys.rings import PolyElement as Element
 
 from matcalc.check.deduce_sizes import collect_letters
-from matcalc.check.exact_entries import Entries, Writing, find_determinant, write_entries
-from matcalc.check.exact_field import (
-    Budget,
-    Element,
-    Generator,
-    NoRoom,
-    NotShown,
-    Numbers,
-    Tower,
-    Undefined,
-    UnitVariable,
-    Variable,
-)
-from matcalc.check.question import ExpressionFunction, Question, order_axes
+from matcalc.check.exact_entries import Writing, write_out
+from matcalc.check.exact_field import Tower
+from matcalc.check.exact_generators import Budget, FreeEntry, Generator, NoRoom, NotShown, Numbers, UnitEntry
+from matcalc.check.exact_matrices import Entries, find_determinant
+from matcalc.check.layouts import order_axes
+from matcalc.check.question import ExpressionFunction, Question
+from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
 from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, symbols, walk
@@ -39,31 +32,14 @@ _CAPACITIES = (20, 60, 160)
 _DIGITS = 50
 _TRIES = 24
 
-EQUAL, DIFFERENT, NOT_SHOWN = "equal", "different", "not shown"
-
-
-@dataclass(frozen=True)
-class ExactAnswer:
-    """What was found: "equal" at all of the sizes, "different", or "not shown" with the reason.
-
-    `sizes` are those at which the two are equal, or the one at which they differ, `apart` by how much they differ
-    there, relative to the largest entry of the derivative, at `index`.
-    """
-
-    verdict: str
-    sizes: tuple[dict[str, int], ...] = ()
-    reason: str = ""
-    apart: float = 0.0
-    index: tuple[int, ...] = ()
-
 
 def prove_exactly(
     question: Question, rules: RuleBook | None = None, products: int = PRODUCTS, seconds: float = SECONDS
-) -> ExactAnswer:
-    """Return whether the claim is the derivative, entry by entry, at two assignments of sizes where there are letters."""
+) -> ExactProof:
+    """Return whether the claim is the derivative, entry by entry, at two assignments of sizes to the letters."""
     root, claim = question.function.root, question.claim.root
     if claim is None or not isinstance(question.function, ExpressionFunction):
-        return ExactAnswer(NOT_SHOWN, reason="code has no exact form")
+        return ExactProof(NOT_SHOWN, reason="code has no exact form")
     letters = collect_letters((root, claim, *question.by))
     deadline = time.monotonic() + seconds
     shown: list[dict[str, int]] = []
@@ -74,17 +50,17 @@ def prove_exactly(
             try:
                 answer = _prove_at(question, sizes, budget)
             except (NotShown, MatcalcError) as error:
-                answer = ExactAnswer(NOT_SHOWN, reason=error.reason)
+                answer = ExactProof(NOT_SHOWN, reason=error.reason)
             if answer.verdict == DIFFERENT:
                 return answer
             if answer.verdict == EQUAL:
                 shown.append(sizes)
             reason = reason or answer.reason
             if len(shown) == 2 or (shown and not letters):
-                return ExactAnswer(EQUAL, tuple(shown))
+                return ExactProof(EQUAL, tuple(shown))
             if time.monotonic() > deadline:
                 break
-    return ExactAnswer(NOT_SHOWN, tuple(shown), reason)
+    return ExactProof(NOT_SHOWN, tuple(shown), reason)
 
 
 def list_sizes(letters: Sequence[str]) -> Iterator[dict[str, int]]:
@@ -104,7 +80,7 @@ def list_sizes(letters: Sequence[str]) -> Iterator[dict[str, int]]:
 _HANDS = [(2, 3, 2, 3, 4, 2), (3, 2, 2, 3, 2, 4), (4, 2, 2, 3, 3, 2), (2, 1, 2, 1), (1, 2, 2, 1)]
 
 
-def _prove_at(question: Question, sizes: dict[str, int], budget: Budget) -> ExactAnswer:
+def _prove_at(question: Question, sizes: dict[str, int], budget: Budget) -> ExactProof:
     """Return the answer at some sizes, in the smallest ring that has room."""
     for capacity in _CAPACITIES:
         try:
@@ -130,7 +106,7 @@ class _Comparison:
         self.values: dict[str, Entries] = {}
         self.structured: dict[str, Entries] = {}
         for name, variable in self.variables.items():
-            self.structured[name] = write_variable(tower, variable, sizes)
+            self.structured[name] = write_out_symbol(tower, variable, sizes)
             self.values[name] = self._free(variable) if name in self.moving else self.structured[name]
 
     def _free(self, variable: Expression) -> Entries:
@@ -141,28 +117,25 @@ class _Comparison:
             return structured
         found = []
         for place, image in enumerate(structured.flat):
-            generator = self.tower.add(Variable(f"free {variable.name}", place))
+            generator = self.tower.add(FreeEntry(f"free {variable.name}", place))
             self.images[generator.index] = image
             found.append(generator)
         self.free[variable.name] = found
         return Entries(structured.shape, tuple(map(self.tower.element, found)))
 
-    def judge(self) -> ExactAnswer:
+    def judge(self) -> ExactProof:
         """Return whether the two are equal."""
         truth, claim = self.compute_truth(), self.compute_claim()
-        unequal = [
-            (place, a - b) for place, (a, b) in enumerate(zip(truth, claim, strict=True))
-            if not self.tower.comes_to_zero(a - b)
-        ]  # fmt: skip
-        if not unequal:
-            if self.tower.conditions and self._find_point() is None:
-                return ExactAnswer(NOT_SHOWN, reason="no point was found at which everything is defined")
-            return ExactAnswer(EQUAL, (self.sizes,))
-        return self._refute(truth, unequal)
+        apart = [a - b for a, b in zip(truth, claim, strict=True)]
+        if not all(map(self.tower.comes_to_zero, apart)):
+            return self._refute(truth, apart)
+        if self.tower.conditions and self._find_point() is None:
+            return ExactProof(NOT_SHOWN, reason="no point was found at which everything is defined")
+        return ExactProof(EQUAL, (self.sizes,))
 
     def compute_truth(self) -> list[Element]:
         """Return the entries of the derivative in the layout's order."""
-        function = write_entries(self.question.function.root, Writing(self.tower, self.values, self.sizes))
+        function = write_out(self.question.function.root, Writing(self.tower, self.values, self.sizes))
         flat = list(function.flat)
         for wrt in self.question.by:
             flat = [self.tower.differentiate(entry, by) for entry in flat for by in self.free[wrt.name]]
@@ -175,7 +148,7 @@ class _Comparison:
         """Return the entries of the claim."""
         root = self.question.claim.root
         assert root is not None
-        return list(write_entries(root, Writing(self.tower, self.structured, self.sizes)).flat)
+        return list(write_out(root, Writing(self.tower, self.structured, self.sizes)).flat)
 
     def _arrange(self, flat: list[Element]) -> list[Element]:
         """Return entries in torch's order of axes in the layout's order."""
@@ -193,36 +166,36 @@ class _Comparison:
 
     # --- numbers ---
 
-    def _refute(self, truth: list[Element], unequal: list[tuple[int, Element]]) -> ExactAnswer:
+    def _refute(self, truth: list[Element], differences: list[Element]) -> ExactProof:
         """Return that the two differ where a number with many digits shows it, else that nothing was shown."""
-        not_shown = ExactAnswer(NOT_SHOWN, reason="the difference did not come to zero")
+        not_shown = ExactProof(NOT_SHOWN, reason="the difference did not come to zero")
         values = self._find_point()
         if values is None:
             return not_shown
-        apart, place = self._measure(values, truth, unequal, _DIGITS)
-        again, _ = self._measure(values, truth, unequal, 2 * _DIGITS)
+        apart, place = self._measure(values, truth, differences, _DIGITS)
+        again, _ = self._measure(values, truth, differences, 2 * _DIGITS)
         if apart < mp.mpf(10) ** (-_DIGITS * 3 // 5) or abs(apart - again) > again / 1000:
             return not_shown
-        shape = [size.value(self.sizes) for size in self.question.shape(self.question.layout)]
-        index = []
-        for size in reversed(shape):
-            place, rest = divmod(place, size)
+        index: list[int] = []
+        for size in reversed(self.question.shape(self.question.layout)):
+            place, rest = divmod(place, size.value(self.sizes))
             index.append(rest)
-        return ExactAnswer(DIFFERENT, (self.sizes,), "", float(apart), tuple(reversed(index)))
+        return ExactProof(DIFFERENT, (self.sizes,), "", float(apart), tuple(reversed(index)))
 
     def _measure(
-        self, values: Mapping[Any, Any], truth: list[Element], unequal: list[tuple[int, Element]], digits: int
+        self, values: Mapping[Any, Any], truth: list[Element], differences: list[Element], digits: int
     ) -> tuple[Any, int]:
         """Return the largest difference relative to the largest entry of the derivative, and its place."""
         with mp.workdps(digits):
             numbers = Numbers(self.tower, _to_numbers(values))
             largest = max(abs(numbers.evaluate(entry)) for entry in truth)
-            apart, place = max((abs(numbers.evaluate(entry)), place) for place, entry in unequal)
-            return apart / largest if largest else apart, place
+            found = [abs(numbers.evaluate(difference)) for difference in differences]
+            place = max(range(len(found)), key=found.__getitem__)
+            return found[place] / largest if largest else found[place], place
 
     def _find_point(self) -> dict[tuple[str, int], Fraction] | None:
         """Return rational values of the variables at which everything is defined."""
-        generators = [g for g in self.tower.generators if isinstance(g, Variable)]
+        generators = [g for g in self.tower.generators if isinstance(g, FreeEntry)]
         choices = random.Random(0)
         for attempt in range(_TRIES):
             values = {
@@ -238,22 +211,22 @@ class _Comparison:
                     continue
         return None
 
-    def _lift_diagonal(self, generator: Variable, attempt: int) -> int:
-        """Return what is added to an entry of a square matrix: at every other attempt the diagonal outweighs the rest."""
+    def _lift_diagonal(self, generator: FreeEntry, attempt: int) -> int:
+        """Return what is added to an entry of a square matrix: every other time the diagonal outweighs the rest."""
         variable = self.structured.get(generator.name)
         if variable is None or not attempt % 2 or variable.shape[0] != variable.shape[-1] or len(variable.shape) != 2:
             return 0
         size = variable.shape[0]
-        return 2 * size if size > 1 and generator.place % (size + 1) == 0 and type(generator) is Variable else 0
+        return 2 * size if size > 1 and generator.place % (size + 1) == 0 and type(generator) is FreeEntry else 0
 
     def _place(self, element: Element) -> Element:
         """Return an element with the variable's own structure in the place of its free entries."""
         return self.tower.substitute(element, dict(self.images)) if self.images else element
 
 
-def _draw(generator: Variable, attempt: int, choices: random.Random) -> Fraction:
+def _draw(generator: FreeEntry, attempt: int, choices: random.Random) -> Fraction:
     """Return a number for a variable: at first positive ones, then of both signs, near 0, negative, large."""
-    if isinstance(generator, UnitVariable):
+    if isinstance(generator, UnitEntry):
         return Fraction(choices.choice((1, -1)))
     unit = Fraction(choices.randrange(1, 997), 997)
     if generator.name.startswith("share"):
@@ -276,7 +249,7 @@ _KINDS_OF_ENTRIES = frozenset({"positive", "nonzero", "invertible"})
 _KNOWN = frozenset({"symmetric", "posdef", "skew", "diagonal", "unit-interval", "sign", "simplex", "orthogonal"})
 
 
-def write_variable(tower: Tower, variable: Expression, sizes: Mapping[str, int]) -> Entries:
+def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int]) -> Entries:
     """Return the entries of a variable, with what is assumed of it written into them; raises NotShown."""
     shape = tuple(size.value(sizes) for size in variable.shape)
     assumed: frozenset[str] = variable.data[1] - {"real"}
@@ -286,7 +259,7 @@ def write_variable(tower: Tower, variable: Expression, sizes: Mapping[str, int])
     ):  # fmt: skip
         raise NotShown(f"{variable.name} is assumed to be {', '.join(sorted(ties))}")
     is_positive = bool(assumed & {"positive", "unit-interval"})
-    make = UnitVariable if "sign" in assumed else Variable
+    make = UnitEntry if "sign" in assumed else FreeEntry
 
     def entry(place: int) -> Element:
         key = ("variable", variable.name, place)
@@ -341,7 +314,7 @@ def _write_shares(tower: Tower, name: str, shape: tuple[int, ...]) -> Entries:
     flat: list[Element] = []
     for row in range(rows):
         own = [
-            tower.element(tower.add(Variable(f"share {name}", row * width + place, positive=True)))
+            tower.element(tower.add(FreeEntry(f"share {name}", row * width + place, positive=True)))
             for place in range(width - 1)
         ]
         last = tower.one - tower.sum(own)
@@ -355,8 +328,8 @@ def _write_orthogonal(tower: Tower, name: str, shape: tuple[int, ...]) -> Entrie
     size = shape[0]
     if size not in (2, 3):
         raise NotShown(f"{name} is assumed to be orthogonal")
-    side = tower.element(tower.add(UnitVariable(f"side {name}")))
-    letters = [tower.element(tower.add(Variable(f"angle {name}", place))) for place in range(3 if size == 3 else 1)]
+    side = tower.element(tower.add(UnitEntry(f"side {name}")))
+    letters = [tower.element(tower.add(FreeEntry(f"angle {name}", place))) for place in range(3 if size == 3 else 1)]
     if size == 2:
         (t,) = letters
         over = tower.invert(tower.one + t**2)

@@ -1,375 +1,43 @@
 """Exact arithmetic with functions: a polynomial ring over the rationals whose generators obey relations.
 
-A tower of generators: variables, 1/u, roots, exponentials, logarithms, signs, sines and cosines, any function of SymPy,
-entries of abstract functions.  Each knows its derivative, what it becomes under a substitution, and its value.
-Every relation that is used is true wherever the expressions are defined, so what comes to zero is zero.
+Every relation that is used is true wherever the expressions are defined, so what comes to zero is zero; what does not
+come to zero may be zero all the same, where the generators obey more relations than are known here.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 import sympy
-from mpmath import mp
 from sympy.polys.domains import QQ
 from sympy.polys.orderings import lex
-from sympy.polys.rings import PolyElement, PolyRing
+from sympy.polys.rings import PolyElement as Element
+from sympy.polys.rings import PolyRing
 
-Element = PolyElement
+from matcalc.check.exact_generators import (
+    Budget,
+    Exponential,
+    Generator,
+    Inverse,
+    Logarithm,
+    NoRoom,
+    NotShown,
+    Pi,
+    Reciprocal,
+    Root,
+    Sign,
+    Undefined,
+    UnitEntry,
+)
 
 _LARGEST_FACTORED = 10**12
-_MOST_MULTIPLES = 12
 _LARGEST_POWER = 60
 _MOST_TERMS_TO_FACTOR = 40
 _MOST_SIGNS = 8
-
-
-class NotShown(Exception):
-    """The exact way ends here, and why; it says nothing about what is asked."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class Undefined(NotShown):
-    """Something has no value at these sizes, as the inverse of a matrix of too low a rank."""
-
-
-class NoRoom(NotShown):
-    """The ring has too few generators; a larger one is needed."""
-
-
-class Budget:
-    """How many products of terms, and how much time, an answer may take."""
-
-    def __init__(self, products: int, seconds: float) -> None:
-        self.left, self.end = products, time.monotonic() + seconds
-
-    def spend(self, products: int) -> None:
-        """Count products of terms; raises NotShown where there were too many."""
-        self.left -= products
-        if self.left < 0 or time.monotonic() > self.end:
-            raise NotShown("it takes too many terms" if self.left < 0 else "it takes too long")
-
-
-# --- generators -------------------------------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class Generator:
-    """One generator of the tower; `positive` where its sign is known."""
-
-    positive: bool = field(default=False, kw_only=True)
-    index: int = field(default=-1, init=False)
-
-    def differentiate(self, tower: Tower, by: Generator) -> Element:
-        """Return the derivative by a free variable."""
-        return tower.zero
-
-    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
-        """Return what the generator becomes, `image` giving what elements below it become."""
-        return tower.element(self)
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        """Return the value at a point."""
-        raise NotImplementedError
-
-    def invert(self, tower: Tower) -> Element:
-        """Return 1/g."""
-        return tower.element(tower.find_reciprocal(self))
-
-    def take_log(self, tower: Tower) -> Element:
-        """Return log|g|."""
-        return tower.find_log(tower.element(self))
-
-    def take_sign(self, tower: Tower) -> Element:
-        """Return the sign of g."""
-        return tower.one if self.positive else tower.find_sign(tower.element(self))
-
-
-@dataclass(eq=False)
-class Variable(Generator):
-    """An entry of a variable, free to move."""
-
-    name: str
-    place: int = 0
-
-    def differentiate(self, tower: Tower, by: Generator) -> Element:
-        return tower.one if by is self else tower.zero
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        return numbers.values[self.name, self.place]
-
-
-@dataclass(eq=False)
-class UnitVariable(Variable):
-    """An entry that is 1 or -1."""
-
-    def invert(self, tower: Tower) -> Element:
-        return tower.element(self)
-
-    def take_log(self, tower: Tower) -> Element:
-        return tower.zero
-
-    def take_sign(self, tower: Tower) -> Element:
-        return tower.element(self)
-
-
-@dataclass(eq=False)
-class Pi(Generator):
-    """The number pi."""
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        return +mp.pi
-
-
-@dataclass(eq=False)
-class Reciprocal(Generator):
-    """1/g of a single generator g; a product of the two is cancelled at once."""
-
-    base: Generator
-
-    def differentiate(self, tower: Tower, by: Generator) -> Element:
-        return tower.multiply(-tower.power(tower.element(self), 2), tower.differentiate_generator(self.base, by))
-
-    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
-        return tower.invert(image(tower.element(self.base)))
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        return numbers.divide(mp.one, numbers.find(self.base))
-
-    def invert(self, tower: Tower) -> Element:
-        return tower.element(self.base)
-
-    def take_log(self, tower: Tower) -> Element:
-        return -self.base.take_log(tower)
-
-    def take_sign(self, tower: Tower) -> Element:
-        return self.base.take_sign(tower)
-
-
-@dataclass(eq=False)
-class Inverse(Generator):
-    """1/u of a sum u of lower generators; it is cancelled when something is compared with zero."""
-
-    of: Element
-
-    def differentiate(self, tower: Tower, by: Generator) -> Element:
-        return tower.multiply(-tower.power(tower.element(self), 2), tower.differentiate(self.of, by))
-
-    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
-        return tower.invert(image(self.of))
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        return numbers.divide(mp.one, numbers.evaluate(self.of))
-
-    def invert(self, tower: Tower) -> Element:
-        return self.of
-
-    def take_log(self, tower: Tower) -> Element:
-        return -tower.log_absolute(self.of)
-
-    def take_sign(self, tower: Tower) -> Element:
-        return tower.sign(self.of)
-
-
-@dataclass(eq=False)
-class Root(Generator):
-    """w**(1/degree), where w is positive wherever the root is defined."""
-
-    of: Element
-    degree: int
-    # The generator's own relation is g**step = below, since roots are refined one upon the other.
-    step: int
-    below: Element
-
-    def differentiate(self, tower: Tower, by: Generator) -> Element:
-        change = tower.differentiate(self.of, by)
-        if not change:
-            return tower.zero
-        scaled = tower.multiply(change, tower.invert(self.of)).mul_ground(QQ(1, self.degree))
-        return tower.multiply(tower.element(self), scaled)
-
-    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
-        return tower.take_root(image(self.of), Fraction(1, self.degree))
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        return numbers.require_positive(numbers.evaluate(self.of)) ** (mp.one / self.degree)
-
-    def invert(self, tower: Tower) -> Element:
-        return tower.invert_power(self)
-
-    def take_log(self, tower: Tower) -> Element:
-        return tower.log_absolute(self.of).mul_ground(QQ(1, self.degree))
-
-
-@dataclass(eq=False)
-class Exponential(Generator):
-    """exp(argument)."""
-
-    argument: Element
-
-    def differentiate(self, tower: Tower, by: Generator) -> Element:
-        return tower.multiply(tower.element(self), tower.differentiate(self.argument, by))
-
-    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
-        return tower.exp(image(self.argument))
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        return mp.exp(numbers.evaluate(self.argument))
-
-    def invert(self, tower: Tower) -> Element:
-        return tower.invert_power(self) if tower.has_relation(self) else super().invert(tower)
-
-    def take_log(self, tower: Tower) -> Element:
-        return self.argument
-
-
-@dataclass(eq=False)
-class Logarithm(Generator):
-    """log|u|."""
-
-    of: Element
-
-    def differentiate(self, tower: Tower, by: Generator) -> Element:
-        change = tower.differentiate(self.of, by)
-        return tower.multiply(change, tower.invert(self.of)) if change else tower.zero
-
-    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
-        return tower.log_absolute(image(self.of))
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        return mp.log(abs(numbers.require_nonzero(numbers.evaluate(self.of))))
-
-
-@dataclass(eq=False)
-class Sign(Generator):
-    """1 where u > 0, -1 where u < 0; at 0 nothing is said."""
-
-    of: Element
-
-    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
-        below = image(self.of)
-        if not below:
-            raise Undefined("the two sides of a kink meet there")
-        return tower.sign(below)
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        return mp.sign(numbers.require_nonzero(numbers.evaluate(self.of)))
-
-    def invert(self, tower: Tower) -> Element:
-        return tower.element(self)
-
-    def take_log(self, tower: Tower) -> Element:
-        return tower.zero
-
-    def take_sign(self, tower: Tower) -> Element:
-        return tower.element(self)
-
-
-@dataclass(eq=False)
-class Wave(Generator):
-    """The cosine or the sine of an angle."""
-
-    angle: Element
-    is_sine: bool
-    partner: Wave | None = None
-
-    def differentiate(self, tower: Tower, by: Generator) -> Element:
-        assert self.partner is not None
-        change = tower.multiply(tower.element(self.partner), tower.differentiate(self.angle, by))
-        return change if self.is_sine else -change
-
-    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
-        sine, cosine = tower.waves(image(self.angle))
-        return sine if self.is_sine else cosine
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        return (mp.sin if self.is_sine else mp.cos)(numbers.evaluate(self.angle))
-
-    def invert(self, tower: Tower) -> Element:
-        return tower.element(tower.find_inverse(tower.element(self)))
-
-
-@dataclass(eq=False)
-class Call(Generator):
-    """A function of SymPy that has no relations here."""
-
-    function: Any
-    arguments: tuple[Element, ...]
-
-    def differentiate(self, tower: Tower, by: Generator) -> Element:
-        total = tower.zero
-        for place, argument in enumerate(self.arguments):
-            if change := tower.differentiate(argument, by):
-                partial, letters = differentiate_scalar(self.function, len(self.arguments), place)
-                slope = tower.apply(partial, dict(zip(letters, self.arguments, strict=True)))
-                total += tower.multiply(slope, change)
-        return total
-
-    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
-        return tower.call(self.function, tuple(map(image, self.arguments)))
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        values = [sympy.Float(numbers.evaluate(argument), mp.dps) for argument in self.arguments]
-        value = self.function(*values).evalf(mp.dps)
-        if not value.is_Float:
-            raise Undefined(f"{self.function.__name__} has no real value")
-        return mp.mpf(value._mpf_)
-
-
-@dataclass(eq=False)
-class AbstractEntry(Generator):
-    """An entry of an abstract function, differentiated by some of the entries of its argument."""
-
-    name: str
-    place: int
-    by: tuple[int, ...]
-    arguments: tuple[Element, ...]
-
-    def differentiate(self, tower: Tower, by: Generator) -> Element:
-        total = tower.zero
-        for place, argument in enumerate(self.arguments):
-            if change := tower.differentiate(argument, by):
-                total += tower.multiply(tower.abstract(self.name, self.place, (*self.by, place), self.arguments), change)
-        return total
-
-    def substitute(self, tower: Tower, image: Callable[[Element], Element]) -> Element:
-        return tower.abstract(self.name, self.place, self.by, tuple(map(image, self.arguments)))
-
-    def evaluate(self, numbers: Numbers) -> Any:
-        """Return the value, or derivative, of a fixed generic function: a sum of two sines."""
-        values = [numbers.evaluate(argument) for argument in self.arguments]
-        total = mp.mpf(2) if not self.by else mp.zero
-        for wave in (1, 2):
-            slopes = [_pick(self.name, self.place, wave, place) for place in range(len(values))]
-            angle = mp.fsum(slope * value for slope, value in zip(slopes, values, strict=True))
-            factor = mp.fprod(slopes[place] for place in self.by)
-            total += factor * mp.sin(angle + _pick(self.name, self.place, wave, -1) + mp.pi / 2 * len(self.by)) / wave
-        return total
-
-
-def _pick(name: str, place: int, wave: int, number: int) -> Any:
-    """Return a fixed number between 1/2 and 3/2, another one for each place."""
-    seed = sum(map(ord, name)) * 31 + place * 17 + wave * 7 + number * 5
-    return mp.mpf(50 + seed * 37 % 101) / 101
-
-
-@cache
-def differentiate_scalar(function: Any, count: int, place: int) -> tuple[Any, tuple[Any, ...]]:
-    """Return SymPy's derivative of a function of so many numbers by one of them, and the letters it is written in."""
-    letters = tuple(sympy.Dummy(real=True) for _ in range(count))
-    return sympy.diff(function(*letters), letters[place]), letters
-
-
-# --- the tower ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -413,10 +81,8 @@ class Tower:
             raise NoRoom("it takes too many functions")
         generator.index = len(self.generators)
         self.generators.append(generator)
-        if isinstance(generator, UnitVariable | Sign):
-            self._powers[generator.index] = (2, self.one)
-        elif isinstance(generator, Root):
-            self._powers[generator.index] = (generator.step, generator.below)
+        if relation := generator.find_relation(self):
+            self._powers[generator.index] = relation
         return generator
 
     def element(self, generator: Generator) -> Element:
@@ -471,6 +137,13 @@ class Tower:
             total = total + element
         return total
 
+    def product(self, elements: Iterable[Element]) -> Element:
+        """Return the product of elements."""
+        total = self.one
+        for element in elements:
+            total = self.multiply(total, element)
+        return total
+
     def _reduce(self, element: Element) -> Element:
         """Return an element with 1/g times g cancelled, and powers of roots, signs and sines brought down."""
         if not self._pairs and not self._powers:
@@ -522,10 +195,6 @@ class Tower:
         if factors.rest == 1:
             return result
         return self.multiply(result, self.element(self.find_inverse(factors.rest)))
-
-    def has_relation(self, generator: Generator) -> bool:
-        """Whether a power of the generator is something lower."""
-        return generator.index in self._powers
 
     def invert_power(self, generator: Generator) -> Element:
         """Return 1/g of a generator with g**degree = below."""
@@ -583,7 +252,7 @@ class Tower:
         place = generator.index
         parts: dict[int, dict[Any, Any]] = {}
         for monomial, coefficient in element.items():
-            rest = monomial[:place] + (0,) + monomial[place + 1 :]
+            rest = (*monomial[:place], 0, *monomial[place + 1 :])
             parts.setdefault(monomial[place], {})[rest] = coefficient
         return {exponent: self.ring.from_dict(terms) for exponent, terms in parts.items()}
 
@@ -624,7 +293,8 @@ class Tower:
         for monomial, coefficient in element.items():
             if coefficient < 0:
                 return False
-            if any(exponent % 2 and not self.generators[place].positive for place, exponent in enumerate(monomial) if exponent):
+            odd = (place for place, exponent in enumerate(monomial) if exponent % 2)
+            if not all(self.generators[place].positive for place in odd):
                 return False
         return True
 
@@ -885,9 +555,8 @@ class Tower:
         base = self._bases[place]
         if count.denominator != 1:
             degree = int(count.denominator)
-            finer = Exponential(base.argument.mul_ground(QQ(1, degree)), positive=True)
+            finer = Exponential(base.argument.mul_ground(QQ(1, degree)), (degree, self.element(base)), positive=True)
             self.add(finer)
-            self._powers[finer.index] = (degree, self.element(base))
             self._bases[place] = finer
             self._exponents = [
                 (row, {other: times * degree if other == place else times for other, times in parts.items()})
@@ -898,115 +567,9 @@ class Tower:
             return self.power(self.element(base), int(count))
         return self.power(base.invert(self), -int(count))
 
-    # --- functions ---
-
-    def waves(self, angle: Element) -> tuple[Element, Element]:
-        """Return the sine and the cosine of an angle."""
-        angle = self.cancel(angle)
-        if not angle:
-            return self.zero, self.one
-        if len(angle) == 2:
-            first = self.ring.from_dict({angle.LM: angle.LC})
-            (a, b), (c, d) = self._wave(first), self._wave(angle - first)
-            return self.multiply(a, d) + self.multiply(b, c), self.multiply(b, d) - self.multiply(a, c)
-        return self._wave(angle)
-
-    def _wave(self, angle: Element) -> tuple[Element, Element]:
-        content, unit = angle.primitive()
-        if unit.LC < 0:
-            content, unit = -content, -unit
-        times, divisor = int(content.numerator), int(content.denominator)
-        if abs(times) > _MOST_MULTIPLES:
-            unit, times = unit.mul_ground(QQ(abs(times))), 1 if times > 0 else -1
-        unit = unit.mul_ground(QQ(1, divisor))
-        known = len(self.generators)
-        cosine = self.find(("cosine", unit), lambda: Wave(unit, is_sine=False))
-        if cosine.index == known:
-            assert isinstance(cosine, Wave)
-            sine = Wave(unit, True, cosine)
-            cosine.partner = sine
-            self._found["sine", unit] = self.add(sine)
-            self._powers[sine.index] = (2, self.one - self.element(cosine) ** 2)
-        s, c = self.element(self._found["sine", unit]), self.element(cosine)
-        found = self.zero, self.one
-        for _ in range(abs(times)):
-            found = (self.multiply(found[0], c) + self.multiply(found[1], s),
-                     self.multiply(found[1], c) - self.multiply(found[0], s))  # fmt: skip
-        return (found[0], found[1]) if times > 0 else (-found[0], found[1])
-
-    def abstract(self, name: str, place: int, by: tuple[int, ...], arguments: tuple[Element, ...]) -> Element:
-        """Return an entry of an abstract function, differentiated by entries of its argument in any order."""
-        arguments = tuple(map(self.cancel, arguments))
-        by = tuple(sorted(by))
-        key = ("abstract", name, place, by, arguments)
-        return self.element(self.find(key, lambda: AbstractEntry(name, place, by, arguments)))
-
     def pi(self) -> Element:
         """Return the number pi."""
         return self.element(self.find("pi", lambda: Pi(positive=True)))
-
-    def call(self, function: Any, arguments: tuple[Element, ...]) -> Element:
-        """Return a function of SymPy of elements; what the tower knows itself is written in its own generators."""
-        if function in _NOT_SMOOTH:
-            raise NotShown(f"{function.__name__} has no exact form")
-        own = _OWN.get(function)
-        if own is not None:
-            return own(self, *arguments)
-        arguments = tuple(map(self.cancel, arguments))
-        rewritten = _rewrite(function, len(arguments))
-        if rewritten is not None:
-            expression, letters = rewritten
-            return self.apply(expression, dict(zip(letters, arguments, strict=True)))
-        if all(not argument or argument.is_ground for argument in arguments):
-            value = function(*(_to_rational(argument) for argument in arguments))
-            if not isinstance(value, function):
-                return self.apply(value, {})
-        parity = find_parity(function) if len(arguments) == 1 else 0
-        flipped = bool(parity and arguments[0] and arguments[0].LC < 0)
-        if flipped:
-            arguments = (-arguments[0],)
-        result = self.element(self._find_call(function, arguments))
-        return -result if flipped and parity < 0 else result
-
-    def _find_call(self, function: Any, arguments: tuple[Element, ...]) -> Generator:
-        key = ("call", function, arguments)
-        if key not in self._found and any(isinstance(g, Inverse) for a in arguments for g in self.list_generators(a)):
-            for known in [g for g in self.generators if isinstance(g, Call) and g.function is function]:
-                if all(self.is_zero(a - b) for a, b in zip(arguments, known.arguments, strict=True)):
-                    self._found[key] = known
-                    break
-        return self.find(key, lambda: Call(function, arguments))
-
-    def apply(self, expression: Any, values: Mapping[Any, Element]) -> Element:
-        """Return a SymPy expression in scalars, elements standing for its symbols."""
-        if expression in values:
-            return values[expression]
-        if expression.is_Rational:
-            return self.constant(Fraction(int(expression.p), int(expression.q)))
-        if expression is sympy.pi:
-            return self.pi()
-        if expression is sympy.E:
-            return self.exp(self.one)
-        if not expression.args:
-            raise NotShown(f"SymPy's {expression} has no place here")
-        if isinstance(expression, sympy.exp):
-            return self.exp(self.apply(expression.args[0], values))
-        args = tuple(self.apply(arg, values) for arg in expression.args)
-        if expression.is_Add:
-            return self.sum(args)
-        if expression.is_Mul:
-            return math.prod(args[1:], start=args[0]) if len(args) == 1 else self._multiply_all(args)
-        if expression.is_Pow:
-            return self.raise_to(*args)
-        if isinstance(expression, sympy.Function | sympy.Max | sympy.Min) and not expression.is_Piecewise:
-            return self.call(expression.func, args)
-        raise NotShown(f"{type(expression).__name__} of SymPy has no place here")
-
-    def _multiply_all(self, elements: Iterable[Element]) -> Element:
-        result = self.one
-        for element in elements:
-            result = self.multiply(result, element)
-        return result
 
     # --- derivatives and substitutions ---
 
@@ -1080,10 +643,10 @@ class Tower:
         """Whether signs occur in an element, or inside of its generators."""
         return next(self._list_branches(element), None) is not None
 
-    def _list_branches(self, element: Element) -> Iterator[Sign | UnitVariable]:
+    def _list_branches(self, element: Element) -> Iterator[Sign | UnitEntry]:
         """Yield what is 1 or -1 in an element, or inside of its generators."""
         for generator in self._list_all(element):
-            if isinstance(generator, Sign | UnitVariable):
+            if isinstance(generator, Sign | UnitEntry):
                 yield generator
 
     def _list_all(self, element: Element) -> list[Generator]:
@@ -1094,20 +657,8 @@ class Tower:
             for generator in self.list_generators(stack.pop()):
                 if generator.index not in found:
                     found[generator.index] = generator
-                    stack.extend(_list_inside(generator, self))
+                    stack.extend(generator.list_inside(self))
         return [found[place] for place in sorted(found)]
-
-
-def _list_inside(generator: Generator, tower: Tower) -> list[Element]:
-    if isinstance(generator, Reciprocal):
-        return [tower.element(generator.base)]
-    if isinstance(generator, Inverse | Root | Logarithm | Sign):
-        return [generator.of]
-    if isinstance(generator, Exponential):
-        return [generator.argument]
-    if isinstance(generator, Wave):
-        return [generator.angle]
-    return list(generator.arguments) if isinstance(generator, Call | AbstractEntry) else []
 
 
 def _contradict(positive: tuple[Element, ...]) -> bool:
@@ -1150,118 +701,3 @@ def _factor_number(number: Any) -> list[tuple[int, int]]:
         elif part > 1:
             found += [(int(prime), side * int(count)) for prime, count in sympy.factorint(part).items()]
     return found
-
-
-def _to_rational(element: Element) -> Any:
-    return sympy.Rational(int(element.LC.numerator), int(element.LC.denominator)) if element else sympy.S.Zero
-
-
-@cache
-def find_parity(function: Any) -> int:
-    """Return 1 for an even function of SymPy, -1 for an odd one, 0 for others."""
-    x = sympy.Dummy(real=True)
-    return next((side for side in (1, -1) if function(-x) == side * function(x)), 0)
-
-
-@cache
-def _rewrite(function: Any, count: int) -> tuple[Any, tuple[Any, ...]] | None:
-    """Return a function written with exp, log, sine and cosine, and the letters, where it is one of theirs."""
-    letters = tuple(sympy.Dummy(real=True) for _ in range(count))
-    expression = function(*letters)
-    if function in _HYPERBOLIC:
-        return expression.rewrite(sympy.exp), letters
-    if function in _TRIGONOMETRIC:
-        return _TRIGONOMETRIC[function](*letters), letters
-    return None if isinstance(expression, function) else (expression, letters)
-
-
-_NOT_SMOOTH = {
-    sympy.DiracDelta, sympy.Heaviside, sympy.floor, sympy.ceiling, sympy.frac, sympy.re, sympy.im, sympy.conjugate,
-    sympy.arg, sympy.Mod,
-}  # fmt: skip
-_HYPERBOLIC = {sympy.sinh, sympy.cosh, sympy.tanh, sympy.coth, sympy.sech, sympy.csch}
-_TRIGONOMETRIC: dict[Any, Callable[..., Any]] = {
-    sympy.tan: lambda x: sympy.sin(x) * sympy.cos(x) ** -1,
-    sympy.cot: lambda x: sympy.cos(x) * sympy.sin(x) ** -1,
-    sympy.sec: lambda x: sympy.cos(x) ** -1,
-    sympy.csc: lambda x: sympy.sin(x) ** -1,
-    sympy.asinh: lambda x: sympy.log(x + sympy.sqrt(x**2 + 1)),
-    sympy.acosh: lambda x: sympy.log(x + sympy.sqrt(x**2 - 1)),
-    sympy.atanh: lambda x: sympy.log((1 + x) / (1 - x)) / 2,
-    sympy.erfc: lambda x: 1 - sympy.erf(x),
-}
-
-
-def _choose_larger(tower: Tower, *elements: Element) -> Element:
-    return _fold(tower, elements, 1)
-
-
-def _choose_smaller(tower: Tower, *elements: Element) -> Element:
-    return _fold(tower, elements, -1)
-
-
-def _fold(tower: Tower, elements: tuple[Element, ...], side: int) -> Element:
-    """Return (a + b + |a - b|)/2, or with - for the smaller one."""
-    result = elements[0]
-    for other in elements[1:]:
-        apart = tower.absolute(result - other).mul_ground(QQ(side))
-        result = (result + other + apart).mul_ground(QQ(1, 2))
-    return result
-
-
-_OWN: dict[Any, Callable[..., Element]] = {
-    sympy.exp: Tower.exp,
-    sympy.log: Tower.log,
-    sympy.sin: lambda tower, x: tower.waves(x)[0],
-    sympy.cos: lambda tower, x: tower.waves(x)[1],
-    sympy.Abs: Tower.absolute,
-    sympy.sign: Tower.sign,
-    sympy.Max: _choose_larger,
-    sympy.Min: _choose_smaller,
-}
-
-
-# --- numbers ------------------------------------------------------------------------------------------
-
-
-class Numbers:
-    """The values of generators at one point, to as many digits as mpmath works with."""
-
-    def __init__(self, tower: Tower, values: Mapping[tuple[str, int], Any]) -> None:
-        self.tower, self.values = tower, values
-        self._found: dict[int, Any] = {}
-
-    def find(self, generator: Generator) -> Any:
-        """Return the value of a generator; raises Undefined where it has none."""
-        if generator.index not in self._found:
-            self._found[generator.index] = generator.evaluate(self)
-        return self._found[generator.index]
-
-    def evaluate(self, element: Element) -> Any:
-        """Return the value of an element; raises Undefined where it has none."""
-        generators = self.tower.list_generators(element)
-        values = [(generator.index, self.find(generator)) for generator in generators]
-        total = mp.zero
-        for monomial, coefficient in element.items():
-            product = mp.mpf(int(coefficient.numerator)) / int(coefficient.denominator)
-            for place, value in values:
-                if monomial[place]:
-                    product *= value ** monomial[place]
-            total += product
-        return total
-
-    def divide(self, left: Any, right: Any) -> Any:
-        """Return left/right; raises Undefined where right is as good as 0."""
-        return left / self.require_nonzero(right)
-
-    def require_nonzero(self, value: Any) -> Any:
-        """Return the value; raises Undefined where it is as good as 0."""
-        if abs(value) < mp.mpf(10) ** (-mp.dps // 3):
-            raise Undefined("a value is nearly 0")
-        return value
-
-    def require_positive(self, value: Any) -> Any:
-        """Return the value; raises Undefined where it is not positive."""
-        if value <= mp.mpf(10) ** (-mp.dps // 3):
-            raise Undefined("a value is not positive")
-        return value

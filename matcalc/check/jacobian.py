@@ -9,7 +9,7 @@ from functools import partial, reduce
 import torch
 from torch import Tensor
 
-from matcalc.check.question import order_axes
+from matcalc.check.layouts import order_axes
 from matcalc.check.torch_values import TensorFunction, evaluate, repeat_jacobian, squeeze
 from matcalc.language.expression import Expression
 
@@ -100,11 +100,10 @@ def arrange_axes(tensor: Tensor, rank_y: int, rank_x: int, order: int, layout: s
 def arrange_mixed(tensor: Tensor, rank_y: int, ranks: Sequence[int], layout: str) -> Tensor:
     """Return a derivative by variables of these ranks, one after the other, in a layout's order of axes."""
     axes = order_axes(rank_y, ranks, layout)
-    turned = tensor.permute(axes)
     if layout != "vec":
-        return turned
+        return tensor if axes == sorted(axes) else tensor.permute(axes)
     split = len(axes) - ranks[-1]
-    return turned.reshape([_count(tensor, side) for side in (axes[:split], axes[split:]) if side])
+    return tensor.permute(axes).reshape([_count(tensor, side) for side in (axes[:split], axes[split:]) if side])
 
 
 def _count(tensor: Tensor, axes: list[int]) -> int:

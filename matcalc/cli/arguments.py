@@ -73,6 +73,13 @@ def add_proof_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=read_seed, default=0, metavar="N", help="seed of the points (default 0)")
 
 
+def add_proof(parser: argparse.ArgumentParser) -> None:
+    """Add the choice between the two proofs."""
+    choices = ("both", "exact", "torch", "none")
+    help_text = "exact (SymPy), torch, both (default) or none"
+    parser.add_argument("--proof", default="both", metavar="PROOF", choices=choices, help=help_text)
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add the precision with which torch computes, and the device."""
     add = parser.add_argument

@@ -20,6 +20,7 @@ from matcalc.cli.arguments import (
     UsageError,
     add_device,
     add_expression_options,
+    add_proof,
     add_proof_options,
     paint,
     print_json,
@@ -113,7 +114,8 @@ def _add_derive(commands: Any) -> None:
     shown.add_argument("--unicode", action="store_true", help="the derivative in the signs of mathematics")
     shown.add_argument("--steps", action="store_true", help="the derivation and the chain rule, step by step")
     shown.add_argument("--code", metavar="FOR", choices=_BACKENDS, help="Python source: numpy, torch, jax or autograd")
-    add("--no-check", action="store_true", help="skip the proof against torch")
+    add("--no-check", action="store_true", help="skip the proof")
+    add_proof(parser)
     add_proof_options(parser)
     add_device(parser)
     parser.set_defaults(run=_derive)

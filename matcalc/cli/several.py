@@ -36,9 +36,9 @@ def answer_several(answer: Derivatives | BlockHessian, options: argparse.Namespa
 
 def prove(derivative: Derivative, options: argparse.Namespace) -> CheckReport | None:
     """Return the proof that the options ask for, None where they ask for none."""
-    if options.no_check:
+    if options.no_check or options.proof == "none":
         return None
-    return derivative.check(options.trials, options.seed, options.dtype, options.device)
+    return derivative.check(options.trials, options.seed, options.dtype, options.device, options.proof)
 
 
 def _print_one(derivative: Derivative, options: argparse.Namespace) -> None:
