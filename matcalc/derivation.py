@@ -37,6 +37,7 @@ from matcalc.rule_files import RuleBook
 if TYPE_CHECKING:
     from matcalc.check.report import CheckReport
     from matcalc.render.chain import Chain
+    from matcalc.render.components import Components
     from matcalc.render.graph import ComputationGraph
     from matcalc.render.steps import Steps
 
@@ -377,6 +378,21 @@ class Derivative:
 
         with rules_in_force(self._rules):
             return to_sympy(self.expression, self.names)
+
+    def components(self, sizes: Mapping[str, int] | None = None) -> Components:
+        """Function and derivative written out entry by entry as SymPy matrices, or arrays of more axes.
+
+        `sizes` gives numbers for letters, the others are 2, 3, ...  Raises MatcalcError for what cannot be written out.
+
+        >>> from matcalc import derive
+        >>> derive("norm(x)**2", layout="denominator").components({"n": 2}).derivative
+        Matrix([
+        [2*x[0, 0]],
+        [2*x[1, 0]]])
+        """
+        from matcalc.render.components import write_components
+
+        return write_components(self.function, self.expression, sizes, self._rules)
 
     def _repr_html_(self) -> str:
         from matcalc.render.answer_html import write_derivative_html

@@ -31,6 +31,7 @@ SECONDS = 4.0
 _CAPACITIES = (20, 60, 160)
 _DIGITS = 50
 _TRIES = 24
+_MOST_POINTS = 6
 
 
 def prove_exactly(
@@ -129,7 +130,7 @@ class _Comparison:
         apart = [a - b for a, b in zip(truth, claim, strict=True)]
         if not all(map(self.tower.comes_to_zero, apart)):
             return self._refute(truth, apart)
-        if self.tower.conditions and self._find_point() is None:
+        if self.tower.conditions and next(self._list_points(), None) is None:
             return ExactProof(NOT_SHOWN, reason="no point was found at which everything is defined")
         return ExactProof(EQUAL, (self.sizes,))
 
@@ -168,19 +169,16 @@ class _Comparison:
 
     def _refute(self, truth: list[Element], differences: list[Element]) -> ExactProof:
         """Return that the two differ where a number with many digits shows it, else that nothing was shown."""
-        not_shown = ExactProof(NOT_SHOWN, reason="the difference did not come to zero")
-        values = self._find_point()
-        if values is None:
-            return not_shown
-        apart, place = self._measure(values, truth, differences, _DIGITS)
-        again, _ = self._measure(values, truth, differences, 2 * _DIGITS)
-        if apart < mp.mpf(10) ** (-_DIGITS * 3 // 5) or abs(apart - again) > again / 1000:
-            return not_shown
-        index: list[int] = []
-        for size in reversed(self.question.shape(self.question.layout)):
-            place, rest = divmod(place, size.value(self.sizes))
-            index.append(rest)
-        return ExactProof(DIFFERENT, (self.sizes,), "", float(apart), tuple(reversed(index)))
+        for values in self._list_points():
+            try:
+                apart, place = self._measure(values, truth, differences, _DIGITS)
+                again, _ = self._measure(values, truth, differences, 2 * _DIGITS)
+            except NotShown:
+                continue
+            if apart > mp.mpf(10) ** (-_DIGITS * 3 // 5) and abs(apart - again) < again / 1000:
+                shape = [size.value(self.sizes) for size in self.question.shape(self.question.layout)]
+                return ExactProof(DIFFERENT, (self.sizes,), "", float(apart), find_index(place, shape))
+        return ExactProof(NOT_SHOWN, reason="the difference did not come to zero")
 
     def _measure(
         self, values: Mapping[Any, Any], truth: list[Element], differences: list[Element], digits: int
@@ -193,23 +191,29 @@ class _Comparison:
             place = max(range(len(found)), key=found.__getitem__)
             return found[place] / largest if largest else found[place], place
 
-    def _find_point(self) -> dict[tuple[str, int], Fraction] | None:
-        """Return rational values of the variables at which everything is defined."""
-        generators = [g for g in self.tower.generators if isinstance(g, FreeEntry)]
+    def _list_points(self) -> Iterator[dict[tuple[str, int], Fraction]]:
+        """Yield rational values of the variables at which everything is defined, of all signs, a few of them."""
+        generators = [g for g in self.tower.generators if isinstance(g, FreeEntry) and not g.name.startswith("free")]
         choices = random.Random(0)
+        left = _MOST_POINTS
         for attempt in range(_TRIES):
             values = {
-                (g.name, g.place): _draw(g, attempt, choices) + self._lift_diagonal(g, attempt)
-                for g in generators if not g.name.startswith("free")
-            }  # fmt: skip
-            with mp.workdps(20):
-                numbers = Numbers(self.tower, _to_numbers(values))
-                try:
-                    if all(numbers.evaluate(self._place(condition)) > 1e-6 for condition, _ in self.tower.conditions):
-                        return values
-                except NotShown:
-                    continue
-        return None
+                (g.name, g.place): _draw(g, attempt, choices) + self._lift_diagonal(g, attempt) for g in generators
+            }
+            if self._is_defined(values):
+                yield values
+                left -= 1
+            if not left:
+                return
+
+    def _is_defined(self, values: Mapping[tuple[str, int], Fraction]) -> bool:
+        """Whether what must be positive is so at a point."""
+        with mp.workdps(20):
+            numbers = Numbers(self.tower, _to_numbers(values))
+            try:
+                return all(numbers.evaluate(self._place(condition)) > 1e-6 for condition, _ in self.tower.conditions)
+            except NotShown:
+                return False
 
     def _lift_diagonal(self, generator: FreeEntry, attempt: int) -> int:
         """Return what is added to an entry of a square matrix: every other time the diagonal outweighs the rest."""
@@ -222,6 +226,19 @@ class _Comparison:
     def _place(self, element: Element) -> Element:
         """Return an element with the variable's own structure in the place of its free entries."""
         return self.tower.substitute(element, dict(self.images)) if self.images else element
+
+
+def find_index(place: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the index of the entry at a place in the row by row order.
+
+    >>> find_index(5, (2, 3))
+    (1, 2)
+    """
+    index: list[int] = []
+    for size in reversed(shape):
+        place, rest = divmod(place, size)
+        index.append(rest)
+    return tuple(reversed(index))
 
 
 def _draw(generator: FreeEntry, attempt: int, choices: random.Random) -> Fraction:

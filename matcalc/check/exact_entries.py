@@ -289,7 +289,8 @@ def _apply_entrywise(rule: Rule, args: list[Entries], writing: Writing) -> Entri
         join = lambda *values: apply_function(tower, _FUNCTIONS[form.path], values)  # noqa: E731
     else:
         raise NotShown(f"{rule.call} has no exact form")
-    shape = tuple(map(max, zip(*(arg.shape for arg in args), strict=True)))
+    arrays = [arg.shape for arg in args if len(arg.flat) > 1] or [args[0].shape]
+    shape = tuple(map(max, zip(*arrays, strict=True)))
     return Entries(shape, tuple(map(join, *(stretch(arg, shape) for arg in args))))
 
 

@@ -144,42 +144,48 @@ class Tower:
             total = self.multiply(total, element)
         return total
 
+    def build(self, terms: dict[Any, Any]) -> Element:
+        """Return the element with these terms, none of them 0."""
+        element = self.ring.zero
+        element.update(terms)
+        return element
+
     def _reduce(self, element: Element) -> Element:
         """Return an element with 1/g times g cancelled, and powers of roots, signs and sines brought down."""
         if not self._pairs and not self._powers:
             return element
-        pairs, powers = self._pairs, list(self._powers.items())
         kept: dict[Any, Any] = {}
+        lowered: dict[tuple[tuple[int, int], ...], dict[Any, Any]] = {}
         changed = False
-        more = self.zero
         for monomial, coefficient in element.items():
-            exponents = None
-            for left, right in pairs:
-                if monomial[left] and monomial[right]:
-                    exponents = exponents or list(monomial)
-                    least = min(monomial[left], monomial[right])
-                    exponents[left] -= least
-                    exponents[right] -= least
-            replaced = None
-            for place, (degree, below) in powers:
-                if monomial[place] >= degree:
-                    exponents = exponents or list(monomial)
-                    count, exponents[place] = divmod(monomial[place], degree)
-                    factor = below**count if len(below) == 1 or count == 1 else self.power(below, count)
-                    replaced = factor if replaced is None else self.multiply(replaced, factor)
-            if exponents is None:
-                kept[monomial] = kept.get(monomial, 0) + coefficient
-                continue
-            changed = True
-            key = tuple(exponents)
-            if replaced is None:
-                kept[key] = kept.get(key, 0) + coefficient
-            else:
-                more = more + self._reduce(replaced.mul_term((key, coefficient)))
+            key, counts = self._reduce_monomial(monomial)
+            changed = changed or key is not monomial
+            terms = lowered.setdefault(counts, {}) if counts else kept
+            terms[key] = terms[key] + coefficient if key in terms else coefficient
         if not changed:
             return element
-        result = self.ring.from_dict({monomial: value for monomial, value in kept.items() if value})
-        return result + more if more else result
+        result = self.build({monomial: value for monomial, value in kept.items() if value})
+        for counts, terms in lowered.items():
+            factor = self.product(self.power(self._powers[place][1], count) for place, count in counts)
+            result = result + self.multiply(self.build({key: value for key, value in terms.items() if value}), factor)
+        return result
+
+    def _reduce_monomial(self, monomial: Any) -> tuple[Any, tuple[tuple[int, int], ...]]:
+        """Return what is left of a monomial, itself where it is reduced, and which relations are used how often."""
+        exponents: list[int] | None = None
+        for left, right in self._pairs:
+            if monomial[left] and monomial[right]:
+                exponents = exponents or list(monomial)
+                least = min(monomial[left], monomial[right])
+                exponents[left] -= least
+                exponents[right] -= least
+        counts: tuple[tuple[int, int], ...] = ()
+        for place, (degree, below) in self._powers.items():
+            if monomial[place] >= degree:
+                exponents = exponents or list(monomial)
+                count, exponents[place] = divmod(monomial[place], degree)
+                counts = (*counts, (place, count)) if below != 1 else counts
+        return (monomial if exponents is None else tuple(exponents)), counts
 
     # --- inverses ---
 
@@ -254,7 +260,7 @@ class Tower:
         for monomial, coefficient in element.items():
             rest = (*monomial[:place], 0, *monomial[place + 1 :])
             parts.setdefault(monomial[place], {})[rest] = coefficient
-        return {exponent: self.ring.from_dict(terms) for exponent, terms in parts.items()}
+        return {exponent: self.build(terms) for exponent, terms in parts.items()}
 
     def cancel(self, element: Element) -> Element:
         """Return an element with powers of 1/u made lower where u divides what they are multiplied with."""
@@ -467,7 +473,7 @@ class Tower:
             for place, exponent in zip(places, monomial, strict=True):
                 exponents[place] = exponent
             terms[tuple(exponents)] = coefficient
-        lifted = self.ring.from_dict(terms).primitive()[1]
+        lifted = self.build(terms).primitive()[1]
         return lifted if lifted.LC > 0 else -lifted
 
     def log(self, element: Element) -> Element:
@@ -520,7 +526,7 @@ class Tower:
             if isinstance(generator, Logarithm):
                 monomial = self.element(generator).leading_expv()
                 if coefficient := argument.get(monomial):
-                    rest = rest - self.ring.from_dict({monomial: coefficient})
+                    rest = rest - self.build({monomial: coefficient})
                     exponent = Fraction(int(coefficient.numerator), int(coefficient.denominator))
                     size = self.absolute(generator.of)
                     power = self.power(size, exponent.numerator) if exponent.denominator == 1 else None
@@ -620,7 +626,7 @@ class Tower:
         for monomial, coefficient in element.items():
             lower = monomial[:place] + (0,) * (len(monomial) - place)
             groups.setdefault(monomial[place:], {})[lower] = coefficient
-        return all(self.is_zero(self._clear(self.ring.from_dict(group), divisors[-1])[0]) for group in groups.values())
+        return all(self.is_zero(self._clear(self.build(group), divisors[-1])[0]) for group in groups.values())
 
     def comes_to_zero(self, element: Element, known: tuple[Element, ...] = ()) -> bool:
         """Whether an element comes to zero, if need be for every combination of signs that can be.

@@ -51,6 +51,9 @@ class Wave(Generator):
     def find_relation(self, tower: Tower) -> tuple[int, Element] | None:
         return (2, tower.one - tower.element(self.partner) ** 2) if self.partner is not None and self.is_sine else None
 
+    def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
+        return (sympy.sin if self.is_sine else sympy.cos)(write(self.angle))
+
 
 def find_waves(tower: Tower, angle: Element) -> tuple[Element, Element]:
     """Return the sine and the cosine of an angle."""
@@ -122,6 +125,13 @@ class AbstractEntry(Generator):
     def list_inside(self, tower: Tower) -> list[Element]:
         return list(self.arguments)
 
+    def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
+        arguments = [write(argument) for argument in self.arguments]
+        function = sympy.Function(f"{self.name}_{self.place}")(*arguments)
+        if self.by and not all(arguments[place].is_symbol for place in self.by):
+            return super().to_sympy(tower, write)
+        return sympy.Derivative(function, *(arguments[place] for place in self.by)) if self.by else function
+
 
 def _pick(name: str, place: int, wave: int, number: int) -> Any:
     """Return a fixed number between 1/2 and 3/2, another one for each place."""
@@ -168,6 +178,9 @@ class Call(Generator):
 
     def list_inside(self, tower: Tower) -> list[Element]:
         return list(self.arguments)
+
+    def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
+        return self.function(*map(write, self.arguments))
 
 
 @cache

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import sympy
 from mpmath import mp
 from sympy.polys.domains import QQ
 from sympy.polys.rings import PolyElement as Element
@@ -81,6 +82,10 @@ class Generator:
         """Return the value at a point."""
         raise NotImplementedError
 
+    def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
+        """Return the generator as a SymPy expression, `write` giving what lies below it; raises NotShown."""
+        raise NotShown(f"{type(self).__name__} has no word in SymPy")
+
     def invert(self, tower: Tower) -> Element:
         """Return 1/g."""
         return tower.element(tower.find_reciprocal(self))
@@ -132,6 +137,9 @@ class Pi(Generator):
     def evaluate(self, numbers: Numbers) -> Any:
         return +mp.pi
 
+    def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
+        return sympy.pi
+
 
 @dataclass(eq=False)
 class Reciprocal(Generator):
@@ -160,6 +168,9 @@ class Reciprocal(Generator):
     def list_inside(self, tower: Tower) -> list[Element]:
         return [tower.element(self.base)]
 
+    def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
+        return 1 / write(tower.element(self.base))
+
 
 @dataclass(eq=False)
 class Inverse(Generator):
@@ -187,6 +198,9 @@ class Inverse(Generator):
 
     def list_inside(self, tower: Tower) -> list[Element]:
         return [self.of]
+
+    def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
+        return 1 / write(self.of)
 
 
 @dataclass(eq=False)
@@ -224,6 +238,9 @@ class Root(Generator):
     def find_relation(self, tower: Tower) -> tuple[int, Element] | None:
         return self.step, self.below
 
+    def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
+        return write(self.of) ** sympy.Rational(1, self.degree)
+
 
 @dataclass(eq=False)
 class Exponential(Generator):
@@ -254,6 +271,9 @@ class Exponential(Generator):
     def find_relation(self, tower: Tower) -> tuple[int, Element] | None:
         return self.relation
 
+    def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
+        return sympy.exp(write(self.argument))
+
 
 @dataclass(eq=False)
 class Logarithm(Generator):
@@ -273,6 +293,9 @@ class Logarithm(Generator):
 
     def list_inside(self, tower: Tower) -> list[Element]:
         return [self.of]
+
+    def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
+        return sympy.log(write(self.of) if tower.is_positive(self.of) else sympy.Abs(write(self.of)))
 
 
 @dataclass(eq=False)
@@ -304,6 +327,9 @@ class Sign(Generator):
 
     def find_relation(self, tower: Tower) -> tuple[int, Element] | None:
         return 2, tower.one
+
+    def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
+        return sympy.sign(write(self.of))
 
 
 # --- numbers ------------------------------------------------------------------------------------------
