@@ -37,7 +37,7 @@ from matcalc.check.exact_generators import (
 _LARGEST_FACTORED = 10**12
 _LARGEST_POWER = 60
 _MOST_TERMS_TO_FACTOR = 40
-_MOST_SIGNS = 8
+_MOST_SIGNS = 12
 
 
 @dataclass(frozen=True)
@@ -636,14 +636,21 @@ class Tower:
         if self.is_zero(element):
             return True
         sign = next((g for g in self._list_branches(element) if isinstance(g, Sign)), None)
-        if sign is None or len(known) == _MOST_SIGNS:
+        if sign is None or len(known) >= _MOST_SIGNS:
             return False
         for side in (1, -1):
-            positive = (*known, sign.of.mul_ground(QQ(side)))
-            if not (side < 0 and self.is_positive(sign.of)) and not _contradict(positive):
-                if not self.comes_to_zero(self.substitute(element, {sign.index: self.constant(side)}), positive):
+            more = self._list_products(known, sign.of.mul_ground(QQ(side)))
+            if not (side < 0 and self.is_positive(sign.of)) and not _contradict(known, more):
+                one_side = self.substitute(element, {sign.index: self.constant(side)})
+                if not self.comes_to_zero(one_side, (*known, *more)):
                     return False
         return True
+
+    def _list_products(self, known: tuple[Element, ...], last: Element) -> list[Element]:
+        """Return one more positive element, and where it is a single term its products with those that are."""
+        if len(last) > 1:
+            return [last]
+        return [last, *(self.multiply(last, other) for other in known if len(other) == 1)]
 
     def has_signs(self, element: Element) -> bool:
         """Whether signs occur in an element, or inside of its generators."""
@@ -667,16 +674,16 @@ class Tower:
         return [found[place] for place in sorted(found)]
 
 
-def _contradict(positive: tuple[Element, ...]) -> bool:
-    """Whether elements cannot all be positive since multiples of two add up to a negative number."""
-    *others, last = positive
-    for other in others:
+def _contradict(known: Iterable[Element], more: Iterable[Element]) -> bool:
+    """Whether one of the known elements and one more cannot both be positive, multiples of them adding up to less."""
+    for last in more:
         pivot = next((monomial for monomial in last if any(monomial)), None)
-        if pivot is None or not other.get(pivot) or last[pivot] * other[pivot] > 0:
-            continue
-        total = last.mul_ground(abs(other[pivot])) + other.mul_ground(abs(last[pivot]))
-        if not total or (total.is_ground and total.LC < 0):
-            return True
+        for other in known:
+            if pivot is None or not other.get(pivot) or last[pivot] * other[pivot] > 0:
+                continue
+            total = last.mul_ground(abs(other[pivot])) + other.mul_ground(abs(last[pivot]))
+            if not total or (total.is_ground and total.LC < 0):
+                return True
     return False
 
 

@@ -40,16 +40,18 @@ class NoRoom(NotShown):
 
 
 class Budget:
-    """How many products of terms, and how much time, an answer may take."""
+    """How many products of terms an answer may take, and until when."""
 
-    def __init__(self, products: int, seconds: float) -> None:
-        self.left, self.end = products, time.monotonic() + seconds
+    def __init__(self, products: int, deadline: float) -> None:
+        self.products, self.deadline, self.spent = products, deadline, 0
 
     def spend(self, products: int) -> None:
-        """Count products of terms; raises NotShown where there were too many."""
-        self.left -= products
-        if self.left < 0 or time.monotonic() > self.end:
-            raise NotShown("it takes too many terms" if self.left < 0 else "it takes too long")
+        """Count products of terms; raises NotShown where there are too many."""
+        self.spent += products
+        if self.spent > self.products:
+            raise NotShown("it takes too many terms")
+        if time.monotonic() > self.deadline:
+            raise NotShown("it takes too long")
 
 
 # --- generators -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matcalc.check.exact_field import Tower
     from matcalc.check.exact_matrices import Entries
 
-MOST_COMPONENTS = 400
+MOST_COMPONENTS = 300
 _PRODUCTS, _SECONDS, _CAPACITY = 400_000, 10.0, 120
 
 
@@ -74,7 +75,7 @@ def _write_both(function: Expression, derivative: Expression, sizes: Mapping[str
     from matcalc.check.exact_generators import Budget, FreeEntry
     from matcalc.check.exact_matrices import Entries
 
-    tower = Tower(_CAPACITY, Budget(_PRODUCTS, _SECONDS))
+    tower = Tower(_CAPACITY, Budget(_PRODUCTS, time.monotonic() + _SECONDS))
     values, named = {}, {}
     for name, symbol in symbols(function, derivative).items():
         shape = tuple(size.value(sizes) for size in symbol.shape)
