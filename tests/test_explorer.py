@@ -322,7 +322,7 @@ def test_the_important_parts_carry_their_names(panel):
 
 
 def test_the_sentence_for_screen_readers_is_the_answer(panel):
-    assert 'aria-live="polite">dy/dx   numerator layout, shape (m, n); agrees' in panel.answer.value
+    assert 'aria-live="polite">dy/dx   numerator layout, shape (m, n); exactly equal in SymPy at m, n' in panel.answer.value
 
 
 # --- threads --------------------------------------------------------------------------------------
