@@ -3,8 +3,8 @@
     python benchmarks/check_time.py [--rounds 3] [--cases 0]
 
 Ours starts from text and ends with the report: reading, drawing three points, the verdict of torch, and for a wrong
-claim its diagnosis.  The peers are what an engineer would write: the function and the closed form as Python code, read before the
-clock starts, at the same three points, which are given to them; torch.autograd.functional.jacobian or
+claim its diagnosis.  The peers are what an engineer would write: the function and the closed form as Python code, read
+before the clock starts, at the same three points, which are given to them; torch.autograd.functional.jacobian or
 torch.func.jacrev and torch.allclose; and torch.autograd.gradcheck, which needs no closed form and judges none.
 All take turns in one process, on one thread, after everything has been imported and done once.  What is measured is
 the time of the processor, so that other work on the machine does not count.

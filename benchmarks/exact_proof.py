@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import matcalc
 from matcalc.check.exact import prove_exactly
@@ -30,7 +29,7 @@ from matcalc.check.report import ExactProof
 from matcalc.errors import MatcalcError
 from matcalc.language.text_to_expression import parse
 
-CASES = ROOT / "tests" / "cases"
+CASES = Path(__file__).parents[1] / "tests" / "cases"
 LAYOUTS = ("numerator", "denominator")
 
 

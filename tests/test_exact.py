@@ -13,7 +13,9 @@ import matcalc
 from matcalc.check.exact import list_sizes, prove_exactly
 from matcalc.check.question import Question, ask
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, CheckReport, ExactProof
+from matcalc.cli import main
 from matcalc.language.text_to_expression import parse
+from matcalc.rule_files import read_rule
 from tests.claim_mutants import compare_with_truth, list_mutants, read_mutant
 from tests.random_problems import number_case
 from tests.read_cases import Case, derive_case, read_cases
@@ -200,11 +202,31 @@ def test_rounding_where_both_are_zero_refutes_nothing() -> None:
         ("abs(x)", "1"),
         ("sqrt(x**2)", "1"),
         ("x*det(Q)", "1"),
+        ("abs(x)", "exp(log(x))/x"),  # no value where x < 0
+        ("x", "exp(log(x)/2)**2/x"),
     ],
 )
 def test_what_holds_in_part_is_not_shown(expression: str, claim: str) -> None:
     assume = {"Q": "orthogonal"} if "Q" in expression else None
     assert prove(expression, claim, shapes={"x": ()}, assume=assume).verdict != EQUAL
+
+
+def test_what_a_branch_needs_is_not_assumed() -> None:
+    rules = matcalc.inputs.current_rules().extended(
+        [read_rule("mine", {"define": "where(x > 0, log(x), -x)"}, "my.toml")]
+    )
+    for claim, verdict in (("1/x", DIFFERENT), ("where(x > 0, 1/x, -1)", EQUAL)):
+        problem = parse(["mine(x)", claim], wrt="x", shapes={"x": ()}, rules=rules)
+        assert problem.wrt is not None
+        found = prove_exactly(ask(*problem.expressions, [problem.wrt], "numerator"), rules)
+        assert found.verdict in (verdict, NOT_SHOWN)
+        assert found.verdict != EQUAL or verdict == EQUAL
+
+
+def test_what_is_like_cosh_may_be_negative() -> None:
+    """The entries of exp of a matrix with complex eigenvalues are cosines."""
+    found = prove("sum(abs(expm(X)))", "einsum('ijab,ij->ab', expm_jacobian(X), ones(n, n))", "X", "denominator")
+    assert found.verdict != EQUAL
 
 
 def test_a_size_is_no_number() -> None:
@@ -308,3 +330,31 @@ def test_components_of_too_many_entries_are_refused() -> None:
         matcalc.derive("A @ X", "X").components({"m": 9, "n": 9})
     with pytest.raises(matcalc.MatcalcError, match="there is no size q"):
         matcalc.derive("A @ x").components({"q": 2})
+
+
+# --- the command ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["derive", "A @ x", "--proof", "exact"], 0, "check   exactly equal in SymPy at m, n = 2, 3 and 3, 2\n"),
+        (["derive", "A @ x", "--proof", "none"], 0, "formula       A\n"),
+        (["check", "A @ x", "--claim", "A", "--proof", "exact"], 0, "agrees: exactly equal in SymPy at m, n"),
+        (["check", "A @ x", "--claim", "2*A", "--proof", "exact"], 1, "derivative  A  "),
+        (["check", "A @ x", "--claim", "A", "--proof", "none"], 3, "could not check: no proof was asked for"),
+        (["check", "x.T @ x", "--claim", "2.0000000001*x.T"], 1, "The numbers agree to 5e-11"),
+    ],
+)
+def test_the_command_takes_the_proof(
+    arguments: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == code
+    assert told in capsys.readouterr().out
+
+
+def test_without_a_check_sympy_is_not_imported() -> None:
+    run = "main(['derive', 'A @ x', '--no-check'])"
+    code = f"import sys; from matcalc.cli import main; {run}; print('sympy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.endswith("False\n"), done.stderr

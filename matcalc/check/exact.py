@@ -15,7 +15,7 @@ from sympy.polys.rings import PolyElement as Element
 
 from matcalc.check.deduce_sizes import collect_letters
 from matcalc.check.exact_entries import Writing, write_out
-from matcalc.check.exact_field import Tower
+from matcalc.check.exact_field import Condition, Tower
 from matcalc.check.exact_generators import Budget, FreeEntry, Generator, NoRoom, NotShown, Numbers, UnitEntry
 from matcalc.check.exact_matrices import Entries, find_determinant
 from matcalc.check.layouts import order_axes
@@ -140,12 +140,19 @@ class _Comparison:
 
     def judge(self) -> ExactProof:
         """Return whether the two are equal."""
-        truth, claim = self.compute_truth(), self.compute_claim()
-        apart = [a - b for a, b in zip(truth, claim, strict=True)]
+        truth = self.compute_truth()
+        needed = list(self.tower.conditions)
+        # What the claim needs, the function may do without.
+        self.tower.assumes_conditions = False
+        apart = [a - b for a, b in zip(truth, self.compute_claim(), strict=True)]
         if not all(map(self.tower.comes_to_zero, apart)):
             return self._refute(truth, apart)
-        if self.tower.conditions and next(self._list_points(), None) is None:
-            return ExactProof(NOT_SHOWN, reason="no point was found at which everything is defined")
+        if self.tower.conditions:
+            points = list(self._list_points(needed))
+            if not points:
+                return ExactProof(NOT_SHOWN, reason="no point was found at which everything is defined")
+            if not all(self._is_defined(values, self.tower.conditions) for values in points):
+                return ExactProof(NOT_SHOWN, reason="the claim has no value at some points")
         return ExactProof(EQUAL, (self.sizes,))
 
     def compute_truth(self) -> list[Element]:
@@ -183,7 +190,7 @@ class _Comparison:
 
     def _refute(self, truth: list[Element], differences: list[Element]) -> ExactProof:
         """Return that the two differ where a number with many digits shows it, else that nothing was shown."""
-        for values in self._list_points():
+        for values in self._list_points(self.tower.conditions):
             try:
                 found, _ = self._measure(values, truth, differences, _DIGITS)
                 apart, largest = self._measure(values, truth, differences, 2 * _DIGITS)
@@ -206,8 +213,8 @@ class _Comparison:
             largest = max(abs(numbers.evaluate(entry)) for entry in truth)
             return [abs(numbers.evaluate(difference)) for difference in differences], largest
 
-    def _list_points(self) -> Iterator[dict[tuple[str, int], Fraction]]:
-        """Yield rational values of the variables at which everything is defined, of all signs, a few of them."""
+    def _list_points(self, conditions: Sequence[Condition]) -> Iterator[dict[tuple[str, int], Fraction]]:
+        """Yield rational values of the variables at which conditions hold, of all signs, a few of them."""
         generators = [g for g in self.tower.generators if isinstance(g, FreeEntry) and not g.name.startswith("free")]
         choices = random.Random(0)
         left = _MOST_POINTS
@@ -215,18 +222,18 @@ class _Comparison:
             values = {
                 (g.name, g.place): _draw(g, attempt, choices) + self._lift_diagonal(g, attempt) for g in generators
             }
-            if self._is_defined(values):
+            if self._is_defined(values, conditions):
                 yield values
                 left -= 1
             if not left:
                 return
 
-    def _is_defined(self, values: Mapping[tuple[str, int], Fraction]) -> bool:
+    def _is_defined(self, values: Mapping[tuple[str, int], Fraction], conditions: Sequence[Condition]) -> bool:
         """Whether what must be positive is so at a point."""
         with mp.workdps(20):
             numbers = Numbers(self.tower, _to_numbers(values))
             try:
-                return all(numbers.evaluate(self._place(condition)) > 1e-6 for condition, _ in self.tower.conditions)
+                return all(numbers.evaluate(self._place(condition)) > 1e-6 for condition, _ in conditions)
             except NotShown:
                 return False
 

@@ -274,9 +274,19 @@ def _apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Entries], writ
         return MATRIX_FUNCTIONS[rule.name](writing.tower, *args)
     if text := min(filter(None, (rule.sympy, rule.define)), key=len, default=""):  # what avoids overflow is longer
         values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
-        inner = Writing(writing.tower, values, writing.sizes)
-        return write_out(read_rule_text(rule, text, shapes), inner)
+        return _write_text(read_rule_text(rule, text, shapes), Writing(writing.tower, values, writing.sizes))
     return _apply_entrywise(rule, args, writing)
+
+
+def _write_text(root: Expression, writing: Writing) -> Entries:
+    """Return the value of a rule's text; what a branch of it needs is not assumed, since the other may be taken."""
+    tower = writing.tower
+    before = tower.assumes_conditions
+    tower.assumes_conditions = before and not any(node.op == "compare" for node in walk(root))
+    try:
+        return write_out(root, writing)
+    finally:
+        tower.assumes_conditions = before
 
 
 def _apply_entrywise(rule: Rule, args: list[Entries], writing: Writing) -> Entries:

@@ -40,6 +40,9 @@ _MOST_TERMS_TO_FACTOR = 40
 _MOST_SIGNS = 12
 
 
+Condition = tuple[Element, str]
+
+
 @dataclass(frozen=True)
 class Factors:
     """coefficient * product of powers of generators * rest, a sum with coprime whole coefficients, or 1."""
@@ -58,7 +61,7 @@ class Tower:
         self.budget = budget
         self.generators: list[Generator] = []
         # What must be positive for everything to be defined, with the reason if it is not.
-        self.conditions: list[tuple[Element, str]] = []
+        self.conditions: list[Condition] = []
         self.assumes_conditions = False
         self._assumed: set[Element] = set()
         self._found: dict[Any, Generator] = {}

@@ -186,6 +186,8 @@ def take_exponential(tower: Tower, x: Entries) -> Entries:
     # Both functions of d are even, so that it does not matter whether d is real.
     d = tower.take_root(square, Fraction(1, 2))
     up, down = tower.exp(d), tower.exp(-d)
+    for generator in tower.list_generators(d + up + down):
+        generator.positive = False
     cosh = tower.multiply(outside, (up + down).mul_ground(QQ(1, 2)))
     slope = tower.multiply(outside, tower.divide((up - down).mul_ground(QQ(1, 2)), d))
     return _combine_with_identity(tower, x, slope, cosh - tower.multiply(slope, half))
