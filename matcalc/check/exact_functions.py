@@ -40,7 +40,7 @@ class Wave(Generator):
         return sine if self.is_sine else cosine
 
     def evaluate(self, numbers: Numbers) -> Any:
-        return (mp.sin if self.is_sine else mp.cos)(numbers.evaluate(self.angle))
+        return (mp.sin if self.is_sine else mp.cos)(numbers.require_moderate(numbers.evaluate(self.angle)))
 
     def invert(self, tower: Tower) -> Element:
         return tower.element(tower.find_inverse(tower.element(self)))
@@ -170,7 +170,8 @@ class Call(Generator):
         return apply_function(tower, self.function, tuple(map(image, self.arguments)))
 
     def evaluate(self, numbers: Numbers) -> Any:
-        values = [sympy.Float(numbers.evaluate(argument), mp.dps) for argument in self.arguments]
+        found = [numbers.require_moderate(numbers.evaluate(argument)) for argument in self.arguments]
+        values = [sympy.Float(value, mp.dps) for value in found]
         value = self.function(*values).evalf(mp.dps)
         if not value.is_Float:
             raise Undefined(f"{self.function.__name__} has no real value")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Image = Callable[[Element], Element]
 
+_LARGEST_VALUE = 10**5
+
 
 class NotShown(Exception):
     """The exact way ends here, and why; it says nothing about what is asked."""
@@ -259,7 +261,7 @@ class Exponential(Generator):
         return tower.exp(image(self.argument))
 
     def evaluate(self, numbers: Numbers) -> Any:
-        return mp.exp(numbers.evaluate(self.argument))
+        return mp.exp(numbers.require_moderate(numbers.evaluate(self.argument)))
 
     def invert(self, tower: Tower) -> Element:
         return tower.invert_power(self) if self.relation else super().invert(tower)
@@ -371,6 +373,12 @@ class Numbers:
         """Return the value; raises Undefined where it is as good as 0."""
         if abs(value) < mp.mpf(10) ** (-mp.dps // 3):
             raise Undefined("a value is nearly 0")
+        return value
+
+    def require_moderate(self, value: Any) -> Any:
+        """Return the value; raises Undefined where a function of it would take all memory, as exp(exp(exp(9)))."""
+        if abs(value) > _LARGEST_VALUE:
+            raise Undefined("a value is too large")
         return value
 
     def require_positive(self, value: Any) -> Any:
