@@ -2,6 +2,8 @@
 
 Every relation that is used is true wherever the expressions are defined, so what comes to zero is zero; what does not
 come to zero may be zero all the same, where the generators obey more relations than are known here.
+
+The file is long since it is one class: splitting, roots, logarithms, signs and zero each need the others.
 """
 
 from __future__ import annotations
