@@ -7,7 +7,8 @@ A (m, n)
 """
 
 # The package of the judge is bound first: the name `check` then stays with the function of that name.
-import matcalc.check  # noqa: F401
+import matcalc.check
+import matcalc.sympy  # noqa: F401
 from matcalc.backward import check_backward
 from matcalc.claim import check
 from matcalc.data_parallel import check_data_parallel

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matcalc.check.report import find_worst
+from matcalc.check.question import ExpressionFunction, Question
+from matcalc.check.report import CheckReport, could_not_check, find_missing, find_worst
 from matcalc.claim import Options, list_arguments
 from matcalc.errors import DeclarationError, EvaluationError, MatcalcError
 from matcalc.inputs import choose_rules, declare_variables, declared_shapes, read_input, write_input
@@ -21,8 +23,6 @@ from matcalc.rule_files import RuleBook
 if TYPE_CHECKING:
     from matcalc.check.backward import BackwardClaim
     from matcalc.check.code import Code
-    from matcalc.check.question import Question
-    from matcalc.check.report import CheckReport
 
 COTANGENT = "grad_output"
 GRADIENT = "the vector-Jacobian product"
@@ -167,8 +167,6 @@ class _Judge:
     def judge_value(self) -> CheckReport:
         """Return the report on the value that forward computes."""
         from matcalc.check.code import CodeClaim, infer_code_shape
-        from matcalc.check.question import ExpressionFunction, Question
-        from matcalc.check.report import could_not_check, find_missing
 
         missing = find_missing(self.options.device)
         settings = {"seed": self.options.seed, "dtype": self.options.dtype, "device": self.options.device}
@@ -185,8 +183,6 @@ class _Judge:
     def judge_input(self, name: str) -> CheckReport:
         """Return the report on the gradient that backward gives for one input."""
         from matcalc.check.backward import BackwardClaim
-        from matcalc.check.question import ExpressionFunction, Question
-        from matcalc.check.report import could_not_check
 
         try:
             problem, cotangent = self._weigh_output(name)
@@ -201,8 +197,9 @@ class _Judge:
 
     def _weigh_output(self, name: str) -> tuple[Problem, Expression]:
         """Return the problem of sum(grad_output*Y), whose gradient is the vector-Jacobian product, and grad_output."""
-        shape = self.problem.expressions[0].dropped_shape
-        cotangent = next(name for name in _list_names(COTANGENT) if name not in self.problem.symbols)
+        shape = self.problem.expressions[0].squeezed_shape
+        names = (COTANGENT + count * "_" for count in itertools.count())
+        cotangent = next(name for name in names if name not in self.problem.symbols)
         product = f"{cotangent}*({self.text})"
         declared = {**declared_shapes(self.problem.symbols), **self.problem.abstract, cotangent: tuple(map(str, shape))}
         problem = parse(
@@ -224,9 +221,3 @@ class _Judge:
         from matcalc.check.code import Code
 
         return Code(self.call, tuple(problem.symbols[name] for name in self.names))
-
-
-def _list_names(stem: str) -> Iterator[str]:
-    while True:
-        yield stem
-        stem += "_"

@@ -14,12 +14,14 @@ from matcalc.engine.result import derive_result, is_identical
 from matcalc.errors import DeclarationError, EvaluationError, MatcalcError, ShapeError
 from matcalc.inputs import (
     Declaration,
+    EntryVariable,
     check_order,
     choose_rules,
     declare_variables,
     declared_shapes,
     is_code,
     list_paths,
+    read_entry_asked,
     read_input,
     write_command,
     write_input,
@@ -28,14 +30,13 @@ from matcalc.language.declarations import Declared, read_assumptions, read_shape
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.names import count_axes, name_wrt
-from matcalc.language.sizes import Shape, write_shape
-from matcalc.language.text_to_expression import Problem, parse
+from matcalc.language.sizes import write_shape
+from matcalc.language.text_to_expression import Problem, parse, rules_in_force
 from matcalc.render.diagnosis import write_diagnosis
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
     from matcalc.check.code import Code
-    from matcalc.check.diagnose import Diagnosis
     from matcalc.check.question import Claim, Function, Question
     from matcalc.check.report import CheckReport
 
@@ -77,9 +78,11 @@ def check(
         from matcalc.claim import check_code
 
         return check_code(expr, claim, name_wrt(wrt), declare_variables(wrt, shapes, {}), assume, options, book)
+    entry = read_entry_asked(wrt, order, book)
+    wrt = wrt if entry is None else wrt.parent
     claimed, shapes, assume, _ = read_input(claim, shapes, assume, book)
     function, shapes, assume, names = read_input(expr, shapes, assume, book, wrt)
-    asked = _Asked(function, claimed, name_wrt(wrt), declare_variables(wrt, shapes, names), assume, book)
+    asked = _Asked(function, claimed, name_wrt(wrt), declare_variables(wrt, shapes, names), assume, book, entry)
     words = ["check", write_input(function), "--claim", write_input(claimed)]
     report = _judge_text(asked, options)
     declared = Declaration(asked.wrt, asked.shapes, asked.assume, list_paths(rules))
@@ -96,6 +99,7 @@ class _Asked:
     shapes: Declared
     assume: Declared
     rules: RuleBook
+    entry: EntryVariable | None = None
 
     def read_function(self) -> Problem:
         """Return the expression read by itself: a claim may not change its shapes."""
@@ -125,12 +129,17 @@ def _judge_text(asked: _Asked, options: Options) -> CheckReport:
         return _refuse_claim(alone, error, options, asked.rules)
     assert problem.wrt is not None
     expression, formula = problem.expressions
-    question = Question(
-        ExpressionFunction(expression), ExpressionClaim(formula), problem.wrt, options.layout, options.order
-    )
+    wrt, entry = problem.wrt, asked.entry
+    if entry is not None:
+        entry, problem = entry.settle(problem)
+        wrt, expression, formula = entry.symbol, entry.move(expression), entry.move(formula)
+    question = Question(ExpressionFunction(expression), ExpressionClaim(formula), wrt, options.layout, options.order)
     report = options.judge(question, expression, asked.rules)
     if report and options.proof in ("both", "exact"):
         report = _add_every_size(report, question, expression, asked.rules)
+    if entry is not None and report.correct:
+        picked = derive_result(problem.expressions[0], entry.matrix, 1, asked.rules).pick(entry.units, entry.symbol)
+        report = replace(report, correct=to_text(picked.expression(options.layout)))
     return replace(report, notes=_note_new_names(problem, alone) + report.notes, variables=_list_variables(problem))
 
 
@@ -147,19 +156,14 @@ def _refuse_claim(alone: Problem, error: ShapeError, options: Options, rules: Ru
     from matcalc.check.report import DIFFERS, CheckReport
 
     assert alone.wrt is not None
-    correct = derive_text(alone.expressions[0], alone.wrt, options.layout, options.order, rules)
+    correct = _write(_prepare(alone.expressions[0], alone.wrt, options.order, rules)(options.layout))
     message = f"differs. The shapes in the claim do not fit: {error.reason}."
+    told = str(error).partition("\n")[2]  # what an error shows beside its reason, which the message tells
     return CheckReport(
         DIFFERS, ("shape",), seed=options.seed, layout=options.layout, message=message, correct=correct,
-        notes=_show_place(error), dtype=options.dtype, device=options.device, variables=_list_variables(alone),
-        page=show_report,
+        notes=(f"in the claim\n{told}",) if told else (), dtype=options.dtype, device=options.device,
+        variables=_list_variables(alone), page=show_report,
     )  # fmt: skip
-
-
-def _show_place(error: ShapeError) -> tuple[str, ...]:
-    """Return what an error shows beside its reason, which the message tells."""
-    told = str(error).partition("\n")[2]
-    return (f"in the claim\n{told}",) if told else ()
 
 
 def _list_variables(problem: Problem) -> dict[str, tuple[str, ...]]:
@@ -171,15 +175,9 @@ def _list_variables(problem: Problem) -> dict[str, tuple[str, ...]]:
 
 def _note_new_names(problem: Problem, alone: Problem) -> tuple[str, ...]:
     """Say of each name that only the claim has what it was taken for."""
-    new = {name: symbol for name, symbol in problem.symbols.items() if name not in alone.symbols}
-    return tuple(
-        f"{name} stands in the claim only; it is taken for {_name_kind(symbol.dropped_shape)}"
-        for name, symbol in new.items()
-    )
-
-
-def _name_kind(shape: Shape) -> str:
-    return "a scalar" if not shape else f"an array of shape {write_shape(shape)}"
+    new = {name: symbol.squeezed_shape for name, symbol in problem.symbols.items() if name not in alone.symbols}
+    kinds = {name: f"an array of shape {write_shape(shape)}" if shape else "a scalar" for name, shape in new.items()}
+    return tuple(f"{name} stands in the claim only; it is taken for {kind}" for name, kind in kinds.items())
 
 
 # --- code claim -------------------------------------------------------------------------------------
@@ -356,7 +354,6 @@ def explain_difference(
     if find_missing(report.device):  # that a shape is wrong is seen without torch
         return replace(report, page=show_report)
     from matcalc.check.diagnose import diagnose
-    from matcalc.check.rule_texts import rules_in_force
 
     derive = _prepare(function, question.wrt, question.order, rules)
     with rules_in_force(rules):
@@ -364,19 +361,10 @@ def explain_difference(
     correct = derive(question.layout) if found.confirmed else None
     message = f"differs. {write_diagnosis(found, question, report.worst, subject)}"
     page = partial(show_report, correct=correct)
-    return replace(_copy_readings(report, found), correct=_write(correct), message=message, page=page)
-
-
-def _copy_readings(report: CheckReport, found: Diagnosis) -> CheckReport:
     return replace(
-        report, reasons=found.reasons, fits=found.fits, factor=found.factor,
-        missing=_write(found.terms.missing), extra=_write(found.terms.extra), symmetric=found.symmetric,
+        report, reasons=found.reasons, fits=found.fits, factor=found.factor, missing=_write(found.terms.missing),
+        extra=_write(found.terms.extra), symmetric=found.symmetric, correct=_write(correct), message=message, page=page,
     )  # fmt: skip
-
-
-def derive_text(function: Expression, wrt: Expression, layout: str, order: int, rules: RuleBook) -> str:
-    """Return the derivative in a layout as text, "" where the engine has none."""
-    return _write(_prepare(function, wrt, order, rules)(layout))
 
 
 def _prepare(

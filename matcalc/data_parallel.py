@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from matcalc.check.data_parallel.batch import Batch, find_batch, refuse_abstract_samples
-from matcalc.check.data_parallel.question import (
-    BatchPart,
+from matcalc.check.data_parallel import (
+    Batch,
     DataParallelReport,
     LossQuestion,
     LossText,
     Settings,
+    find_batch,
+    refuse_abstract_samples,
     split_loss,
 )
 from matcalc.check.report import COULD_NOT_CHECK, find_missing
@@ -24,7 +25,6 @@ from matcalc.errors import DeclarationError, MatcalcError, ShapeError
 from matcalc.inputs import choose_rules, declare_variables, list_paths, read_input, write_input
 from matcalc.language.declarations import Declared, read_assumptions, read_shapes
 from matcalc.language.expression import walk
-from matcalc.language.expression_to_text import to_text
 from matcalc.language.names import name_wrt
 from matcalc.language.sizes import write_shape
 from matcalc.language.text_to_expression import Problem, parse
@@ -126,7 +126,7 @@ def read_loss(
     _refuse_no_scalar(text, problem, read_shapes(given))
     batch = _find_batch(text, problem, names, batch_axis, is_chosen=first is None)
     found = [derive(text, name, layout="torch", shapes=declared, assume=assume, rules=book) for name in names]
-    parts = tuple(BatchPart(part, to_text(part)) for part in split_loss(problem.expressions[0], frozenset(names)))
+    parts = tuple(split_loss(problem.expressions[0], frozenset(names)))
     assumed = {name: tuple(sorted(words)) for name, words in read_assumptions(assume).items()}
     source = LossText(text, tuple(names), declared, assumed, book)
     return LossQuestion(
@@ -161,7 +161,7 @@ def _refuse_no_scalar(text: str, problem: Problem, shapes: Mapping[str, Any]) ->
     for name in (node.args[1].name for node in walk(loss) if node.op == "divide" and node.args[1].op == "symbol"):
         if name not in shapes and not problem.symbols[name].is_scalar:
             advice = f'if {name} counts the samples, declare it as a size, as in shapes={{"X": ("{name}", "n")}}'
-    error = ShapeError(f"a loss is a scalar, and this has the shape {write_shape(loss.dropped_shape)}", advice=advice)
+    error = ShapeError(f"a loss is a scalar, and this has the shape {write_shape(loss.squeezed_shape)}", advice=advice)
     raise error.complete(text, _write_symbols(problem))
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from matcalc.engine.layout import check_layout
-from matcalc.engine.result import Result, derive_each, derive_mixed, derive_result
+from matcalc.engine.result import Result, derive_each, derive_result
 from matcalc.errors import DeclarationError, EvaluationError, LimitError, MatcalcError
 from matcalc.inputs import (
-    Asked,
     Declaration,
+    EntryVariable,
     choose_rules,
     declare_variables,
     declared_shapes,
     list_paths,
     read_asked,
+    read_entry_asked,
     read_input,
     read_problem,
     write_command,
@@ -27,9 +28,9 @@ from matcalc.inputs import (
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression, list_letters
 from matcalc.language.sizes import Shape, write_shape
-from matcalc.language.text_to_expression import Problem, parse
+from matcalc.language.text_to_expression import Problem, parse, rules_in_force
 from matcalc.render.entries import write_einsum, write_entries
-from matcalc.render.named_parts import list_taken, to_text_named
+from matcalc.render.named_parts import KnownNames, list_taken, to_text_named
 from matcalc.render.notes import describe_notes
 from matcalc.render.report import choose_result_name, name_question_axes, write_block_table, write_header, write_report
 from matcalc.rule_files import RuleBook
@@ -37,7 +38,7 @@ from matcalc.rule_files import RuleBook
 if TYPE_CHECKING:
     from matcalc.check.report import CheckReport
     from matcalc.render.chain import Chain
-    from matcalc.render.components import Components
+    from matcalc.render.entries import Components
     from matcalc.render.graph import ComputationGraph
     from matcalc.render.steps import Steps
 
@@ -68,10 +69,10 @@ def derive(
     """Derive an expression by one of its variables, or by several.
 
     `expr` is a text such as "A @ x", or a SymPy expression, `wrt` a name or a SymPy symbol, which carries its shape
-    and need not occur; without it the variable is x, else X, else the only one.  In numerator layout the result has
-    shape S_Y + order * reversed(S_X), in denominator layout all of it reversed.  `shapes` declares
-    {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is known: {"A": "symmetric"}; `rules` adds rules of
-    your own, verified before use.  Raises MatcalcError.
+    and need not occur, or an entry X[i, j] of one; without it the variable is x, else X, else the only one.  In
+    numerator layout the result has shape S_Y + order * reversed(S_X), in denominator layout all of it reversed.
+    `shapes` declares {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is known: {"A": "symmetric"}; `rules`
+    adds rules of your own, verified before use.  Raises MatcalcError.
 
     wrt=["W", "b"] or "all" gives a `Derivatives`, one derivation shared; with order=2 a `BlockHessian`.
     order=("x", "y") is the mixed derivative, first by x, then by y, of shape S_Y + reversed(S_x) + reversed(S_y).
@@ -80,33 +81,34 @@ def derive(
     Derivative((A + A.T) @ x, shape=(n,), layout='denominator')
     """
     check_layout(layout)
-    asked = read_asked(wrt, order)
     book = choose_rules(rules)
+    entry = read_entry_asked(wrt, order, book)
+    wrt = wrt if entry is None else wrt.parent
+    asked = read_asked(wrt, order)
     variables = order if isinstance(order, list | tuple) else wrt
     source, shapes, assume, names = read_input(expr, shapes, assume, book, variables)
     shapes, text = declare_variables(variables, shapes, names), write_input(source)
     problem, asked = read_problem(source, asked, shapes=shapes, assume=assume, rules=book)
-    make = partial(Derivative, text=text, layout=layout, rules=book, names=names, given=read_shapes(shapes),
-                   files=list_paths(rules))  # fmt: skip
+    given, files = read_shapes(shapes), list_paths(rules)
     try:
-        if asked.several:
-            return derive_several(problem, asked, book, make)
-        by = asked.names if asked.mixed else asked.names * asked.order
-        return make(problem, [problem.symbols[name] for name in by])
+        by = [[problem.symbols[name] for name in step] for step in asked.steps]
+        results = derive_each(problem.expressions[0], by, book)
+        if entry is not None:
+            entry, problem = entry.settle(problem)
+            results, names = [each.pick(entry.units, entry.symbol) for each in results], {**names, **entry.names}
+        made = [
+            Derivative(
+                problem, each, text=text, layout=layout, rules=book, names=names, given=given, files=files, entry=entry
+            )
+            for each in results
+        ]
     except MatcalcError as error:
         named = {name: write_shape(found.declared_shape) for name, found in problem.symbols.items()}
         raise error.complete(text, named) from None
-
-
-def derive_several(
-    problem: Problem, asked: Asked, rules: RuleBook, make: Callable[..., Derivative]
-) -> Derivatives | BlockHessian:
-    """Return the derivatives by all names that were asked for; what they share is derived once."""
-    wrts = [problem.symbols[name] for name in asked.names]
-    results = derive_each(problem.expressions[0], [wrts] * asked.order, rules)
-    made = [make(problem, result.by, result=result) for result in results]
+    if not asked.several:
+        return made[0]
     if asked.order == 1:
-        return Derivatives({one.by[0].name: one for one in made})
+        return Derivatives({one.wrt.name: one for one in made})
     return BlockHessian({(one.by[0].name, one.by[1].name): one for one in made})
 
 
@@ -117,29 +119,19 @@ class Derivative:
     """
 
     def __init__(
-        self, problem: Problem, by: Sequence[Expression], *, text: str, layout: str, rules: RuleBook,
-        names: Mapping[str, Any], given: Mapping[str, Shape], result: Result | None = None,
-        files: tuple[str, ...] = (),
+        self, problem: Problem, result: Result, *, text: str, layout: str, rules: RuleBook,
+        names: Mapping[str, Any], given: Mapping[str, Iterable[Any]], files: tuple[str, ...] = (),
+        entry: EntryVariable | None = None,
     ) -> None:  # fmt: skip
-        self.problem = replace(problem, wrt=by[-1])
-        self.by = tuple(by)
+        self.problem = replace(problem, wrt=result.wrt)
+        self.entry = entry
         self.text = text
         self.layout = layout
-        self.order = len(by)
         self.names = names
         self.given = {name: tuple(map(str, shape)) for name, shape in given.items()}
         self._rules, self._files = rules, files
-        self._result = result or derive_mixed(problem.expressions[0], by, rules)
-        self.expression = self._result.expression(layout)
-
-    @classmethod
-    def _of(cls, other: Derivative, layout: str) -> Derivative:
-        """The same derivative in another layout; nothing is derived again."""
-        same = object.__new__(cls)
-        same.__dict__.update({k: v for k, v in vars(other).items() if k in _SHARED})
-        same.layout = layout
-        same.expression = other._result.expression(layout)
-        return same
+        self._result = result
+        self.expression = result.expression(layout)
 
     # --- what was asked ---------------------------------------------------------------------------
 
@@ -149,9 +141,19 @@ class Derivative:
         return self.problem.expressions[0]
 
     @property
+    def by(self) -> tuple[Expression, ...]:
+        """The variables, in the order of the differentiations."""
+        return self._result.by
+
+    @property
     def wrt(self) -> Expression:
         """The variable, a symbol of the language; of a mixed derivative the last one."""
-        return self.by[-1]
+        return self._result.wrt
+
+    @property
+    def order(self) -> int:
+        """How often it was differentiated."""
+        return self._result.order
 
     @property
     def is_mixed(self) -> bool:
@@ -191,7 +193,7 @@ class Derivative:
         return to_text_named(self.expression, self.taken)
 
     @cached_property
-    def taken(self) -> set[str]:
+    def taken(self) -> KnownNames:
         """The names that a named part of a long result may not have."""
         return list_taken(self.problem, self._rules, self.given)
 
@@ -211,14 +213,14 @@ class Derivative:
         >>> derive("A @ x").axes
         ('y axis 0', 'x axis 0')
         """
-        by = [(wrt.name, wrt.dropped_shape) for wrt in self.by]
-        return tuple(name_question_axes(self.result_name, len(self.function.dropped_shape), by, self.layout))
+        by = [(wrt.name, wrt.squeezed_shape) for wrt in self.by]
+        return tuple(name_question_axes(self.result_name, len(self.function.squeezed_shape), by, self.layout))
 
     @cached_property
     def result_name(self) -> str:
         """The name the answer gives to the function: Y, y or f, whichever is free."""
         taken = set(self.problem.symbols) | set(self.problem.abstract)
-        return choose_result_name(len(self.function.dropped_shape), taken)
+        return choose_result_name(len(self.function.squeezed_shape), taken)
 
     @cached_property
     def entries(self) -> str:
@@ -250,6 +252,7 @@ class Derivative:
         """The derivative of a composition as a product of the derivatives of its parts; of order 1."""
         from matcalc.render.chain import write_chain
 
+        self._refuse_mixed("chains are shown")
         return write_chain(self, _derive_part)
 
     @property
@@ -273,7 +276,10 @@ class Derivative:
         'A.T'
         """
         check_layout(layout)
-        return Derivative._of(self, layout)
+        return Derivative(
+            self.problem, self._result, text=self.text, layout=layout, rules=self._rules, names=self.names,
+            given=self.given, files=self._files, entry=self.entry,
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data, the same fields in every release of version 1."""
@@ -306,6 +312,9 @@ class Derivative:
     def _refuse_mixed(self, what: str) -> None:
         if self.is_mixed:
             raise DeclarationError(f"{what} of derivatives by one variable", advice="derive by one name")
+        if self.entry is not None:
+            name = self.entry.matrix.name
+            raise DeclarationError(f"{what} of derivatives by a whole variable", advice=f"derive by {name}")
 
     def graph(self, sizes: Mapping[str, int] | None = None) -> ComputationGraph:
         """The computation graph of the function, with what forward and reverse accumulation cost."""
@@ -373,7 +382,6 @@ class Derivative:
 
     def to_sympy(self) -> Any:
         """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""
-        from matcalc.check.rule_texts import rules_in_force
         from matcalc.render.to_sympy import to_sympy
 
         with rules_in_force(self._rules):
@@ -390,9 +398,29 @@ class Derivative:
         [2*x[0, 0]],
         [2*x[1, 0]]])
         """
-        from matcalc.render.components import write_components
+        from matcalc.render.entries import write_components
 
         return write_components(self.function, self.expression, sizes, self._rules)
+
+    # --- as a SymPy object ------------------------------------------------------------------------
+
+    def _sympy_(self) -> Any:
+        """What SymPy takes it for wherever it takes an expression: sympify(d), x + d."""
+        return self.to_sympy()
+
+    def _sympystr(self, printer: Any) -> str:
+        return str(self)
+
+    def _latex(self, printer: Any) -> str:
+        return self.latex()
+
+    def _pretty(self, printer: Any) -> Any:
+        from sympy.printing.pretty.stringpict import prettyForm
+
+        try:
+            return printer._print(self.to_sympy())
+        except MatcalcError:  # what SymPy has no word for is shown in the signs of mathematics
+            return prettyForm(self.unicode())
 
     def _repr_html_(self) -> str:
         from matcalc.render.answer_html import write_derivative_html
@@ -432,7 +460,7 @@ class Derivative:
         >>> derive("A @ x").draw_point({"m": 2, "n": 4})["A"].shape
         (2, 4)
         """
-        from matcalc.check.draw_point import draw_point
+        from matcalc.check.evaluate import draw_point
 
         return draw_point(self.function, (self.expression, *self.by), self.shape, sizes, seed, self._rules)
 
@@ -448,36 +476,32 @@ class Derivative:
         from matcalc.check.verdict import judge_question
 
         try:
-            printed = self._read_again()
+            shapes = self.given | self.declared
+            texts = [self.text, str(self)]
+            printed = parse(texts, wrt=self._name_whole(), shapes=shapes, assume=self.assumed, rules=self._rules)
         except MatcalcError as error:
             how = "is too long to" if isinstance(error, LimitError) else "cannot"
             reason = f"the derivative {how} be read again: {error.reason}"
             return could_not_check(reason, seed=seed, layout=self.layout)
-        expression, claim = printed.expressions
+        # An entry is a variable of its own: X + X_01*outer(e_0, e_1) stands in the place of X.
+        move = self.entry.move if self.entry else lambda formula: formula
+        expression, claim = map(move, printed.expressions)
         by = [printed.symbols.get(wrt.name, wrt) for wrt in self.by]
         options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device, "proof": proof}
         report = judge_question(ask(expression, claim, by, self.layout), rules=self._rules, **options)
-        by_one = None if self.is_mixed else self.wrt.name
-        declared = Declaration(by_one, self.given | self.declared, self.assumed, self._files)
-        options |= {"layout": self.layout, "order": self._write_by() if self.is_mixed else self.order}
+        by_one, mixed = None if self.is_mixed else self._name_whole(), ",".join(wrt.name for wrt in self.by)
+        declared = Declaration(by_one, shapes, self.assumed, self._files)
+        options |= {"layout": self.layout, "order": mixed if self.is_mixed else self.order}
         command = write_command(["derive", self.text], declared, options)
         return replace(report, variables=dict(self.declared), command=command, page=show_report)
 
-    def _write_by(self) -> str:
-        return ",".join(wrt.name for wrt in self.by)
-
-    def _read_again(self) -> Problem:
-        """The expression and the printed derivative, both read from text with the declared shapes."""
-        shapes = {**self.given, **self.declared}
-        return parse([self.text, str(self)], wrt=self.wrt.name, shapes=shapes, assume=self.assumed, rules=self._rules)
+    def _name_whole(self) -> str:
+        """Return the name of the variable, of an entry that of its matrix."""
+        return self.wrt.name if self.entry is None else self.entry.matrix.name
 
 
 def _derive_part(expression: Expression, name: str, like: Derivative) -> Derivative:
     return derive(expression, name, layout=like.layout, shapes=like.declared, assume=like.assumed, rules=like._rules)
-
-
-_SHARED = {"problem", "text", "by", "order", "names", "given", "_rules", "_files", "_result", "declared", "assumed",
-           "result_name", "vec", "vec_shape", "differential", "entries"}  # fmt: skip
 
 
 def show_report(report: CheckReport, correct: Expression | None = None) -> str:
@@ -625,7 +649,7 @@ class BlockHessian(_Collection[tuple[str, str]]):
 
         # Of scalars and vectors the torch layout has the axes of the row before those of the column.
         found = {key: block.evaluate(values, sizes) for key, block in self._turn("torch").items()}
-        lengths = {name: _count_entries(found[name, name]) for name in self.names}
+        lengths = {name: len(block) if (block := found[name, name]).ndim else 1 for name in self.names}
         is_torch = any(isinstance(value, torch.Tensor) for value in values.values())
         join: Any = torch.cat if is_torch else numpy.concatenate
         rows = [
@@ -634,15 +658,10 @@ class BlockHessian(_Collection[tuple[str, str]]):
         return join(rows)
 
     def _refuse_high_rank(self) -> None:
-        if self.function.dropped_shape:
-            shape = write_shape(self.function.dropped_shape)
+        if self.function.squeezed_shape:
+            shape = write_shape(self.function.squeezed_shape)
             raise EvaluationError(f"one matrix is the Hessian of a scalar function, not of one of shape {shape}")
         for wrt in (self[name, name].wrt for name in self.names):
-            if len(wrt.dropped_shape) > 1:
-                reason = f"{wrt.name} is a matrix of shape {write_shape(wrt.dropped_shape)}, so its block is no matrix"
+            if len(wrt.squeezed_shape) > 1:
+                reason = f"{wrt.name} is a matrix of shape {write_shape(wrt.squeezed_shape)}, so its block is no matrix"
                 raise EvaluationError(reason, advice="leave it out, or take the blocks by `evaluate`")
-
-
-def _count_entries(block: Any) -> int:
-    """The side of a diagonal block, 1 for a number."""
-    return int(block.shape[0]) if block.ndim else 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 from matcalc.errors import DeclarationError, LimitError, RuleError
@@ -17,10 +19,11 @@ from matcalc.language.declarations import (
     split_assumptions,
     split_shapes,
 )
-from matcalc.language.expression import Expression, symbols
+from matcalc.language.expression import Expression, add, einsum, matmul, multiply, symbol, symbols, transpose
 from matcalc.language.expression_to_text import is_longer, to_text
 from matcalc.language.names import name_wrt
 from matcalc.language.read_text import LONGEST_SOURCE, SourceText
+from matcalc.language.rewrite import replace as replace_nodes
 from matcalc.language.text_to_expression import Problem, list_abstract, parse, require_shape
 from matcalc.rule_files import RuleBook, read_rules, shipped_rules
 
@@ -51,12 +54,25 @@ def read_input(
     if not isinstance(expr, Expression):
         from matcalc.language.sympy_to_expression import read_sympy
 
-        expr, names = read_sympy(expr, rules, _list_symbols(wrt))
+        expr, names = read_sympy(expr, rules, _list_symbols(wrt), partial(_derive_inside, rules))
     known_assume = {name: sorted(found.data[1]) for name, found in symbols(expr).items() if found.data[1]}
     known_shapes = declared_shapes(symbols(expr)) | {
         name: tuple(map(str, shape)) for name, shape in list_abstract(expr).items()
     }
     return expr, {**known_shapes, **shapes}, {**known_assume, **assume}, names
+
+
+def _derive_inside(rules: RuleBook | None, function: Expression, wrt: Expression) -> Expression:
+    """Return the derivative that stands in an expression, with the axes of wrt before those of the function."""
+    from matcalc.engine.result import derive_result
+
+    result, own = derive_result(function, wrt, 1, rules), len(wrt.squeezed_shape)
+    rank = own + len(function.squeezed_shape)
+    if rank < 2 or own in (0, rank):
+        return result.expression("torch")
+    letters = ascii_lowercase[:rank]
+    order = letters[rank - own :] + letters[: rank - own]
+    return einsum(f"{letters}->{order}", (result.expression("torch"),))
 
 
 def write_input(source: str | Expression) -> str:
@@ -80,7 +96,8 @@ def declare_variables(wrt: Any, shapes: Declared, names: Mapping[str, Any]) -> D
     """
     declared = dict(split_shapes(shapes))
     for variable in _list_symbols(wrt):
-        from matcalc.language.sympy_to_expression import read_sympy, require_same
+        from matcalc.language.sympy_reader import require_same
+        from matcalc.language.sympy_to_expression import read_sympy
 
         node, _ = read_sympy(variable)
         if node.op != "symbol":
@@ -95,6 +112,52 @@ def _list_symbols(wrt: Any) -> list[Any]:
     """Return what is SymPy's among one or several variables."""
     given = wrt if isinstance(wrt, list | tuple) else [wrt]
     return [variable for variable in given if hasattr(variable, "free_symbols")]
+
+
+@dataclass(frozen=True)
+class EntryVariable:
+    """One entry of a variable, by which to differentiate: unit vectors that pick it, a symbol that stands for it."""
+
+    matrix: Expression
+    units: tuple[Expression, ...]
+    symbol: Expression
+    written: str
+    names: Mapping[str, Any]
+
+    def settle(self, problem: Problem) -> tuple[EntryVariable, Problem]:
+        """Return the entry of the variable as the problem has it, and the problem with all that the answer may name."""
+        added = {name: found for name, found in symbols(*self.units).items() if name not in problem.symbols}
+        name = self.symbol.name
+        while name in problem.symbols:
+            name += "_"
+        note = f"{name} is the entry {self.written}, counted from 0"
+        known = replace(problem, symbols=problem.symbols | added, notes=(*problem.notes, note))
+        return replace(self, matrix=problem.symbols[self.matrix.name], symbol=symbol(name, ())), known
+
+    def move(self, expression: Expression) -> Expression:
+        """Return an expression with the entry moved by its symbol, X + X_01*outer(e_0, e_1) in the place of X."""
+        place = self.units[0] if len(self.units) == 1 else matmul(self.units[0], transpose(self.units[1]))
+        place = transpose(place) if self.matrix.is_row else place
+        return replace_nodes(expression, {self.matrix: add(self.matrix, multiply(self.symbol, place))})
+
+
+def is_entry(wrt: Any) -> bool:
+    """Whether a variable is a SymPy MatrixElement, which is seen without SymPy."""
+    return all(hasattr(wrt, part) for part in ("parent", "i", "j"))
+
+
+def read_entry_asked(wrt: Any, order: Any, rules: RuleBook | None) -> EntryVariable | None:
+    """Return the entry by which to differentiate, None where the variable is none; raises DeclarationError."""
+    if not is_entry(wrt):
+        return None
+    from matcalc.language.sympy_to_expression import read_entry
+
+    if order != 1:
+        raise DeclarationError(f"{wrt} is an entry, and one derives by it once", advice="derive the derivative again")
+    matrix, units, names = read_entry(wrt, rules)
+    places = [str(place) for place, size in zip(wrt.args[1:], matrix.shape, strict=True) if not size.is_unit]
+    between = "" if all(len(place) == 1 for place in places) else "_"
+    return EntryVariable(matrix, units, symbol(f"{matrix.name}_{between.join(places)}", ()), str(wrt), names)
 
 
 def is_code(expr: Any) -> bool:
@@ -119,6 +182,11 @@ class Asked:
     several: bool = False
     every: bool = False
     mixed: bool = False
+
+    @property
+    def steps(self) -> list[tuple[str, ...]]:
+        """The names by which each differentiation goes: one of them, or all of several."""
+        return [(name,) for name in self.names] if self.mixed else [self.names] * self.order
 
 
 def read_asked(wrt: Any, order: Any) -> Asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
 import tomllib
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from matcalc.errors import LimitError, RuleError
-from matcalc.rule_words import BACKENDS, advise_word, find_foreign_latex, is_word, takes_text
+from matcalc.rule_words import BACKENDS, SYMPY_WORDS, advise_word, find_foreign_latex, is_word, takes_text
 
 # --- rule signature ---------------------------------------------------------------------------------
 #
@@ -237,8 +238,11 @@ def _advise_name(value: str, backend: str) -> str:
 # What one table of a rules file may hold; all else is refused with its place, before anything is done with it.
 
 
-FLAGS = ("axis", "primitive", "opaque", "linear")
-TEXTS = ("call", "differential", "define", "domain", "kinks", *BACKENDS, "sympy", "latex", "source", "note", "primary")
+FLAGS = ("axis", "primitive", "opaque", "linear", "vectors", "inverts", "symmetric")
+TEXTS = (
+    "call", "differential", "define", "domain", "kinks", *BACKENDS, "sympy", "scalar", "latex", "source", "note",
+    "primary",
+)  # fmt: skip
 FIELDS = ("elementwise", *TEXTS, *FLAGS)
 PRIMITIVES = ("sum", "size", "matrix_power", "tril", "triu")
 LONGEST_LATEX = 500
@@ -299,6 +303,8 @@ def check_fields(entry: Entry) -> None:
             _check_flag(entry, field, value)
         else:
             _check_texts(entry, field, value)
+    if entry.fields.get("scalar"):
+        _check_scalar(entry, entry.fields["scalar"])
     stated = [field for field in _DERIVED_BY if entry.fields.get(field)]
     if len(stated) != 1 and stated not in _WITH_VALUE:
         listed = ", ".join(stated) or "none"
@@ -323,6 +329,22 @@ def _check_texts(entry: Entry, field: str, value: object) -> None:
         for place, character in enumerate("" if text.isprintable() else text):
             if not character.isprintable() and character not in "\n\t":
                 raise entry.refuse(f"{character!a} cannot be printed", field, (place, place + 1))
+
+
+_OF_SCALARS = (
+    ast.Expression, ast.Name, ast.Load, ast.Constant, ast.BinOp, ast.Mult, ast.Div, ast.Pow, ast.Call,
+)  # fmt: skip
+
+
+def _check_scalar(entry: Entry, text: str) -> None:
+    """Raise RuleError for what is not made of parameters, numbers, products, quotients, powers and functions."""
+    try:
+        nodes = list(ast.walk(ast.parse(text[:LONGEST_CALL], mode="eval")))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        nodes = [ast.Pass()]
+    if len(text) > LONGEST_CALL or not all(isinstance(node, _OF_SCALARS) for node in nodes):
+        reason = "scalar says what the function is of numbers"
+        raise entry.refuse(reason, "scalar", advice="write 1/X, X*Y, or a function of a number")
 
 
 def _read_word(entry: Entry, backend: str, parameters: tuple[Parameter, ...]) -> Form:
@@ -352,6 +374,10 @@ def check_words(entry: Entry, parameters: tuple[Parameter, ...]) -> None:
                 start = entry.fields["call"].index(f"'{text}'")
                 reason = f"{word} documents no text {text!r} in this place"
                 raise entry.refuse(reason, "call", (start, start + len(text) + 2), "leave it out, or name no word")
+    word = entry.fields.get("sympy", "")
+    if word.startswith("sympy.") and not is_word(word, "sympy"):
+        reason = f"{ascii(word)[:80]} is no function of sympy that a rule may name"
+        raise entry.refuse(reason, "sympy", advice="a rule names one of " + ", ".join(sorted(SYMPY_WORDS)))
     latex = entry.fields.get("latex", "")
     if len(latex) > LONGEST_LATEX:
         raise entry.refuse(f"latex has more than {LONGEST_LATEX} characters", "latex")
@@ -369,8 +395,11 @@ class Rule:
     Exactly one of these says how to differentiate: `elementwise` holds one partial derivative per
     parameter, `differential` is linear in dX for each parameter X, `define` is an expression that
     stands for the call, a `primitive` is known to the engine, an `opaque` function has no derivative.
-    Beside one of the first two `define` is the value alone.  `sympy` is a definition for SymPy, where `define`
-    says what SymPy lacks.  A `linear` function is so in each of its parameters.
+    Beside one of the first two `define` is the value alone.  `sympy` is a word of SymPy, or a definition for it
+    where `define` says what SymPy lacks.  A `linear` function is so in each of its parameters; of one with
+    `vectors` a column or a row may stand in the place of each matrix.  `scalar` is what the function is where
+    numbers stand in the place of its arrays, for a number is a 1 by 1 matrix.  A function that `inverts` its first
+    matrix has no value where that is singular; a `symmetric` one is symmetric where that is.
     `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
     in a trace and along a direction that commutes with X.
     """
@@ -383,6 +412,9 @@ class Rule:
     primitive: bool = False
     opaque: bool = False
     linear: bool = False
+    vectors: bool = False
+    inverts: bool = False
+    symmetric: bool = False
     elementwise: tuple[str, ...] = ()
     differential: str = ""
     define: str = ""
@@ -392,6 +424,7 @@ class Rule:
     numpy: str = ""
     jax: str = ""
     sympy: str = ""
+    scalar: str = ""
     latex: str = ""
     source: str = ""
     note: str = ""
@@ -416,6 +449,16 @@ class Rule:
     def read_form(self, backend: str) -> Form:
         """Return how the rule's word in a backend is called; its path is "" where there is none."""
         return read_form(getattr(self, backend), backend, self.parameters)
+
+    @property
+    def sympy_word(self) -> str:
+        """The function of SymPy that `sympy` names, as in sympy.exp; "" where it is a definition or missing."""
+        return self.sympy if self.sympy.startswith("sympy.") else ""
+
+    @property
+    def sympy_definition(self) -> str:
+        """What stands for the function in SymPy."""
+        return self.define if self.sympy_word else self.sympy or self.define
 
     @property
     def call(self) -> str:
@@ -473,6 +516,10 @@ class RuleBook:
     def overloads(self, function: str) -> list[Rule]:
         """The rules of one function, most specific first as the file orders them; empty if unknown."""
         return self._by_function.get(function, [])
+
+    def find(self, name: str) -> Rule | None:
+        """The rule of this name, None where there is none."""
+        return self._by_name.get(name)
 
     def extended(self, rules: Iterable[Rule]) -> RuleBook:
         """A new book with these rules added."""
@@ -550,7 +597,9 @@ def shipped_rules() -> RuleBook:
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """f(form) = right, where form is one of: transpose, multiple, product, identity, diagonal, f (a function), bare."""
+    """f(form) = right, where form is one of: transpose, multiple, product, identity, diagonal, scaled rows,
+    scaled columns, f (a function), bare.
+    """
 
     name: str
     function: str
@@ -562,6 +611,7 @@ class Identity:
 
 _IDENTITY = re.compile(r"^\s*(\w+)\((.*)\)\s*=\s*(.+?)\s*$")
 _FORMS = (("transpose", r"\w+\.T"), ("multiple", r"\w+\*\w+"), ("product", r"\w+ @ \w+"), ("identity", r"eye\(n\)"),
+          ("scaled rows", r"diag\(\w+\) @ \w+"), ("scaled columns", r"\w+ @ diag\(\w+\)"),
           ("diagonal", r"diag\(v\)"), ("bare", r"\w+"))  # fmt: skip
 
 

@@ -113,6 +113,11 @@ WORDS = {
     backend: frozenset(f"{module}.{name}" for module, names in modules.items() for name in names.split())
     for backend, modules in _FUNCTIONS.items()
 }
+# SymPy's are classes, made of symbols: none evaluates a text.
+SYMPY_WORDS = frozenset(f"sympy.{name}" for name in """
+    exp log sqrt sin cos tan sinh cosh tanh asin acos atan asinh acosh atanh atan2 Abs sign erf erfc Max Min
+    Trace Determinant Inverse KroneckerProduct DiagMatrix
+""".split())  # fmt: skip
 # The kinds of norms that have a name, and the words that take one in the place after the array.
 _NORMS = ("fro", "nuc")
 _NAMED_NORMS = frozenset("""
@@ -128,7 +133,7 @@ def is_word(word: str, backend: str) -> bool:
     >>> is_word("numpy.exp", "numpy"), is_word("numpy.load", "numpy"), is_word("numpy.exp", "jax")
     (True, False, False)
     """
-    return word in WORDS[backend]
+    return word in (SYMPY_WORDS if backend == "sympy" else WORDS[backend])
 
 
 def takes_text(word: str, text: str, place: int) -> bool:
@@ -175,6 +180,11 @@ def takes_one_axis(word: str) -> bool:
     (True, False)
     """
     return word in _TAKE_ONE_AXIS
+
+
+def needs_contiguous(word: str) -> bool:
+    """Whether a word of torch can be differentiated only where its arguments lie in memory as they are read."""
+    return word == "torch.kron"
 
 
 def advise_word(word: str, backend: str) -> str:

@@ -116,7 +116,7 @@ def _judge(case: Case, answer: Derivative, seed: int) -> Outcome:
         got = _evaluate(answer.expression, point)
         _require_close(_lay_out(case, answer, truth), got, point, "evaluate", str(answer))
     except WrongAnswerError:
-        kink = find_hidden_kink(answer.function, point.values, point.sizes, point.functions)
+        kink = find_hidden_kink(answer.function, point)
         if kink is None:
             raise
         return Outcome("could not check", kink)
@@ -128,9 +128,9 @@ def _judge(case: Case, answer: Derivative, seed: int) -> Outcome:
 
 def _require_shape(case: Case, answer: Derivative) -> None:
     """The shape is what the layout's law says."""
-    law = state_law(answer.function.dropped_shape, answer.wrt.dropped_shape, case.layout, case.order)
-    if tuple(answer.shape) != law or tuple(answer.expression.dropped_shape) != law:
-        found = f"{answer.shape}, printed as {answer.expression.dropped_shape}"
+    law = state_law(answer.function.squeezed_shape, answer.wrt.squeezed_shape, case.layout, case.order)
+    if tuple(answer.shape) != law or tuple(answer.expression.squeezed_shape) != law:
+        found = f"{answer.shape}, printed as {answer.expression.squeezed_shape}"
         raise WrongAnswerError("shape", f"the shape should be {law}, not {found}")
 
 
@@ -176,7 +176,7 @@ def _differentiate_entry(function: Callable[[Tensor], Tensor], place: int, at: T
 
 
 def _lay_out(case: Case, answer: Derivative, truth: Tensor) -> Tensor:
-    return arrange(truth, len(answer.function.dropped_shape), len(answer.wrt.dropped_shape), case.layout)
+    return arrange(truth, len(answer.function.squeezed_shape), len(answer.wrt.squeezed_shape), case.layout)
 
 
 def _evaluate(expression: Expression, point: Point) -> Tensor:

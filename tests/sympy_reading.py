@@ -72,8 +72,8 @@ def _matrix_product(reading: SympyReading, expr: Any) -> Any:
 
 
 def _matrix_power(reading: SympyReading, expr: Any) -> Any:
-    base, exponent = reading.read(expr.args[0]), expr.args[1]
-    if exponent.is_Integer:
+    base, exponent = map(reading.read, expr.args)
+    if exponent == int(exponent):
         return np.linalg.matrix_power(base, int(exponent))
     roots, vectors = np.linalg.eig(base)
     return np.real(vectors @ np.diag(roots.astype(complex) ** float(exponent)) @ np.linalg.inv(vectors))
@@ -98,6 +98,31 @@ def _piecewise(reading: SympyReading, expr: Any) -> Any:
 def _element(reading: SympyReading, expr: Any) -> Any:
     matrix, row, column = expr.args
     return reading.read(matrix)[reading.size(row), reading.size(column)]
+
+
+def _array_element(reading: SympyReading, expr: Any) -> Any:
+    return reading.read(expr.name)[tuple(map(reading.size, expr.indices))]
+
+
+def _slice(reading: SympyReading, expr: Any) -> Any:
+    rows, columns = (slice(*map(reading.size, ends)) for ends in (expr.rowslice, expr.colslice))
+    return reading.read(expr.parent)[rows, columns]
+
+
+def _blocks(reading: SympyReading, expr: Any) -> Any:
+    rows, columns = expr.blockshape
+    return np.block([[reading.read(expr.blocks[row, column]) for column in range(columns)] for row in range(rows)])
+
+
+def _written_out(reading: SympyReading, expr: Any) -> Any:
+    places = itertools.product(*map(range, expr.shape))
+    return np.array([float(reading.read(expr[place])) for place in places]).reshape(expr.shape)
+
+
+def _array_symbol(reading: SympyReading, expr: Any) -> Any:
+    value = np.asarray(reading.values[str(expr.name)], dtype=float)
+    assert value.shape == reading.shape(expr)
+    return value
 
 
 def _tensor_product(reading: SympyReading, expr: Any) -> Any:
@@ -133,7 +158,7 @@ READERS: dict[str, Callable[[SympyReading, Any], Any]] = {
     "Transpose": _map(np.transpose), "Inverse": lambda reading, expr: np.linalg.inv(reading.read(expr.args[0])),
     "Trace": _map(np.trace), "Determinant": _map(np.linalg.det), "DiagMatrix": _map(lambda x: np.diag(x.ravel())),
     "DiagonalOf": _map(lambda x: np.diag(x).reshape(-1, 1)), "ElementwiseApplyFunction": _apply,
-    "FunctionMatrix": _function_matrix, "MatrixElement": _element, "Piecewise": _piecewise,
+    "MatrixElement": _element, "Piecewise": _piecewise,
     "Identity": lambda reading, expr: np.eye(*reading.shape(expr)),
     "OneMatrix": lambda reading, expr: np.ones(reading.shape(expr)),
     "ZeroMatrix": lambda reading, expr: np.zeros(reading.shape(expr)),
@@ -146,6 +171,20 @@ READERS: dict[str, Callable[[SympyReading, Any], Any]] = {
     "Equality": _map(lambda a, b: a == b), "Mod": _map(lambda a, b: a % b), "floor": _map(math.floor),
     "ITE": _map(lambda c, a, b: a if c else b), "And": _map(lambda *c: all(c)), "Or": _map(lambda *c: any(c)),
     "Not": _map(lambda c: not c), "Max": _map(max), "Min": _map(min), "Abs": _map(abs), "sign": _map(np.sign),
+    "FunctionMatrix": _function_matrix, "KroneckerDelta": lambda reading, expr: int(
+        reading.size(expr.args[0]) == reading.size(expr.args[1])
+    ),
+    "MatrixSlice": _slice, "BlockMatrix": _blocks, "MatrixBase": _written_out, "NDimArray": _written_out,
+    "ArrayElement": _array_element, "ArraySymbol": _array_symbol, "ArrayElementwiseApplyFunc": _apply,
+    "Reshape": lambda reading, expr: reading.read(expr.expr).reshape(reading.shape(expr)),
+    "sec": _map(lambda t: 1 / math.cos(t)), "csc": _map(lambda t: 1 / math.sin(t)),
+    "cot": _map(lambda t: 1 / math.tan(t)), "sech": _map(lambda t: 1 / math.cosh(t)),
+    "csch": _map(lambda t: 1 / math.sinh(t)), "coth": _map(lambda t: 1 / math.tanh(t)),
+    "asec": _map(lambda t: math.acos(1 / t)), "acsc": _map(lambda t: math.asin(1 / t)),
+    "acot": _map(lambda t: math.atan(1 / t)), "asech": _map(lambda t: math.acosh(1 / t)),
+    "acsch": _map(lambda t: math.asinh(1 / t)), "acoth": _map(lambda t: math.atanh(1 / t)),
+    "sinc": _map(lambda t: math.sin(t) / t), "erfc": _map(math.erfc), "asinh": _map(math.asinh),
+    "acosh": _map(math.acosh), "atanh": _map(math.atanh), "atan2": _map(math.atan2),
     "exp": _map(math.exp), "log": _map(math.log), "sin": _map(math.sin), "cos": _map(math.cos), "tan": _map(math.tan),
     "sinh": _map(math.sinh), "cosh": _map(math.cosh), "tanh": _map(math.tanh), "asin": _map(math.asin),
     "acos": _map(math.acos), "atan": _map(math.atan), "erf": _map(math.erf),

@@ -20,11 +20,11 @@ LAYERS = [
     ("matcalc.derivation",),
     ("matcalc.claim",),
     ("matcalc.backward",),
-    ("matcalc.data_parallel", "matcalc.cli.arguments"),
+    ("matcalc.data_parallel", "matcalc.sympy", "matcalc.cli.arguments"),
     ("matcalc.notebook",),
     ("matcalc",),  # the package itself: the names that people import
     ("matcalc.verify",),
-    ("matcalc.cli.check", "matcalc.cli.explore", "matcalc.cli.graph", "matcalc.cli.rules", "matcalc.cli.several",
+    ("matcalc.cli.check", "matcalc.cli.derive", "matcalc.cli.explore", "matcalc.cli.graph", "matcalc.cli.rules",
      "matcalc.cli.verify"),
     ("matcalc.cli",),
     ("matcalc.__main__",),

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from matcalc import derive
-from matcalc.check.jacobian import arrange_mixed
-from matcalc.check.question import ask, mixed_shape
+from matcalc.check.jacobian import arrange_axes, layout_shape
+from matcalc.check.question import ask
 from matcalc.check.verdict import judge_question
 from matcalc.cli import main
 from matcalc.derivation import BlockHessian, Derivatives
@@ -159,8 +159,8 @@ def test_mixed_derivatives_agree_with_torch(text: str, order: tuple[str, ...], l
     derivative = derive(text, order=order, layout=layout)
     report = derivative.check(trials=1, seed=3)
     assert (report.verdict, report.layout) == ("agrees", layout), report.message
-    shapes = [wrt.dropped_shape for wrt in derivative.by]
-    assert derivative.shape == mixed_shape(derivative.function.dropped_shape, shapes, layout)
+    shapes = [wrt.squeezed_shape for wrt in derivative.by]
+    assert derivative.shape == layout_shape(derivative.function.squeezed_shape, shapes, layout)
     assert len(derivative.axes) == len(list(derivative.shape))
 
 
@@ -220,10 +220,10 @@ def test_the_judges_arrangement_is_the_engines() -> None:
     y, x, w = (tuple(map(Size.of, letters)) for letters in ("m", "nk", "p"))
     tensor = torch.zeros(2, 3, 5, 7)
     for layout in LAYOUTS:
-        expected = tuple(size.value(sizes) for size in mixed_shape(y, [x, w], layout))
-        assert tuple(arrange_mixed(tensor, 1, [2, 1], layout).shape) == expected
-    assert mixed_shape(y, [x, w], "numerator") == ("m", "k", "n", "p")
-    assert mixed_shape(y, [x, w], "denominator") == ("p", "n", "k", "m")
+        expected = tuple(size.value(sizes) for size in layout_shape(y, [x, w], layout))
+        assert tuple(arrange_axes(tensor, 1, [2, 1], layout).shape) == expected
+    assert layout_shape(y, [x, w], "numerator") == ("m", "k", "n", "p")
+    assert layout_shape(y, [x, w], "denominator") == ("p", "n", "k", "m")
 
 
 # --- the block Hessian --------------------------------------------------------------------------------

@@ -61,6 +61,19 @@ def reduction(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     return reduce
 
 
+def pairing(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """dot-like functions of two vectors, of each pair of columns (axis 0) or rows (axis 1) of two matrices."""
+
+    def reduce(x: Any, y: Any, axis: int | None = None) -> Tensor:
+        x, y = hold(x), hold(y)
+        if axis is None or not is_matrix(x):
+            return hold(function(x.reshape(-1), y.reshape(-1)))
+        pairs = zip(x.unbind(1 - axis % 2), y.unbind(1 - axis % 2), strict=True)
+        return torch.stack([function(one, other) for one, other in pairs]).reshape(-1, 1)
+
+    return reduce
+
+
 def mapping(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     """softmax(x) of all entries together, softmax(X, axis=1) of each row."""
 
@@ -213,7 +226,7 @@ WORDS: dict[str, Any] = {
     "logsumexp": reduction(lambda x: torch.logsumexp(x, 0)),
     "softmax": mapping(lambda x: torch.softmax(x, 0)), "log_softmax": mapping(lambda x: torch.log_softmax(x, 0)),
     "layer_norm": mapping(normalize), "cumsum": mapping(lambda x: torch.cumsum(x, 0)),
-    "cross_entropy": lambda z, y: -(y * torch.log_softmax(z, 0)).sum().reshape(1, 1),
+    "cross_entropy": pairing(lambda z, y: -(y * torch.log_softmax(z, 0)).sum()),
     "size": lambda x: hold(float(hold(x).numel())), "norm": norm, "diag": diag, "einsum": einsum,
     "dot": lambda x, y: x.mT @ y, "outer": lambda x, y: x @ y.mT, "vec": lambda x: x.mT.reshape(-1, 1),
     "kron": lambda a, b: torch.kron(a.contiguous(), b.contiguous()), "trace": lambda x: hold(torch.trace(x)),
@@ -223,12 +236,13 @@ WORDS: dict[str, Any] = {
     "expm_jacobian": jacobian_of(torch.linalg.matrix_exp), "sqrtm_jacobian": jacobian_of(SquareRoot.apply),
     "std": reduction(lambda x: ((x - x.mean()) ** 2).mean().sqrt()), "rms_norm": mapping(standardize),
     "batch_norm": mapping(normalize), "normalize": mapping(lambda x: x / (x**2).sum() ** 0.5),
-    "cosine_similarity": lambda x, y: hold((x * y).sum() / (norm(x) * norm(y))), "logabsdet": log_abs_det,
+    "cosine_similarity": pairing(lambda x, y: (x * y).sum() / ((x**2).sum() * (y**2).sum()) ** 0.5),
+    "logabsdet": log_abs_det,
     "hardsigmoid": lambda x: torch.clamp(hold(x) / 6 + 0.5, 0, 1), "mse_loss": loss(lambda x, y: (x - y) ** 2),
     "l1_loss": loss(lambda x, y: (x - y).abs()), "huber_loss": loss(huber), "smooth_l1_loss": loss(huber),
     "binary_cross_entropy": loss(lambda p, y: -y * p.log() - (1 - y) * (1 - p).log()),
     "binary_cross_entropy_with_logits": loss(lambda z, y: functional.softplus(z, threshold=1000) - z * y),
-    "kl_div": lambda p, q: hold((p * (p / q).log()).sum()),
+    "kl_div": pairing(lambda p, q: (p * (p / q).log()).sum()),
     "polar": polar, "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,
     "eye": lambda size: torch.eye(size, dtype=DOUBLE), "ones": filled(1.0), "zeros": filled(0.0),
 }  # fmt: skip

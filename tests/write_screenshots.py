@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from tests.explorer_panel import ANSWER, ERROR, EXPRESSION, JUDGEMENT, PANEL, TABS, ExplorerPanel, NotebookPage
-from tests.jupyterlab_session import Lab, run_browser, run_lab
+from tests.notebook.explorer_panel import ANSWER, ERROR, EXPRESSION, JUDGEMENT, PANEL, TABS, ExplorerPanel, NotebookPage
+from tests.notebook.jupyterlab_session import Lab, run_browser, run_lab
 
 DOCS = Path(__file__).parents[1] / "docs"
 _LIGHT, _DARK = "JupyterLab Light", "JupyterLab Dark"

@@ -29,7 +29,7 @@ class BackwardClaim:
     @property
     def shape(self) -> Shape:
         """The shape of the variable, to which torch itself holds every backward."""
-        return self.wrt.dropped_shape
+        return self.wrt.squeezed_shape
 
     def evaluate(self, values: Values, point: Point) -> Tensor:
         """Return the gradient that backward gives; zeros where it gives none.

@@ -11,14 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matcalc.check.domains import draw_unit
 from matcalc.check.modes import own_modes
 from matcalc.check.points import NoPoint, Point, PointSearch
 from matcalc.check.question import Values
-from matcalc.check.torch_values import repeat_jacobian, squeeze
+from matcalc.check.torch_values import draw_unit, repeat_jacobian, squeeze
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import Shape, Size, drop_units
+from matcalc.language.sizes import Shape, Size, squeeze_shape
 
 SHAPE_POINTS = 3
 STEPS = {torch.float64: 1e-6, torch.float32: 1e-2}
@@ -71,11 +70,12 @@ class CodeFunction:
         """The function's parameters."""
         return self.code.parameters
 
-    def differentiate(self, wrt: Expression, values: Values, point: Point, order: int) -> Tensor:
-        """Return torch.autograd.functional.jacobian of the code, repeated.
+    def differentiate(self, by: Sequence[Expression], values: Values, point: Point) -> Tensor:
+        """Return torch.autograd.functional.jacobian of the code, repeated for a variable that is named again.
 
         Raises EvaluationError where finite differences disagree with it: then torch does not see the whole function.
         """
+        wrt = by[-1]
 
         def function(x: Tensor) -> Tensor:
             moved = {**values, wrt.name: x.reshape(values[wrt.name].shape)}
@@ -83,7 +83,7 @@ class CodeFunction:
 
         at = squeeze(wrt, values[wrt.name], point.sizes)
         _compare_with_differences(self.code, function, at)
-        return repeat_jacobian(function, at, order).detach()
+        return repeat_jacobian(function, at, len(by)).detach()
 
     def find_hidden_kink(self, point: Point) -> str | None:
         """None: code does not tell where its kinks are."""
@@ -181,7 +181,7 @@ def infer_code_shape(code: Code, seed: int, dtype: str, device: str) -> Shape:
         raise EvaluationError(f"the value of {code.name} has not always as many axes")
     letters = sorted(seen[0][1])
     axes = zip(*(shape for shape, _ in seen), strict=True)
-    return drop_units(tuple(_name_axis(code, axis, letters, [sizes for _, sizes in seen]) for axis in axes))
+    return squeeze_shape(tuple(_name_axis(code, axis, letters, [sizes for _, sizes in seen]) for axis in axes))
 
 
 def _measure_value(
@@ -200,7 +200,8 @@ def _name_axis(code: Code, axis: tuple[int, ...], letters: list[str], sizes: lis
         if all(size.value(numbers) == length for numbers, length in zip(sizes, axis, strict=True)):
             return size
     reason = f"an axis of the value of {code.name} has the sizes {', '.join(map(str, axis))} when the variables' are "
-    raise EvaluationError(reason + "; ".join(_write_sizes(numbers) for numbers in sizes))
+    told = [", ".join(f"{letter} = {number}" for letter, number in numbers.items()) for numbers in sizes]
+    raise EvaluationError(reason + "; ".join(told))
 
 
 def _list_sizes(axis: tuple[int, ...], letters: list[str]) -> Iterator[Size]:
@@ -211,7 +212,3 @@ def _list_sizes(axis: tuple[int, ...], letters: list[str]) -> Iterator[Size]:
             yield Size(chosen)
     for letter in letters:
         yield from (Size((letter,), number) for number in range(2, 9))
-
-
-def _write_sizes(numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{letter} = {number}" for letter, number in numbers.items())

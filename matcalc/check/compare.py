@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from matcalc.check.domains import draw_unit
 from matcalc.check.points import Point
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, Worst, could_not_check
+from matcalc.check.torch_values import draw_unit
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 ABSOLUTE = {torch.float64: 1e-13, torch.float32: 1e-6}
@@ -53,7 +53,7 @@ def compare_tensors(compute: Both, point: Point, number: int) -> Comparison | No
     scale = max(scale, ABSOLUTE[truth.dtype] / tolerance * min(point.largest, LARGEST_FLOOR))
     if tolerance < largest / scale and largest < SUSPICIOUS * tolerance * max(scale, point.largest):
         scale = max(scale, ROUNDING_ALLOWED / tolerance * _measure_rounding(compute, point, truth, got))
-    place = _unravel(int(difference.reshape(-1).argmax()), tuple(truth.shape))
+    place = tuple(map(int, torch.unravel_index(difference.argmax(), truth.shape)))
     worst = Worst(place, float(truth[place]), float(got[place]), number)
     return Comparison(largest / scale, worst, point, truth.dtype)
 
@@ -74,22 +74,18 @@ def _nudge(value: Tensor, generator: torch.Generator) -> Tensor:
     return value * (1 + 2 * _NUDGE * torch.finfo(value.dtype).eps * noise)
 
 
-def _unravel(place: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the index of the entry at a place in the row by row order."""
-    index: list[int] = []
-    for size in reversed(shape):
-        place, rest = divmod(place, size)
-        index.append(rest)
-    return tuple(reversed(index))
-
-
 def summarize(comparisons: list[Comparison], reason: str, truth: str, *, seed: int, layout: str = "") -> CheckReport:
     """Return the verdict over all points; without a single point it is "could not check" with the reason."""
     if not comparisons:
         return could_not_check(reason, seed=seed, layout=layout)
     worst, shown = find_largest(comparisons), find_shown(comparisons)
     agrees = worst.is_small
-    message = _write_agreement(worst, len(comparisons), truth) if agrees else _write_difference(worst)
+    if agrees:
+        count = f"{len(comparisons)} point" + ("s" if len(comparisons) != 1 else "")
+        message = f"agrees with {truth} at {count}, largest relative error {write_error(worst.error)}"
+    else:
+        where = f"point {worst.worst.point}, relative error {worst.error:.1e}"
+        message = f"differs: {worst.worst.entry} {worst.worst.numbers} ({where})"
     return CheckReport(
         AGREES if agrees else DIFFERS, () if agrees else ("other",), worst.error, len(comparisons), seed, layout,
         shown.point.sizes, shown.point.domains, None if agrees else replace(worst.worst, seed=seed), message,
@@ -108,17 +104,6 @@ def find_shown(comparisons: list[Comparison]) -> Comparison:
     """
     largest = find_largest(comparisons)
     return comparisons[0] if largest.is_small else largest
-
-
-def _write_agreement(worst: Comparison, points: int, truth: str) -> str:
-    count = f"{points} point" + ("s" if points != 1 else "")
-    return f"agrees with {truth} at {count}, largest relative error {write_error(worst.error)}"
-
-
-def _write_difference(comparison: Comparison) -> str:
-    worst = comparison.worst
-    where = f"point {worst.point}, relative error {comparison.error:.1e}"
-    return f"differs: {worst.entry} {worst.numbers} ({where})"
 
 
 def write_error(error: float) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from matcalc.check.domains import draw_unit
-from matcalc.check.rule_texts import read_rule_text
-from matcalc.check.torch_values import TensorFunction, evaluate_all
+from matcalc.check.torch_values import draw_unit, evaluate_all
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape
+from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule
+
+if TYPE_CHECKING:
+    from matcalc.check.points import Point
 
 KINK_DISTANCE = 1e-2
 POLE_DISTANCE = 1e-3
@@ -39,30 +42,21 @@ def names_below(node: Expression) -> tuple[str, ...]:
     return tuple(part.name for part in walk(node) if part.op in ("symbol", "abstract", "abstract_derivative"))
 
 
-def find_trouble(
-    expression: Expression,
-    values: Mapping[str, Tensor],
-    sizes: Mapping[str, int],
-    functions: Mapping[str, TensorFunction],
-) -> tuple[Trouble | None, float]:
+def find_trouble(expression: Expression, point: Point) -> tuple[Trouble | None, float]:
     """Return the first condition that a node violates at a point, if any, and the largest magnitude of a node.
 
     Raises EvaluationError where a node cannot be evaluated at all.
     """
-    inspection = _Inspection(evaluate_all((expression,), values, sizes, functions), sizes, functions)
-    for node in inspection.values:
+    values = evaluate_all((expression,), point.values, point.sizes, point.functions)
+    inspection = _Inspection(values, point)
+    for node in values:
         reason = inspection.inspect(node)
         if reason is not None:
             return Trouble(reason, () if reason.endswith(_BY_CHANCE) else names_below(node)), inspection.largest
     return None, inspection.largest
 
 
-def find_hidden_kink(
-    expression: Expression,
-    values: Mapping[str, Tensor],
-    sizes: Mapping[str, int],
-    functions: Mapping[str, TensorFunction],
-) -> str | None:
+def find_hidden_kink(expression: Expression, point: Point) -> str | None:
     """Return the kink on which a point lies only by the structure of a variable, as relu of a skew matrix, if any.
 
     There is no derivative there: it says how each entry moves on its own, and then the kink is left.
@@ -70,22 +64,17 @@ def find_hidden_kink(
     generator = torch.Generator().manual_seed(0)
     moved = {
         name: value + _NUDGE * draw_unit(value.shape, generator).to(value)
-        for name, value in values.items()
+        for name, value in point.values.items()
     }
-    trouble, _ = find_trouble(expression, moved, sizes, functions)
+    trouble, _ = find_trouble(expression, replace(point, values=moved))
     return None if trouble is None else trouble.reason
 
 
 class _Inspection:
     """The values of all nodes at one point, and the conditions on them."""
 
-    def __init__(
-        self,
-        values: dict[Expression, Tensor],
-        sizes: Mapping[str, int],
-        functions: Mapping[str, TensorFunction],
-    ) -> None:
-        self.values, self.sizes, self.functions = values, sizes, functions
+    def __init__(self, values: dict[Expression, Tensor], point: Point) -> None:
+        self.values, self.point = values, point
         self.largest = self.limit = 1.0
         self.variable: set[Expression] = set()
 
@@ -93,9 +82,7 @@ class _Inspection:
         """Return what is wrong with the node's value or its operands' values, or None; operands come first."""
         if node.op in ("symbol", "abstract", "abstract_derivative") or not self.variable.isdisjoint(node.args):
             self.variable.add(node)
-        condition = _CONDITIONS.get(node.op)
-        reason = condition(self, node, [self.values[arg] for arg in node.args]) if condition else None
-        return reason or self._inspect_magnitude(node)
+        return self._inspect_node(node, [self.values[arg] for arg in node.args]) or self._inspect_magnitude(node)
 
     def _inspect_magnitude(self, node: Expression) -> str | None:
         value = self.values[node]
@@ -117,20 +104,23 @@ class _Inspection:
             return node.data[0].name in _FADING
         return node.op == "power" and bool((self.values[node.args[0]].abs() > SMALLEST).any())
 
-    def _inspect_division(self, node: Expression, args: list[Tensor]) -> str | None:
-        return "a division by 0 or nearly 0" if _reaches_zero(args[1], POLE_DISTANCE) else None
+    def _inspect_node(self, node: Expression, args: list[Tensor]) -> str | None:
+        if node.op == "divide":
+            return "a division by 0 or nearly 0" if _reaches_zero(args[1]) else None
+        if node.op == "power":
+            return self._inspect_power(node, args)
+        if node.op == "compare":
+            near = _is_kink(args[0] - args[1], args)
+            return f"the two sides of {node.data[0]} are {_BY_CHANCE}" if near else None
+        return self._inspect_call(node, args) if node.op == "call" else None
 
     def _inspect_power(self, node: Expression, args: list[Tensor]) -> str | None:
         base, exponent = args
         whole = node.args[1] not in self.variable and exponent.numel() == 1 and float(exponent).is_integer()
         if whole:
-            pole = float(exponent) < 0 and _reaches_zero(base, POLE_DISTANCE)
+            pole = float(exponent) < 0 and _reaches_zero(base)
             return "a negative power of 0 or nearly 0" if pole else None
         return None if bool((base > POLE_DISTANCE).all()) else "a power needs a positive base"
-
-    def _inspect_comparison(self, node: Expression, args: list[Tensor]) -> str | None:
-        near = _is_kink(args[0] - args[1], args)
-        return f"the two sides of {node.data[0]} are {_BY_CHANCE}" if near else None
 
     def _inspect_call(self, node: Expression, args: list[Tensor]) -> str | None:
         rule, axis, _ = node.data
@@ -164,16 +154,15 @@ class _Inspection:
         """Look inside a function that states no conditions of its own."""
         if not rule.is_definition or rule.domain or rule.kinks or axis is not None:
             return None
-        inner = _Inspection(self._evaluate_text(rule, rule.define, shapes, args), self.sizes, self.functions)
+        inner = _Inspection(self._evaluate_text(rule, rule.define, shapes, args), self.point)
         found = next((reason for reason in map(inner.inspect, inner.values) if reason), None)
         return f"{rule.call}: {found}" if found else None
 
     def _evaluate_text(
         self, rule: Rule, text: str, shapes: tuple[Shape, ...], args: list[Tensor]
     ) -> dict[Expression, Tensor]:
-        names = [parameter.name for parameter in rule.variables]
-        root = read_rule_text(rule, text, shapes)
-        return evaluate_all((root,), dict(zip(names, args, strict=True)), self.sizes, self.functions)
+        values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
+        return evaluate_all((parse_rule_text(rule, text, shapes),), values, self.point.sizes, self.point.functions)
 
 
 def _describe(node: Expression) -> str:
@@ -182,8 +171,8 @@ def _describe(node: Expression) -> str:
     return node.name if node.op in ("symbol", "abstract", "abstract_derivative") else f"a value of {node.op}"
 
 
-def _reaches_zero(value: Tensor, distance: float) -> bool:
-    return not bool((value.abs() > distance).all())
+def _reaches_zero(value: Tensor) -> bool:
+    return not bool((value.abs() > POLE_DISTANCE).all())
 
 
 def _is_kink(distance: Tensor, args: list[Tensor]) -> bool:
@@ -250,11 +239,4 @@ _BY_NAME: dict[str, Callable[[Tensor, int | None], bool]] = {
     "leading_outer": _has_distinct_singular_values,
     "sqrtm": _has_square_root,
     "sqrtm_jacobian": _has_square_root,
-}
-
-_CONDITIONS: dict[str, Callable[[_Inspection, Expression, list[Tensor]], str | None]] = {
-    "divide": _Inspection._inspect_division,
-    "power": _Inspection._inspect_power,
-    "compare": _Inspection._inspect_comparison,
-    "call": _Inspection._inspect_call,
 }

@@ -70,7 +70,8 @@ def diagnose(
 def _diagnose(question: Question, derive: _Derive, settings: dict[str, Any]) -> Diagnosis:
     samples = take_samples(question, SAMPLES, **settings)
     reader = _Reader(question, samples, derive, settings)
-    found = None if reader.holds_nearly() else reader.read(question.layout)
+    # Right as it stands for the tolerance of a reading, if not for that of the verdict.
+    found = None if reader.holds(question.layout) else reader.read(question.layout)
     if found is None or (isinstance(found.factor, float) and abs(found.factor - 1) < NEARLY_ONE):
         return Diagnosis(("other",), confirmed=reader.confirm(question.layout), nearly=True)
     return _look_elsewhere(reader, found) if set(found.reasons) <= {"shape", "other"} else found
@@ -94,9 +95,8 @@ class _Reader:
     def __init__(self, question: Question, samples: list[Sample], derive: _Derive, settings: dict[str, Any]) -> None:
         self.question, self.samples, self.derive, self.settings = question, samples, derive, settings
 
-    def holds_nearly(self) -> bool:
-        """Whether the claim is right as it stands for the tolerance of a reading, if not for that of the verdict."""
-        layout = self.question.layout
+    def holds(self, layout: str) -> bool:
+        """Whether the claim is right at every sample in a layout."""
         return self.fits_shape(layout) and self._holds(self.samples, layout)
 
     def fits_shape(self, layout: str) -> bool:
@@ -107,7 +107,8 @@ class _Reader:
         """Return all readings of the claim in the layout that was asked for."""
         is_fitting = self.fits_shape(layout)
         by_value = self.read_value(layout) if is_fitting else Diagnosis(("shape",), confirmed=self.confirm(layout))
-        fits, axes = tuple(self._list_fits(layout)), self._find_axes(layout)
+        others = [other for other in READ_LAYOUTS if other != layout]
+        fits, axes = tuple(other for other in others if self.holds(other)), self._find_axes(layout)
         found = {*by_value.reasons, *(["layout"] if fits else []), *(["transpose"] if axes else [])}
         if len(found) > 1:
             found.discard("other")
@@ -131,11 +132,6 @@ class _Reader:
 
     # --- other layouts ----------------------------------------------------------------------------
 
-    def _list_fits(self, asked: str) -> Iterator[str]:
-        for layout in READ_LAYOUTS:
-            if layout != asked and self.fits_shape(layout) and self._holds(self.samples, layout):
-                yield layout
-
     def _find_axes(self, layout: str) -> tuple[int, ...]:
         """Return the permutation of the claim's axes that makes it right, or ()."""
         given, expected = self.question.claim.shape, self.question.shape(layout)
@@ -143,7 +139,9 @@ class _Reader:
         if not self.samples or rank != len(expected) or not 2 <= rank <= MAX_PERMUTED_AXES:
             return ()
         truths = self.arrange(layout)
-        for axes in _list_permutations(rank):
+        # But for the identity, the full reversal first: it is the plainest.
+        reversal = tuple(reversed(range(rank)))
+        for axes in sorted([*permutations(range(rank))][1:], key=lambda axes: axes != reversal):
             if tuple(given[axis] for axis in axes) == expected and all(
                 sample.is_equal(sample.claim.permute(axes), truth)
                 for sample, truth in zip(self.samples, truths, strict=True)
@@ -159,19 +157,16 @@ class _Reader:
     # --- a factor, symmetric matrices -------------------------------------------------------------
 
     def _find_factor(self, truths: Sequence[Tensor]) -> int | float | str | None:
-        ratios = []
-        for sample, truth in zip(self.samples, truths, strict=True):
-            square = float((truth * truth).sum())
-            ratio = float((truth * sample.claim).sum()) / square if square else 0.0
-            if not ratio or not sample.is_equal(sample.claim, ratio * truth):
-                return None
-            ratios.append(ratio)
+        ratios = _list_ratios(self.samples, truths)
+        if not ratios:
+            return None
         tolerance = ROOM * TOLERANCES[truths[0].dtype]
         return name_factor(ratios, [sample.point.sizes for sample in self.samples], tolerance)
 
     def _find_symmetric(self, layout: str) -> tuple[str, ...]:
         """Return the fewest matrices that must be symmetric for the claim to be right, or ()."""
-        names = self._list_square_matrices()
+        found = symbols(self.question.function.root, *self.question.names)
+        names = [name for name, symbol in found.items() if _is_free_square(symbol)][:MAX_SYMMETRISED]
         if not names or not self._holds_if_symmetric(names, layout):
             return ()
         fewer = (chosen for count in range(1, len(names)) for chosen in combinations(names, count))
@@ -179,10 +174,6 @@ class _Reader:
 
     def _holds_if_symmetric(self, names: Sequence[str], layout: str) -> bool:
         return self._holds(take_samples(self.question, SYMMETRIC_SAMPLES, symmetric=names, **self.settings), layout)
-
-    def _list_square_matrices(self) -> list[str]:
-        found = symbols(self.question.function.root, *self.question.names)
-        return [name for name, symbol in found.items() if _is_free_square(symbol)][:MAX_SYMMETRISED]
 
     # --- the derived answer -----------------------------------------------------------------------
 
@@ -196,7 +187,7 @@ class _Reader:
     def confirm(self, layout: str) -> bool:
         """Whether the derived formula has torch's value at every sample."""
         derived = self.derive(layout)
-        if derived is None or derived.dropped_shape != self.question.shape(layout) or not self.samples:
+        if derived is None or derived.squeezed_shape != self.question.shape(layout) or not self.samples:
             return False
         formula = ExpressionClaim(derived)
         try:
@@ -211,14 +202,8 @@ class _Reader:
         return [self.question.arrange(sample.truth, layout) for sample in self.samples]
 
 
-def _list_permutations(rank: int) -> list[tuple[int, ...]]:
-    """Return the permutations but the identity, the full reversal first: it is the plainest."""
-    found = list(permutations(range(rank)))[1:]
-    return sorted(found, key=lambda axes: axes != tuple(reversed(range(rank))))
-
-
 def _is_free_square(symbol: Expression) -> bool:
-    shape: Shape = symbol.dropped_shape
+    shape: Shape = symbol.squeezed_shape
     return len(shape) == 2 and shape[0] == shape[1] and not symbol.data[1] & SYMMETRIC_KINDS
 
 
@@ -251,7 +236,12 @@ def find_hints(question: Question, samples: Sequence[Sample], truths: Sequence[T
     if not samples:
         return ()
     found = [Hint(kind) for kind, holds in _KINDS.items() if _holds(holds, samples, truths)]
-    if question.layout == "vec" and question.order == 1 and _holds_of_rows(samples):
+    # The derivative with rows stacked in vec, as NumPy's reshape does.
+    if question.layout == "vec" and question.order == 1 and all(
+        sample.claim.numel() == sample.truth.numel()
+        and sample.is_equal(sample.claim, sample.truth.reshape(sample.claim.shape))
+        for sample in samples
+    ):
         found.append(Hint("rows"))
     return tuple(found or _find_scalar(question, samples, truths))
 
@@ -281,41 +271,41 @@ def _is_diagonal(claim: Tensor) -> bool:
     return claim.shape[0] == claim.shape[1] and bool((claim == torch.diag(torch.diag(claim))).all())
 
 
-def _holds_of_rows(samples: Sequence[Sample]) -> bool:
-    """Whether the claim is the derivative with rows stacked in vec, as NumPy's reshape does."""
-    return all(
-        sample.claim.numel() == sample.truth.numel()
-        and sample.is_equal(sample.claim, sample.truth.reshape(sample.claim.shape))
-        for sample in samples
-    )
-
-
 # --- a scalar factor ------------------------------------------------------------------------------
 
 
-def _find_scalar(question: Question, samples: Sequence[Sample], truths: Sequence[Tensor]) -> Iterator[Hint]:
-    """Yield what scalar the claim is off by, where at every point it is some number times the derivative."""
+def _list_ratios(samples: Sequence[Sample], truths: Sequence[Tensor]) -> list[float]:
+    """Return the number that the claim is times the truth, at each sample; nothing where it is not."""
     ratios = []
     for sample, truth in zip(samples, truths, strict=True):
         square = float((truth * truth).sum())
         if not square or sample.claim.shape != truth.shape:
-            return
+            return []
         ratios.append(float((truth * sample.claim).sum()) / square)
-        if not sample.is_equal(sample.claim, ratios[-1] * truth) or not ratios[-1]:
+        if not ratios[-1] or not sample.is_equal(sample.claim, ratios[-1] * truth):
+            return []
+    return ratios
+
+
+def _find_scalar(question: Question, samples: Sequence[Sample], truths: Sequence[Tensor]) -> Iterator[Hint]:
+    """Yield what scalar the claim is off by, where at every point it is some number times the derivative."""
+    ratios = _list_ratios(samples, truths)
+    if not ratios:
+        return
+    # The scalars in function and claim that are no numbers, the shortest first.
+    nodes = walk(question.function.root, *question.names)
+    scalars = [node for node in nodes if not node.squeezed_shape and symbols(node)]
+    scalars = sorted(scalars, key=lambda node: sum(1 for _ in walk(node)))[:MAX_SCALARS]
+    valued = [(node, values) for node in scalars if (values := _evaluate_scalar(node, samples))]
+    for (node, values), power in product(valued, POWERS):
+        rest = [ratio / value**power for ratio, value in zip(ratios, values, strict=True)]
+        coefficient = name_factor(rest, [sample.point.sizes for sample in samples])
+        if coefficient is not None:
+            yield Hint("scalar", node, power, coefficient)
             return
-    scalars = [(node, values) for node in _list_scalars(question) if (values := _evaluate_scalar(node, samples))]
-    named = (_name_scalar(*scalar, power, ratios, samples) for scalar, power in product(scalars, POWERS))
-    found = next((hint for hint in named if hint is not None), None)
     # Of a single number every claim is some number times it: that says nothing.
-    if found or truths[0].ndim:
-        yield found or Hint("scalar")
-
-
-def _list_scalars(question: Question) -> list[Expression]:
-    """Return the scalars in function and claim that are no numbers, the shortest first."""
-    roots = (question.function.root, *question.names)
-    found = [node for node in walk(*roots) if not node.dropped_shape and symbols(node)]
-    return sorted(found, key=lambda node: sum(1 for _ in walk(node)))[:MAX_SCALARS]
+    if truths[0].ndim:
+        yield Hint("scalar")
 
 
 def _evaluate_scalar(node: Expression, samples: Sequence[Sample]) -> list[float]:
@@ -325,11 +315,3 @@ def _evaluate_scalar(node: Expression, samples: Sequence[Sample]) -> list[float]
     except MatcalcError:
         return []
     return values if all(values) else []
-
-
-def _name_scalar(
-    node: Expression, values: Sequence[float], power: int, ratios: Sequence[float], samples: Sequence[Sample]
-) -> Hint | None:
-    rest = [ratio / value**power for ratio, value in zip(ratios, values, strict=True)]
-    coefficient = name_factor(rest, [sample.point.sizes for sample in samples])
-    return None if coefficient is None else Hint("scalar", node, power, coefficient)

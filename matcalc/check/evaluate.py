@@ -1,23 +1,23 @@
-"""A reader's arrays -> the expression's value: NumPy in, NumPy out; torch in, torch out."""
+"""A reader's arrays -> the expression's value, NumPy in, NumPy out; torch in, torch out; and random arrays to try."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from matcalc.check.deduce_sizes import deduce_sizes
 from matcalc.check.modes import own_modes, without_autocast
-from matcalc.check.rule_texts import rules_in_force
+from matcalc.check.points import NoPoint, PointSearch
+from matcalc.check.question import MAX_ENTRIES
 from matcalc.check.torch_values import evaluate, squeeze
-from matcalc.errors import EvaluationError
-from matcalc.language.expression import Expression, symbols, walk
-from matcalc.language.sizes import Shape, write_shape
+from matcalc.errors import DeclarationError, EvaluationError
+from matcalc.language.expression import Expression, collect_letters, symbols, walk
+from matcalc.language.sizes import Shape, check_sizes, deduce_sizes, write_shape
+from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
-
-__all__ = ["deduce_sizes", "evaluate", "evaluate_with"]
 
 
 def evaluate_with(
@@ -50,19 +50,18 @@ def _evaluate(
     variables: Mapping[str, Expression],
 ) -> Tensor:
     """Return the value as a tensor, in the dtype of the arrays; without a gradient where they are switched off."""
-    functions = {name: value for name, value in values.items() if _is_function(value)}
+    functions = {name: value for name, value in values.items() if callable(value) and not hasattr(value, "__array__")}
     arrays = {name: value for name, value in values.items() if name not in functions}
     _check_names(expression, variables, arrays, functions)
     tensors = _align({name: _read_array(name, value) for name, value in arrays.items()}, arrays)
     numbers = deduce_sizes({name: (variables[name], tuple(tensors[name].shape)) for name in tensors}, sizes)
-    held = {name: tensor.reshape(_measure(variables[name].shape, numbers)) for name, tensor in tensors.items()}
+    held = {
+        name: tensor.reshape([size.value(numbers) for size in variables[name].shape])
+        for name, tensor in tensors.items()
+    }
     with without_autocast(*(tensor.device.type for tensor in held.values())):
         result = squeeze(expression, evaluate(expression, held, numbers, functions), numbers)
     return result if torch.is_grad_enabled() else result.detach()
-
-
-def _is_function(value: Any) -> bool:
-    return callable(value) and not hasattr(value, "__array__")
 
 
 def _check_names(
@@ -78,7 +77,7 @@ def _check_names(
             raise EvaluationError(f"{name} is not a variable of the expression", advice=f"the variables are: {names}")
     for name in symbols(expression):
         if name not in arrays:
-            shape = write_shape(variables[name].dropped_shape)
+            shape = write_shape(variables[name].squeezed_shape)
             raise EvaluationError(f"{name} has no value", advice=f"give {name}, an array of shape {shape}")
 
 
@@ -114,5 +113,39 @@ def _align(tensors: dict[str, Tensor], given: Mapping[str, Any]) -> dict[str, Te
     return {name: tensor.to(device=device, dtype=dtype) for name, tensor in tensors.items()}
 
 
-def _measure(shape: Shape, numbers: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(size.value(numbers) for size in shape)
+# --- random values ----------------------------------------------------------------------------------
+
+
+def draw_point(
+    expression: Expression,
+    extra: tuple[Expression, ...],
+    shape: Shape,
+    sizes: Mapping[str, int] | None = None,
+    seed: int = 0,
+    rules: RuleBook | None = None,
+) -> dict[str, Any]:
+    """Return a NumPy array without unit axes for each variable, and a function for each abstract one.
+
+    The values come from the domains in which the expression is defined.  `extra` adds the names of other expressions,
+    `shape` is the derivative's; sizes that are not given are small.  Raises DeclarationError for sizes that are unknown
+    or too large, EvaluationError where no point is found.
+    """
+    letters = collect_letters((expression, *extra))
+    check_sizes(sizes or {}, letters)
+    with rules_in_force(rules), own_modes():
+        search = PointSearch(expression, extra, seed=seed, shape=shape, sizes=sizes)
+        _refuse_large([shape, *(node.shape for node in search.variables.values())], search, sizes or {})
+        point = search.find(0)
+        if isinstance(point, NoPoint):
+            raise EvaluationError(f"no point was found: {point.reason}")
+        values = {name: squeeze(search.variables[name], value, point.sizes) for name, value in point.values.items()}
+        return {name: value.numpy() for name, value in values.items()} | point.functions
+
+
+def _refuse_large(shapes: Iterable[Shape], search: PointSearch, sizes: Mapping[str, int]) -> None:
+    """Raise DeclarationError before an array is drawn that nobody would look at."""
+    numbers = dict.fromkeys(search.letters, 2) | dict(sizes)
+    entries = max(math.prod(size.value(numbers) for size in shape) for shape in shapes)
+    if entries > MAX_ENTRIES:
+        reason = f"an array would have {entries} entries, more than {MAX_ENTRIES}"
+        raise DeclarationError(reason, advice="choose smaller sizes")

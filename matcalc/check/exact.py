@@ -13,17 +13,15 @@ from mpmath import mp
 from sympy.polys.domains import QQ
 from sympy.polys.rings import PolyElement as Element
 
-from matcalc.check.deduce_sizes import collect_letters
-from matcalc.check.exact_entries import Writing, write_out
+from matcalc.check.exact_entries import Entries, Writing, find_determinant, write_out
 from matcalc.check.exact_field import Condition, Tower
 from matcalc.check.exact_generators import Budget, FreeEntry, Generator, NoRoom, NotShown, Numbers, UnitEntry
-from matcalc.check.exact_matrices import Entries, find_determinant
-from matcalc.check.layouts import order_axes
+from matcalc.check.jacobian import order_axes
 from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
-from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import MatcalcError
-from matcalc.language.expression import Expression, symbols, walk
+from matcalc.language.expression import Expression, collect_letters, symbols, walk
+from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
 # Products of terms are counted, since a report must be the same on a slow machine; the time is for what is not counted.
@@ -175,7 +173,7 @@ class _Comparison:
     def _arrange(self, flat: list[Element]) -> list[Element]:
         """Return entries in torch's order of axes in the layout's order."""
         question = self.question
-        ranks = [len(wrt.dropped_shape) for wrt in question.by]
+        ranks = [len(wrt.squeezed_shape) for wrt in question.by]
         axes = order_axes(len(question.function.shape), ranks, question.layout)
         shape = [size.value(self.sizes) for size in question.shape("torch")]
         steps = [1] * len(shape)

@@ -1,45 +1,27 @@
-"""The truth: torch's own jacobian of the expression, and the judge's own arrangement of it in a layout."""
+"""The truth: torch's own jacobian of the expression, and the judge's own arrangement of it in a layout.
+
+torch is imported where numbers are computed: the layouts are needed without it as well.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial, reduce
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from matcalc.check.layouts import order_axes
-from matcalc.check.torch_values import TensorFunction, evaluate, repeat_jacobian, squeeze
 from matcalc.language.expression import Expression
+from matcalc.language.sizes import UNIT, Shape, squeeze_shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from matcalc.check.torch_values import TensorFunction
+
+JUDGED_LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
 
 
 def true_derivative(
-    expression: Expression,
-    wrt: Expression,
-    values: Mapping[str, Tensor],
-    sizes: Mapping[str, int],
-    functions: Mapping[str, TensorFunction] | None = None,
-    order: int = 1,
-) -> Tensor:
-    """Return torch.autograd.functional.jacobian of the expression, shape S_Y + order*S_X without unit axes.
-
-    Every entry of wrt moves freely, whatever structure its value has; where the expression does not
-    depend on wrt the derivative is zeros.
-    """
-
-    def function(x: Tensor) -> Tensor:
-        moved = {**values, wrt.name: x.reshape(held)}
-        return squeeze(expression, evaluate(expression, moved, sizes, functions), sizes)
-
-    held = values[wrt.name].shape
-    at = squeeze(wrt, values[wrt.name], sizes)
-    if order == 1:
-        return torch.autograd.functional.jacobian(function, at)
-    return _repeat_entry_by_entry(function, at, order)
-
-
-def true_mixed_derivative(
     expression: Expression,
     by: Sequence[Expression],
     values: Mapping[str, Tensor],
@@ -48,63 +30,96 @@ def true_mixed_derivative(
 ) -> Tensor:
     """Return the derivative by one variable after the other, shape S_Y + S_X1 + S_X2 + ... without unit axes.
 
-    Each is torch.autograd.functional.jacobian of the one before.
+    Each is torch.autograd.functional.jacobian of the one before; by none it is the value.  Every entry of a variable
+    moves freely, whatever structure its value has; where the expression does not depend on it the derivative is zeros.
     """
+    import torch
 
-    def differentiate(count: int, place: int, values: Mapping[str, Tensor]) -> Tensor:
+    from matcalc.check.torch_values import evaluate, squeeze
+
+    def compute(values: Mapping[str, Tensor]) -> Tensor:
+        return squeeze(expression, evaluate(expression, values, sizes, functions), sizes)
+
+    def differentiate(count: int, values: Mapping[str, Tensor], compute: Callable[..., Tensor]) -> Tensor:
         if not count:
-            return squeeze(expression, evaluate(expression, values, sizes, functions), sizes).reshape(-1)[place]
+            return compute(values)
         wrt = by[count - 1]
         held = values[wrt.name].shape
 
         def function(x: Tensor) -> Tensor:
-            return differentiate(count - 1, place, {**values, wrt.name: x.reshape(held)})
+            return differentiate(count - 1, {**values, wrt.name: x.reshape(held)}, compute)
 
         at = squeeze(wrt, values[wrt.name], sizes)
         return torch.autograd.functional.jacobian(function, at, create_graph=count < len(by))
 
-    shape = squeeze(expression, evaluate(expression, values, sizes, functions), sizes).shape
-    entries = [differentiate(len(by), place, values) for place in range(math.prod(shape))]
+    if len(by) < 2:
+        return differentiate(len(by), values, compute).detach()
+    # Each entry on its own: taken together, every pass of the outer jacobian runs through the graphs of all of them.
+    shape = compute(values).shape
+    entries = [
+        differentiate(len(by), values, lambda values, place=place: compute(values).reshape(-1)[place])
+        for place in range(math.prod(shape))
+    ]
     return torch.stack(entries).reshape(tuple(shape) + tuple(entries[0].shape))
 
 
-def _repeat_entry_by_entry(function: Callable[[Tensor], Tensor], at: Tensor, order: int) -> Tensor:
-    """Return a higher derivative, each entry of the function on its own.
+# --- layouts ------------------------------------------------------------------------------------------
 
-    Taken together, every pass of the outer jacobian runs through the graphs of all entries.
+
+def layout_shape(shape_y: Shape, shapes: Sequence[Shape], layout: str) -> Shape:
+    """Return the shape of a derivative by variables of these shapes, one after the other, without unit axes.
+
+    In numerator layout it is S_Y + reversed(S_X1) + reversed(S_X2) + ..., in denominator layout all of it reversed.
+
+    >>> from matcalc.language.sizes import Size
+    >>> m, n, k = (Size.of(letter) for letter in "mnk")
+    >>> layout_shape((m,), [(n, k)], "numerator"), layout_shape((m,), [(n, k)], "vec")
+    ((m, k, n), (m, n*k))
     """
+    sizes = [*shape_y, *(size for shape in shapes for size in shape)]
+    ordered = tuple(sizes[axis] for axis in order_axes(len(shape_y), [len(shape) for shape in shapes], layout))
+    if layout != "vec" or not shapes:
+        return ordered
+    # The first axis is the fastest, and a size is written in the order of the axes.
+    split = len(ordered) - len(shapes[-1])
+    sides = (ordered[:split], ordered[split:])
+    return squeeze_shape(tuple(math.prod(reversed(side), start=UNIT) for side in sides))
 
-    def take_entry(x: Tensor, place: int) -> Tensor:
-        return repeat_jacobian(lambda point: function(point).reshape(-1)[place], x, order - 1)
 
-    shape = function(at).shape
-    entries = [
-        torch.autograd.functional.jacobian(partial(take_entry, place=place), at) for place in range(math.prod(shape))
-    ]
-    return torch.stack(entries).reshape(tuple(shape) + order * tuple(at.shape))
+def order_axes(rank_y: int, ranks: Sequence[int], layout: str) -> list[int]:
+    """Return the order of a layout's axes, as places in torch's order, S_Y + S_X1 + S_X2 + ...
+
+    numerator: S_Y + reversed(S_X1) + reversed(S_X2) + ...; denominator: all of that reversed; mixed: numerator, except
+    torch's order for a scalar function; vec: rows count Y, then each earlier copy of X, columns the last X, both with
+    the first axis fastest.
+
+    >>> order_axes(2, [2], "numerator"), order_axes(2, [2], "vec")
+    ([0, 1, 3, 2], [1, 0, 3, 2])
+    """
+    ends = list(accumulate(ranks, initial=rank_y))
+    of_y, of_x = list(range(rank_y)), [list(range(start, end)) for start, end in pairwise(ends)]
+    if not ranks or layout == "torch" or (layout == "mixed" and rank_y == 0):
+        return list(range(ends[-1]))
+    if layout == "vec":
+        rows = of_y + [axis for copy in of_x[:-1] for axis in copy]
+        return rows[::-1] + of_x[-1][::-1]
+    numerator = of_y + [axis for copy in of_x for axis in reversed(copy)]
+    return numerator[::-1] if layout == "denominator" else numerator
 
 
-def arrange_axes(tensor: Tensor, rank_y: int, rank_x: int, order: int, layout: str) -> Tensor:
-    """Return a tensor of shape S_Y + order*S_X, torch's order of axes, in a layout's order.
+def arrange_axes(tensor: Tensor, rank_y: int, ranks: Sequence[int], layout: str) -> Tensor:
+    """Return a derivative by variables of these ranks, one after the other, in a layout's order of axes.
 
-    numerator: S_Y + order*reversed(S_X); denominator: all of that reversed; mixed: numerator, except
-    torch's order for a scalar function; vec: d vec(Y)/d vec(X).T with columns stacked, and for a higher
-    order the vec of that by vec(X) again.
+    It comes in torch's order; vec is d vec(Y)/d vec(X).T with columns stacked, and for a higher order the vec of that
+    by vec(X) again.
 
-    >>> arrange_axes(torch.zeros(2, 3, 5, 7), 2, 2, 1, "numerator").shape
+    >>> import torch
+    >>> arrange_axes(torch.zeros(2, 3, 5, 7), 2, [2], "numerator").shape
     torch.Size([2, 3, 7, 5])
     """
-    return arrange_mixed(tensor, rank_y, [rank_x] * order, layout)
-
-
-def arrange_mixed(tensor: Tensor, rank_y: int, ranks: Sequence[int], layout: str) -> Tensor:
-    """Return a derivative by variables of these ranks, one after the other, in a layout's order of axes."""
     axes = order_axes(rank_y, ranks, layout)
-    if layout != "vec":
+    if layout != "vec" or not ranks:
         return tensor if axes == sorted(axes) else tensor.permute(axes)
     split = len(axes) - ranks[-1]
-    return tensor.permute(axes).reshape([_count(tensor, side) for side in (axes[:split], axes[split:]) if side])
-
-
-def _count(tensor: Tensor, axes: list[int]) -> int:
-    return reduce(lambda product, axis: product * tensor.shape[axis], axes, 1)
+    shape = [math.prod(tensor.shape[axis] for axis in side) for side in (axes[:split], axes[split:]) if side]
+    return tensor.permute(axes).reshape(shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -14,13 +14,12 @@ import torch
 from torch import Tensor
 
 from matcalc.check.conditions import Trouble, find_trouble, names_below
-from matcalc.check.deduce_sizes import collect_letters
-from matcalc.check.domains import SmoothFunction, draw, list_domains, move
-from matcalc.check.rule_texts import read_rule_text
-from matcalc.check.torch_values import TensorFunction, evaluate_all
+from matcalc.check.modes import own_modes
+from matcalc.check.torch_values import draw_unit, evaluate_all
 from matcalc.errors import EvaluationError, MatcalcError
-from matcalc.language.expression import Expression, subtract, symbols, walk
+from matcalc.language.expression import Expression, collect_letters, subtract, symbols, walk
 from matcalc.language.sizes import Shape
+from matcalc.language.text_to_expression import list_abstract, parse_rule_text
 
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 COMFORTABLE_ENTRIES = 5_000
@@ -71,6 +70,146 @@ def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0
     return sizes
 
 
+# --- domains --------------------------------------------------------------------------------------
+#
+# The domains that a variable may be drawn from, and random values from each.
+
+
+class SmoothFunction:
+    """A random smooth function in the place of an abstract one: shift + C @ sin(W @ x + b), x of any shape.
+
+    All its derivatives are generic; with `positive` all its values are.
+    """
+
+    def __init__(self, shape: tuple[int, ...], seed: int, positive: bool, dtype: torch.dtype, device: str) -> None:
+        self.shape, self.seed, self.positive, self.dtype, self.device = shape, seed, positive, dtype, device
+        self._weights: dict[tuple[int, ...], tuple[Tensor, Tensor, Tensor]] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        inner, phases, outer = self._weights.get(tuple(x.shape)) or self._draw(tuple(x.shape))
+        waves = outer @ torch.sin(inner @ x.reshape(-1) + phases)
+        return (waves + 2.5 * self.positive).reshape(self.shape)
+
+    @own_modes(None)  # what is drawn is kept: no mode of the first caller may mark it
+    def _draw(self, shape: tuple[int, ...], features: int = 6) -> tuple[Tensor, Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(self.seed)
+        entries = max(1, math.prod(shape))
+        inner = torch.randn(features, entries, generator=generator, dtype=torch.float64) / math.sqrt(entries)
+        phases = torch.rand(features, generator=generator, dtype=torch.float64) * 6
+        outer = torch.rand(math.prod(self.shape), features, generator=generator, dtype=torch.float64) - 0.5
+        to = {"dtype": self.dtype, "device": self.device}
+        self._weights[shape] = (inner.to(**to), phases.to(**to), (outer * 4 / math.sqrt(features)).to(**to))
+        return self._weights[shape]
+
+
+def _eye_like(x: Tensor) -> Tensor:
+    return torch.eye(x.shape[0], dtype=x.dtype, device=x.device)
+
+
+def _signed(u: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.where(draw_unit(u.shape, generator) < 0.5, -u, u)
+
+
+_ENTRIES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
+    "real": lambda u, g: _signed(0.2 + 1.4 * u, g),
+    "nonzero": lambda u, g: _signed(0.2 + 1.4 * u, g),
+    "positive": lambda u, g: 0.3 + 1.5 * u,
+    "unit-interval": lambda u, g: 0.1 + 0.8 * u,
+    "sign": lambda u, g: _signed(torch.ones_like(u), g),
+    "simplex": lambda u, g: (0.2 + u) / (0.2 + u).sum(dim=0, keepdim=True),
+    "one-hot": lambda u, g: (u == u.amax(dim=0, keepdim=True)).to(u.dtype),
+    "small": lambda u, g: _signed(0.02 + 0.2 * u, g),
+    "negative": lambda u, g: -0.3 - 1.5 * u,
+    "large": lambda u, g: 2 + 2 * u,
+    "huge": lambda u, g: 4 + 36 * u**2,
+    "tiny": lambda u, g: _signed(0.0005 + 0.02 * u**2, g),
+    "near": lambda u, g: 0.85 + 0.3 * u,
+    "around": lambda u, g: _signed(0.85 + 0.3 * u, g),
+    "dominant": lambda u, g: _dominate(_signed(0.2 + 1.4 * u, g)),
+}
+
+
+def _dominate(x: Tensor) -> Tensor:
+    """Add to the diagonal until every eigenvalue has a positive real part."""
+    return x + (0.6 + float(torch.linalg.matrix_norm(x, 2))) * _eye_like(x)
+
+
+def _make_invertible(x: Tensor) -> Tensor:
+    """Return a matrix that is not symmetric, well conditioned, with a positive determinant."""
+    left, singular, right = torch.linalg.svd(x)
+    x = left @ torch.diag(singular + 0.3 * singular[0]) @ right
+    if float(torch.linalg.det(x)) < 0:
+        x[0] = -x[0]
+    return x
+
+
+def _make_symmetric(x: Tensor) -> Tensor:
+    return (x + x.mT) / 2
+
+
+def _make_orthogonal(x: Tensor) -> Tensor:
+    """Return an orthogonal matrix; of one that is symmetric, or diagonal, a reflection, which is so as well."""
+    if not torch.equal(x, x.mT):
+        return torch.linalg.qr(x).Q
+    normal = x[:, 0] / torch.linalg.vector_norm(x[:, 0])
+    return _eye_like(x) - 2 * torch.outer(normal, normal)
+
+
+# Each holds to the last bit, save orthogonality: a formula may take the largest entry of A - A.T.
+_STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
+    "invertible": _make_invertible,
+    "symmetric": _make_symmetric,
+    "skew": lambda x: (x - x.mT) / 2,
+    "diagonal": lambda x: torch.diag(torch.diag(x)),
+    "orthogonal": _make_orthogonal,
+    # The product alone is not symmetric on every processor; the eigenvalues are 1/2 at least.
+    "posdef": lambda x: _make_symmetric(x @ x.mT / x.shape[0] + 0.5 * _eye_like(x)),
+}
+
+
+_TIMES = " times "
+_FIXED = {"sign", "simplex", "one-hot", "unit-interval", "orthogonal"}
+_CAN_DOMINATE = ("", " invertible", " symmetric", " diagonal")
+
+
+def list_domains(symbol: Expression) -> list[str]:
+    """Return the domains that a variable may be drawn from, the least special first; assumptions fix the first word."""
+    assumptions: frozenset[str] = symbol.data[1]
+    structure = "".join(f" {name}" for name in _STRUCTURES if name in assumptions)
+    for fixed in ("sign", "one-hot", "simplex", "unit-interval"):
+        if fixed in assumptions:
+            return [fixed + structure]
+    if "positive" in assumptions:
+        kinds = ["positive", "unit-interval", "large", "huge"]
+    else:
+        kinds = ["nonzero" if "nonzero" in assumptions else "real"]
+        kinds += ["positive", "unit-interval", "small", "negative", "large", "huge", "tiny"]
+        square = len(symbol.shape) == 2 and symbol.shape[0] == symbol.shape[1] and not symbol.is_scalar
+        kinds[1:1] = ["dominant"] if square and structure in _CAN_DOMINATE else []
+    return [kind + structure for kind in kinds]
+
+
+def draw(shape: tuple[int, ...], domain: str, generator: torch.Generator) -> Tensor:
+    """Return random float64 entries from a domain such as "real", "positive symmetric" or "real times 10"."""
+    domain, _, scale = domain.partition(_TIMES)
+    kind, *structures = domain.split()
+    value = _ENTRIES[kind](draw_unit(shape, generator), generator)
+    for structure in structures:
+        value = _STRUCTURES[structure](value)
+    return float(scale) * value if scale else value
+
+
+def move(domains: list[str], numbers: Iterable[float], choices: random.Random) -> str:
+    """Return one of the domains, in half of the cases scaled to one of the numbers or near it, if it may be."""
+    domain = choices.choice(domains)
+    if choices.random() < 0.5 or not _FIXED.isdisjoint(domain.split()):
+        return domain
+    kind, *structures = domain.split()
+    near = "around" if any(other.startswith("negative") for other in domains) else "near"
+    scale = choices.choice([number for number in numbers if number] or [3.0, 10.0])
+    return f"{' '.join([choices.choice([kind, near]), *structures])}{_TIMES}{scale:g}"
+
+
 # --- search ---------------------------------------------------------------------------------------
 
 
@@ -99,9 +238,8 @@ class PointSearch:
         self.tries_left = self.tries = tries
         self.given_sizes = dict(sizes or {})
         self.letters = collect_letters((expression, *extra))
-        nodes = list(walk(expression, *extra))
-        self.variables = {node.name: node for node in nodes if node.op == "symbol"}
-        self.abstract = {node.name: _shape_of_function(node) for node in nodes if node.op.startswith("abstract")}
+        self.variables = symbols(expression, *extra)
+        self.abstract = list_abstract(expression, *extra)
         self.domains = {name: list_domains(node) for name, node in self.variables.items()}
         for name in symmetric:
             self.domains[name] = [f"{domain} symmetric" for domain in self.domains[name]]
@@ -125,13 +263,13 @@ class PointSearch:
             point = self._draw(trial)
             trouble = self._inspect(point)
             if isinstance(trouble, Point):
-                return self._show_more(trouble, trial) if self.coverage.forks and self.explores else trouble
+                return self._show_more(trouble, trial) if self.coverage.branches and self.explores else trouble
             self.reasons[trouble.reason] += 1
             self._look_elsewhere(trouble.names)
         return NoPoint(self.objection or max(self.reasons, key=self.reasons.__getitem__, default="no tries were left"))
 
     def list_trials(self, trials: int) -> Iterator[int]:
-        """Yield the numbers of the trials asked for, then of more while their points show more of the forks.
+        """Yield the numbers of the trials asked for, then of more while their points show more of the branches.
 
         Where the largest entry is chosen the trials are twice as many: a wrong choice may be right by chance.
         """
@@ -146,17 +284,17 @@ class PointSearch:
             yield trial
 
     def _show_more(self, point: Point, trial: int) -> Point:
-        """Return the point, or one that shows more sides of the forks which the trials before have not shown."""
+        """Return the point, or one that shows more sides of the branches which the trials before have not shown."""
         coverage = self.coverage
         coverage.begin(trial)
-        shown = coverage.show(point.values, point.sizes, point.functions)
+        shown = coverage.show(point)
         choices = random.Random(f"forks {self.seed} {trial}")
         lacking = coverage.find_lacking(shown) if coverage.seen else []
         for number in range(EXPLORATIONS if lacking else 0):
             self.exploration, self.moved = (number,), self._move_some(choices.choice(lacking), choices)
             other = self._inspect(self._draw(trial))
             if isinstance(other, Point):
-                sides = coverage.show(other.values, other.sizes, other.functions)
+                sides = coverage.show(other)
                 if coverage.count_new(sides) > coverage.count_new(shown):
                     point, shown = other, sides
                     break
@@ -164,17 +302,17 @@ class PointSearch:
         coverage.note(trial, shown)
         return point
 
-    def _move_some(self, forks: tuple[Fork, ...], choices: random.Random) -> dict[str, str]:
-        """Return other domains for the variables that decide at forks."""
+    def _move_some(self, branches: tuple[Branch, ...], choices: random.Random) -> dict[str, str]:
+        """Return other domains for the variables that decide at branches."""
         return {
-            name: move(self.domains[name], fork.numbers, choices)
-            for fork in forks for name in fork.names if name in self.variables
+            name: move(self.domains[name], branch.numbers, choices)
+            for branch in branches for name in branch.names if name in self.variables
         }  # fmt: skip
 
     def reject(self, trouble: Trouble) -> None:
         """Note why a point that was found will not do; the next will be another."""
         self.objection = trouble.reason
-        # What is wrong may be the very side of a fork that was looked for.
+        # What is wrong may be the very side of a branch that was looked for.
         self.explores = False
         self._look_elsewhere(trouble.names)
 
@@ -204,47 +342,43 @@ class PointSearch:
             for name, node in self.variables.items()
         }
         functions = {
-            name: self._draw_function(_measure(shape, sizes), domains[name], 7919 * attempt + place)
+            name: SmoothFunction(
+                _measure(shape, sizes), hash((self.seed, 7919 * attempt + place)) % 2**62, domains[name] == "positive",
+                self.dtype, self.device,
+            )
             for place, (name, shape) in enumerate(self.abstract.items())
-        }
+        }  # fmt: skip
         return Point(values, sizes, functions, domains, 1.0)
-
-    def _draw_function(self, shape: tuple[int, ...], domain: str, number: int) -> SmoothFunction:
-        return SmoothFunction(shape, hash((self.seed, number)) % 2**62, domain == "positive", self.dtype, self.device)
 
     def _inspect(self, point: Point) -> Point | Trouble:
         """Return the point with its magnitude where it will do, else what is wrong with it."""
         try:
             with torch.no_grad():
-                trouble, largest = find_trouble(self.expression, point.values, point.sizes, point.functions)
+                trouble, largest = find_trouble(self.expression, point)
         except EvaluationError as error:
             return Trouble(error.reason, tuple(self.domains))
         return trouble or Point(point.values, point.sizes, point.functions, point.domains, largest)
-
-
-def _shape_of_function(node: Expression) -> Shape:
-    return node.dropped_shape if node.op == "abstract" else tuple(size for size in node.data[2] if not size.is_unit)
 
 
 def _measure(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(size.value(sizes) for size in shape)
 
 
-# --- forks ------------------------------------------------------------------------------------------
+# --- branches ------------------------------------------------------------------------------------------
 #
-# Forks of a formula: places such as relu, abs, where that go one of two ways; a fair trial shows both.
+# Branches of a formula: places such as relu, abs, where that go one of two ways; a fair trial shows both.
 #
 # A claim that forgets one way, as 1 for the derivative of abs, is right wherever the other is taken.
 
 
-_Side = tuple[int, int]  # the number of a fork, and 1 or -1
+_Side = tuple[int, int]  # the number of a branch, and 1 or -1
 Sides = frozenset[tuple[_Side, ...]]  # sides alone, and pairs of sides that are taken at one entry
-MOST_FORKS = 12
+MOST_BRANCHES = 12
 CHOICES = ("max", "min", "largest", "smallest")
 
 
 @dataclass(frozen=True)
-class Fork:
+class Branch:
     """A part of a formula whose sign decides; with a call it is part of a text about the call's arguments."""
 
     decider: Expression
@@ -270,7 +404,7 @@ class Fork:
 
     @property
     def key(self) -> Hashable:
-        """What two forks share that part at the same places, as relu(x - y) and y > x."""
+        """What two branches share that part at the same places, as relu(x - y) and y > x."""
         if self.call is None and self.decider.op == "subtract":
             return frozenset(self.decider.args)
         return (self.decider, self.call)
@@ -281,42 +415,43 @@ def _name_arguments(call: Expression) -> dict[str, Expression]:
     return dict(zip(names, call.args, strict=True))
 
 
-def list_forks(*roots: Expression) -> tuple[Fork, ...]:
-    """Return the forks below the roots at which a variable decides, at most MOST_FORKS of them.
+def list_branches(*roots: Expression) -> tuple[Branch, ...]:
+    """Return the branches below the roots at which a variable decides, at most MOST_BRANCHES of them.
 
     >>> from matcalc.language.text_to_expression import parse
-    >>> len(list_forks(*parse("relu(x) + where(x > 2, 1, x) + exp(x)").expressions))
+    >>> len(list_branches(*parse("relu(x) + where(x > 2, 1, x) + exp(x)").expressions))
     2
     """
-    found: dict[Hashable, Fork] = {}
+    found: dict[Hashable, Branch] = {}
     for node in walk(*roots):
-        for fork in _list_forks_of_node(node):
-            if fork.names and len(found) < MOST_FORKS:
-                found.setdefault(fork.key, fork)
+        for branch in _list_branches_of_node(node):
+            if branch.names and len(found) < MOST_BRANCHES:
+                found.setdefault(branch.key, branch)
     return tuple(found.values())
 
 
-def _list_forks_of_node(node: Expression) -> Iterator[Fork]:
+def _list_branches_of_node(node: Expression) -> Iterator[Branch]:
     if node.op == "compare":
-        yield Fork(_strip(subtract(*node.args)))
+        yield Branch(_strip(subtract(*node.args)))
     elif node.op == "call":
-        yield from _list_forks_of_call(node)
-    if _takes_root(node):
-        yield from (Fork(_strip(base)) for base in _list_squares(node.args[0]))
+        yield from _list_branches_of_call(node)
+    # A power that is no whole one may undo a square, which leaves an absolute value.
+    if node.is_call("sqrt") or (node.op == "power" and not _is_number(node.args[1], 1)):
+        yield from (Branch(_strip(base)) for base in _list_squares(node.args[0]))
 
 
-def _list_forks_of_call(node: Expression) -> Iterator[Fork]:
+def _list_branches_of_call(node: Expression) -> Iterator[Branch]:
     rule, axis, _ = node.data
     shapes = tuple(arg.shape for arg in node.args)
     deciders: list[Expression] = []
     if rule.is_elementwise and rule.kinks:
-        deciders = [part for part in _split_factors(read_rule_text(rule, rule.kinks, shapes)) if part.op != "call"]
+        deciders = [part for part in _split_factors(parse_rule_text(rule, rule.kinks, shapes)) if part.op != "call"]
     elif rule.is_definition and not rule.kinks and not rule.domain and axis is None:
-        inner = list_forks(read_rule_text(rule, rule.define, shapes))
-        deciders = [fork.decider for fork in inner if fork.call is None]
+        inner = list_branches(parse_rule_text(rule, rule.define, shapes))
+        deciders = [branch.decider for branch in inner if branch.call is None]
     for text in deciders:
         decider = _put_arguments(text, _name_arguments(node))
-        yield Fork(text, node) if decider is None else Fork(_strip(decider))
+        yield Branch(text, node) if decider is None else Branch(_strip(decider))
 
 
 def _split_factors(node: Expression) -> Iterator[Expression]:
@@ -346,13 +481,6 @@ def _strip(decider: Expression) -> Expression:
     return decider
 
 
-def _takes_root(node: Expression) -> bool:
-    """Whether the node is a power that is not a whole one: it may undo a square, which leaves an absolute value."""
-    if node.op == "call":
-        return bool(node.data[0].name == "sqrt")
-    return node.op == "power" and not _is_number(node.args[1], 1)
-
-
 def _is_number(node: Expression, divisor: int) -> bool:
     """Whether a node is a whole number that can be divided."""
     return node.op == "number" and float(node.data[0]) % divisor == 0
@@ -373,10 +501,10 @@ def _list_squares(node: Expression) -> Iterator[Expression]:
 
 
 class Coverage:
-    """Which sides of the forks the points of a trial have shown so far, alone and together with other forks' sides."""
+    """Which sides of the branches a trial's points have shown so far, alone and together."""
 
     def __init__(self, *roots: Expression) -> None:
-        self.forks = list_forks(*roots)
+        self.branches = list_branches(*roots)
         self.chooses = any(node.op == "call" and node.data[0].name in CHOICES for node in walk(*roots))
         self.seen: Sides = frozenset()
         self._latest: tuple[int, Sides] = (0, frozenset())
@@ -390,34 +518,30 @@ class Coverage:
         if self._latest[0] != trial:
             self.seen |= self._latest[1]
 
-    def show(
-        self, values: Mapping[str, Tensor], sizes: Mapping[str, int], functions: Mapping[str, TensorFunction]
-    ) -> Sides:
-        """Return the sides that a point shows, and the pairs of sides of two forks that it shows at one entry."""
+    def show(self, point: Point) -> Sides:
+        """Return the sides that a point shows, and the pairs of sides of two branches that it shows at one entry."""
         try:
             with torch.no_grad():
-                distances = self._measure(values, sizes, functions)
+                distances = self._measure(point)
         except MatcalcError:
             return frozenset()
         taken = {
             (place, sign): taken for place, distance in enumerate(distances)
             for sign in (1, -1) if bool((taken := sign * distance > 0).any())
         }  # fmt: skip
-        pairs = _list_pairs(list(taken))
-        return frozenset([*((side,) for side in taken), *(pair for pair in pairs if _meet(*map(taken.get, pair)))])
+        pairs = [pair for pair in _list_pairs(list(taken)) if _meet(taken[pair[0]], taken[pair[1]])]
+        return frozenset([*((side,) for side in taken), *pairs])
 
-    def _measure(
-        self, values: Mapping[str, Tensor], sizes: Mapping[str, int], functions: Mapping[str, TensorFunction]
-    ) -> list[Tensor]:
-        roots = (root for fork in self.forks for root in (fork.call.args if fork.call else fork.roots))
-        found = evaluate_all(tuple(roots), values, sizes, functions)
+    def _measure(self, point: Point) -> list[Tensor]:
+        roots = (root for branch in self.branches for root in (branch.call.args if branch.call else branch.roots))
+        found = evaluate_all(tuple(roots), point.values, point.sizes, point.functions)
         distances = []
-        for fork in self.forks:
+        for branch in self.branches:
             inner: Mapping[Expression, Tensor] = found
-            if fork.call is not None:
-                args = {name: found[arg] for name, arg in _name_arguments(fork.call).items()}
-                inner = evaluate_all((fork.decider,), args, sizes, functions)
-            distances.append(inner[fork.decider])
+            if branch.call is not None:
+                args = {name: found[arg] for name, arg in _name_arguments(branch.call).items()}
+                inner = evaluate_all((branch.decider,), args, point.sizes, point.functions)
+            distances.append(inner[branch.decider])
         return distances
 
     def count_new(self, shown: Sides) -> tuple[int, int]:
@@ -426,23 +550,21 @@ class Coverage:
         alone = sum(1 for sides in new if len(sides) == 1)
         return alone, len(new) - alone
 
-    def find_lacking(self, shown: Sides = frozenset()) -> list[tuple[Fork, ...]]:
-        """Return the forks of which neither the earlier trials nor a point show a side, or else the pairs of forks."""
-        sides = [(place, sign) for place in range(len(self.forks)) for sign in (1, -1)]
+    def find_lacking(self, shown: Sides = frozenset()) -> list[tuple[Branch, ...]]:
+        """Return the branches, or the pairs of them, of which neither the earlier trials nor a point show a side."""
+        sides = [(place, sign) for place in range(len(self.branches)) for sign in (1, -1)]
         have = self.seen | shown
         missing = [(side,) for side in sides if (side,) not in have] or _list_pairs(sides)
         places = sorted({tuple(place for place, _ in group) for group in missing if group not in have})
-        return [tuple(self.forks[place] for place in group) for group in places]
+        return [tuple(self.branches[place] for place in group) for group in places]
 
 
-def _list_pairs(sides: list[_Side]) -> list[tuple[_Side, ...]]:
+def _list_pairs(sides: list[_Side]) -> list[tuple[_Side, _Side]]:
     return [pair for pair in combinations(sides, 2) if pair[0][0] != pair[1][0]]
 
 
-def _meet(one: Tensor | None, other: Tensor | None) -> bool:
+def _meet(one: Tensor, other: Tensor) -> bool:
     """Whether two conditions hold at one entry; those of unlike shapes do not meet entry by entry."""
-    if one is None or other is None:
-        return False
     if one.ndim != other.ndim or any(m != n and 1 not in (m, n) for m, n in zip(one.shape, other.shape, strict=True)):
         return True
     return bool((one & other).any())

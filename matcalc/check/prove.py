@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
+from itertools import product
+from operator import mul
 from typing import TYPE_CHECKING
 
 from matcalc.check.question import MAX_ENTRIES
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, could_not_check, find_missing
-from matcalc.check.rule_texts import read_rule_text, rules_in_force
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, call, compare, number, symbol, symbols
-from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
+from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape, write_shape
+from matcalc.language.text_to_expression import parse_rule_text, rules_in_force
 from matcalc.rule_files import Parameter, Rule, RuleBook
 
 if TYPE_CHECKING:
@@ -64,11 +66,20 @@ def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
             report = CheckReport(AGREES, points=report.points, seed=seed, message=message)
         if report and rule.linear and not (linear := _prove_calls(rule, calls, _compute_sums, trials, seed)):
             return linear
+        if report and rule.symmetric:
+            of_square = _build_call(rule, tuple(arg.shape[:1] * 2 for arg in calls[0].args))
+            if not (kept := _prove_calls(rule, [of_square], _compute_transposes, trials, seed)):
+                return kept
         for text, named in _list_values(rule) if report else ():
             value = _prove_calls(rule, calls, partial(_compute_values, text), trials, seed)
             if not value:
                 return value
             report = replace(report, message=f"{report.message}; {named} agrees")
+        if report and rule.scalar:
+            of_numbers = _build_call(rule, tuple(SCALAR for _ in rule.variables))
+            value = _prove_calls(rule, [of_numbers], partial(_compute_values, rule.scalar), trials, seed)
+            if not value:
+                return value
         return prove_words(rule, calls, report, trials) if report else report
     except (MatcalcError, RuntimeError) as error:
         return could_not_check(getattr(error, "reason", str(error)), seed=seed)
@@ -93,14 +104,18 @@ def _list_shapes(rule: Rule) -> list[tuple[Shape, ...]]:
     if rule.is_elementwise:
         return [tuple(shape for _ in rule.variables) for shape in (SCALAR, _COLUMN, _MATRIX)]
     if any(parameter.axes for parameter in rule.variables):
-        return [tuple(_read_axes(parameter) for parameter in rule.variables)]
+        letters = sorted({letter for parameter in rule.variables for letter in parameter.axes or ()})
+        units = product((False, True), repeat=len(letters)) if rule.vectors else [(False,) * len(letters)]
+        chosen = [{letter for letter, is_unit in zip(letters, each, strict=True) if is_unit} for each in units]
+        listed = [tuple(_read_axes(parameter, each) for parameter in rule.variables) for each in chosen]
+        return [shapes for shapes in listed if not rule.vectors or SCALAR not in shapes]
     others = tuple(SCALAR for _ in rule.variables[1:])
     return [(shape, *others) for shape in (_COLUMN, _MATRIX)]
 
 
-def _read_axes(parameter: Parameter) -> Shape:
-    sizes = tuple(Size.of(letter) for letter in parameter.axes or ())
-    return sizes + (UNIT,) * (2 - len(sizes))
+def _read_axes(parameter: Parameter, units: set[str]) -> Shape:
+    sizes = tuple(UNIT if letter in units else Size.of(letter) for letter in parameter.axes or ())
+    return to_2d_shape(sizes)
 
 
 def _build_call(rule: Rule, shapes: tuple[Shape, ...]) -> Expression:
@@ -123,19 +138,22 @@ def _shape_of_result(rule: Rule, shapes: tuple[Shape, ...]) -> Shape:
     if isinstance(rule.result, str):
         return dict(zip((parameter.name for parameter in rule.variables), shapes, strict=True))[rule.result]
     if rule.is_definition and not rule.result and not any(parameter.axes for parameter in rule.variables):
-        return read_rule_text(rule, rule.define, shapes).shape
-    sizes = tuple(Size.of(text) for text in rule.result)
-    return sizes + (UNIT,) * (2 - len(sizes))
+        return parse_rule_text(rule, rule.define, shapes).shape
+    sizes: dict[str, Size] = {}
+    for parameter, shape in zip(rule.variables, shapes, strict=True):
+        sizes |= zip(parameter.axes or (), shape, strict=False)
+    factors = [[sizes.get(part.strip()) or Size.of(part.strip()) for part in text.split("*")] for text in rule.result]
+    return to_2d_shape(tuple(reduce(mul, each) for each in factors))
 
 
 def _stated_texts(rule: Rule) -> tuple[str, ...]:
-    return tuple(text for text in (*rule.elementwise, rule.differential, rule.define, rule.sympy) if text)
+    return tuple(text for text in (*rule.elementwise, rule.differential, rule.define, rule.sympy_definition) if text)
 
 
 def _find_misfit(rule: Rule, node: Expression) -> str | None:
     """Return how the shape of what the rule states differs from the function's, if it does."""
     for text in _stated_texts(rule):
-        stated = read_rule_text(rule, text, tuple(arg.shape for arg in node.args))
+        stated = parse_rule_text(rule, text, tuple(arg.shape for arg in node.args))
         if not stated.is_scalar and stated.shape != node.shape:
             return f"{text} has shape {write_shape(stated.shape)}, but {rule.call} has {write_shape(node.shape)}"
     return None
@@ -200,7 +218,8 @@ def _list_values(rule: Rule) -> list[tuple[str, str]]:
     from matcalc.check.torch_values import has_own_value
 
     beside = rule.define if not rule.is_definition and has_own_value(rule) else ""
-    return [(text, named) for text, named in ((beside, "its definition"), (rule.sympy, "that for SymPy")) if text]
+    of_sympy = "" if rule.sympy_word else rule.sympy
+    return [(text, named) for text, named in ((beside, "its definition"), (of_sympy, "that for SymPy")) if text]
 
 
 def _name_truth(rule: Rule) -> str:
@@ -251,6 +270,18 @@ def _compute_sums(node: Expression, point: Point, values: dict[str, Tensor]) -> 
     return torch.stack(truths), torch.stack(sums)
 
 
+def _compute_transposes(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
+    """Return the function of a symmetric matrix, and its transpose."""
+    import torch
+
+    from matcalc.check.torch_values import evaluate
+
+    name = _names(node)[0]
+    with torch.no_grad():
+        value = evaluate(node, values | {name: values[name] @ values[name].mT}, point.sizes)
+    return value, value.mT
+
+
 def _compute_primary(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
     """Return the trace of a Jacobian J of f and J along X, and what they are by f'(X): f'(X) and X @ f'(X)."""
     import torch
@@ -261,7 +292,7 @@ def _compute_primary(node: Expression, point: Point, values: dict[str, Tensor]) 
     with torch.no_grad():
         jacobian = evaluate(node, values, point.sizes)
         stated = evaluate(
-            read_rule_text(node.data[0], node.data[0].primary, (node.args[0].shape,)), values, point.sizes
+            parse_rule_text(node.data[0], node.data[0].primary, (node.args[0].shape,)), values, point.sizes
         )
     truths = [torch.einsum("iiab->ba", jacobian), torch.einsum("ijab,ab->ij", jacobian, x)]
     return torch.stack(truths), torch.stack([stated, x @ stated])
@@ -302,7 +333,7 @@ def _names(node: Expression) -> list[str]:
 def _compute_jacobian(node: Expression, name: str, point: Point, values: dict[str, Tensor]) -> Tensor:
     from matcalc.check.jacobian import true_derivative
 
-    return true_derivative(node, symbols(node)[name], values, point.sizes)
+    return true_derivative(node, [symbols(node)[name]], values, point.sizes)
 
 
 def _evaluate_text(node: Expression, text: str, point: Point, values: dict[str, Tensor]) -> Tensor:
@@ -314,5 +345,5 @@ def _evaluate_text(node: Expression, text: str, point: Point, values: dict[str, 
     shape = tuple(size.value(point.sizes) for size in node.shape)
     with torch.no_grad():
         args = {name: evaluate(arg, values, point.sizes) for name, arg in zip(_names(node), node.args, strict=True)}
-        stated = read_rule_text(node.data[0], text, tuple(arg.shape for arg in node.args))
+        stated = parse_rule_text(node.data[0], text, tuple(arg.shape for arg in node.args))
         return evaluate(stated, values | args, point.sizes).expand(shape)

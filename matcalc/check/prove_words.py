@@ -15,17 +15,17 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import Comparison, compare_tensors
-from matcalc.check.deduce_sizes import collect_letters
 from matcalc.check.points import NoPoint, Point, PointSearch, choose_sizes
 from matcalc.check.report import DIFFERS, CheckReport, could_not_check
 from matcalc.check.torch_values import Setting, apply_along, call_torch, evaluate, squeeze
 from matcalc.errors import EvaluationError
-from matcalc.language.expression import Expression, call, symbol
-from matcalc.language.sizes import UNIT, Shape, Size
+from matcalc.language.expression import Expression, call, collect_letters, symbol
+from matcalc.language.sizes import SCALAR, UNIT, Shape, Size
 from matcalc.rule_files import AXIS_NAMES, Form, Rule
 from matcalc.rule_words import BACKENDS, is_word, takes_last_axis
 
-_LIBRARIES = {"torch": "torch", "numpy": "NumPy", "scipy": "SciPy", "jax": "JAX"}
+_LIBRARIES = {"torch": "torch", "numpy": "NumPy", "scipy": "SciPy", "jax": "JAX", "sympy": "SymPy"}
+_KINDS = {"sympy": np.float64}
 _MATRIX: Shape = (Size.of("m"), Size.of("n"))
 
 
@@ -35,11 +35,16 @@ def prove_words(rule: Rule, calls: Sequence[Expression], report: CheckReport, tr
     The judge's own value of the function is the truth, in the calls given and along each axis.
     """
     proven, notes = [], list(report.notes)
-    for backend in BACKENDS:
-        form = rule.read_form(backend)
+    for backend in (*BACKENDS, "sympy"):
+        form = rule.read_form(backend) if backend != "sympy" else Form(rule.sympy_word, rule.variables)
         path, along = form.path, list(_list_along(rule, calls[0]))
         # The torch word is the truth itself, but for how it is told the axis.
-        nodes = (*calls, *along) if backend != "torch" else along if form.has_axis else []
+        nodes: Sequence[Expression] = (*calls, *along)
+        if backend == "torch":
+            nodes = along if form.has_axis else []
+        if backend == "sympy":  # its functions entry by entry are those of numbers
+            has_axes = any(parameter.axes for parameter in rule.variables)
+            nodes = calls if has_axes else [call(rule, tuple(symbol(arg.name, ()) for arg in calls[0].args), SCALAR)]
         if not path or not nodes:
             continue
         word = _find_word(form, backend)
@@ -51,7 +56,8 @@ def prove_words(rule: Rule, calls: Sequence[Expression], report: CheckReport, tr
                 return failed
         if backend != "torch":
             proven.append(path)
-    told = [f"{' and '.join(proven)} {'agree' if proven[1:] else 'agrees'}"] if proven else []
+    named = " and ".join([", ".join(proven[:-1]), proven[-1]] if proven[1:] else proven)
+    told = [f"{named} {'agree' if proven[1:] else 'agrees'}"] if proven else []
     return replace(report, message="; ".join([report.message, *told, *notes]), notes=tuple(notes))
 
 
@@ -60,7 +66,7 @@ def find_change(rule: Rule, calls: Sequence[Expression]) -> str | None:
     for node in calls if rule.torch else ():
         sizes = choose_sizes(collect_letters([node]), seed=0)
         generator = torch.Generator().manual_seed(0)
-        shapes = [[size.value(sizes) for size in arg.dropped_shape] for arg in node.args]
+        shapes = [[size.value(sizes) for size in arg.squeezed_shape] for arg in node.args]
         args = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
         before = [arg.clone() for arg in args]
         try:
@@ -74,11 +80,11 @@ def find_change(rule: Rule, calls: Sequence[Expression]) -> str | None:
 
 def _list_along(rule: Rule, whole: Expression) -> Iterator[Expression]:
     """Yield the calls along each axis of a matrix, if there are any."""
-    if not rule.axis or len(rule.parameters) != 1:
+    if not rule.axis or len(rule.parameters) != len(rule.variables):
         return
-    matrix = symbol(rule.parameters[0].name, _MATRIX)
+    matrices = tuple(symbol(parameter.name, _MATRIX) for parameter in rule.variables)
     for axis in (0, 1):
-        yield call(rule, (matrix,), (_MATRIX[1 - axis], UNIT) if whole.is_scalar else _MATRIX, axis)
+        yield call(rule, matrices, (_MATRIX[1 - axis], UNIT) if whole.is_scalar else _MATRIX, axis)
 
 
 # --- words --------------------------------------------------------------------------------------------
@@ -125,7 +131,8 @@ class _Word:
             with _as_usual(self.backend) as convert:
                 names = (parameter.name for parameter in rule.variables)
                 inside = self.form.fill(dict(zip(names, map(convert, args), strict=True)))
-                return np.asarray(self.function(*inside, **options))
+                value = self.function(*inside, **options)
+                return np.asarray(value if self.backend != "sympy" else value.doit(), dtype=_KINDS.get(self.backend))
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EvaluationError(f"{self.path} cannot be called as {_name_call(node)} is: {reason[:200]}") from error
@@ -154,6 +161,10 @@ def _as_usual(backend: str) -> Iterator[Callable[[Any], Any]]:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(np.errstate(all="ignore"))
+        if backend == "sympy":
+            sympy = importlib.import_module("sympy")
+            yield lambda value: sympy.ImmutableMatrix(value) if np.ndim(value) else sympy.sympify(float(value))
+            return
         if backend != "jax":
             yield lambda value: torch.from_numpy(value) if backend == "torch" and np.ndim(value) else value
             return
@@ -170,7 +181,8 @@ def _name_library(path: str) -> str:
 
 def _name_call(node: Expression) -> str:
     rule, axis, _ = node.data
-    return rule.call if axis is None else f"{rule.function}({rule.parameters[0].name}, axis={axis})"
+    names = ", ".join(parameter.name for parameter in rule.variables)
+    return rule.call if axis is None else f"{rule.function}({names}, axis={axis})"
 
 
 # --- points -------------------------------------------------------------------------------------------
@@ -199,8 +211,9 @@ def _compute(word: _Word, node: Expression, point: Point, values: dict[str, Tens
     """Return the function's value and the word's, in the word's precision."""
     with torch.no_grad():
         truth = squeeze(node, _evaluate_slices(node, values, point), point.sizes)
-        args = [_read_argument(arg, values, point) for arg in node.args]
+        args = [_read_argument(arg, values, point, node.data[0].vectors) for arg in node.args]
     got = word.apply(node, args)
+    got = got.reshape(truth.shape) if node.data[0].vectors and got.numel() == truth.numel() else got
     if got.shape != truth.shape:
         shapes = f"shape {tuple(got.shape)}, but {_name_call(node)} has {tuple(truth.shape)}"
         raise EvaluationError(f"{word.path} gives {shapes}")
@@ -217,12 +230,13 @@ def _evaluate_slices(node: Expression, values: dict[str, Tensor], point: Point) 
     return apply_along(rule, axis, shapes, args, Setting(values, point.sizes))
 
 
-def _read_argument(arg: Expression, values: dict[str, Tensor], point: Point) -> Any:
+def _read_argument(arg: Expression, values: dict[str, Tensor], point: Point, has_units: bool) -> Any:
     """Return an argument as written code passes it: a number of the formula as it stands, else an array."""
     if arg.op == "number":
         value = arg.data[0]
         return int(value) if value.denominator == 1 else float(value)
-    return squeeze(arg, evaluate(arg, values, point.sizes), point.sizes).numpy()
+    value = evaluate(arg, values, point.sizes)
+    return (value if has_units else squeeze(arg, value, point.sizes)).numpy()
 
 
 def _report_difference(word: _Word, node: Expression, found: Comparison | None, seed: int) -> CheckReport:

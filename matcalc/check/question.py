@@ -5,56 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Union
 
-from matcalc.check.layouts import mixed_shape
+from matcalc.check.jacobian import arrange_axes, layout_shape
+from matcalc.check.report import find_missing
+from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape
+from matcalc.language.text_to_expression import rules_in_force
+from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from matcalc.check.backward import BackwardClaim
+    from matcalc.check.code import CodeClaim, CodeFunction
     from matcalc.check.points import Point, PointSearch
 
 
 Values = Mapping[str, "Tensor"]
-
-
-class Function(Protocol):
-    """A function whose derivative torch knows."""
-
-    @property
-    def shape(self) -> Shape:
-        """The shape of its value, without unit axes."""
-
-    @property
-    def root(self) -> Expression:
-        """The expression whose conditions a point must meet."""
-
-    @property
-    def variables(self) -> tuple[Expression, ...]:
-        """The variables that need a value beyond those of the root."""
-
-    def differentiate(self, wrt: Expression, values: Values, point: Point, order: int) -> Tensor:
-        """Return the true derivative in torch's order of axes; of order 0 the value."""
-
-    def find_hidden_kink(self, point: Point) -> str | None:
-        """Return the kink on which the point lies by the structure of a variable, if any."""
-
-
-class Claim(Protocol):
-    """What somebody says the derivative is."""
-
-    @property
-    def shape(self) -> Shape:
-        """The shape of the claim, without unit axes."""
-
-    @property
-    def root(self) -> Expression | None:
-        """The expression that is claimed; None where the claim is code."""
-
-    def evaluate(self, values: Values, point: Point) -> Tensor:
-        """Return the claimed values."""
+Function = Union["ExpressionFunction", "CodeFunction"]
+Claim = Union["ExpressionClaim", "CodeClaim", "BackwardClaim"]
 
 
 @dataclass(frozen=True)
@@ -66,42 +37,24 @@ class ExpressionFunction:
     @property
     def shape(self) -> Shape:
         """The shape of its value, without unit axes."""
-        return self.root.dropped_shape
+        return self.root.squeezed_shape
 
     @property
     def variables(self) -> tuple[Expression, ...]:
         """None: they all stand in the expression."""
         return ()
 
-    def differentiate(self, wrt: Expression, values: Values, point: Point, order: int) -> Tensor:
-        """Return torch.autograd.functional.jacobian of the expression, repeated."""
+    def differentiate(self, by: Sequence[Expression], values: Values, point: Point) -> Tensor:
+        """Return torch's derivative by one variable after the other, in torch's order of axes; by none the value."""
         from matcalc.check.jacobian import true_derivative
-        from matcalc.check.torch_values import evaluate, squeeze
 
-        if order == 0:
-            return squeeze(self.root, evaluate(self.root, values, point.sizes, point.functions), point.sizes).detach()
-        return true_derivative(self.root, wrt, values, point.sizes, point.functions, order)
+        return true_derivative(self.root, by, values, point.sizes, point.functions)
 
     def find_hidden_kink(self, point: Point) -> str | None:
         """Return the kink on which the point lies by the structure of a variable, if any."""
         from matcalc.check.conditions import find_hidden_kink
 
-        return find_hidden_kink(self.root, point.values, point.sizes, point.functions)
-
-
-@dataclass(frozen=True)
-class MixedFunction(ExpressionFunction):
-    """A function that is differentiated by one variable after the other."""
-
-    by: tuple[Expression, ...]
-
-    def differentiate(self, wrt: Expression, values: Values, point: Point, order: int) -> Tensor:
-        """Return the derivative by all its variables, `wrt` being the last; of order 0 the value."""
-        from matcalc.check.jacobian import true_mixed_derivative
-
-        if order == 0:
-            return super().differentiate(wrt, values, point, order)
-        return true_mixed_derivative(self.root, self.by, values, point.sizes, point.functions)
+        return find_hidden_kink(self.root, point)
 
 
 @dataclass(frozen=True)
@@ -113,7 +66,7 @@ class ExpressionClaim:
     @property
     def shape(self) -> Shape:
         """The shape of the formula, without unit axes."""
-        return self.root.dropped_shape
+        return self.root.squeezed_shape
 
     def evaluate(self, values: Values, point: Point) -> Tensor:
         """Return the formula's value."""
@@ -147,7 +100,7 @@ class Question:
 
     def shape(self, layout: str) -> Shape:
         """Return the shape of the derivative in a layout, without unit axes."""
-        return mixed_shape(self.function.shape, [wrt.dropped_shape for wrt in self.by], layout)
+        return layout_shape(self.function.shape, [wrt.squeezed_shape for wrt in self.by], layout)
 
     @property
     def names(self) -> tuple[Expression, ...]:
@@ -157,15 +110,12 @@ class Question:
 
     def compute_truth(self, values: Values, point: Point, layout: str) -> Tensor:
         """Return the true derivative at a point in a layout."""
-        truth = self.function.differentiate(self.wrt, values, point, self.order)
-        return self.arrange(truth, layout)
+        return self.arrange(self.function.differentiate(self.by, values, point), layout)
 
     def arrange(self, truth: Tensor, layout: str) -> Tensor:
         """Return a derivative in torch's order of axes in a layout's order."""
-        from matcalc.check.jacobian import arrange_mixed
-
-        ranks = [len(wrt.dropped_shape) for wrt in self.by]
-        return arrange_mixed(truth, len(self.function.shape), ranks, layout) if ranks else truth
+        ranks = [len(wrt.squeezed_shape) for wrt in self.by]
+        return arrange_axes(truth, len(self.function.shape), ranks, layout) if ranks else truth
 
     def compute_both(self, values: Values, point: Point) -> tuple[Tensor, Tensor]:
         """Return the true derivative in the question's layout, and the claim in the same shape."""
@@ -176,10 +126,9 @@ class Question:
 def ask(expression: Expression, claim: Expression, by: Sequence[Expression], layout: str) -> Question:
     """Return the question whether a claim is the derivative of an expression by one variable after the other."""
     *earlier, wrt = by
-    claimed = ExpressionClaim(claim)
-    if all(one is wrt for one in earlier):
-        return Question(ExpressionFunction(expression), claimed, wrt, layout, len(by))
-    return Question(MixedFunction(expression, tuple(by)), claimed, wrt, layout, len(by), tuple(earlier))
+    is_mixed = any(one is not wrt for one in earlier)
+    function, claimed = ExpressionFunction(expression), ExpressionClaim(claim)
+    return Question(function, claimed, wrt, layout, len(by), tuple(earlier) if is_mixed else ())
 
 
 # --- question points --------------------------------------------------------------------------------
@@ -208,9 +157,71 @@ def search_points(
 def find_excess(question: Question, point: Point) -> str | None:
     """Return why a derivative is too large to be checked: too many entries or too many passes of autograd."""
     entries = math.prod(size.value(point.sizes) for size in question.shape("torch"))
-    passes = entries // math.prod(size.value(point.sizes) for size in question.wrt.dropped_shape)
+    passes = entries // math.prod(size.value(point.sizes) for size in question.wrt.squeezed_shape)
     if entries > MAX_ENTRIES:
         return f"the derivative has {entries} entries, more than {MAX_ENTRIES}"
     if passes > MAX_PASSES:
         return f"the derivative needs {passes} passes of autograd, more than {MAX_PASSES}"
     return None
+
+
+# --- evidence -----------------------------------------------------------------------------------------
+#
+# The numbers behind a report: the true derivative and the claimed one at the point of the largest error.
+
+
+@dataclass(frozen=True)
+class NumericJacobians:
+    """The true derivative and the claim at one point, each without unit axes, `truth` in the layout that was asked for.
+
+    Where the shapes differ `claim` has its own.  `worst` is the index of the entry with the largest error, None where
+    there is none to be told; `point` counts from 1.
+    """
+
+    truth: Tensor
+    claim: Tensor
+    sizes: dict[str, int]
+    point: int
+    worst: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was asked, and the point of the largest error, None where the shapes alone decided."""
+
+    question: Question
+    seed: int
+    dtype: str
+    device: str
+    rules: RuleBook | None
+    point: Point | None = None
+    number: int = 1
+    worst: tuple[int, ...] | None = None
+
+    def compute(self) -> NumericJacobians | None:
+        """Return both Jacobians, None where there is no point at which both can be computed."""
+        if find_missing(self.device):
+            return None
+        from matcalc.check.modes import own_modes
+
+        with rules_in_force(self.rules), own_modes(self.dtype, self.device):
+            point = self.point or self._find_point()
+            if point is None:
+                return None
+            try:
+                return self._compute_at(point)
+            except (MatcalcError, RuntimeError):
+                return None
+
+    def _find_point(self) -> Point | None:
+        from matcalc.check.points import Point
+
+        point = search_points(self.question, self.seed, self.dtype, self.device).find(0)
+        return point if isinstance(point, Point) and find_excess(self.question, point) is None else None
+
+    def _compute_at(self, point: Point) -> NumericJacobians:
+        question = self.question
+        truth = question.compute_truth(point.values, point, question.layout)
+        claim = question.claim.evaluate(point.values, point)
+        claim = claim.reshape([size.value(point.sizes) for size in question.claim.shape])
+        return NumericJacobians(truth, claim, dict(point.sizes), self.number, self.worst)

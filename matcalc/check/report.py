@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matcalc.check.evidence import Evidence, NumericJacobians
+    from matcalc.check.question import Evidence, NumericJacobians
 
 AGREES, DIFFERS, COULD_NOT_CHECK = "agrees", "differs", "could not check"
 

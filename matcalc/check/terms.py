@@ -52,7 +52,7 @@ class _Term:
         """The term as it is written."""
         return _change_sign(self.body) if self.negative else self.body
 
-    def turned(self, negative: bool = True) -> _Term:
+    def negated(self, negative: bool = True) -> _Term:
         """Return the term with the other sign, where `negative`."""
         return _Term(self.body, self.negative != negative)
 
@@ -78,7 +78,7 @@ def list_splits(formula: Expression) -> list[list[_Term]]:
     """
     if sum(1 for _ in walk(formula)) > MAX_NODES:
         return []
-    ways = [_spread(terms, formula) for terms in _list_ways(formula) if len(terms) > 1]
+    ways = [_expand(terms, formula) for terms in _list_ways(formula) if len(terms) > 1]
     return sorted(ways, key=len)[:MAX_WAYS]
 
 
@@ -100,22 +100,18 @@ def _split_sum(node: Expression) -> list[list[_Term]]:
     """Of a sum both sides are always split; how deep is what the ways differ in."""
     left, right = (_list_ways(arg) for arg in node.args)
     pairs = sorted(product(left, right), key=lambda pair: len(pair[0]) + len(pair[1]))
-    return [one + [term.turned(node.op == "subtract") for term in other] for one, other in pairs[:MAX_WAYS]]
+    return [one + [term.negated(node.op == "subtract") for term in other] for one, other in pairs[:MAX_WAYS]]
 
 
-def _spread(terms: list[_Term], node: Expression) -> list[_Term]:
+def _expand(terms: list[_Term], node: Expression) -> list[_Term]:
     """Return the terms in the shape of the whole they stand in: the 1 of 1 + log(x) is ones(n)."""
     return [term if term.body.shape == node.shape else _Term(_fill(term.body, node), term.negative) for term in terms]
 
 
 def _fill(body: Expression, node: Expression) -> Expression:
-    ones = filled("ones", *node.dropped_shape)
+    ones = filled("ones", *node.squeezed_shape)
     is_one = body.op == "number" and body.data[0] == 1
     return ones if is_one and ones.shape == node.shape else multiply(body, ones)
-
-
-def _split_negation(node: Expression) -> list[list[_Term]]:
-    return [[term.turned() for term in terms] for terms in _list_ways(node.args[0])]
 
 
 def _split_product(node: Expression) -> list[list[_Term]]:
@@ -134,10 +130,6 @@ def _split_entrywise_product(node: Expression) -> list[list[_Term]]:
 def _split_quotient(node: Expression) -> list[list[_Term]]:
     above, below = node.args
     return [_multiply_out(node, [terms, [_Term(below)]]) for terms in _list_ways(above) if len(terms) > 1]
-
-
-def _split_call(node: Expression) -> list[list[_Term]]:
-    return _split_product(node) if node.data[0].linear else []
 
 
 def _repeats(factor: list[_Term], terms: list[_Term]) -> bool:
@@ -163,7 +155,7 @@ def _multiply_out(node: Expression, parts: list[list[_Term]]) -> list[_Term]:
     if math.prod(map(len, parts)) > MAX_TERMS:
         return []
     if node.op not in ("multiply", "divide"):
-        parts = [_spread(part, arg) for part, arg in zip(parts, node.args, strict=True)]
+        parts = [_expand(part, arg) for part, arg in zip(parts, node.args, strict=True)]
     return [_build(node, choice) for choice in product(*parts)]
 
 
@@ -214,13 +206,13 @@ _BUILDERS: dict[str, Callable[..., Expression]] = {
 _WAYS: dict[str, Callable[[Expression], list[list[_Term]]]] = {
     "add": _split_sum,
     "subtract": _split_sum,
-    "negate": _split_negation,
+    "negate": lambda node: [[term.negated() for term in terms] for terms in _list_ways(node.args[0])],
     "multiply": _split_entrywise_product,
     "matmul": _split_product,
     "transpose": _split_product,
     "einsum": _split_product,
     "divide": _split_quotient,
-    "call": _split_call,
+    "call": lambda node: _split_product(node) if node.data[0].linear else [],
 }
 
 
@@ -407,7 +399,7 @@ def _take_sample(question: Question, search: PointSearch, number: int) -> Sample
             return None
         reason = "not finite"
         try:
-            truth = question.function.differentiate(question.wrt, point.values, point, question.order)
+            truth = question.function.differentiate(question.by, point.values, point)
             claim = question.claim.evaluate(point.values, point)
             claim = claim.reshape([size.value(point.sizes) for size in question.claim.shape])
             if bool(truth.isfinite().all()) and bool(claim.isfinite().all()):
@@ -458,11 +450,11 @@ def name_factor(
     >>> name_factor([3 / 2, 5 / 4, 7 / 6], [{"n": 3}, {"n": 5}, {"n": 7}])
     'n/(n - 1)'
     """
-    if _is_constant(ratios, tolerance):
+    if all(abs(ratio - ratios[0]) <= tolerance * abs(ratios[0]) for ratio in ratios):
         return _round(ratios[0], tolerance)
     letters = list(sizes[0])
     for atoms in _list_monomials(letters):
-        values = [_evaluate(atoms, numbers) for numbers in sizes]
+        values = [math.prod(atom.value(numbers) for atom in atoms) for numbers in sizes]
         if not all(values):
             continue
         rest = [ratio / value for ratio, value in zip(ratios, values, strict=True)]
@@ -471,10 +463,6 @@ def name_factor(
         if small and all(abs(one - coefficient) <= tolerance * abs(one) for one in rest):
             return _write(coefficient, atoms)
     return None
-
-
-def _is_constant(ratios: Sequence[float], tolerance: float) -> bool:
-    return all(abs(ratio - ratios[0]) <= tolerance * abs(ratios[0]) for ratio in ratios)
 
 
 def _round(ratio: float, tolerance: float) -> int | float:
@@ -498,13 +486,6 @@ def _list_monomials(letters: Sequence[str]) -> Iterator[tuple[Atom, ...]]:
         for other in letters:
             yield (Atom(other, 0, -exponent), Atom(letter, shift, exponent))
             yield (Atom(other, 0, exponent), Atom(letter, shift, exponent))
-
-
-def _evaluate(atoms: tuple[Atom, ...], sizes: Mapping[str, int]) -> float:
-    total = 1.0
-    for atom in atoms:
-        total *= atom.value(sizes)
-    return total
 
 
 def _write(coefficient: Fraction, atoms: tuple[Atom, ...]) -> str:

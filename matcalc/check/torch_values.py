@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import EvaluationError, LimitError
 from matcalc.language.expression import Expression, walk
-from matcalc.language.sizes import UNIT, Shape, drop_units
-from matcalc.rule_files import Rule
+from matcalc.language.sizes import UNIT, Shape, squeeze_shape
+from matcalc.language.text_to_expression import parse_rule_text
+from matcalc.rule_files import Parameter, Rule
 from matcalc.rule_words import advise_word, is_word, needs_axis, takes_one_axis
 
 _MAX_ENTRIES = 10**7
@@ -106,7 +106,7 @@ def _compute(node: Expression, args: list[Tensor], shape: tuple[int, ...], setti
     """Return a node's value; torch's errors become an EvaluationError that names the operation."""
     try:
         simple = _OPERATORS.get(node.op)
-        value = simple(*args) if simple else _READERS[node.op](node, args, setting)
+        value = simple(*args) if simple else _read(node, args, setting)
         return value if value.shape == shape else value.reshape(shape)
     except (RuntimeError, ValueError, TypeError, IndexError, OverflowError) as error:
         what = node.data[0].call if node.op == "call" else node.op
@@ -114,9 +114,40 @@ def _compute(node: Expression, args: list[Tensor], shape: tuple[int, ...], setti
         raise EvaluationError(f"{what} cannot be evaluated: {reason}") from error
 
 
+def _read(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+    match node.op:
+        case "call":
+            return _call(node, args, setting)
+        case "symbol":
+            if node.name not in setting.values:
+                raise EvaluationError(f"{node.name} has no value")
+            return setting.values[node.name]
+        case "number":
+            return setting.fill(float(node.data[0]))
+        case "constant":
+            return setting.fill({"pi": math.pi, "e": math.e}[node.name])
+        case "size":
+            return setting.fill(float(setting.measure(node.data)[0]))
+        case "compare":
+            return _COMPARISONS[node.data[0]](*args)
+        case "einsum":
+            plain = [squeeze(operand, value, setting.sizes) for operand, value in zip(node.args, args, strict=True)]
+            return contract(node.data[0], plain)
+        case "filled":
+            return _fill(node, setting)
+        case "abstract":
+            return _call_abstract(node, args, setting)
+    return _differentiate_abstract(node, args, setting)
+
+
 def squeeze(node: Expression, value: Tensor, sizes: Mapping[str, int]) -> Tensor:
     """Return a node's value without its unit axes: a column (n, 1) becomes (n,), a scalar ()."""
-    return value.reshape(tuple(size.value(sizes) for size in node.dropped_shape))
+    return value.reshape(tuple(size.value(sizes) for size in node.squeezed_shape))
+
+
+def draw_unit(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return random float64 entries from 0 to 1, on the generator's device whatever the default one is."""
+    return torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
 
 
 # --- operators ------------------------------------------------------------------------------------
@@ -148,34 +179,7 @@ _COMPARISONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def _compare(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return _COMPARISONS[node.data[0]](*args)
-
-
-def _look_up(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    if node.name not in setting.values:
-        raise EvaluationError(f"{node.name} has no value")
-    return setting.values[node.name]
-
-
-def _read_number(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill(float(node.data[0]))
-
-
-def _read_constant(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill({"pi": math.pi, "e": math.e}[node.name])
-
-
-def _read_size(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    return setting.fill(float(setting.measure(node.data)[0]))
-
-
-def _contract(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
-    plain = [squeeze(operand, value, setting.sizes) for operand, value in zip(node.args, args, strict=True)]
-    return contract(node.data[0], plain)
-
-
-def _fill(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
+def _fill(node: Expression, setting: Setting) -> Tensor:
     """Return eye, ones, zeros, fuse[I,i,p] = 1 where I = i*p_size + p, or commutation @ vec(X) = vec(X.T)."""
     name, sizes = node.data
     shape = setting.measure(sizes)
@@ -218,7 +222,7 @@ def _call_abstract(node: Expression, args: list[Tensor], setting: Setting) -> Te
 
 def _learn_sizes(node: Expression, args: list[Tensor], setting: Setting) -> None:
     """Add the sizes of a function's result that nothing else tells, by calling it."""
-    declared = node.dropped_shape if node.op == "abstract" else drop_units(node.data[2])
+    declared = node.squeezed_shape if node.op == "abstract" else squeeze_shape(node.data[2])
     unknown = [letter for size in declared for letter in size.letters if letter not in setting.sizes]
     if unknown and isinstance(setting.sizes, dict):
         value = _call_abstract(node, args, setting)
@@ -255,28 +259,36 @@ def _call(node: Expression, args: list[Tensor], setting: Setting) -> Tensor:
 
 
 def apply_along(rule: Rule, axis: int, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting) -> Tensor:
-    """Apply a function to every column (axis 0) or every row (axis 1) of a matrix, each taken as a vector."""
-    column_shape = (shapes[0][axis], UNIT)
-    columns = [column.reshape(-1, 1) for column in args[0].unbind(1 - axis)]
-    results = [apply_rule(rule, (column_shape, *shapes[1:]), [column, *args[1:]], setting) for column in columns]
+    """Apply a function to every column (axis 0) or every row (axis 1) of its matrices, each taken as a vector."""
+    of_columns = tuple((shape[axis], UNIT) for shape in shapes)
+    columns = zip(*([column.reshape(-1, 1) for column in arg.unbind(1 - axis)] for arg in args), strict=True)
+    results = [apply_rule(rule, of_columns, list(each), setting) for each in columns]
     return torch.stack([result.reshape(-1) for result in results], dim=1 - axis)
 
 
 def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], setting: Setting) -> Tensor:
     """Return a function's value: from the table, else the torch function its rule names, else its definition."""
-    if rule.name in _ENTRYWISE:
-        return _ENTRYWISE[rule.name](*args)
+    if rule.name == "where":
+        return select(*args)
     if rule.is_elementwise and rule.torch:
         return call_torch(rule, args)
     if rule.name in ALONG:
         return ALONG[rule.name](args[0], tuple(range(args[0].ndim)))
     if rule.name in PLAIN or rule.torch:
-        plain_shapes = [setting.measure(drop_units(shape)) for shape in shapes]
+        pairs = zip(rule.variables, shapes, strict=True)
+        plain_shapes = [setting.measure(_list_axes(rule, parameter, shape)) for parameter, shape in pairs]
         plain = [value.reshape(shape).contiguous() for shape, value in zip(plain_shapes, args, strict=True)]
-        return PLAIN[rule.name](*plain) if rule.name in PLAIN else call_torch(rule, plain)
+        value = PLAIN[rule.name](*plain) if rule.name in PLAIN else call_torch(rule, plain)
+        return require_regular(plain[0], value) if rule.inverts else value
     require_value(rule)
     values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
-    return evaluate(read_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
+    return evaluate(parse_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
+
+
+def _list_axes(rule: Rule, parameter: Parameter, shape: Shape) -> Shape:
+    """Return the axes of an argument in torch: none of size 1, but those of the array that a scalar stands for."""
+    is_scalar = all(size.is_unit for size in shape)
+    return shape if rule.vectors else shape[: len(parameter.axes or ())] if is_scalar else squeeze_shape(shape)
 
 
 def call_torch(rule: Rule, args: list[Tensor], axis: int | None = None) -> Tensor:
@@ -297,7 +309,7 @@ def call_torch(rule: Rule, args: list[Tensor], axis: int | None = None) -> Tenso
 
 def has_own_value(rule: Rule) -> bool:
     """Return whether the function has a value without its definition: in the table, or under its torch name."""
-    return bool(rule.name in _ENTRYWISE or rule.name in ALONG or rule.name in PLAIN or rule.torch)
+    return bool(rule.name == "where" or rule.name in ALONG or rule.name in PLAIN or rule.torch)
 
 
 def require_value(rule: Rule) -> None:
@@ -311,27 +323,12 @@ def require_value(rule: Rule) -> None:
         )
 
 
-_READERS: dict[str, Callable[[Expression, list[Tensor], Setting], Tensor]] = {
-    "symbol": _look_up,
-    "number": _read_number,
-    "constant": _read_constant,
-    "size": _read_size,
-    "compare": _compare,
-    "call": _call,
-    "einsum": _contract,
-    "filled": _fill,
-    "abstract": _call_abstract,
-    "abstract_derivative": _differentiate_abstract,
-}
-
-
 # --- torch functions --------------------------------------------------------------------------------
 #
-# What the language's functions are, in torch: a table for those that torch lacks or words differently.
+# The functions that no definition states and that torch lacks; all others are what their rules say.
 #
-# Three manners of calling: ENTRYWISE functions get arrays as held (columns (n, 1)) and broadcast them;
-# ALONG functions get one held array and the axes they run along, which they keep with one entry; PLAIN
-# functions get arrays without unit axes.  All can be differentiated again by torch.
+# Two manners of calling: ALONG functions get one held array and the axes they run along, which they keep with
+# one entry; PLAIN functions get arrays without unit axes.  All can be differentiated again by torch.
 
 
 _Axes = tuple[int, ...]
@@ -348,16 +345,6 @@ def largest(x: Tensor, axes: _Axes) -> Tensor:
     """Return 1 at the largest entry along the axes and 0 elsewhere; equal largest entries share the 1."""
     chosen = (x >= torch.amax(x, dim=axes, keepdim=True)).to(x.dtype)
     return chosen / torch.sum(chosen, dim=axes, keepdim=True)
-
-
-def p_norm(x: Tensor, p: Tensor) -> Tensor:
-    """Return (|x1|**p + ... + |xn|**p)**(1/p)."""
-    return torch.sum(torch.abs(x) ** p) ** (1 / p)
-
-
-def stack_columns(x: Tensor) -> Tensor:
-    """Return vec(X): the columns of X (m, n) one under the other, entry (i, j) at j*m + i."""
-    return x.mT.reshape(-1) if x.ndim == 2 else x.reshape(-1)
 
 
 def require_regular(x: Tensor, value: Tensor) -> Tensor:
@@ -423,38 +410,16 @@ def leading_outer(x: Tensor) -> Tensor:
     return torch.outer(left[:, 0], right[0])
 
 
-_ENTRYWISE: dict[str, Callable[..., Tensor]] = {
-    "where": select,
-}
-
-ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {
-    "largest": largest,
-    "smallest": lambda x, axes: largest(-x, axes),
-}
+ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {"largest": largest}
 
 PLAIN: dict[str, Callable[..., Tensor]] = {
-    "inv": lambda x: require_regular(x, torch.linalg.inv(x)),
-    "solve": lambda a, b: require_regular(a, torch.linalg.solve(a, b)),
-    "logdet": lambda x: require_regular(x, torch.logdet(x)),
     "size": lambda x: torch.tensor(float(x.numel()), dtype=x.dtype, device=x.device),
-    "norm_p": p_norm,
-    "norm_nuc": lambda x: torch.sum(torch.linalg.svdvals(x)),
-    "norm_spectral": lambda x: torch.linalg.svdvals(x)[0],
     "matrix_power": take_power,
     "sqrtm": square_root,
     "sqrtm_jacobian": differentiate_square_root,
     "expm_jacobian": differentiate_exponential,
     "polar": polar_factor,
     "leading_outer": leading_outer,
-    "kron_of_vector_and_matrix": lambda a, b: torch.kron(a.reshape(-1, 1), b),
-    "kron_of_matrix_and_vector": lambda a, b: torch.kron(a, b.reshape(-1, 1)),
-    "kron_of_row_and_matrix": lambda a, b: torch.kron(a.reshape(1, -1), b),
-    "kron_of_matrix_and_row": lambda a, b: torch.kron(a, b.reshape(1, -1)),
-    "kron_of_rows": lambda a, b: torch.kron(a.reshape(1, -1), b.reshape(1, -1)),
-    "kron_of_column_and_row": lambda a, b: torch.kron(a.reshape(-1, 1), b.reshape(1, -1)),
-    "kron_of_row_and_column": lambda a, b: torch.kron(a.reshape(1, -1), b.reshape(-1, 1)),
-    "vec": stack_columns,
-    "vec_of_vector": stack_columns,
 }
 
 

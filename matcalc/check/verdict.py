@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from matcalc.check.evidence import Evidence
-from matcalc.check.layouts import JUDGED_LAYOUTS, layout_shape
+from matcalc.check.jacobian import JUDGED_LAYOUTS
 from matcalc.check.prove import prove_rule
 from matcalc.check.question import (
+    Evidence,
     ExpressionClaim,
     ExpressionFunction,
     Question,
@@ -28,17 +28,17 @@ from matcalc.check.report import (
     could_not_check,
     find_missing,
 )
-from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import DeclarationError, MatcalcError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, write_shape
+from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
     from matcalc.check.compare import Comparison
-    from matcalc.check.points import Point, PointSearch
+    from matcalc.check.points import PointSearch
 
-__all__ = ["CheckReport", "Worst", "judge", "judge_question", "layout_shape", "prove_rule"]
+__all__ = ["CheckReport", "Worst", "judge", "judge_question", "prove_rule"]
 
 DTYPES = ("float64", "float32")
 
@@ -228,16 +228,12 @@ def _compare_at_some_point(question: Question, search: PointSearch, trial: int) 
         reason = "the derivative or the claim is not finite"
         try:
             comparison = compare_tensors(lambda values: question.compute_both(values, point), point, trial + 1)
+            if comparison is not None and comparison.is_small:
+                return comparison
             if comparison is not None:
-                return _explain_by_kink(question, point, comparison) or comparison
+                # At a kink there is no derivative, and truth and claim may differ.
+                return question.function.find_hidden_kink(point) or comparison
         except MatcalcError as error:
             reason = error.reason
         search.reject(Trouble(reason, names_below(question.claim.root or question.function.root)))
     return point.reason
-
-
-def _explain_by_kink(question: Question, point: Point, comparison: Comparison) -> str | None:
-    """Return the kink that lets truth and claim differ at a point where there is no derivative, if any."""
-    if comparison.is_small:
-        return None
-    return question.function.find_hidden_kink(point)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
-from typing import Any, NoReturn, TextIO
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from matcalc.derivation import Derivative, derive
 from matcalc.errors import MatcalcError
+from matcalc.language.declarations import read_declarations
+
+if TYPE_CHECKING:
+    from matcalc.render.graph import ComputationGraph
 
 LONGEST_INPUT = 1_000_000  # characters read from a pipe; the language refuses far less, with a better sentence
 
@@ -55,8 +62,6 @@ def add_declarations(parser: argparse.ArgumentParser) -> None:
 
 def read_declared(options: argparse.Namespace) -> dict[str, Any]:
     """Return what the options declare, as `derive` and `check` take it."""
-    from matcalc.language.text_to_expression import read_declarations
-
     return {
         "layout": options.layout,
         "shapes": read_declarations("; ".join(options.vars)) if options.vars else None,
@@ -69,8 +74,10 @@ def read_declared(options: argparse.Namespace) -> dict[str, Any]:
 def add_proof_options(parser: argparse.ArgumentParser) -> None:
     """Add the number of points and their seed."""
     add = parser.add_argument
-    add("--trials", type=read_whole_number, default=3, metavar="N", help="points of the proof (default 3)")
-    add("--seed", type=read_seed, default=0, metavar="N", help="seed of the points (default 0)")
+    trials = partial(read_whole_number, allowed=range(1, 1_000_000), told="a whole number from 1 to 999999")
+    seed = partial(read_whole_number, allowed=range(10**18), told="a whole number from 0 on")
+    add("--trials", type=trials, default=3, metavar="N", help="points of the proof (default 3)")
+    add("--seed", type=seed, default=0, metavar="N", help="seed of the points (default 0)")
 
 
 def add_proof(parser: argparse.ArgumentParser) -> None:
@@ -87,23 +94,32 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     add("--device", type=read_device, default="cpu", metavar="DEVICE", help="cpu (default), cuda or cuda:N")
 
 
-def read_whole_number(text: str) -> int:
-    """Return the number; raises ArgumentTypeError for what is none."""
-    if not re.fullmatch(r"\s*[0-9]{1,6}\s*", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a whole number from 1 to 999999")
+def read_proof_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return how a proof is made, as `Derivative.check` and `check` take it."""
+    return {name: getattr(options, name) for name in ("trials", "seed", "dtype", "device", "proof")}
+
+
+def build_graph(expression: str, options: argparse.Namespace) -> ComputationGraph:
+    """Return the computation graph of an expression as the options declare it; raises UsageError for several variables.
+
+    The costs are told in numbers as well where the options give sizes.
+    """
+    derivative = derive(expression, options.wrt, **read_declared(options))
+    if not isinstance(derivative, Derivative):
+        raise UsageError("a graph is drawn for one variable", advice="give one name: --wrt x")
+    return derivative.graph(options.sizes)
+
+
+def read_whole_number(text: str, allowed: range, told: str) -> int:
+    """Return the whole number; raises ArgumentTypeError for what is none in the range, `told` saying what it is."""
+    if not re.fullmatch(r"\s*[0-9]{1,18}\s*", text) or int(text) not in allowed:
+        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not {told}")
     return int(text)
 
 
 def read_order(text: str) -> int | str:
     """Return the number, or the text itself for `derive` to refuse: the limits have one place and one sentence."""
     return int(text) if re.fullmatch(r"\s*-?[0-9]{1,6}\s*", text) else text.strip()[:40]
-
-
-def read_seed(text: str) -> int:
-    """Return the seed; raises ArgumentTypeError for what is none."""
-    if not re.fullmatch(r"\s*[0-9]{1,18}\s*", text):
-        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a whole number from 0 on")
-    return int(text)
 
 
 def read_device(text: str) -> str:
@@ -134,10 +150,7 @@ def read_expression(text: str) -> str:
         raise UsageError("standard input is not text in UTF-8") from None
 
 
-# --- cli output -------------------------------------------------------------------------------------
-#
-# What the command line prints: colour on a terminal, and JSON that any reader can load.
-
+# --- output -----------------------------------------------------------------------------------------
 
 JSON_VERSION = 1
 EXIT_CODES = {"agrees": 0, "differs": 1, "could not check": 3}
@@ -153,8 +166,6 @@ def paint(text: str, meaning: str, stream: TextIO) -> str:
 
 def print_json(answer: dict[str, Any]) -> None:
     """Print the answer as one JSON object with its version."""
-    import json
-
     print(json.dumps(_finite({"version": JSON_VERSION} | answer), indent=2, allow_nan=False))
 
 

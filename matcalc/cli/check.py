@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from matcalc.check.report import CheckReport
+from matcalc.claim import check
 from matcalc.cli.arguments import (
     EXIT_CODES,
     JSON_VERSION,
@@ -18,10 +20,8 @@ from matcalc.cli.arguments import (
     print_json,
     read_declared,
     read_expression,
+    read_proof_settings,
 )
-
-if TYPE_CHECKING:
-    from matcalc.check.report import CheckReport
 
 
 def add_check(commands: Any) -> None:
@@ -39,11 +39,8 @@ def add_check(commands: Any) -> None:
 
 def check_claim(options: argparse.Namespace) -> int:
     """Judge the claim, print the verdict and what is wrong with it, and return the exit code."""
-    from matcalc.claim import check
-
-    settings = {name: getattr(options, name) for name in ("trials", "seed", "dtype", "device", "proof")}
-    expression = read_expression(options.expression)
-    report = check(expression, options.claim, options.wrt, **read_declared(options), **settings)
+    settings = read_declared(options) | read_proof_settings(options)
+    report = check(read_expression(options.expression), options.claim, options.wrt, **settings)
     if options.json:
         print_json({"check": report.to_dict()})
     else:

@@ -7,11 +7,12 @@ import importlib.util
 import json
 import os
 import sys
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from matcalc.cli.arguments import UsageError, read_expression
+from matcalc.cli.arguments import UsageError, read_expression, read_whole_number
 from matcalc.errors import INSTALL_NOTEBOOK, MatcalcError
 
 NAME = "matcalc-explorer"
@@ -28,16 +29,10 @@ def add_explore(commands: Any) -> None:
     add = parser.add_argument
     add("expression", nargs="?", metavar="EXPR", type=str.strip, help='what to begin with, such as "A@x"')
     add("--no-browser", action="store_true", help="print the address instead of opening it")
-    add("--port", type=read_port, metavar="N", help="of the server (default: 8888, or the next that is free)")
+    port = partial(read_whole_number, allowed=range(1, 65536), told="a port from 1 to 65535")
+    add("--port", type=port, metavar="N", help="of the server (default: 8888, or the next that is free)")
     add("--allow-root", action="store_true", help="run JupyterLab as root, which it refuses otherwise")
     parser.set_defaults(run=open_explorer)
-
-
-def read_port(text: str) -> int:
-    """Return the port; raises ArgumentTypeError for what is none."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text.strip()[:40]!r} is not a port from 1 to 65535")
-    return int(text)
 
 
 def open_explorer(options: argparse.Namespace) -> int:

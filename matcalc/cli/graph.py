@@ -5,21 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matcalc.cli.arguments import (
     JSON_VERSION,
     UsageError,
     add_declarations,
+    build_graph,
     print_json,
-    read_declared,
     read_expression,
     read_sizes,
 )
-
-if TYPE_CHECKING:
-    from matcalc.render.graph import ComputationGraph
-
 
 FORMATS = ("text", "mermaid", "dot", "svg", "png")
 _ENDINGS = {".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg", ".png": "png"}
@@ -42,35 +38,20 @@ def add_graph(commands: Any) -> None:
 
 def show_graph(options: argparse.Namespace) -> int:
     """Print the graph, or write it to a file, and return the exit code."""
-    graph = _build_graph(options)
+    graph = build_graph(read_expression(options.expression), options)
     if options.json:
         print_json({"graph": graph.to_dict()})
         return 0
     kind = options.format or _ENDINGS.get(Path(options.output or "").suffix.lower(), "text")
     if kind == "png" and not options.output and sys.stdout.isatty():
         raise UsageError("a PNG picture cannot be shown as text", advice="add --output graph.png")
-    _write(_write_graph(graph, kind), options.output)
-    return 0
-
-
-def _build_graph(options: argparse.Namespace) -> ComputationGraph:
-    from matcalc.derivation import Derivative, derive
-    from matcalc.inputs import choose_rules
-    from matcalc.render.graph import write_graph
-
-    book = choose_rules(options.rules or None)
-    declared = read_declared(options) | {"rules": book}
-    derivative = derive(read_expression(options.expression), options.wrt, **declared)
-    if not isinstance(derivative, Derivative):
-        raise UsageError("a graph is drawn for one variable", advice="give one name: --wrt x")
-    return write_graph(derivative, book, options.sizes)
-
-
-def _write_graph(graph: ComputationGraph, kind: str) -> bytes:
     if kind == "png":
-        return graph.to_png()
-    writers = {"text": graph.__str__, "mermaid": graph.to_mermaid, "dot": graph.to_dot, "svg": graph.to_svg}
-    return (writers[kind]().rstrip("\n") + "\n").encode()
+        content = graph.to_png()
+    else:
+        writers = {"text": graph.__str__, "mermaid": graph.to_mermaid, "dot": graph.to_dot, "svg": graph.to_svg}
+        content = (writers[kind]().rstrip("\n") + "\n").encode()
+    _write(content, options.output)
+    return 0
 
 
 def _write(content: bytes, output: str | None) -> None:

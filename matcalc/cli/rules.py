@@ -5,15 +5,33 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from difflib import get_close_matches
+from typing import Any
 
-from matcalc.check.report import find_worst
-from matcalc.cli.arguments import EXIT_CODES, paint, print_json
+from matcalc.check.prove import prove_rule
+from matcalc.check.report import CheckReport, find_worst
+from matcalc.cli.arguments import EXIT_CODES, JSON_VERSION, add_proof_options, paint, print_json
 from matcalc.errors import RuleError
+from matcalc.render.report import align_columns
 from matcalc.rule_files import Rule, RuleBook, read_rules, shipped_rules
 
-if TYPE_CHECKING:
-    from matcalc.check.verdict import CheckReport
+
+def add_rules(commands: Any) -> None:
+    """Add the command to the parser's commands."""
+    parser = commands.add_parser("rules", help="list, show or prove the rules", prog="matcalc rules")
+    parser.set_defaults(run=print_rules)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    show = actions.add_parser("show", help="one rule in full", prog="matcalc rules show")
+    show.add_argument("name", metavar="NAME", type=str.strip)
+    show.set_defaults(run=show_rules)
+    check = actions.add_parser("check", help="prove the shipped rules, or those of --rules", prog="matcalc rules check")
+    check.set_defaults(run=check_rules)
+    add_proof_options(check)
+    for one in (parser, show, check):
+        # The options stand before or after the action; a suppressed default keeps what stood before.
+        default = {} if one is parser else {"default": argparse.SUPPRESS}
+        one.add_argument("--rules", action="append", metavar="FILE", help="your own rules as well", **default)
+        one.add_argument("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}", **default)
 
 
 def print_rules(options: argparse.Namespace) -> int:
@@ -23,7 +41,7 @@ def print_rules(options: argparse.Namespace) -> int:
         print_json({"rules": [_describe(rule) for rule in book]})
     else:
         rows = [(rule.name, _write_signature(rule), _kind(rule), rule.source) for rule in book]
-        print(_align([("rule", "call", "derived by", "source"), *rows]))
+        print("\n".join(align_columns([("rule", "call", "derived by", "source"), *rows])))
     return 0
 
 
@@ -50,8 +68,6 @@ def check_rules(options: argparse.Namespace) -> int:
 
 
 def _prove(rules: list[Rule], options: argparse.Namespace) -> Iterator[tuple[str, CheckReport]]:
-    from matcalc.check.prove import prove_rule
-
     book = _known_rules(options.rules)
     width = max((len(rule.name) for rule in rules), default=0)
     for rule in rules:
@@ -76,8 +92,6 @@ def _find_rules(book: RuleBook, name: str) -> list[Rule]:
     found = book.overloads(name) or ([book[name]] if name in book else [])
     if found:
         return found
-    from difflib import get_close_matches
-
     close = get_close_matches(name, [*book.functions, *(rule.name for rule in book)])
     advice = f"matcalc rules show {close[0]}" if close else "matcalc rules lists them"
     raise RuleError(f"there is no rule {name[:80]!r}", advice=advice)
@@ -109,8 +123,3 @@ def _write_rule(rule: Rule) -> str:
         fields["elementwise"] = ",  ".join(rule.elementwise)
     head = f"[{rule.name}]   {_kind(rule)}, {rule.file}"
     return "\n".join([head, *(f"  {key:12}  {value}" for key, value in fields.items())])
-
-
-def _align(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

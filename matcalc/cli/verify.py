@@ -68,10 +68,15 @@ def verify_sheets(options: argparse.Namespace) -> int:
     """Judge the sheets, print the answer and return its exit code; under torchrun rank 0 alone prints and fails."""
     from matcalc.verify.processes import LostProcessError
     from matcalc.verify.run import Run
+    from matcalc.verify.tasks import RunSettings
 
-    _check_outputs(options)
+    # What would lose the answer of a long run at its end is refused now.
+    if options.junit and not Path(options.junit).resolve().parent.is_dir():
+        raise DeclarationError(f"there is no folder for {options.junit}", advice="make the folder first")
+    names = ("layout", "trials", "seed", "dtype", "device", "timeout", "memory")
+    settings = RunSettings(rules=tuple(options.rules), **{name: getattr(options, name) for name in names})
     journal = options.journal or f"{Path(options.sheets[0]).name}.journal"
-    with _raise_on_sigterm(), Run(options.sheets, _read_settings(options), journal, options.resume) as run:
+    with _raise_on_sigterm(), Run(options.sheets, settings, journal, options.resume) as run:
         try:
             return _verify(run, options)
         except (KeyboardInterrupt, Ended, LostProcessError) as reason:
@@ -80,19 +85,6 @@ def verify_sheets(options: argparse.Namespace) -> int:
             if run.is_first:
                 raise
             return 0
-
-
-def _check_outputs(options: argparse.Namespace) -> None:
-    """Refuse now what would lose the answer of a long run at its end."""
-    if options.junit and not Path(options.junit).resolve().parent.is_dir():
-        raise DeclarationError(f"there is no folder for {options.junit}", advice="make the folder first")
-
-
-def _read_settings(options: argparse.Namespace) -> RunSettings:
-    from matcalc.verify.tasks import RunSettings
-
-    names = ("layout", "trials", "seed", "dtype", "device", "timeout", "memory")
-    return RunSettings(rules=tuple(options.rules), **{name: getattr(options, name) for name in names})
 
 
 def _verify(run: Run, options: argparse.Namespace) -> int:

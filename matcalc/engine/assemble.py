@@ -9,7 +9,7 @@ from itertools import groupby
 
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import SCALAR
+from matcalc.language.sizes import SCALAR, Shape
 from matcalc.rule_files import shipped_rules
 
 _LENGTHS: dict[str, int] = {"symbol": 2, "constant": 2, "transpose": 2, "compare": 2, "einsum": 4}
@@ -86,7 +86,7 @@ def transposed(node: Expression) -> Expression:
             return node
         if len(sizes) == 2 and name in {"ones", "zeros"}:
             return ex.filled(name, sizes[1], sizes[0])
-    if node.op == "call" and node.data[0].name == "diag_of_vector":
+    if node.is_call("diag_of_vector"):
         return node
     if node.op == "call" and node.data[0].function == "kron":
         return kron(*[transposed(arg) for arg in node.args])
@@ -101,14 +101,20 @@ def as_column(row: Expression) -> Expression:
     """The transpose of a row, pushed through what works entry by entry: x.T + y.T becomes x + y."""
     entrywise = row.op in {"add", "subtract", "multiply", "divide", "power", "negate"}
     if row.op == "call" and (row.data[0].is_elementwise or row.data[0].name in _POWERS) and row.args[0].op != "compare":
-        return ex.call(row.data[0], tuple([_turned_operand(arg) for arg in row.args]), row.shape[::-1])
+        return ex.call(row.data[0], tuple([_transposed_operand(arg) for arg in row.args]), row.shape[::-1])
+    if row.op == "matmul":
+        # (x.T @ W).T is W.T @ x.
+        parts = flatten(row)
+        pushed = [transposed(part) for part in reversed(parts)]
+        shorter = sum([part.op == "transpose" for part in pushed]) <= sum([part.op == "transpose" for part in parts])
+        return chain(pushed) if shorter else transposed(row)
     if not entrywise:
         return transposed(row)
-    args = [_turned_operand(arg) for arg in row.args]
+    args = [_transposed_operand(arg) for arg in row.args]
     return ex.negate(*args) if row.op == "negate" else ex.elementwise(row.op, args[0], args[1])
 
 
-def _turned_operand(operand: Expression) -> Expression:
+def _transposed_operand(operand: Expression) -> Expression:
     return operand if operand.is_scalar else as_column(operand)
 
 
@@ -117,20 +123,12 @@ def kron(left: Expression, right: Expression) -> Expression:
     rows, columns = left.shape[0] * right.shape[0], left.shape[1] * right.shape[1]
     if left.op == right.op == "filled" and left.name == right.name == "eye":
         return ex.filled("eye", rows)
-    name = _KRON_RULES[_kind(left), _kind(right)]
-    return ex.call(shipped_rules()[name], (left, right), (rows, columns))
+    return ex.call(shipped_rules()["kron"], (left, right), (rows, columns))
 
 
-def _kind(node: Expression) -> str:
-    return "column" if node.is_column else "row" if node.is_row else "matrix"
-
-
-_KRON_RULES = {
-    ("matrix", "matrix"): "kron", ("column", "column"): "kron_of_vectors", ("row", "row"): "kron_of_rows",
-    ("column", "matrix"): "kron_of_vector_and_matrix", ("matrix", "column"): "kron_of_matrix_and_vector",
-    ("row", "matrix"): "kron_of_row_and_matrix", ("matrix", "row"): "kron_of_matrix_and_row",
-    ("column", "row"): "kron_of_column_and_row", ("row", "column"): "kron_of_row_and_column",
-}  # fmt: skip
+def call_shipped(name: str, argument: Expression, shape: Shape, axis: int | None = None) -> Expression:
+    """The call of a shipped function of one argument."""
+    return ex.call(shipped_rules()[name], (argument,), shape, axis)
 
 
 def product_of(factors: Sequence[Expression]) -> Expression:
@@ -149,7 +147,7 @@ def trace_of(matrix: Expression, moving: Expression) -> Expression:
     above, rest, below = _pull_scalars(matrix)
     items = [*flatten(rest), moving]
     row = next((k for k, item in enumerate(items) if item.is_row), None)
-    inner = ex.call(shipped_rules()["trace"], (chain(items),), SCALAR)
+    inner = call_shipped("trace", chain(items), SCALAR)
     if row is not None:
         inner = chain([*items[row:], *items[:row]])
     whole = quotient(Fraction(1), [*above, inner], (), below)
@@ -193,17 +191,12 @@ def _join_ones(items: Sequence[Expression]) -> list[Expression]:
     joined: list[Expression] = []
     for item in items:
         before = joined[-1] if joined else None
-        row_of_ones = item.is_row and item.op == "transpose" and is_ones(item.args[0])
-        if before is not None and row_of_ones and is_ones(before) and before.is_column:
+        row_of_ones = item.is_row and item.op == "transpose" and item.args[0].is_filled("ones")
+        if before is not None and row_of_ones and before.is_filled("ones") and before.is_column:
             joined[-1] = ex.filled("ones", before.shape[0], item.shape[1])
         else:
             joined.append(item)
     return joined
-
-
-def is_ones(node: Expression) -> bool:
-    """Whether the node is ones(..)."""
-    return node.op == "filled" and node.name == "ones"
 
 
 def strip_sign(node: Expression) -> tuple[bool, Expression]:

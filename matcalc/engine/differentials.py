@@ -1,6 +1,6 @@
 """Differentials: the laws that say what d(f(U)) is, and the steps from d(Y) to a formula in dX.
 
-Each law is an equation of the language in which a mark, written d(..), stands for the change of what is in the
+Each law is an equation of the language in which the operator d(..) stands for the change of what is in the
 brackets; where it is from is said beside it.  The laws of functions are read from their rules.
 """
 
@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
-from matcalc.engine.assemble import Lengths, build_number, chain, flatten, product_of
+from matcalc.engine.assemble import Lengths, build_number, call_shipped, chain, flatten, product_of
 from matcalc.engine.result import derive_result
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language import expression as ex
-from matcalc.language.expression import Expression, walk
-from matcalc.language.rewrite import map_along, rebuild, replace
-from matcalc.language.sizes import UNIT, Shape, drop_units
+from matcalc.language.expression import Expression, rebuild, walk
+from matcalc.language.rewrite import map_along, replace
+from matcalc.language.sizes import UNIT, Shape, squeeze_shape
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule, RuleBook
 
@@ -64,13 +64,6 @@ def _apply(node: Expression, operands: Sequence[Expression]) -> Expression:
 _CHAINS: dict[str, Callable[[Sequence[Expression]], Expression]] = {"matmul": chain, "multiply": product_of}
 
 
-def is_linear(node: Expression, moving: Sequence[bool], book: RuleBook | None) -> bool:
-    """Whether d goes inside: the node is linear in all that moves, taken together."""
-    if node.op in ("add", "subtract"):
-        return True
-    return sum(moving) == 1 and is_multilinear(node, moving, book)
-
-
 def is_multilinear(node: Expression, moving: Sequence[bool], book: RuleBook | None) -> bool:
     """Whether the node is linear in each operand that moves, the others held fixed."""
     if node.op in ("multiply", "matmul", "einsum"):
@@ -89,15 +82,20 @@ def state_law(node: Expression, moving: Sequence[bool], book: RuleBook | None) -
     Raises MissingRuleError where a function has no rule for its derivative.
     """
     letters = _name_operands(_list_operands(node), moving, node.name if node.op.startswith("abstract") else "")
-    changes = tuple([change_of(letter) for letter in letters])
+    # dU of a variable U, d(..) of what is no variable.
+    changes = tuple([
+        ex.symbol(f"d{one.name}", one.shape) if one.op == "symbol" else differential_of(one) for one in letters
+    ])
     whole = _apply(node, letters)
     if is_multilinear(node, moving, book):
         right, source = _state_product(whole, node, letters, changes, moving)
     elif node.op == "call":
         right, source = state_call(whole, letters, changes, moving, book)
+    elif node.op not in _BUILT_IN:
+        raise MissingRuleError(f"there is no law for the differential of {node.op}")
     else:
         right, source = _BUILT_IN[node.op](whole, letters, changes, moving)
-    return Law(mark(whole), fit(right, node.shape), source, letters, changes)
+    return Law(differential_of(whole), fit(right, node.shape), source, letters, changes)
 
 
 def _name_operands(operands: Sequence[Expression], moving: Sequence[bool], taken: str) -> tuple[Expression, ...]:
@@ -109,7 +107,7 @@ def _name_operands(operands: Sequence[Expression], moving: Sequence[bool], taken
             letters.append(arg)
             continue
         letter = next(varying if moves else fixed, f"U{len(letters)}")
-        letters.append(ex.symbol(letter if len(arg.dropped_shape) > 1 else letter.lower(), arg.shape))
+        letters.append(ex.symbol(letter if len(arg.squeezed_shape) > 1 else letter.lower(), arg.shape))
     return tuple(letters)
 
 
@@ -156,7 +154,8 @@ def _power(whole: Expression, letters: _Letters, changes: _Letters, moving: Sequ
     if moving[0]:
         terms.append(ex.multiply(ex.multiply(exponent, _lower(base, exponent)), over))
     if moving[1]:
-        factor = whole if base.op == "constant" and base.name == "e" else ex.multiply(whole, _logarithm(base))
+        log = call_shipped("log", base, base.shape)
+        factor = whole if base.op == "constant" and base.name == "e" else ex.multiply(whole, log)
         terms.append(ex.multiply(factor, up))
     return reduce(ex.add, terms), "power rule"
 
@@ -169,18 +168,12 @@ def _lower(base: Expression, exponent: Expression) -> Expression:
     return ex.power(base, ex.subtract(exponent, ex.number(1)))
 
 
-def _logarithm(base: Expression) -> Expression:
-    from matcalc.rule_files import shipped_rules
-
-    return ex.call(shipped_rules()["log"], (base,), base.shape)
-
-
 def _abstract(whole: Expression, letters: _Letters, changes: _Letters, moving: Sequence[bool]) -> _Stated:
     """d u(x) = D(u, x) @ dx; more axes are contracted one by one."""
     (argument,), (change,) = letters, changes
     name, order, shape = (whole.name, 0, whole.shape) if whole.op == "abstract" else whole.data
     derivative = ex.abstract_derivative(name, argument, order + 1, shape)
-    own, inner = whole.dropped_shape, argument.dropped_shape
+    own, inner = whole.squeezed_shape, argument.squeezed_shape
     if not inner:
         return ex.multiply(derivative, change), "chain rule"
     if len(own) < 2 and argument.is_column and derivative.shape[-1] == inner[0]:
@@ -190,13 +183,9 @@ def _abstract(whole: Expression, letters: _Letters, changes: _Letters, moving: S
     return ex.einsum(subscripts, (derivative, change)), "chain rule"
 
 
-def _refuse(whole: Expression, letters: _Letters, changes: _Letters, moving: Sequence[bool]) -> _Stated:
-    raise MissingRuleError(f"there is no law for the differential of {whole.op}")
-
-
 _BUILT_IN: dict[str, Callable[[Expression, _Letters, _Letters, Sequence[bool]], _Stated]] = {
     "add": _add, "subtract": _add, "divide": _divide, "power": _power, "abstract": _abstract,
-    "abstract_derivative": _abstract, "compare": _refuse,
+    "abstract_derivative": _abstract,
 }  # fmt: skip
 
 
@@ -237,41 +226,41 @@ class _Expansion:
 
     def run(self, expression: Expression) -> Iterator[DifferentialLine]:
         """Yield the lines."""
-        line = mark(expression)
+        line = differential_of(expression)
         yield DifferentialLine(line)
-        if not list_marks(line := self._settle(line)):
+        if not list_differentials(line := self._settle(line)):
             yield DifferentialLine(line)
         for _ in range(MAX_LINES):
-            marks = list_marks(line)
-            if not marks:
+            differentials = list_differentials(line)
+            if not differentials:
                 return
-            line, laws = self._take_step(line, marks)
+            line, laws = self._take_step(line, differentials)
             yield DifferentialLine(line, laws)
         raise LimitError(f"the derivation has more than {MAX_LINES} lines")
 
     def _settle(self, line: Expression) -> Expression:
-        return replace(line, {node: self._change(node.args[0]) for node in list_marks(line)})
+        return replace(line, {node: self._change(node.args[0]) for node in list_differentials(line)})
 
-    def _take_step(self, line: Expression, marks: list[Expression]) -> tuple[Expression, tuple[Law, ...]]:
-        """Do all that is linear; where nothing is, apply the law of the first mark wherever it fits."""
-        linear = [node for node in marks if self._is_linear(node.args[0])]
+    def _take_step(self, line: Expression, differentials: list[Expression]) -> tuple[Expression, tuple[Law, ...]]:
+        """Do all that is linear; where nothing is, apply the law of the first differential wherever it fits."""
+        linear = [node for node in differentials if self._is_linear(node.args[0])]
         if linear:
             return self._go_inside(line, linear)
-        key = _kind(marks[0].args[0])
-        return self._apply([node for node in marks if _kind(node.args[0]) == key], line)
+        key = _kind(differentials[0].args[0])
+        return self._apply([node for node in differentials if _kind(node.args[0]) == key], line)
 
-    def _go_inside(self, line: Expression, marks: list[Expression]) -> tuple[Expression, tuple[Law, ...]]:
+    def _go_inside(self, line: Expression, differentials: list[Expression]) -> tuple[Expression, tuple[Law, ...]]:
         laws: dict[Expression, Law] = {}
-        while marks:
-            line, applied = self._apply(marks, line)
+        while differentials:
+            line, applied = self._apply(differentials, line)
             laws.update({law.left: law for law in applied})
-            marks = [node for node in list_marks(line) if self._is_linear(node.args[0])]
+            differentials = [node for node in list_differentials(line) if self._is_linear(node.args[0])]
         return line, tuple(laws.values())
 
-    def _apply(self, marks: list[Expression], line: Expression) -> tuple[Expression, tuple[Law, ...]]:
+    def _apply(self, differentials: list[Expression], line: Expression) -> tuple[Expression, tuple[Law, ...]]:
         laws: dict[Expression, Law] = {}
         table = {}
-        for node in marks:
+        for node in differentials:
             law = self._find_law(node.args[0])
             operands = _list_operands(node.args[0])
             table[node] = self._settle(law.instantiate(operands, [self._change(operand) for operand in operands]))
@@ -299,8 +288,8 @@ class _Expansion:
         )
 
     def _change(self, node: Expression) -> Expression:
-        """The change of a node: dX, zeros, or a mark, the signs and transposes outside."""
-        if is_mark(node):
+        """The change of a node: dX, zeros, or a differential, its signs and transposes outside."""
+        if is_differential(node):
             return node
         if not self._varies(node):
             return zeros(node.shape)
@@ -310,13 +299,15 @@ class _Expansion:
             return ex.negate(self._change(node.args[0]))
         if node.op == "transpose":
             return ex.transpose(self._change(node.args[0]))
-        return mark(node)
+        return differential_of(node)
 
     def _moving_operands(self, node: Expression) -> list[bool]:
         return [self._varies(operand) for operand in _list_operands(node)]
 
     def _is_linear(self, node: Expression) -> bool:
-        return is_linear(node, self._moving_operands(node), self.rules)
+        """Whether d goes inside: the node is linear in all that moves, taken together."""
+        moving = self._moving_operands(node)
+        return node.op in ("add", "subtract") or (sum(moving) == 1 and is_multilinear(node, moving, self.rules))
 
     def _find_law(self, node: Expression) -> Law:
         if node not in self._laws:
@@ -386,20 +377,24 @@ def _state_differential(
     changes = [change if moves else zeros(change.shape) for change, moves in zip(changes, moving, strict=True)]
     if not is_along(whole):
         return _read(rule, rule.differential, letters, changes, book)
-    body = _read_core(rule, rule.differential, letters[0], axis, book)
-    table = {f"d{rule.variables[0].name}": changes[0], rule.variables[0].name: letters[0]}
-    return map_along(body, table, axis) or _ask_engine(whole, letters[0], book)
+    table = {f"d{parameter.name}": change for parameter, change in zip(rule.variables, changes, strict=True)}
+    body = map_along(_read_core(whole, rule.differential, letters, book), table | _name_letters(rule, letters), axis)
+    return body or _ask_engine(whole, letters[list(moving).index(True)], book)
 
 
 def is_along(whole: Expression) -> bool:
     """Whether a call works along one axis of a matrix."""
-    return whole.data[1] is not None and len(whole.args[0].dropped_shape) == 2
+    return whole.data[1] is not None and len(whole.args[0].squeezed_shape) == 2
 
 
-def _read_core(rule: Rule, text: str, letter: Expression, axis: int, book: RuleBook | None) -> Expression:
-    """A text of a rule for one column or one row of the letter, taken as a vector."""
-    core: Shape = (letter.shape[axis], UNIT)
-    return parse_rule_text(rule, text, (core,), book)
+def _read_core(whole: Expression, text: str, letters: _Letters, book: RuleBook | None) -> Expression:
+    """A text of a rule for one column or one row of each letter, taken as a vector."""
+    rule, axis, _ = whole.data
+    return parse_rule_text(rule, text, tuple([(letter.shape[axis], UNIT) for letter in letters]), book)
+
+
+def _name_letters(rule: Rule, letters: _Letters) -> dict[str, Expression]:
+    return {parameter.name: letter for parameter, letter in zip(rule.variables, letters, strict=True)}
 
 
 def _ask_engine(whole: Expression, letter: Expression, book: RuleBook | None) -> Expression:
@@ -410,31 +405,29 @@ def _ask_engine(whole: Expression, letter: Expression, book: RuleBook | None) ->
 def _state_defined(
     whole: Expression, letters: _Letters, changes: _Letters, moving: Sequence[bool], book: RuleBook | None
 ) -> tuple[Expression, str]:
-    """The differential of the definition where it is short, else the mark of the definition."""
+    """The differential of the definition where it is short, else the differential d(..) of the definition."""
     rule, axis, _ = whole.data
     if sum(moving) == 1 and not is_along(whole):
         letter, change = letters[list(moving).index(True)], changes[list(moving).index(True)]
         found = _ask_engine(whole, letter, book) if not letter.is_row and len(letter.shape) == 2 else None
         if found is not None and Lengths()(found) <= LONGEST_LAW:
-            return replace(found, {ex.symbol(f"d{letter.name}", letter.dropped_shape): change}), rule.source
+            return replace(found, {ex.symbol(f"d{letter.name}", letter.squeezed_shape): change}), rule.source
     if not is_along(whole):
-        return mark(fit(_read(rule, rule.define, letters, (), book), whole.shape)), f"definition; {rule.source}"
-    body = map_along(_read_core(rule, rule.define, letters[0], axis, book), {rule.variables[0].name: letters[0]}, axis)
+        value = fit(_read(rule, rule.define, letters, (), book), whole.shape)
+        return differential_of(value), f"definition; {rule.source}"
+    body = map_along(_read_core(whole, rule.define, letters, book), _name_letters(rule, letters), axis)
     if body is None:
-        return _ask_engine(whole, letters[0], book), rule.source
-    return mark(fit(body, whole.shape)), f"definition; {rule.source}"
+        return _ask_engine(whole, letters[list(moving).index(True)], book), rule.source
+    return differential_of(fit(body, whole.shape)), f"definition; {rule.source}"
 
 
 def _state_matrix_power(whole: Expression, letters: _Letters, changes: _Letters) -> Expression:
     """d(U**3) = dU @ U @ U + U @ dU @ U + U @ U @ dU; of a negative power that of the inverse."""
-    from matcalc.engine.assemble import chain
-    from matcalc.rule_files import shipped_rules
-
     base, exponent = letters[0], _value(letters[1])
     if exponent < 0:
-        inverse = ex.call(shipped_rules()["inv"], (base,), base.shape)
+        inverse = call_shipped("inv", base, base.shape)
         power = ex.call(whole.data[0], (inverse, ex.number(-exponent)), whole.shape)
-        return mark(inverse if exponent == -1 else power)
+        return differential_of(inverse if exponent == -1 else power)
     if not exponent:
         return zeros(whole.shape)
     factors = [base] * exponent
@@ -504,42 +497,37 @@ def _measure_call(node: Expression, args: list[int], book: RuleBook | None) -> i
     return _LINEAR if linear else _OTHER
 
 
-# --- marks ------------------------------------------------------------------------------------------
+# --- differentials ------------------------------------------------------------------------------------------
 #
-# The mark d(..): the change of what stands in its brackets, while the variable changes by dX.
+# The operator d(..): the change of what stands in its brackets, while the variable changes by dX.
 
 
 # No name of a reader has a space in it.
-MARK = "the change of"
+D_OPERATOR = "the change of"
 
 
-def mark(node: Expression) -> Expression:
-    """d(node), of the same held shape."""
-    return ex.abstract(MARK, node, node.shape)
+def differential_of(node: Expression) -> Expression:
+    """d(node), of the same 2-D shape."""
+    return ex.abstract(D_OPERATOR, node, node.shape)
 
 
-def is_mark(node: Expression) -> bool:
+def is_differential(node: Expression) -> bool:
     """Whether the node is d(..)."""
-    return node.op == "abstract" and node.name == MARK
+    return node.op == "abstract" and node.name == D_OPERATOR
 
 
-def list_marks(line: Expression) -> list[Expression]:
-    """The marks of a line, in reading order."""
-    return [node for node in walk(line) if is_mark(node)]
-
-
-def change_of(letter: Expression) -> Expression:
-    """dU of a variable U; of what is no variable the mark."""
-    return ex.symbol(f"d{letter.name}", letter.shape) if letter.op == "symbol" else mark(letter)
+def list_differentials(line: Expression) -> list[Expression]:
+    """The differentials of a line, in reading order."""
+    return [node for node in walk(line) if is_differential(node)]
 
 
 def zeros(shape: Shape) -> Expression:
-    """Zeros of a held shape."""
-    return ex.filled("zeros", *_name_sizes(shape)) if drop_units(shape) else ex.number(0)
+    """Zeros of a 2-D shape."""
+    return ex.filled("zeros", *_name_sizes(shape)) if squeeze_shape(shape) else ex.number(0)
 
 
 def fit(node: Expression, shape: Shape) -> Expression:
-    """Return the node with a column turned to a row or the reverse, or repeated along the axes that it lacks."""
+    """Return the node with a column transposed to a row or the reverse, or repeated along the axes that it lacks."""
     if node.shape == shape:
         return node
     if node.shape == shape[::-1]:

@@ -7,15 +7,17 @@ size of the graph.  Nodes are visited from the result down, each after all nodes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 
 from matcalc.engine.expression_to_index import Tensor, convert
 from matcalc.engine.index_form import Graph, Labels, Node, Part, reachable
+from matcalc.engine.sums import sum_inside
 from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.expression import symbol
-from matcalc.language.sizes import UNIT, Shape, drop_units, hold, write_shape
+from matcalc.language.sizes import UNIT, Shape, squeeze_shape, to_2d_shape, write_shape
 from matcalc.language.text_to_expression import parse_rule_text
+from matcalc.rule_files import shipped_rules
 
 # Products of up to so many factors are opened where they are a factor of another product.
 LONG_PRODUCT = 40
@@ -43,15 +45,12 @@ def differentiate_by_each(graph: Graph, root: Node, wrts: Sequence[Node]) -> lis
             continue
         if adjoint.op == "zeros" or (adjoint.op == "number" and not adjoint.payload):
             continue
-        adjoint = _hold_long(graph, adjoint)
+        if adjoint.op == "product" and len(adjoint.parts) > LONG_PRODUCT:
+            # Opened at every step of a long chain, the work would grow with its square.
+            adjoint = graph.held(adjoint)
         for operand, contribution in _pull_back(graph, node, adjoint, root.rank, varying):
             pending.setdefault(operand.id, []).append(contribution)
     return [leaves[wrt.id] for wrt in wrts]
-
-
-def _hold_long(graph: Graph, adjoint: Node) -> Node:
-    """Keep a long product as one factor: opened at every step of a long chain, the work would grow with its square."""
-    return graph.held(adjoint) if adjoint.op == "product" and len(adjoint.parts) > LONG_PRODUCT else adjoint
 
 
 def _varying(root: Node, leaves: Collection[int]) -> dict[int, Node]:
@@ -77,7 +76,9 @@ def _add(graph: Graph, contributions: list[Node], shape: Shape) -> Node:
         return contributions[0] if contributions else graph.zeros(shape)
     shared = _shared_matrices(contributions)
     if shared:
-        return _add_around(graph, contributions, shared, shape)
+        # A[i,j] u[i] + A[i,j] v[i] = A[i,j] (u + v)[i]: the sum is taken of what is smaller.
+        own = tuple(range(len(shape)))
+        return sum_inside(graph, [(Fraction(1), node, own) for node in contributions], shape, shared)
     axes = graph.fresh(len(shape))
     return graph.sum([(1, node, axes) for node in contributions], axes, shape)
 
@@ -86,27 +87,10 @@ def _shared_matrices(contributions: list[Node]) -> list[Part]:
     """The matrices that stand on the same axes in every contribution: those that the adjoint came through."""
     common: list[Part] = []
     for at, node in enumerate(contributions):
-        parts = node.parts if node.op == "product" else ((node, tuple(range(node.rank))),)
+        parts = node.factors
         found = [part for part in parts if len(part[1]) == 2 and max(part[1]) < node.rank and part[0].op != "delta"]
         common = found if not at else [part for part in common if part in found]
     return common
-
-
-def _add_around(graph: Graph, contributions: list[Node], shared: list[Part], shape: Shape) -> Node:
-    """A[i,j] u[i] + A[i,j] v[i] = A[i,j] (u + v)[i]: the sum is taken of what is smaller."""
-    used: set[int] = set()
-    rests = []
-    for node in contributions:
-        parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
-        for part in shared:
-            parts.remove(part)
-        ends = sorted({label for _, labels in parts for label in labels if label < node.rank})
-        coefficient = node.payload if node.op == "product" else 1
-        rests.append((1, graph.product(coefficient, parts, ends), ends))
-        used.update(ends)
-    kept = sorted(used)
-    inner = graph.sum(rests, kept, tuple([shape[k] for k in kept]))
-    return graph.product(1, [*shared, (inner, tuple(kept))], range(len(shape)))
 
 
 def _pull_back(
@@ -121,7 +105,7 @@ def _pull_back(
         yield from _pull_back_product(graph, node, adjoint, out, varying)
     elif node.op == "sum":
         axes = graph.fresh(node.rank)
-        for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True):
+        for coefficient, part, labels in node.terms:
             if part.id in varying:
                 placed = [axes[k] for k in labels]
                 yield part, _contract(graph, coefficient, [(adjoint, out + axes)], out, placed, part)
@@ -198,8 +182,6 @@ def _local_partial(graph: Graph, node: Node, k: int) -> Node:
 
 def _power_partial(graph: Graph, node: Node, k: int) -> Node:
     """d(x**y) by x is y * x**(y - 1), by y it is x**y * log(x)."""
-    from matcalc.rule_files import shipped_rules
-
     base, exponent = node.parts
     axes = range(node.rank)
     if k == 1:
@@ -213,7 +195,7 @@ def _power_partial(graph: Graph, node: Node, k: int) -> Node:
 
 def _pull_back_call(graph: Graph, node: Node, k: int, carried: Part, out: Labels, axes: Labels) -> Node:
     """Contract the adjoint with the derivative of the call; batch axes are shared, not summed."""
-    partial = call_partial(graph, node, k, differentiate)
+    partial = call_partial(graph, node, k)
     batch = node.payload[1]
     part, at = node.parts[k]
     inner = graph.fresh(sum(1 for label in at if label >= batch))
@@ -238,34 +220,25 @@ def _pull_back_abstract(graph: Graph, node: Node, carried: Part, out: Labels, ax
 # the coefficient of dX, found by differentiating the differential, which is linear in dX, by dX.
 
 
-Differentiate = Callable[[Graph, Node, Node], Node]
-
-
 def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
     """Return f'_k(arguments), a tensor with the axes of the node; 0 for the sides of a comparison."""
     rule = node.payload
     if isinstance(rule, str) or rule.elementwise[k] == "0":
         return graph.zeros(node.shape)
     bindings = {parameter.name: Tensor(part) for parameter, (part, _) in zip(rule.variables, node.parts, strict=True)}
-    shapes = tuple([_placed_shape(labels, node.shape) for _, labels in node.parts])
+    # An operand that lacks axes of the result has unit axes in their place.
+    shapes = tuple([
+        to_2d_shape(tuple([size if k in labels else UNIT for k, size in enumerate(node.shape)]))
+        for _, labels in node.parts
+    ])
     body = parse_rule_text(rule, rule.elementwise[k], shapes, graph.rules)
     partial = convert(graph, body, bindings).node
     carried = [at for at, size in enumerate(body.shape) if not size.is_unit] if not body.is_scalar else []
-    return _spread(graph, partial, tuple(carried), node.shape)
+    missing = graph.missing_ones(node.shape, carried)
+    return graph.product(1, [(partial, tuple(carried)), *missing], range(node.rank)) if missing else partial
 
 
-def _placed_shape(labels: tuple[int, ...], shape: Shape) -> Shape:
-    """The held shape of an operand that has only these axes of the result: others are unit axes."""
-    return hold(tuple([size if k in labels else UNIT for k, size in enumerate(shape)]))
-
-
-def _spread(graph: Graph, node: Node, labels: tuple[int, ...], shape: Shape) -> Node:
-    """Repeat a tensor along the axes of the result that it lacks."""
-    ones = [(graph.ones(size), (k,)) for k, size in enumerate(shape) if k not in labels]
-    return graph.product(1, [(node, labels), *ones], range(len(shape))) if ones else node
-
-
-def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate) -> Node:
+def call_partial(graph: Graph, node: Node, k: int) -> Node:
     """Return the derivative of a call by operand k: batch axes, axes of the result, axes of the operand.
 
     Raises MissingRuleError where the rule has no differential, RuleError for one that cannot be.
@@ -286,7 +259,7 @@ def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate)
             given, needed = write_shape(body.shape), write_shape(node.shape)
             raise RuleError(f"the differential of [{rule.name}] has shape {given}, but {rule.function} has {needed}")
         partial = differentiate(graph, body, wrt)
-        if _contains(partial, wrt):
+        if any(each is wrt for each in reachable(partial)):
             raise RuleError(f"the differential of [{rule.name}] is not linear in d{rule.variables[k].name}")
         graph.partials[key] = partial
     return graph.partials[key]
@@ -295,13 +268,16 @@ def call_partial(graph: Graph, node: Node, k: int, differentiate: Differentiate)
 def _differential(graph: Graph, node: Node, k: int) -> tuple[Node, Node]:
     """Return the differential with only operand k varying, and the variable that stands for dX."""
     rule, batch = node.payload
-    shapes = tuple([_core_shape(argument, labels, batch) for argument, labels in node.parts])
+    shapes = tuple([
+        to_2d_shape(tuple([size for size, label in zip(argument.shape, labels, strict=True) if label >= batch]))
+        for argument, labels in node.parts
+    ])
     bindings = {}
     for at, (parameter, (argument, _)) in enumerate(zip(rule.variables, node.parts, strict=True)):
         mapped = batch if any(label < batch for label in node.parts[at][1]) else 0
         bindings[parameter.name] = Tensor(argument, mapped)
         # A name that no reader can write: the argument may contain a variable called dX.
-        moving = graph.variable(symbol(f"d[{parameter.name}]", drop_units(shapes[at])))
+        moving = graph.variable(symbol(f"d[{parameter.name}]", squeeze_shape(shapes[at])))
         bindings[f"d{parameter.name}"] = Tensor(moving if at == k else graph.zeros(moving.shape))
         if at == k:
             wrt = moving
@@ -315,12 +291,3 @@ def _with_batch(graph: Graph, body: Tensor, node: Node, batch: int) -> Node:
     ones = graph.fresh(1)
     axes = graph.fresh(body.node.rank)
     return graph.product(1, [(graph.ones(node.shape[0]), ones), (body.node, axes)], (*ones, *axes))
-
-
-def _core_shape(argument: Node, labels: tuple[int, ...], batch: int) -> Shape:
-    sizes = tuple([size for size, label in zip(argument.shape, labels, strict=True) if label >= batch])
-    return hold(sizes)
-
-
-def _contains(root: Node, wanted: Node) -> bool:
-    return any(node is wanted for node in reachable(root))

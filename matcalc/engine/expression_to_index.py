@@ -6,16 +6,18 @@ has one batch axis in front; every node below that depends on it then has that b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, reduce
+from operator import mul
 
-from matcalc.engine.identities import apply_identity
 from matcalc.engine.index_form import Graph, Labels, Node, Part
+from matcalc.engine.products import base_and_exponent, order_chain
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression, walk
-from matcalc.language.sizes import UNIT, Shape, Size, drop_units
+from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape, to_2d_shape
 from matcalc.language.text_to_expression import parse_rule_text
-from matcalc.rule_files import Rule, shipped_rules
+from matcalc.rule_files import Identity, Parameter, Rule, shipped_identities, shipped_rules
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,17 @@ class _Converter:
         return self.done[id(expression)]
 
     def _convert_node(self, node: Expression) -> Tensor:
+        match node.op:
+            case "number":
+                return Tensor(self.graph.number(node.data[0]))
+            case "constant":
+                return Tensor(self.graph.constant(node.name))
+            case "size":
+                return Tensor(self.graph.size(node.data[0]))
+            case "add" | "subtract":
+                return self._add(node)
+            case "compare":
+                return self._apply(node, node.data[0])
         method: Callable[[Expression], Tensor] = getattr(self, f"_{node.op}")
         return method(node)
 
@@ -64,18 +77,9 @@ class _Converter:
             return self.bindings[node.name]
         return Tensor(self.graph.variable(node))
 
-    def _number(self, node: Expression) -> Tensor:
-        return Tensor(self.graph.number(node.data[0]))
-
-    def _constant(self, node: Expression) -> Tensor:
-        return Tensor(self.graph.constant(node.name))
-
-    def _size(self, node: Expression) -> Tensor:
-        return Tensor(self.graph.size(node.data[0]))
-
     def _filled(self, node: Expression) -> Tensor:
         graph, (name, sizes) = self.graph, node.data
-        kept = drop_units(node.shape)
+        kept = squeeze_shape(node.shape)
         if name == "eye":
             return Tensor(graph.delta(sizes[0]) if kept else graph.one)
         if name == "zeros":
@@ -112,21 +116,14 @@ class _Converter:
         parts = [self._aligned(arg, tensor, places) for arg, tensor in zip(node.args, tensors, strict=True)]
         batch = max((tensor.batch for tensor in tensors), default=0)
         out = (self.beta,) * batch + tuple([p for p in places if p is not None])
-        shape = drop_units(node.shape)
+        shape = squeeze_shape(node.shape)
         if batch:
             shape = (next(t.node.shape[0] for t in tensors if t.batch), *shape)
         return parts, out, shape, batch
 
-    def _sum_with(self, node: Expression, signs: Sequence[int]) -> Tensor:
-        parts, out, shape, batch = self._operands(node)
-        terms = [(sign, part, labels) for sign, (part, labels) in zip(signs, parts, strict=True)]
-        return Tensor(self.graph.sum(terms, out, shape), batch)
-
     def _add(self, node: Expression) -> Tensor:
-        return self._sum_with(node, (1, 1))
-
-    def _subtract(self, node: Expression) -> Tensor:
-        return self._sum_with(node, (1, -1))
+        (left, right), out, shape, batch = self._operands(node)
+        return Tensor(self.graph.sum([(1, *left), (1 if node.op == "add" else -1, *right)], out, shape), batch)
 
     def _negate(self, node: Expression) -> Tensor:
         tensor = self._arg(node)
@@ -134,7 +131,14 @@ class _Converter:
 
     def _multiply(self, node: Expression) -> Tensor:
         parts, out, shape, batch = self._operands(node)
-        return Tensor(self.graph.product(1, parts + self._ones(parts, out, shape), out), batch)
+        return Tensor(self._entrywise_product(parts, out, shape), batch)
+
+    def _entrywise_product(self, parts: list[Part], out: Labels, shape: Shape) -> Node:
+        """The product of two operands; one with a power of itself, as (A @ x)**2*(A @ x), is a power."""
+        (left, exponent), (right, more) = (base_and_exponent(part) for part, _ in parts)
+        if left is right and parts[0][1] == parts[1][1] == out:
+            return self.graph.power(left, exponent + more)
+        return self.graph.product(1, parts + self._ones(parts, out, shape), out)
 
     def _ones(self, parts: list[Part], out: Labels, shape: Shape) -> list[Part]:
         """Ones along the indices of the result that no operand has."""
@@ -147,13 +151,14 @@ class _Converter:
         if divisor.op == "number" and not divisor.payload:
             raise LimitError("division by zero")
         parts[1] = (self.graph.power(divisor, -1), labels)
-        return Tensor(self.graph.product(1, parts + self._ones(parts, out, shape), out), batch)
+        return Tensor(self._entrywise_product(parts, out, shape), batch)
 
     def _power(self, node: Expression) -> Tensor:
         parts, out, shape, batch = self._operands(node)
         (base, base_labels), (exponent, _) = parts
         if base.op == "constant" and base.payload == "e":
-            return Tensor(self.graph.apply(shipped_rules()["exp"], [(exponent, range_of(exponent))], shape), batch)
+            power = self.graph.apply(shipped_rules()["exp"], [(exponent, tuple(range(exponent.rank)))], shape)
+            return Tensor(power, batch)
         if exponent.op == "number" and list(base_labels) == list(out):
             if base.op == "number" and not base.payload and exponent.payload < 0:
                 raise LimitError("division by zero")
@@ -192,9 +197,6 @@ class _Converter:
         out = (self.beta,) * batch + tuple([letters[letter] for letter in output])
         return Tensor(self.graph.product(1, parts, out), batch)
 
-    def _compare(self, node: Expression) -> Tensor:
-        return self._apply(node, node.data[0])
-
     def _apply(self, node: Expression, rule: Rule | str) -> Tensor:
         parts, out, shape, batch = self._operands(node)
         position = {label: k for k, label in enumerate(out)}
@@ -205,11 +207,11 @@ class _Converter:
 
     def _abstract(self, node: Expression) -> Tensor:
         argument = self._arg(node).node
-        return Tensor(self.graph.abstract(node.name, 0, argument, drop_units(node.shape)))
+        return Tensor(self.graph.abstract(node.name, 0, argument, squeeze_shape(node.shape)))
 
     def _abstract_derivative(self, node: Expression) -> Tensor:
         name, order, shape = node.data
-        result = drop_units(shape)
+        result = squeeze_shape(shape)
         argument = self._arg(node).node
         derivative = self.graph.abstract(name, order, argument, result)
         rank = argument.rank
@@ -229,7 +231,7 @@ class _Converter:
         along = axis is not None and node.args[0].shape[0] != UNIT and node.args[0].shape[1] != UNIT
         if not along:
             return self._plain_call(node, rule, tensors)
-        return self._mapped_call(rule, tensors[0], axis)
+        return self._mapped_call(rule, tensors, axis)
 
     def _plain_call(self, node: Expression, rule: Rule, tensors: list[Tensor]) -> Tensor:
         shapes = tuple([arg.shape for arg in node.args])
@@ -237,12 +239,11 @@ class _Converter:
             body = parse_rule_text(rule, rule.define, shapes, self.graph.rules)
             names = [parameter.name for parameter in rule.variables]
             return convert(self.graph, body, dict(zip(names, tensors, strict=True)))
-        batches = [tensor for tensor in tensors if tensor.batch]
-        if not batches:
-            simpler = apply_identity(self.graph, rule, [tensor.node for tensor in tensors], shapes, convert_body)
+        if len(tensors) == 1 and tensors[0].node.rank == 2 and not tensors[0].batch:
+            simpler = apply_identity(self.graph, rule, tensors[0].node)
             if simpler is not None:
                 return Tensor(simpler)
-        return self._core_call(rule, tensors, drop_units(node.shape))
+        return self._core_call(rule, tensors, squeeze_shape(node.shape))
 
     def _core_call(self, rule: Rule, tensors: list[Tensor], result: Shape) -> Tensor:
         batch = max(tensor.batch for tensor in tensors)
@@ -255,20 +256,22 @@ class _Converter:
         shape = (next(t.node.shape[0] for t in tensors if t.batch), *result) if batch else result
         return Tensor(self.graph.call(rule, batch, parts, shape), batch)
 
-    def _mapped_call(self, rule: Rule, tensor: Tensor, axis: int) -> Tensor:
-        """A call along one axis of a matrix: the other axis becomes the batch axis."""
-        if tensor.batch:
+    def _mapped_call(self, rule: Rule, tensors: list[Tensor], axis: int) -> Tensor:
+        """A call along one axis of matrices of one shape: the other axis becomes the batch axis."""
+        if any(tensor.batch for tensor in tensors):
             raise MissingRuleError(f"{rule.function} along an axis cannot stand inside a rule that is mapped itself")
-        operand = tensor.node if axis == 1 else self.graph.permuted(tensor.node, [1, 0])
-        core = (operand.shape[1], UNIT)
+        nodes = [tensor.node if axis == 1 else self.graph.permuted(tensor.node, [1, 0]) for tensor in tensors]
+        operands = [Tensor(node, 1) for node in nodes]
+        core = (nodes[0].shape[1], UNIT)
         if rule.is_definition:
-            body = parse_rule_text(rule, rule.define, (core,), self.graph.rules)
-            mapped = convert(self.graph, body, {rule.variables[0].name: Tensor(operand, 1)})
+            body = parse_rule_text(rule, rule.define, (core,) * len(operands), self.graph.rules)
+            names = [parameter.name for parameter in rule.variables]
+            mapped = convert(self.graph, body, dict(zip(names, operands, strict=True)))
         else:
             like = isinstance(rule.result, str)
-            mapped = self._core_call(rule, [Tensor(operand, 1)], (core[0],) if like else ())
-        turned = mapped.node.rank == 2 and axis == 0
-        return Tensor(self.graph.permuted(mapped.node, [1, 0]) if turned else mapped.node)
+            mapped = self._core_call(rule, operands, (core[0],) if like else ())
+        transposed = mapped.node.rank == 2 and axis == 0
+        return Tensor(self.graph.permuted(mapped.node, [1, 0]) if transposed else mapped.node)
 
     def _primitive_sum(self, node: Expression) -> Tensor:
         tensor = self._arg(node)
@@ -280,10 +283,7 @@ class _Converter:
         return Tensor(self.graph.product(1, [part], out), tensor.batch)
 
     def _primitive_size(self, node: Expression) -> Tensor:
-        total = Size((), 1)
-        for size in node.args[0].dropped_shape:
-            total = total * size
-        return Tensor(self.graph.size(total))
+        return Tensor(self.graph.size(reduce(mul, node.args[0].squeezed_shape, UNIT)))
 
     def _primitive_matrix_power(self, node: Expression) -> Tensor:
         """X @ X @ ... as one product; negative powers are those of the inverse."""
@@ -299,23 +299,14 @@ class _Converter:
         return Tensor(self.graph.product(1, factors, (labels[0], labels[-1])))
 
     def _primitive_tril(self, node: Expression) -> Tensor:
-        return self._masked(node, False)
-
-    def _primitive_triu(self, node: Expression) -> Tensor:
-        return self._masked(node, True)
-
-    def _masked(self, node: Expression, upper: bool) -> Tensor:
-        tensor = self._arg(node)
+        tensor, upper = self._arg(node), node.is_call("triu")
         rows, columns = tensor.node.shape[-2:]
         i, j = self.graph.fresh(2)
         mask = (self.graph.lower(columns, rows), (j, i)) if upper else (self.graph.lower(rows, columns), (i, j))
         out = (self.beta,) * tensor.batch + (i, j)
         return Tensor(self.graph.product(1, [mask, (tensor.node, out)], out), tensor.batch)
 
-
-def range_of(node: Node) -> Labels:
-    """The axes of a node, in order."""
-    return tuple(range(node.rank))
+    _primitive_triu = _primitive_tril
 
 
 def convert_body(graph: Graph, rule: Rule, text: str, shapes: tuple[Shape, ...], values: Mapping[str, Node]) -> Node:
@@ -324,3 +315,83 @@ def convert_body(graph: Graph, rule: Rule, text: str, shapes: tuple[Shape, ...],
     return convert(graph, body, {name: Tensor(node) for name, node in values.items()}).node
 
 
+# --- identities -------------------------------------------------------------------------------------
+#
+# Identities of functions of matrices: inv(A @ B) = inv(B) @ inv(A), det(c*X) = c**n*det(X), ...
+#
+# The entries are data (`rules/identities.toml`); here the argument is recognised as one of their forms.
+# Each right side calls the function on a smaller argument only, so the rewriting ends.
+
+
+def apply_identity(graph: Graph, rule: Rule, argument: Node) -> Node | None:
+    """Return the simpler tensor that f(argument) equals, or None where no identity fits."""
+    table = shipped_identities()
+    for form, values in _list_forms(graph, argument):
+        identity = table.get((rule.name, form))
+        if identity is not None and _holds(graph, identity, values):
+            shapes = tuple([to_2d_shape(value.shape) for value in values.values()] or [to_2d_shape(argument.shape)])
+            return convert_body(graph, _as_rule(rule, identity, tuple(values)), identity.right, shapes, values)
+    return None
+
+
+def _holds(graph: Graph, identity: Identity, values: dict[str, Node]) -> bool:
+    if identity.assume and not all(graph.has(value, identity.assume) for value in values.values()):
+        return False
+    square = all(value.shape[0] == value.shape[1] for value in values.values() if value.rank == 2)
+    return square or identity.function == "pinv"
+
+
+@cache
+def _as_rule(rule: Rule, identity: Identity, names: tuple[str, ...]) -> Rule:
+    """A rule whose parameters are the identity's names, so that its right side can be read like a rule's text."""
+    axes = rule.variables[0].axes
+    parameters = tuple([Parameter(name, None if name in ("c", "v") else axes) for name in names]) or rule.parameters
+    return Rule(name=identity.name, function=identity.name, parameters=parameters, define=identity.right)
+
+
+def _list_forms(graph: Graph, node: Node) -> Iterator[tuple[str, dict[str, Node]]]:
+    """Yield the forms that the argument has, the most telling first."""
+    if node.op == "delta":
+        yield "identity", {}
+    elif node.op == "call" and not node.payload[1] and len(node.parts) == 1:
+        yield node.payload[0].function, {"X": node.parts[0][0]}
+    elif node.op == "product":
+        yield from _product_list_forms(graph, node)
+    yield "bare", {"Q": node}
+
+
+def _product_list_forms(graph: Graph, node: Node) -> Iterator[tuple[str, dict[str, Node]]]:
+    column = _diagonal(graph, node)
+    if column is not None:
+        yield "diagonal", {"v": column}
+    scalars = [part for part in node.parts if part[0].rank == 0]
+    matrices = [part for part in node.parts if part[0].rank != 0]
+    if scalars or node.payload != 1:
+        rest = graph.product(1, matrices, (0, 1))
+        if rest.rank == 2 and matrices:
+            yield "multiple", {"c": graph.product(node.payload, scalars, ()), "X": rest}
+        return
+    if len(matrices) == 1 and matrices[0][1] == (1, 0):
+        yield "transpose", {"X": matrices[0][0]}
+        return
+    for end, form in enumerate(("scaled rows", "scaled columns")):
+        scales = [part for part in matrices if part[1] == (end,) and part[0].op != "ones"]
+        others = [part for part in matrices if part not in scales]
+        if scales and {0, 1} <= {label for _, labels in others for label in labels}:
+            yield form, {"v": graph.product(1, scales, (end,)), "X": graph.product(1, others, (0, 1))}
+            return
+    chain = order_chain(matrices)
+    if len(chain) > 1:
+        first, rest_labels = chain[0], chain[1:]
+        joint = next(label for label in first[1] if label != 0)
+        left = graph.product(1, [first], (0, joint))
+        yield "product", {"A": left, "B": graph.product(1, rest_labels, (joint, 1))}
+
+
+def _diagonal(graph: Graph, node: Node) -> Node | None:
+    """v, where the node is delta[i,j] v[i]."""
+    rest = [part for part in node.parts if part[0].op != "delta"]
+    if len(rest) == len(node.parts) or not rest or any(1 in labels for _, labels in rest):
+        return None
+    carried = any(0 in labels for _, labels in rest)
+    return graph.product(node.payload, rest, (0,)) if carried else None

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 
-from matcalc.engine.assemble import Lengths, chain, flatten, negated, product_of, quotient, transposed
+from matcalc.engine.assemble import Lengths, call_shipped, chain, flatten, negated, product_of, quotient, transposed
 from matcalc.engine.index_form import Node
 from matcalc.engine.network import as_diagonal
 from matcalc.errors import ShapeError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
-from matcalc.rule_files import shipped_rules
 
 _MANY_TERMS = 24
 _CONSTANTS = {"number", "constant", "size"}
@@ -39,11 +39,13 @@ class TermWriter:
     def __init__(
         self,
         power_of: Callable[[Node, Fraction], Expression],
-        turn: Callable[[Expression], Expression],
+        transpose: Callable[[Expression], Expression],
         lengths: Lengths,
+        is_own: Callable[[Expression], bool] = lambda _: False,
     ) -> None:
+        self.is_own = is_own
         self.power_of = power_of
-        self.turn = turn
+        self.transpose = transpose
         self.lengths = lengths
         self.sums: dict[tuple[object, ...], Expression] = {}
 
@@ -52,7 +54,25 @@ class TermWriter:
     def write(self, term: FactoredTerm) -> Expression:
         """One term with its sign."""
         positive = self.write_positive(replace(term, coefficient=abs(term.coefficient)))
-        return positive if term.coefficient >= 0 else negated(positive)
+        if term.coefficient >= 0:
+            return positive
+        return self._swap_difference(positive) or negated(positive)
+
+    def _swap_difference(self, node: Expression) -> Expression | None:
+        """X.T @ (p - y) for -(X.T @ (y - p)); a difference that the reader wrote stays, and so does 1 - u."""
+        match node.op:
+            case "subtract" if not self.is_own(node) and node.args[0].op != "number":
+                return ex.subtract(node.args[1], node.args[0])
+            case "matmul" | "multiply":
+                left, right = node.args
+                for place, swapped in ((1, self._swap_difference(right)), (0, self._swap_difference(left))):
+                    if swapped is not None:
+                        parts = (left, swapped) if place else (swapped, right)
+                        return ex.matmul(*parts) if node.op == "matmul" else ex.elementwise("multiply", *parts)
+            case "divide":
+                above = self._swap_difference(node.args[0])
+                return None if above is None else ex.divide(above, node.args[1])
+        return None
 
     def write_positive(self, term: FactoredTerm) -> Expression:
         """One term without its sign."""
@@ -67,7 +87,7 @@ class TermWriter:
         factors = [self.power_of(node, exponent) for node, exponent in scalars.items() if node not in joined]
         if joined:
             under = product_of([self.power_of(node, Fraction(1)) for node in joined])
-            factors.append(ex.call(shipped_rules()["sqrt"], (under,), under.shape))
+            factors.append(call_shipped("sqrt", under, under.shape))
         return factors
 
     # --- sums -------------------------------------------------------------------------------------
@@ -85,9 +105,13 @@ class TermWriter:
         best = self._plain(terms)
         if len(terms) > _MANY_TERMS:
             return best
-        for step in (self._common_scalars, self._merged_diagonals, self._common_end, self._common_start):
-            factored = step(terms)
-            gain = SCALAR_GAIN if step == self._common_scalars else 0
+        ways: list[Callable[[Sequence[FactoredTerm]], Expression | None]] = [
+            self._common_scalars, self._merged_diagonals,
+            partial(self._common_item, at=-1), partial(self._common_item, at=0),
+        ]  # fmt: skip
+        for way in ways:
+            factored = way(terms)
+            gain = SCALAR_GAIN if way == self._common_scalars else 0
             if factored is not None and self.lengths(factored) + gain < self.lengths(best):
                 best = factored
         return best
@@ -98,9 +122,10 @@ class TermWriter:
         ordered = [terms[first], *terms[:first], *terms[first + 1 :]]
         if len(ordered) == 2 and ordered[0].coefficient == ordered[1].coefficient and _is_transpose(*ordered):
             ordered.reverse()
-        whole = self.write(ordered[0])
-        for term in ordered[1:]:
-            whole = _appended(whole, self.write_positive(term), term.coefficient > 0)
+        parts = _keep_dimensions([self.write(ordered[0]), *map(self.write_positive, ordered[1:])])
+        whole = parts[0]
+        for term, part in zip(ordered[1:], parts[1:], strict=True):
+            whole = _appended(whole, part, term.coefficient > 0)
         return whole
 
     def _common_scalars(self, terms: Sequence[FactoredTerm]) -> Expression | None:
@@ -117,7 +142,9 @@ class TermWriter:
 
     def _merged_diagonals(self, terms: Sequence[FactoredTerm]) -> Expression | None:
         """diag(u) + diag(v) = diag(u + v)."""
-        members = [k for k, term in enumerate(terms) if _diagonal_of(term) is not None]
+        members = [
+            k for k, term in enumerate(terms) if len(term.items) == 1 and term.items[0].is_call("diag_of_vector")
+        ]
         if len(members) < 2:
             return None
         number = common_number([terms[k] for k in members])
@@ -128,15 +155,8 @@ class TermWriter:
         merged = FactoredTerm(number, {}, (as_diagonal(self.write_sum(columns)),))
         return self._with_group(terms, members, merged)
 
-    def _common_end(self, terms: Sequence[FactoredTerm]) -> Expression | None:
-        """a @ b + c @ b = (a + c) @ b."""
-        return self._common_item(terms, -1)
-
-    def _common_start(self, terms: Sequence[FactoredTerm]) -> Expression | None:
-        """b @ a + b @ c = b @ (a + c)."""
-        return self._common_item(terms, 0)
-
     def _common_item(self, terms: Sequence[FactoredTerm], at: int) -> Expression | None:
+        """a @ b + c @ b = (a + c) @ b for the last item, b @ a + b @ c = b @ (a + c) for the first."""
         ways: dict[Expression, dict[int, FactoredTerm]] = {}
         for k, term in enumerate(terms):
             for way in self._ways(term):
@@ -165,8 +185,8 @@ class TermWriter:
         plain = self.write_sum(terms)
         if not plain.is_row:
             return plain
-        turned = [replace(term, items=tuple([self.turn(item) for item in reversed(term.items)])) for term in terms]
-        return min((plain, transposed(self.write_sum(turned))), key=self.lengths)
+        rows = [replace(term, items=tuple([self.transpose(item) for item in reversed(term.items)])) for term in terms]
+        return min((plain, transposed(self.write_sum(rows))), key=self.lengths)
 
     def _ways(self, term: FactoredTerm) -> Iterable[FactoredTerm]:
         """The term, and for a vector the ways to draw a dot product into the chain: (p.T @ q)*a = a @ p.T @ q."""
@@ -179,7 +199,7 @@ class TermWriter:
             if dot is not None and len(flatten(dot)) == 2:
                 rest = {other: e for other, e in term.scalars.items() if other is not node}
                 items = tuple(flatten(dot))
-                for drawn in (items, tuple([self.turn(item) for item in reversed(items)])):
+                for drawn in (items, tuple([self.transpose(item) for item in reversed(items)])):
                     joined = (*term.items, *drawn) if whole.is_column else (*drawn, *term.items)
                     yield replace(term, scalars=rest, items=joined)
 
@@ -187,6 +207,27 @@ class TermWriter:
         """The sum with the members replaced by one term, at the place of the first."""
         rest = [merged if k == members[0] else term for k, term in enumerate(terms) if k not in members[1:]]
         return self.write_sum(rest)
+
+
+def _keep_dimensions(parts: list[Expression]) -> list[Expression]:
+    """M - sum(M, axis=1) @ ones(n).T is M - sum(M, axis=1, keepdims=True), where another term has the whole shape."""
+    kept = [_without_ones(part) for part in parts]
+    if all(one is not None for one in kept):
+        return parts
+    return [part if one is None else one for part, one in zip(parts, kept, strict=True)]
+
+
+def _without_ones(part: Expression) -> Expression | None:
+    """f(M, axis=1, keepdims=True) for f(M, axis=1) @ ones(n).T, and for axis 0 likewise; None for anything else."""
+    if part.op != "matmul":
+        return None
+    left, right = part.args
+    if right.op == "transpose" and right.args[0].is_filled("ones") and left.op == "call" and left.data[1] == 1:
+        return ex.call(left.data[0], left.args, left.shape, 1, keepdims=True)
+    if left.is_filled("ones") and right.op == "transpose" and right.args[0].op == "call" and right.args[0].data[1] == 0:
+        inner = right.args[0]
+        return ex.call(inner.data[0], inner.args, right.shape, 0, keepdims=True)
+    return None
 
 
 def _appended(whole: Expression, term: Expression, plus: bool) -> Expression:
@@ -229,11 +270,3 @@ def _shared_scalars(terms: Sequence[FactoredTerm]) -> dict[Node, Fraction]:
 def _without(scalars: dict[Node, Fraction], common: dict[Node, Fraction]) -> dict[Node, Fraction]:
     left = {node: exponent - common.get(node, Fraction(0)) for node, exponent in scalars.items()}
     return {node: exponent for node, exponent in left.items() if exponent}
-
-
-def _diagonal_of(term: FactoredTerm) -> Expression | None:
-    if len(term.items) == 1 and term.items[0].op == "call" and term.items[0].data[0].name == "diag_of_vector":
-        return term.items[0].args[0]
-    return None
-
-

@@ -24,7 +24,7 @@ Operands always have smaller ids than the nodes that use them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -41,7 +41,6 @@ Part = tuple["Node", Labels]
 IDEMPOTENT = {"ones", "delta", "lower", "fuse"}
 # Axes are numbered from 0; indices that are made up start beyond any of them.
 FIRST_FRESH = 1000
-KEEP_SYMMETRY = {"inv", "pinv", "expm", "sqrtm"}
 SYMMETRIC = {"symmetric", "posdef", "diagonal"}
 
 
@@ -78,6 +77,21 @@ class Node:
     def rank(self) -> int:
         """The number of axes."""
         return len(self.shape)
+
+    @property
+    def factors(self) -> tuple[Part, ...]:
+        """The factors of a product; of anything else the node itself."""
+        return self.parts if self.op == "product" else ((self, tuple(range(self.rank))),)
+
+    @property
+    def coefficient(self) -> Fraction:
+        """The number in front of the factors."""
+        return self.payload if self.op == "product" else Fraction(1)
+
+    @property
+    def terms(self) -> Iterator[tuple[Fraction, Node, Labels]]:
+        """The terms of a sum, each with its coefficient and its axes."""
+        return ((coefficient, *part) for coefficient, part in zip(self.payload, self.parts, strict=True))
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{part.op}#{part.id}{list(labels)}" for part, labels in self.parts)
@@ -127,7 +141,7 @@ class Graph:
     def variable(self, symbol: Expression) -> Node:
         """X, with its unit axes dropped."""
         structure = symbol.data[1] if symbol.name not in self.free else frozenset()
-        return self.intern("variable", symbol.dropped_shape, symbol, (), bool(structure & SYMMETRIC))
+        return self.intern("variable", symbol.squeezed_shape, symbol, (), bool(structure & SYMMETRIC))
 
     def has(self, node: Node, assumption: str) -> bool:
         """Whether the node is a variable that was declared so and may be simplified by it."""
@@ -153,6 +167,10 @@ class Graph:
     def ones(self, size: Size) -> Node:
         """The vector of ones."""
         return self.intern("ones", (size,))
+
+    def missing_ones(self, shape: Shape, axes: Collection[int]) -> list[Part]:
+        """Ones along the axes of a shape but for these, by which a product has the others as well."""
+        return [(self.ones(size), (k,)) for k, size in enumerate(shape) if k not in axes]
 
     def delta(self, size: Size) -> Node:
         """delta[i, j], the identity matrix."""
@@ -196,6 +214,13 @@ class Graph:
         if len(node.parts) == 1 and node.parts[0][1] == tuple(axes):
             return node.payload, node.parts[0][0]
         return node.payload, self.intern("product", node.shape, Fraction(1), node.parts, node.symmetric)
+
+    def split_terms(self, node: Node) -> list[tuple[Fraction, Node, Labels]]:
+        """The terms of a sum, each with its coefficient and its axes; of anything else the node itself."""
+        coefficient, inner = self.split(node)
+        if inner.op != "sum":
+            return [(coefficient, inner, tuple(range(node.rank)))]
+        return [(coefficient * c, part, at) for c, part, at in inner.terms]
 
     def held(self, node: Node) -> Node:
         """The node as one factor that products do not open."""
@@ -271,7 +296,7 @@ class Graph:
         if exponent[0].op == "number":
             axes = base[1]
             out = range(len(shape))
-            ones = [(self.ones(size), (k,)) for k, size in enumerate(shape) if k not in axes]
+            ones = self.missing_ones(shape, axes)
             return self.product(1, [(self.power(base[0], exponent[0].payload), axes), *ones], out)
         return self.intern("general_power", shape, None, (base, exponent))
 
@@ -284,7 +309,7 @@ class Graph:
     def call(self, rule: Rule, batch: int, arguments: Sequence[Part], shape: Shape) -> Node:
         """A function with a differential; indices below `batch` are batch axes, the others its own axes."""
         parts = tuple(arguments)
-        symmetric = rule.function in KEEP_SYMMETRY and not batch and parts[0][0].symmetric
+        symmetric = rule.symmetric and not batch and parts[0][0].symmetric
         return self.intern("call", shape, (rule, batch), parts, symmetric)
 
     def abstract(self, name: str, order: int, argument: Node, result: Shape) -> Node:
@@ -303,8 +328,3 @@ def reachable(*roots: Node) -> list[Node]:
             found[node.id] = node
             stack.extend(part for part, _ in node.parts)
     return [found[identity] for identity in sorted(found)]
-
-
-def base_and_exponent(node: Node) -> tuple[Node, Fraction]:
-    """The base of a power and its exponent; 1 for what is no power."""
-    return (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))

@@ -13,8 +13,9 @@ from matcalc.engine.assemble import (
     Lengths,
     as_column,
     build_number,
+    call_shipped,
     chain,
-    is_ones,
+    flatten,
     negated,
     product_of,
     quotient,
@@ -22,12 +23,12 @@ from matcalc.engine.assemble import (
     transposed,
 )
 from matcalc.engine.factor_terms import FactoredTerm, TermWriter
-from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reachable
+from matcalc.engine.index_form import Graph, Node, Part, reachable
 from matcalc.engine.network import LETTERS, Network, as_diagonal, build_einsum, closed_chain, mask
-from matcalc.engine.products import connected
+from matcalc.engine.products import base_and_exponent, connected
 from matcalc.language import expression as ex
-from matcalc.language.expression import Expression
-from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, hold
+from matcalc.language.expression import Expression, walk
+from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape
 from matcalc.rule_files import shipped_rules
 
 # The user's own words are kept even where they are this many nodes longer than what would be printed.
@@ -43,10 +44,11 @@ class MatrixReader:
         self.known: dict[int, Expression] = {}
         self.nodes: dict[Expression, Node] = {}
         self.own_transpose: set[Expression] = set()
-        self.turned: dict[Expression, Expression] = {}
+        self.transposed: dict[Expression, Expression] = {}
         variables = [node for node in graph.nodes() if node.op == "variable"]
         self.letters = {letter for node in variables for size in node.shape for letter in size.letters}
-        self.writer = TermWriter(self.power_of, self.turn, self.lengths)
+        own = {part for written in graph.origins.values() for part in walk(written)}
+        self.writer = TermWriter(self.power_of, self.transpose, self.lengths, own.__contains__)
 
     def read(self, root: Node) -> Expression:
         """Return the expression of a node, reading what it is made of first."""
@@ -61,32 +63,32 @@ class MatrixReader:
             found = self._shorter(node, self._compute(node), self.graph.origins.get(node.id))
             self.known[node.id] = found
             self.nodes.setdefault(found, node)
-            if node.rank == 2 and (node.symmetric or self._turns_into_itself(node)):
+            if node.rank == 2 and (node.symmetric or self._equals_its_transpose(node)):
                 self.own_transpose.add(found)
         return self.known[node.id]
 
-    def _turns_into_itself(self, node: Node) -> bool:
+    def _equals_its_transpose(self, node: Node) -> bool:
         """Whether a sum is symmetric; else its transpose is read too, to be used where it is shorter."""
         if node.op != "sum":
             return False
-        turned = self._turned_sum(node)
-        if turned is node:
+        transposed = self._transposed_sum(node)
+        if transposed is node:
             return True
-        if turned.op == "sum" and turned.id not in self.known:
-            self.read(turned)
-        if turned.op == "sum" and turned.id in self.known:
-            here, there = self.known[node.id], self.known[turned.id]
+        if transposed.op == "sum" and transposed.id not in self.known:
+            self.read(transposed)
+        if transposed.op == "sum" and transposed.id in self.known:
+            here, there = self.known[node.id], self.known[transposed.id]
             if self.lengths(there) < self.lengths(here) + 2:
-                self.turned[here] = there
+                self.transposed[here] = there
             if self.lengths(here) < self.lengths(there) + 2:
-                self.turned[there] = here
+                self.transposed[there] = here
         return False
 
-    def _turned_sum(self, node: Node) -> Node:
+    def _transposed_sum(self, node: Node) -> Node:
         """The transpose of a sum, term by term."""
         terms = [
             (coefficient, part, [1 - k for k in labels])
-            for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True)
+            for coefficient, part, labels in node.terms
         ]
         return self.graph.sum(terms, (0, 1), node.shape[::-1])
 
@@ -104,34 +106,40 @@ class MatrixReader:
         spare = OWN_WORDS if node.parts else 0
         return written if same and self.lengths(written) <= self.lengths(computed) + spare else computed
 
-    def turn(self, item: Expression) -> Expression:
+    def transpose(self, item: Expression) -> Expression:
         """The transpose of an item of a chain, nothing for a symmetric matrix."""
         if item in self.own_transpose:
             return item
         if item.op == "transpose" and item.args[0] in self.own_transpose:
             return item.args[0]
-        if item in self.turned:
-            return self.turned[item]
+        if item in self.transposed:
+            return self.transposed[item]
+        if item.op == "matmul":
+            pushed = [self.transpose(part) for part in reversed(flatten(item))]
+            if pushed == flatten(item):
+                return item
+            if item.is_row:
+                return min((chain(pushed), transposed(item)), key=self.lengths)
         if item.is_row or item.is_column or len(item.shape) != 2:
             return transposed(item)
         if item.op in {"add", "subtract"}:
-            return self._turn_sum(item)
+            return self._transpose_sum(item)
         if item.op in {"multiply", "divide", "power", "negate"}:
-            return self._turn_entrywise(item)
+            return self._transpose_entrywise(item)
         return transposed(item)
 
-    def _turn_entrywise(self, item: Expression) -> Expression:
+    def _transpose_entrywise(self, item: Expression) -> Expression:
         """(A*B.T).T is A.T*B, where that is not longer."""
-        args = [arg if arg.is_scalar else self.turn(arg) for arg in item.args]
+        args = [arg if arg.is_scalar else self.transpose(arg) for arg in item.args]
         pushed = ex.negate(*args) if item.op == "negate" else ex.elementwise(item.op, args[0], args[1])
         return min((pushed, transposed(item)), key=self.lengths)
 
-    def _turn_sum(self, item: Expression) -> Expression:
+    def _transpose_sum(self, item: Expression) -> Expression:
         """The transpose of a written sum, term by term where that is shorter; A + A.T is its own."""
         left, right = item.args
         if left.is_scalar or right.is_scalar:
             return transposed(item)
-        parts = [self.turn(left), self.turn(right)]
+        parts = [self.transpose(left), self.transpose(right)]
         if item.op == "add" and parts == [right, left]:
             return item
         by_terms = (ex.add if item.op == "add" else ex.subtract)(*parts)
@@ -154,7 +162,7 @@ class MatrixReader:
                 return ex.filled("eye", node.shape[0])
             case "lower":
                 ones = ex.filled("ones", *node.shape)
-                return ex.call(shipped_rules()["tril"], (ones,), ones.shape)
+                return call_shipped("tril", ones, ones.shape)
             case "fuse":
                 return ex.filled("fuse", *node.shape[1:])
             case "product":
@@ -162,7 +170,7 @@ class MatrixReader:
             case "held":
                 return self.read_once(node.parts[0][0])
             case "sum":
-                return self._sum(node, False, LETTERS)
+                return self.writer.write_sum(read_sum(self, node, False, LETTERS))
             case "power":
                 return self._power(node)
             case "written":
@@ -181,35 +189,35 @@ class MatrixReader:
         """A size as a number; one that no variable has is told by sum(ones(m)), which can be read on its own."""
         if size.letters[0] in self.letters:
             return ex.size_value(size)
-        return ex.call(shipped_rules()["sum"], (ex.filled("ones", size),), SCALAR)
+        return call_shipped("sum", ex.filled("ones", size), SCALAR)
 
     def _placed(self, part: Part, shape: Shape) -> Expression:
-        """An operand of an elementwise node, turned so that it broadcasts along the axes it lacks."""
+        """An operand of an elementwise node, transposed so that it broadcasts along the axes it lacks."""
         operand, labels = part
         found = self.read_once(operand)
         if (len(shape) == 2 and labels == (1,)) or labels == (1, 0):
-            return self.turn(found)
+            return self.transpose(found)
         return found
 
     def _apply(self, node: Node) -> Expression:
         arguments = [self._placed(part, node.shape) for part in node.parts]
         if isinstance(node.payload, str):
             return ex.compare(node.payload, arguments[0], arguments[1])
-        return ex.call(node.payload, tuple(arguments), hold(node.shape))
+        return ex.call(node.payload, tuple(arguments), to_2d_shape(node.shape))
 
     def _call(self, node: Node) -> Expression:
         rule, batch = node.payload
         arguments = tuple([self.read_once(part) for part, _ in node.parts])
         if not batch:
-            return ex.call(rule, arguments, hold(node.shape))
+            return ex.call(rule, arguments, to_2d_shape(node.shape))
         # The batch axis of the index form stands first; in the matrix it is the axis that is not summed over.
         (matrix,), labels = arguments, node.parts[0][1]
         axis = 0 if labels[0] else 1
-        turned = self.turn(matrix)
-        if self.lengths(turned) < self.lengths(matrix):
-            matrix, axis = turned, 1 - axis
+        other = self.transpose(matrix)
+        if self.lengths(other) < self.lengths(matrix):
+            matrix, axis = other, 1 - axis
         if node.rank == 1:
-            return ex.call(rule, (matrix,), hold(node.shape), axis)
+            return ex.call(rule, (matrix,), to_2d_shape(node.shape), axis)
         mapped = ex.call(rule, (matrix,), matrix.shape, axis)
         return transposed(mapped) if axis == 0 else mapped
 
@@ -224,10 +232,10 @@ class MatrixReader:
         if rank < 2:
             return self._column_of(whole)
         letters = LETTERS[: node.rank]
-        turned = letters[: len(result)]
+        transposed = letters[: len(result)]
         for k in range(order):
-            turned += letters[len(result) + k * rank : len(result) + (k + 1) * rank][::-1]
-        return ex.einsum(f"{turned}->{letters}", (whole,))
+            transposed += letters[len(result) + k * rank : len(result) + (k + 1) * rank][::-1]
+        return ex.einsum(f"{transposed}->{letters}", (whole,))
 
     @staticmethod
     def _column_of(found: Expression) -> Expression:
@@ -250,20 +258,12 @@ class MatrixReader:
             return ex.divide(ex.number(1), self.read_once(self.graph.power(base, -exponent)))
         inner = self.read_once(base)
         if exponent == Fraction(1, 2):
-            return ex.call(shipped_rules()["sqrt"], (inner,), inner.shape)
+            return call_shipped("sqrt", inner, inner.shape)
         plain = ex.power(inner, build_number(exponent))
         if exponent.denominator != 2:
             return plain
         root = ex.power(self.read_once(self.graph.power(base, Fraction(1, 2))), build_number(2 * exponent))
         return min((plain, root), key=self.lengths)
-
-    def _sum(self, node: Node, explicit: bool, letters: str) -> Expression:
-        """The terms of a sum, each turned to the shape of the sum.
-
-        A term that lacks an axis is repeated along it: a scalar beside a vector or a matrix broadcasts (unless
-        `explicit`), everything else is written out with ones.
-        """
-        return self.writer.write_sum(read_sum(self, node, explicit, letters))
 
 
 # --- product to term --------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ def _whole_sum(reader: MatrixReader, coefficient: Fraction, component: list[Part
 def build_network(reader: MatrixReader, parts: Sequence[Part], out: Sequence[int]) -> Network:
     """The factors of a product as a network whose axes are the points `out`."""
     sizes = {label: size for part, labels in parts for label, size in zip(labels, part.shape, strict=True)}
-    network = Network(sizes, out, reader.turn, reader.lengths)
+    network = Network(sizes, out, reader.transpose, reader.lengths)
     for part, labels in parts:
         if part.op == "ones":
             continue
@@ -332,7 +332,7 @@ def _items(network: Network, sizes: dict[int, Size], letters: str) -> tuple[Expr
     """The chain of a reduced product with axes: a column for one axis, rows and columns for two."""
     if network.bound or network.others or len(sizes) > 2:
         return (_without_einsum(build_einsum(network, sizes, letters)),)
-    columns = [_column(network, k) for k in sizes]
+    columns = [network.hadamard(network.pieces[k]) if network.pieces.get(k) else [] for k in sizes]
     if len(sizes) == 1:
         return tuple(columns[0] or [ex.filled("ones", sizes[0])])
     return tuple(_matrix(network, columns, sizes))
@@ -342,11 +342,6 @@ def _without_einsum(einsum: Expression) -> Expression:
     """An einsum that only repeats its one operand is that operand: D(u, X) for einsum('iba->iba', D(u, X))."""
     inputs, output = einsum.data[0].split("->")
     return einsum.args[0] if inputs == output and einsum.args[0].shape == einsum.shape else einsum
-
-
-def _column(network: Network, point: int) -> list[Expression]:
-    pieces = network.pieces.get(point, [])
-    return network.hadamard(pieces) if pieces else []
 
 
 def _matrix(network: Network, columns: list[list[Expression]], sizes: dict[int, Size]) -> list[Expression]:
@@ -371,16 +366,16 @@ def _matrix(network: Network, columns: list[list[Expression]], sizes: dict[int, 
 
 
 def read_sum(reader: MatrixReader, node: Node, explicit: bool, letters: str) -> list[FactoredTerm]:
-    """The terms of a sum, each turned to its shape.
+    """The terms of a sum, each transposed to its shape.
 
     A scalar beside a vector or a matrix broadcasts, unless `explicit`, which still lets it beside a vector that is
     a function entry by entry; everything else that lacks an axis is written out with ones.
     """
     terms = []
     spelled = explicit and not (node.rank == 1 and _is_entrywise(node))
-    for coefficient, (part, labels) in zip(node.payload, node.parts, strict=True):
+    for coefficient, part, labels in node.terms:
         if len(labels) < node.rank and (spelled or labels):
-            missing = [(reader.graph.ones(size), (k,)) for k, size in enumerate(node.shape) if k not in labels]
+            missing = reader.graph.missing_ones(node.shape, labels)
             part = reader.graph.product(1, [(part, labels), *missing], range(node.rank))
         terms.append(read_term(reader, coefficient, part, letters))
     return terms
@@ -400,11 +395,8 @@ def _factors(part: Node) -> list[Node]:
 
 def _is_mean(part: Node) -> bool:
     """Whether a scalar is a sum divided by a size."""
-    return any(_divides_by_size(factor) for factor in _factors(part))
-
-
-def _divides_by_size(factor: Node) -> bool:
-    return factor.op == "power" and factor.payload == -1 and factor.parts[0][0].op == "size"
+    divisors = [factor.parts[0][0] for factor in _factors(part) if factor.op == "power" and factor.payload == -1]
+    return any(divisor.op == "size" for divisor in divisors)
 
 
 def _scalar_term(coefficient: Fraction, node: Node) -> FactoredTerm:
@@ -423,9 +415,9 @@ def write_means(reader: MatrixReader, scalars: dict[Node, Fraction]) -> None:
     """sum(v)/n is mean(v)."""
     for node in [node for node, exponent in scalars.items() if exponent == 1]:
         found = reader.read(node)
-        if found.op != "call" or found.data[0].name != "sum" or found.data[1] is not None:
+        if not found.is_call("sum") or found.data[1] is not None:
             continue
-        if _take_sizes(reader, scalars, found.args[0].dropped_shape):
+        if _take_sizes(reader, scalars, found.args[0].squeezed_shape):
             del scalars[node]
             mean = ex.call(shipped_rules()["mean"], found.args, SCALAR)
             scalars[reader.graph.intern("written", (), mean)] = Fraction(1)
@@ -450,16 +442,15 @@ def write_axis_sums(
     """M @ ones(n) is sum(M, axis=1), over n it is mean(M, axis=1); the same with ones(m).T @ M along axis 0."""
     written: list[Expression] = []
     for item in items:
-        before = written[-1] if written else None
-        if before is not None and before.is_column and is_ones(before) and not (item.is_row or item.is_column):
-            written.append(item)
-            continue
-        if before is not None and is_ones(item) and item.is_column and not (before.is_row or before.is_column):
-            written[-1] = _axis_sum(reader, before, 1, scalars)
-        elif before is not None and before.op == "transpose" and is_ones(before.args[0]) and not item.is_column:
-            written[-1] = transposed(_axis_sum(reader, item, 0, scalars))
+        before = written.pop() if written else None
+        if before is None:
+            written = [item]
+        elif item.is_filled("ones") and item.is_column and not (before.is_row or before.is_column):
+            written.append(_axis_sum(reader, before, 1, scalars))
+        elif before.op == "transpose" and before.args[0].is_filled("ones") and not item.is_column:
+            written.append(transposed(_axis_sum(reader, item, 0, scalars)))
         else:
-            written.append(item)
+            written += [before, item]
     return tuple(written)
 
 
@@ -467,7 +458,7 @@ def _axis_sum(reader: MatrixReader, matrix: Expression, axis: int, scalars: dict
     if matrix.op == "transpose":
         matrix, axis = matrix.args[0], 1 - axis
     name = "mean" if _take_sizes(reader, scalars, (matrix.shape[axis],)) else "sum"
-    return ex.call(shipped_rules()[name], (matrix,), (matrix.shape[1 - axis], UNIT), axis)
+    return call_shipped(name, matrix, (matrix.shape[1 - axis], UNIT), axis)
 
 
 def pull_scalars(
@@ -500,15 +491,11 @@ EinsumTerm = tuple[Fraction, list[Expression], list[Expression], Expression | No
 def einsum_terms(reader: MatrixReader, node: Node, letters: str) -> list[EinsumTerm]:
     """The terms of a node: coefficient, scalars above and below the bar, and an einsum (None for a scalar)."""
     reader.read(node)
-    coefficient, inner = reader.graph.split(node)
-    tops = [(Fraction(1), inner, tuple(range(node.rank)))]
-    if inner.op == "sum":
-        tops = [(c, part, at) for c, (part, at) in zip(inner.payload, inner.parts, strict=True)]
     found = []
-    for c, part, at in tops:
-        missing = [(reader.graph.ones(size), (k,)) for k, size in enumerate(node.shape) if k not in at]
-        spread = reader.graph.product(c * coefficient, [(part, at), *missing], range(node.rank))
-        amount, whole = reader.graph.split(spread)
+    for coefficient, part, at in reader.graph.split_terms(node):
+        missing = reader.graph.missing_ones(node.shape, at)
+        expanded = reader.graph.product(coefficient, [(part, at), *missing], range(node.rank))
+        amount, whole = reader.graph.split(expanded)
         reader.read(whole)
         found.append(_einsum_term(reader, amount, whole, letters))
     # A positive term first, as a reader would write it.
@@ -519,7 +506,7 @@ def einsum_terms(reader: MatrixReader, node: Node, letters: str) -> list[EinsumT
 def _einsum_term(reader: MatrixReader, coefficient: Fraction, node: Node, letters: str) -> EinsumTerm:
     if node.op == "number":
         return coefficient * node.payload, [], [], None
-    parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
+    parts = list(node.factors)
     if node.op == "zeros":
         return Fraction(0), [], [], None
     above: list[Expression] = []

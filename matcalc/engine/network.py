@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from matcalc.engine.assemble import Lengths, chain, compress, flatten, is_ones, kron, product_of, transposed
+from matcalc.engine.assemble import Lengths, call_shipped, chain, compress, flatten, kron, product_of, transposed
 from matcalc.errors import LimitError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import SCALAR, UNIT, Size
-from matcalc.rule_files import shipped_rules
 
 Items = list[Expression]
 
@@ -44,11 +43,12 @@ class Network:
     """The factors of one product, being reduced."""
 
     def __init__(
-        self, sizes: dict[int, Size], out: Sequence[int], turn: Callable[[Expression], Expression], lengths: Lengths
+        self, sizes: dict[int, Size], out: Sequence[int], transpose: Callable[[Expression], Expression],
+        lengths: Lengths,
     ) -> None:
         self.sizes = sizes
         self.out = list(out)
-        self.turn = turn
+        self.transpose = transpose
         self.lengths = lengths
         self.pieces: dict[int, list[Piece]] = {}
         self.edges: list[Edge] = []
@@ -96,7 +96,7 @@ class Network:
 
     def reversed(self, items: Items) -> Items:
         """The transpose of a chain."""
-        return [self.turn(item) for item in reversed(items)]
+        return [self.transpose(item) for item in reversed(items)]
 
     def _leaving(self, edge: Edge, point: int) -> Items:
         """The chain of an edge read from the point outwards."""
@@ -162,16 +162,26 @@ class Network:
                 if point not in self.out and bare and not edge.divides:
                     self.scalars.append(self._trace(edge.items))
                 else:
-                    self.pieces.setdefault(point, []).append(Piece([_diagonal(chain(edge.items))], edge.divides))
+                    self.pieces.setdefault(point, []).append(Piece([self._diagonal_of(edge.items)], edge.divides))
                 return True
         return False
 
+    def _diagonal_of(self, items: Items) -> Expression:
+        """diag(A @ B), and of a longer chain sum(A*(B @ C).T, axis=1), which needs no square matrix."""
+        matrix = chain(items)
+        column = call_shipped("diag_of_matrix", matrix, (matrix.shape[0], UNIT))
+        if len(items) < 3:
+            return column
+        product = ex.multiply(items[0], chain(self.reversed(items[1:])))
+        summed = call_shipped("sum", product, (matrix.shape[0], UNIT), 1)
+        return summed if self.lengths(summed) <= self.lengths(column) + 2 else column
+
     def _trace(self, items: Items) -> Expression:
-        """The trace of a closed chain, turned to start where it reads shortest."""
+        """The trace of a closed chain, transposed to start where it reads shortest."""
         turns = [items[k:] + items[:k] for k in range(len(items))]
         turns += [self.reversed(turn) for turn in turns]
         best = min(turns, key=lambda turn: (self.lengths(chain(turn)), not ends_in_differential(turn)))
-        return ex.call(shipped_rules()["trace"], (chain(best),), SCALAR)
+        return call_shipped("trace", chain(best), SCALAR)
 
     def _remove_end(self) -> bool:
         """Remove a summed point with no edge (a number) or one edge (matrix times vector)."""
@@ -195,8 +205,9 @@ class Network:
 
     def _join_edges(self) -> bool:
         """A[i,j] v[j] B[j,k] summed over j is A @ diag(v) @ B."""
+        # Bare points first: K*(Y.T @ Y) stands between the same points as K, and is a Hadamard product with it.
         edges_at = self._edges_by_point()
-        for point in self.bound:
+        for point in sorted(self.bound, key=lambda point: point in self.pieces):
             edges = edges_at.get(point, [])
             if len(edges) != 2 or self._is_held(point):
                 continue
@@ -238,24 +249,24 @@ class Network:
         items = self.hadamard(pieces)
         if len(items) == 1:
             return self._sum_of(items[0])
-        if items[-1].op == "filled" and items[-1].name == "ones":
+        if items[-1].is_filled("ones"):
             matrix = items[:-1]
             return self._sum_of(min((chain(matrix), chain(self.reversed(matrix))), key=self.lengths))
-        return _call_sum(chain(items))
+        return call_shipped("sum", chain(items), SCALAR)
 
     def _sum_of(self, column: Expression) -> Expression:
         if column.op != "power" or column.args[1] is not ex.number(2):
-            return _call_sum(column)
+            return call_shipped("sum", column, SCALAR)
         base = column.args[0]
-        norm = ex.power(ex.call(shipped_rules()["norm"], (base,), SCALAR), ex.number(2))
+        norm = ex.power(call_shipped("norm", base, SCALAR), ex.number(2))
         return min((ex.matmul(transposed(base), base), norm), key=self.lengths) if base.is_column else norm
 
 
 def closed_chain(items: Sequence[Expression]) -> Expression:
     """A chain as one expression; M @ ones(n) becomes sum(M, axis=1)."""
-    if len(items) == 2 and is_ones(items[1]) and not (items[0].is_row or items[0].is_column):
+    if len(items) == 2 and items[1].is_filled("ones") and not (items[0].is_row or items[0].is_column):
         matrix, axis = (items[0].args[0], 0) if items[0].op == "transpose" else (items[0], 1)
-        return ex.call(shipped_rules()["sum"], (matrix,), (items[0].shape[0], UNIT), axis)
+        return call_shipped("sum", matrix, (items[0].shape[0], UNIT), axis)
     return chain(items)
 
 
@@ -264,22 +275,18 @@ def ends_in_differential(items: Sequence[Expression]) -> bool:
     return items[-1].op == "symbol" and items[-1].name.startswith("d") and len(items[-1].name) > 1
 
 
-def _call_sum(argument: Expression) -> Expression:
-    return ex.call(shipped_rules()["sum"], (argument,), SCALAR)
-
-
 def as_diagonal(column: Expression) -> Expression:
     """diag(v), or D where v is the diagonal of a diagonal matrix D."""
     matrix = diagonal_matrix(column)
     if matrix is not None:
         return matrix
     size = column.shape[0]
-    return ex.call(shipped_rules()["diag_of_vector"], (column,), (size, size))
+    return call_shipped("diag_of_vector", column, (size, size))
 
 
 def diagonal_matrix(column: Expression) -> Expression | None:
     """Return D where the column is diag(D) of a matrix declared diagonal."""
-    if column.op == "call" and column.data[0].name == "diag_of_matrix":
+    if column.is_call("diag_of_matrix"):
         matrix = column.args[0]
         return matrix if matrix.op == "symbol" and "diagonal" in matrix.data[1] else None
     return None
@@ -296,14 +303,10 @@ def _entrywise(left: Expression, right: Expression) -> Expression:
 
 def mask(ones: Expression, matrix: Expression) -> Expression | None:
     """tril(ones)*M is tril(M), its transpose triu(M); None where the first is no such mask."""
-    turned = ones.op == "transpose"
-    inner = ones.args[0] if turned else ones
-    found = inner.op == "call" and inner.data[0].name == "tril" and inner.args[0].op == "filled"
-    return ex.call(shipped_rules()["triu" if turned else "tril"], (matrix,), matrix.shape) if found else None
-
-
-def _diagonal(matrix: Expression) -> Expression:
-    return ex.call(shipped_rules()["diag_of_matrix"], (matrix,), (matrix.shape[0], UNIT))
+    transposed = ones.op == "transpose"
+    inner = ones.args[0] if transposed else ones
+    found = inner.is_call("tril") and inner.args[0].op == "filled"
+    return call_shipped("triu" if transposed else "tril", matrix, matrix.shape) if found else None
 
 
 # --- fused axes -------------------------------------------------------------------------------------
@@ -330,7 +333,7 @@ class Link:
 
 def resolve_fused_axis(network: Network) -> bool:
     """Turn one fused axis of the network into vec or kron; return whether one could be."""
-    fused = [other for other in network.others if other[0].op == "filled" and other[0].name == "fuse"]
+    fused = [other for other in network.others if other[0].is_filled("fuse")]
     return any(_resolve(network, fuse, fused) for fuse in fused)
 
 
@@ -338,23 +341,95 @@ def _resolve(network: Network, fuse: Fuse, fused: list[Fuse]) -> bool:
     whole, major, minor = fuse[1]
     if whole in (major, minor) or major == minor:
         return False
+    if _resolve_columns(network, fuse) or _resolve_product(network, fuse, fused) or _resolve_jacobian(network, fused):
+        return True
     first, second = _link(network, fuse, major), _link(network, fuse, minor)
     if first.edge is not None and first.edge is second.edge:
-        stacked = _call("vec", _stack(network, first.edge, minor, major))
+        matrix = _stack(network, first.edge, minor, major)
+        stacked = call_shipped("vec", matrix, (matrix.shape[0] * matrix.shape[1], UNIT))
         _finish(network, fuse, [first.edge])
-        _add_vector(network, whole, stacked)
+        network.add(stacked, (whole,))
         return True
     if first.end is None and second.end is None:
         _finish(network, fuse, [])
-        _add_vector(network, whole, kron(chain(first.items), chain(second.items)))
+        network.add(kron(chain(first.items), chain(second.items)), (whole,))
         return True
     if first.end is None or second.end is None:
         end = second.end if first.end is None else first.end
         assert end is not None
         _finish(network, fuse, [link.edge for link in (first, second) if link.edge])
-        _add_matrix(network, whole, end, [kron(chain(first.items), chain(second.items))])
+        network.add(kron(chain(first.items), chain(second.items)), (whole, end))
         return True
     return _resolve_pair(network, fuse, fused, first, second)
+
+
+def _resolve_columns(network: Network, fuse: Fuse) -> bool:
+    """diag(vec(M)) @ kron(ones(n), eye(m)): the two joined indices meet in M, and one of them is needed elsewhere."""
+    whole, major, minor = fuse[1]
+    meeting = [edge for edge in network.edges if {edge.start, edge.end} == {major, minor}]
+    for free, kept in ((major, minor), (minor, major)):
+        shared = any(free in labels for other, labels in network.others if labels is not fuse[1])
+        if len(meeting) != 1 or meeting[0].divides or free in network.out or shared or kept not in network.out:
+            continue
+        if network._edges_at(free) != meeting:
+            continue
+        pieces = network.pieces.pop(kept, [])
+        column = call_shipped("vec", _stack(network, meeting[0], minor, major), (network.sizes[whole], UNIT))
+        ones, eye = ex.filled("ones", network.sizes[free]), ex.filled("eye", network.sizes[kept])
+        _finish(network, fuse, meeting)
+        network.pieces.update({kept: pieces} if pieces else {})
+        network.add(chain([as_diagonal(column), kron(ones, eye) if free == major else kron(eye, ones)]), (whole, kept))
+        return True
+    return False
+
+
+def _resolve_product(network: Network, fuse: Fuse, fused: list[Fuse]) -> bool:
+    """d vec(kron(A, X)) by vec(X): kron(kron(eye, commutation), eye) @ kron(vec(A), eye); by vec(A) likewise.
+
+    Source: Magnus & Neudecker, Matrix Differential Calculus, section 3.7.
+    """
+    whole, columns, rows = fuse[1]
+    inner = {other[1][0]: other for other in fused if other is not fuse}
+    if columns not in inner or rows not in inner or len(network.others) != 4:
+        return False
+    (_, left, right), (_, upper, lower) = inner[columns][1], inner[rows][1]
+    for ends, moving, is_left in (((upper, left), (right, lower), False), ((lower, right), (left, upper), True)):
+        edges = [edge for edge in network.edges if {edge.start, edge.end} == set(ends)]
+        moved = [other for other in fused if other[1][1:] == moving]
+        if len(edges) != 1 or len(network.edges) != 1 or len(moved) != 1 or network.pieces:
+            continue
+        sizes = network.sizes
+        fixed = call_shipped("vec", _stack(network, edges[0], *ends), (sizes[ends[0]] * sizes[ends[1]], UNIT))
+        whole_of_moved = ex.filled("eye", sizes[moved[0][1][0]])
+        swap = kron(ex.filled("eye", sizes[left]), ex.filled("commutation", sizes[right], sizes[upper]))
+        items = [kron(swap, ex.filled("eye", sizes[lower])),
+                 kron(whole_of_moved, fixed) if is_left else kron(fixed, whole_of_moved)]  # fmt: skip
+        network.edges.remove(edges[0])
+        network.others.clear()
+        network.add(chain(items), (whole, moved[0][1][0]))
+        return True
+    return False
+
+
+def _resolve_jacobian(network: Network, fused: list[Fuse]) -> bool:
+    """The Jacobian of sqrtm, its axes joined, is the inverse of a Kronecker sum: dX = S dS + dS S.
+
+    Source: Higham, Functions of Matrices, section 6.1.
+    """
+    for factor, labels in network.others:
+        if not factor.is_call("sqrtm_jacobian"):
+            continue
+        for result in fused:
+            for moved in fused:
+                if (*result[1][:0:-1], *moved[1][:0:-1]) != labels or len(network.others) != 3:
+                    continue
+                root = call_shipped("sqrtm", factor.args[0], factor.args[0].shape)
+                eye = ex.filled("eye", root.shape[0])
+                total = ex.add(kron(eye, root), kron(network.transpose(root), eye))
+                network.others.clear()
+                network.add(call_shipped("inv", total, total.shape), (result[1][0], moved[1][0]))
+                return True
+    return False
 
 
 def _resolve_pair(network: Network, fuse: Fuse, fused: list[Fuse], first: Link, second: Link) -> bool:
@@ -369,12 +444,12 @@ def _resolve_pair(network: Network, fuse: Fuse, fused: list[Fuse], first: Link, 
         items = [kron(_scaled(network, first), _scaled(network, second))]
         if crossed:
             commutation = ex.filled("commutation", network.sizes[minor], network.sizes[major])
-            items = [commutation] if _is_identity(items[0]) else [*items, commutation]
+            items = [commutation] if items[0].is_filled("eye") else [*items, commutation]
         for label in (major, minor):
             network.pieces.pop(label, None)
         _finish(network, fuse, [link.edge for link in (first, second) if link.edge])
         network.others.remove(other)
-        _add_matrix(network, fuse[1][0], whole, items)
+        network.add(chain(items), (fuse[1][0], whole))
         return True
     return False
 
@@ -412,7 +487,7 @@ def _scaled(network: Network, link: Link) -> Expression:
     if not pieces:
         return chain(link.items)
     diagonal = network.diagonal(pieces)
-    return diagonal if _is_identity(chain(link.items)) else chain([*link.items, diagonal])
+    return diagonal if chain(link.items).is_filled("eye") else chain([*link.items, diagonal])
 
 
 def _is_needed(network: Network, label: int, fuses: tuple[Fuse, Fuse], edges: tuple[Edge | None, ...]) -> bool:
@@ -435,24 +510,6 @@ def _finish(network: Network, fuse: Fuse, edges: list[Edge]) -> None:
             network.pieces.pop(label, None)
 
 
-def _add_vector(network: Network, point: int, column: Expression) -> None:
-    network.add(column, (point,))
-
-
-def _add_matrix(network: Network, start: int, end: int, items: list[Expression]) -> None:
-    network.add(chain(items), (start, end))
-
-
-def _is_identity(item: Expression) -> bool:
-    return item.op == "filled" and item.name == "eye"
-
-
-def _call(name: str, argument: Expression) -> Expression:
-    """vec(M)."""
-    rows, columns = argument.shape
-    return ex.call(shipped_rules()[name], (argument,), (rows * columns, UNIT))
-
-
 # --- network to einsum ------------------------------------------------------------------------------
 #
 # What is left of a network as one einsum: the notation that every product has.
@@ -473,9 +530,9 @@ def build_einsum(network: Network, sizes: dict[int, Size], letters: str) -> Expr
     operands: list[Expression] = []
     for edge in network.edges:
         word, operand = names[edge.start] + names[edge.end], chain(compress(edge.items))
-        turned = chain(compress(network.reversed(edge.items)))
-        if network.lengths(turned) < network.lengths(operand):
-            word, operand = word[::-1], turned
+        transposed = chain(compress(network.reversed(edge.items)))
+        if network.lengths(transposed) < network.lengths(operand):
+            word, operand = word[::-1], transposed
         words.append(word)
         operands.append(operand)
     for point, pieces in network.pieces.items():

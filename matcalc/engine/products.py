@@ -24,6 +24,11 @@ def is_closed(node: Node) -> bool:
     return node.op == "product" and node.rank == 0 and any(labels for _, labels in node.parts)
 
 
+def base_and_exponent(node: Node) -> tuple[Node, Fraction]:
+    """The base of a power and its exponent; 1 for what is no power."""
+    return (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
+
+
 def connected(factors: Sequence[Part], out: set[int]) -> list[list[Part]]:
     """The factors in groups that share indices which are summed over."""
     groups: list[tuple[set[int], list[Part]]] = []
@@ -105,17 +110,15 @@ class Contraction:
 
         So it stays whole where it is raised to a power or divided by, and is differentiated once.
         """
-        groups = connected(self.factors, set(self.out))
-        closed = [group for group in groups if group[0][1] and self._is_inner(group)]
+        out = set(self.out)
+        groups = connected(self.factors, out)
+        closed = [group for group in groups if group[0][1] and out.isdisjoint(at for _, axes in group for at in axes)]
         if not closed or (len(groups) == 1 and self.coefficient == 1):
             return
         self.factors = [factor for group in groups if group not in closed for factor in group]
         for group in closed:
             self._add(self.graph.product(1, group, ()), ())
         self._collect_powers()
-
-    def _is_inner(self, group: list[Part]) -> bool:
-        return not any(label in self.out for _, labels in group for label in labels)
 
     def _is_symmetric(self, node: Node, factors: list[Part]) -> bool:
         """Whether the product of two axes equals its transpose, as X.T @ X does."""
@@ -137,7 +140,9 @@ class Contraction:
         while changed:
             self._join_deltas()
             self._collect_powers()
-            self._drop_covered_ones()
+            # Ones beside another factor are nothing; left there they would count an index that a later step sums away.
+            uses = find_places(self.factors)
+            self.factors = [part for part in self.factors if part[0].op != "ones" or part[1][0] not in uses]
             changed = self._join_fused() or self._cancel_inverses() or self._contract_orthogonal()
         self._drop_ones()
 
@@ -162,19 +167,14 @@ class Contraction:
         self.joined = {}
         rest: list[Part] = []
         for node, labels in self.factors:
-            node, labels = self._as_diagonal(node, labels)
+            if len(labels) == 2 and labels[0] != labels[1] and self.graph.has(node, "diagonal"):
+                self._join(*labels)  # D[i,j] of a diagonal D is D[i,i] * delta[i,j]
             if node.op == "delta":
                 self._join(*labels)
                 rest.append((self.graph.ones(node.shape[0]), (labels[0],)))
             else:
                 rest.append((node, labels))
         self._rename(rest)
-
-    def _as_diagonal(self, node: Node, labels: tuple[int, ...]) -> Part:
-        """D[i,j] of a diagonal D is D[i,i] * delta[i,j]."""
-        if len(labels) == 2 and labels[0] != labels[1] and self.graph.has(node, "diagonal"):
-            self._join(*labels)
-        return node, labels
 
     def _rename(self, factors: list[Part]) -> None:
         if not self.joined:
@@ -192,7 +192,7 @@ class Contraction:
         exponents: dict[tuple[int, tuple[int, ...]], Fraction] = {}
         bases: dict[int, Node] = {}
         for node, labels in self.factors:
-            base, exponent = (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
+            base, exponent = base_and_exponent(node)
             if base.symmetric and len(labels) == 2:
                 labels = (min(labels), max(labels))
             bases[base.id] = base
@@ -221,7 +221,7 @@ class Contraction:
             more = self.graph.sum([(1, exponent, own), (exponents.pop(key), self.graph.one, ())], own, exponent.shape)
             node = self.graph.general_power((base, at), (more, exponent_at), bases[identity].shape)
             del exponents[identity, labels]
-            plain, amount = (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
+            plain, amount = base_and_exponent(node)
             bases[plain.id] = plain
             exponents[plain.id, labels] = exponents.get((plain.id, labels), Fraction(0)) + amount
 
@@ -236,10 +236,6 @@ class Contraction:
             self.coefficient *= base.payload ** int(exponent)
             return None
         return base if exponent == 1 else self.graph.power(base, exponent)
-
-    def _uses(self) -> Places:
-        """Return for each index the places (factor, position) where it stands, ones left out."""
-        return find_places(self.factors)
 
     def _join_fused(self) -> bool:
         """Two fused axes joined are their parts joined, and the reverse; a fused axis summed away is ones."""
@@ -263,7 +259,7 @@ class Contraction:
         return True
 
     def _sum_fused(self, fused: list[int]) -> bool:
-        uses, out = self._uses(), set(self.out)
+        uses, out = find_places(self.factors), set(self.out)
         for k in fused:
             node, labels = self.factors[k]
             alone = [label not in out and len(uses[label]) == 1 for label in labels]
@@ -293,7 +289,7 @@ class Contraction:
         ]  # fmt: skip
         if not turns and not squared:
             return False
-        uses, out = self._uses(), set(self.out)
+        uses, out = find_places(self.factors), set(self.out)
         for label, places in uses.items():
             if label in out:
                 continue
@@ -317,14 +313,9 @@ class Contraction:
         self.factors.append((self.graph.delta(node.shape[0]), (labels[1 - position], labels2[1 - position])))
         return True
 
-    def _drop_covered_ones(self) -> None:
-        """Ones beside another factor are nothing; left there they would count an index that a later step sums away."""
-        uses = self._uses()
-        self.factors = [part for part in self.factors if part[0].op != "ones" or part[1][0] not in uses]
-
     def _drop_ones(self) -> None:
         """Ones beside another factor are nothing; ones summed over count the size of the index."""
-        uses, out = self._uses(), set(self.out)
+        uses, out = find_places(self.factors), set(self.out)
         kept: list[Part] = []
         seen: set[int] = set()
         counted: list[Size] = []
@@ -450,7 +441,8 @@ def cancel_signs(graph: Graph, exponents: Exponents, bases: dict[int, Node]) -> 
             continue
         exponents[key] = Fraction(exponents[key] % 2)
         inside = bases[identity].parts[0][0]
-        size = next((other for other in exponents if other[1] == labels and _is_size(bases[other[0]], inside)), None)
+        sizes = [other for other in exponents if other[1] == labels and _applies(bases[other[0]], "abs")]
+        size = next((other for other in sizes if bases[other[0]].parts[0][0] is inside), None)
         plain = (inside.id, labels)
         if not exponents[key]:
             continue
@@ -464,10 +456,6 @@ def _applies(node: Node, name: str) -> bool:
     return node.op == "apply" and getattr(node.payload, "name", "") == name
 
 
-def _is_size(node: Node, inside: Node) -> bool:
-    return _applies(node, "abs") and node.parts[0][0] is inside
-
-
 # --- index numbering --------------------------------------------------------------------------------
 #
 # Numbers the summed indices of a product so that isomorphic index graphs get the same numbers.
@@ -479,7 +467,7 @@ def _is_size(node: Node, inside: Node) -> bool:
 def number_indices(graph: Graph, factors: Sequence[Part], out: Sequence[int]) -> tuple[int, list[Part]]:
     """Return a sign and the factors in order, axes numbered from 0 and summed indices behind them.
 
-    The sign is that of the skew matrices which were turned.
+    The sign is that of the skew matrices which were transposed.
     """
     number = {label: k for k, label in enumerate(out)}
     bound = {label for _, labels in factors for label in labels if label not in number}

@@ -18,7 +18,7 @@ from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import MatrixReader, read_sum, read_term
 from matcalc.engine.layout import Axis, arrange, mixed_axes
 from matcalc.engine.network import LETTERS
-from matcalc.engine.simplify import distributed, simplify_together
+from matcalc.engine.simplify import distributed, gathered, simplify
 from matcalc.errors import LimitError, MatcalcError
 from matcalc.language.expression import Expression, matmul, subtract, symbol, transpose, walk
 from matcalc.language.sizes import UNIT, Shape
@@ -53,7 +53,7 @@ class Result:
     @cached_property
     def axes(self) -> list[Axis]:
         """What each axis of the node is."""
-        return mixed_axes(self.function.rank, [len(wrt.dropped_shape) for wrt in self.by])
+        return mixed_axes(self.function.rank, [len(wrt.squeezed_shape) for wrt in self.by])
 
     @cached_property
     def letters(self) -> dict[Axis, str]:
@@ -75,7 +75,10 @@ class Result:
     def shape(self, layout: str) -> Shape:
         """The shape of the derivative in a layout, unit axes dropped."""
         if layout == "vec":
-            return self._vec_shape()
+            # Rows and columns of d vec(Y) / d vec(X).T, written in the order of the axes: (m*l, n*k).
+            split = self.node.rank - len(self.wrt.squeezed_shape)
+            sides = [self.node.shape[:split], self.node.shape[split:]]
+            return tuple([reduce(mul, side, UNIT) for side in sides if side])
         return self.arranged(layout)[0].shape
 
     def expression(self, layout: str) -> Expression:
@@ -86,17 +89,28 @@ class Result:
         row = layout == "numerator" and self.function.rank == 0
         return read_result(self.reader, node, "".join(self.letters[axis] for axis in axes), row)
 
-    def _vec_shape(self) -> Shape:
-        """Rows and columns of d vec(Y) / d vec(X).T, written in the order of the axes: (m*l, n*k)."""
-        split = self.node.rank - len(self.wrt.dropped_shape)
-        sides = [self.node.shape[:split], self.node.shape[split:]]
-        return tuple([reduce(mul, side, UNIT) for side in sides if side])
-
     def vectorised(self) -> Node:
-        """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X."""
-        labels = self.graph.fresh(self.node.rank)
-        split = self.node.rank - len(self.wrt.dropped_shape)
-        factors = [(self.node, labels)]
+        """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X.
+
+        Term by term, so that each becomes a Kronecker product of its own.
+        """
+        coefficient, inner = self.graph.split(distributed(self.graph, self.node, least_rank=3))
+        if inner.op != "sum":
+            return self._vectorise(self.node)
+        terms = [self._vectorise(self._widen(part, at)) for part, at in inner.parts]
+        axes = range(terms[0].rank)
+        added = zip(inner.payload, terms, strict=True)
+        return self.graph.sum([(coefficient * c, term, axes) for c, term in added], axes, terms[0].shape)
+
+    def _widen(self, part: Node, axes: Sequence[int]) -> Node:
+        """A term of a sum, repeated along the axes that it lacks."""
+        ones = [(self.graph.ones(size), (k,)) for k, size in enumerate(self.node.shape) if k not in axes]
+        return self.graph.product(1, [(part, tuple(axes)), *ones], range(self.node.rank))
+
+    def _vectorise(self, node: Node) -> Node:
+        labels = self.graph.fresh(node.rank)
+        split = node.rank - len(self.wrt.squeezed_shape)
+        factors = [(node, labels)]
         ends = [self._fuse(group, factors) for group in (labels[:split], labels[split:])]
         return self.graph.product(1, factors, [end for group in ends for end in group])
 
@@ -112,6 +126,16 @@ class Result:
             labels = (whole, *labels[2:])
         return labels
 
+    def pick(self, units: Sequence[Expression], entry: Expression) -> Result:
+        """The derivative by one entry of the last variable, the one that unit vectors pick; `entry` stands for it."""
+        labels, split = self.graph.fresh(self.node.rank), self.node.rank - len(units)
+        factors = [(self.node, labels)]
+        nodes = [convert(self.graph, unit).node for unit in units]
+        factors += [(node, (label,)) for node, label in zip(nodes, labels[split:], strict=True)]
+        picked = self.graph.product(1, factors, labels[:split])
+        graph, (node,) = simplify(self.graph, [picked])
+        return Result(graph, self.function, node, (*self.by[:-1], entry), MatrixReader(graph))
+
     def differential(self) -> Expression:
         """dY as an expression in dX, of order 1: the printed derivative times dX where it is a matrix."""
         whole = None if self.node.op == "zeros" or not self.node.rank else self._differential_of_matrix()
@@ -125,12 +149,12 @@ class Result:
         """dX; d_X where the reader has a variable of that name."""
         taken = {node.payload.name for node in self.graph.nodes() if node.op == "variable"}
         name = next(word for word in (f"d{self.wrt.name}", f"d_{self.wrt.name}", "delta_") if word not in taken)
-        return symbol(name, self.wrt.dropped_shape)
+        return symbol(name, self.wrt.squeezed_shape)
 
     def _differential_of_matrix(self) -> Expression | None:
         """J @ dx, or trace(G @ dX) of a scalar function; None where there is no such form."""
         moving = self.moving
-        rank = len(moving.dropped_shape)
+        rank = len(moving.squeezed_shape)
         if self.function.rank + rank > 2 or (self.function.rank and rank != 1):
             return None
         matrix = self.expression("numerator")
@@ -143,7 +167,7 @@ class Result:
         moving = self.graph.variable(self.moving)
         terms = []
         own = labels[: self.function.rank]
-        for coefficient, part, at in _terms(self.graph, self.node):
+        for coefficient, part, at in self.graph.split_terms(self.node):
             placed = tuple([labels[k] for k in at])
             missing = [
                 (self.graph.ones(self.node.shape[k]), (labels[k],)) for k in range(self.node.rank) if k not in at
@@ -151,14 +175,6 @@ class Result:
             factors = [(part, placed), *missing, (moving, labels[self.function.rank :])]
             terms.append((coefficient, self.graph.product(1, factors, own), own))
         return read_result(self.reader, self.graph.sum(terms, own, self.function.shape))
-
-
-def _terms(graph: Graph, node: Node) -> list:  # type: ignore[type-arg]
-    """The terms of a sum with their coefficients, or the node itself."""
-    coefficient, inner = graph.split(node)
-    if inner.op != "sum":
-        return [(coefficient, inner, tuple(range(node.rank)))]
-    return [(coefficient * c, part, at) for c, (part, at) in zip(inner.payload, inner.parts, strict=True)]
 
 
 def derive_result(
@@ -169,12 +185,7 @@ def derive_result(
     Raises MissingRuleError where a function on the way has no rule, LimitError beyond 12 axes and for what is
     nested too deeply.
     """
-    return derive_mixed(expression, (wrt,) * order, rules)
-
-
-def derive_mixed(expression: Expression, by: Sequence[Expression], rules: RuleBook | None = None) -> Result:
-    """Return the derivative of an expression by several variables, one after the other."""
-    return derive_each(expression, [[wrt] for wrt in by], rules)[0]
+    return derive_each(expression, [[wrt]] * order, rules)[0]
 
 
 def derive_each(
@@ -187,7 +198,7 @@ def derive_each(
     `derive_result`.
     """
     for chosen in product(*by):
-        rank = sum(len(each.dropped_shape) for each in (expression, *chosen))
+        rank = sum(len(each.squeezed_shape) for each in (expression, *chosen))
         if rank > MAX_RANK:
             raise LimitError(f"the derivative would have {rank} axes, more than {MAX_RANK}", advice="lower the order")
     try:
@@ -213,7 +224,7 @@ def _derive_again(
 ) -> Iterator[tuple[Graph, Node, tuple[Expression, ...]]]:
     """Yield the derivatives of a node by each variable, simplified in one graph, as they share most of their nodes."""
     derived = differentiate_by_each(graph, node, [graph.variable(wrt) for wrt in wrts])
-    simplified, nodes = simplify_together(graph, derived, free)
+    simplified, nodes = simplify(graph, derived, free)
     for wrt, one in zip(wrts, nodes, strict=True):
         yield simplified, one, (*before, wrt)
 
@@ -230,7 +241,7 @@ def is_identical(left: Expression, right: Expression, rules: RuleBook | None = N
     graph = Graph(frozenset(), rules)
     try:
         difference = convert(graph, subtract(left, right)).node
-        _, (simplified,) = simplify_together(graph, [difference], frozenset())
+        _, (simplified,) = simplify(graph, [difference])
     except (MatcalcError, RecursionError):
         return False
     return simplified.op == "zeros"
@@ -251,28 +262,29 @@ def read_result(reader: MatrixReader, node: Node, letters: str = LETTERS, row: b
     """Return the expression of a result; its sums repeat nothing silently but say ones(n).
 
     With `row` a tensor of rank 1 is read as a row.  A matrix is read as it stands and as the transpose of
-    its transpose, a product as it stands and multiplied out, and the shorter one is taken.
+    its transpose, a product as it stands and multiplied out, a sum also with what its terms share taken out, and
+    the shorter one is taken.
     """
-    found = _read_turned(reader, node, letters, row)
-    spread = distributed(reader.graph, node, least_rank=2)
-    if spread is node:
-        return found
-    other = _read_turned(reader, spread, letters, row)
-    return other if reader.lengths(other) < SPREAD_GAIN * reader.lengths(found) else found
+    found = _read_transposed(reader, node, letters, row)
+    for other in (distributed(reader.graph, node, least_rank=2), gathered(reader.graph, node)):
+        if other is not node:
+            read = _read_transposed(reader, other, letters, row)
+            found = read if reader.lengths(read) < SPREAD_GAIN * reader.lengths(found) else found
+    return found
 
 
-def _read_turned(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
+def _read_transposed(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
     reader.read(node)
     if node.op == "zeros":
         return reader.known[node.id]
     if node.rank == 1 and row:
         ways = [_written(reader, node, letters, True), transposed_whole(_written(reader, node, letters, False))]
     elif node.rank == 2:
-        turned = reader.graph.permuted(node, (1, 0))
-        reader.read(turned)
-        other = _written(reader, turned, letters[1::-1], False)
+        transposed = reader.graph.permuted(node, (1, 0))
+        reader.read(transposed)
+        other = _written(reader, transposed, letters[1::-1], False)
         here = _written(reader, node, letters, False)
-        if _open_turned_sum(reader, node) == _open_turned_sum(reader, turned):
+        if _open_transposed_sum(reader, node) == _open_transposed_sum(reader, transposed):
             return min((here, other), key=reader.lengths)
         ways = [here, transposed_whole(other)]
     else:
@@ -281,8 +293,8 @@ def _read_turned(reader: MatrixReader, node: Node, letters: str, row: bool) -> E
 
 
 def _written(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
-    """The terms of a result written out, turned to rows if asked for."""
-    coefficient, inner = _open_turned_sum(reader, node)
+    """The terms of a result written out, transposed to rows if asked for."""
+    coefficient, inner = _open_transposed_sum(reader, node)
     for part, _ in inner.parts:
         reader.read(part)
     if inner.op != "sum":
@@ -298,17 +310,17 @@ def _written(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expre
     return min(reader.writer.write(outside), plain, key=reader.lengths)
 
 
-def _open_turned_sum(reader: MatrixReader, node: Node) -> tuple[Fraction, Node]:
+def _open_transposed_sum(reader: MatrixReader, node: Node) -> tuple[Fraction, Node]:
     """The number in front and the rest; the transpose of a sum becomes a sum of transposes."""
     coefficient, inner = reader.graph.split(node)
-    turned = inner.op == "product" and len(inner.parts) == 1 and inner.parts[0][0].op == "sum"
-    if not turned or sorted(inner.parts[0][1]) != list(range(inner.rank)):
+    transposed = inner.op == "product" and len(inner.parts) == 1 and inner.parts[0][0].op == "sum"
+    if not transposed or sorted(inner.parts[0][1]) != list(range(inner.rank)):
         return coefficient, inner
     total, labels = inner.parts[0]
-    terms = [(c, part, [labels[k] for k in at]) for c, (part, at) in zip(total.payload, total.parts, strict=True)]
+    terms = [(c, part, [labels[k] for k in at]) for c, part, at in total.terms]
     more, opened = reader.graph.split(reader.graph.sum(terms, range(inner.rank), inner.shape))
     return coefficient * more, opened
 
 
 def _row(reader: MatrixReader, term: FactoredTerm) -> FactoredTerm:
-    return replace(term, items=tuple([reader.turn(item) for item in reversed(term.items)]))
+    return replace(term, items=tuple([reader.transpose(item) for item in reversed(term.items)]))

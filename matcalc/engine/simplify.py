@@ -11,37 +11,30 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from matcalc.engine.expression_to_index import convert_body
-from matcalc.engine.index_form import Graph, Node, Part, base_and_exponent, reachable
-from matcalc.engine.products import is_closed
+from matcalc.engine.index_form import Graph, Node, Part, reachable
+from matcalc.engine.products import base_and_exponent, is_closed
+from matcalc.engine.scalar_algebra import shorten_entrywise
 from matcalc.rule_files import shipped_rules
 
 
-def simplify(old: Graph, root: Node, free: frozenset[str] = frozenset()) -> tuple[Graph, Node]:
-    """Return a graph in which only the variables in `free` are unstructured, and the root in it."""
-    graph, (found,) = simplify_together(old, [root], free)
-    return graph, found
+def simplify(old: Graph, roots: Sequence[Node], free: frozenset[str] = frozenset()) -> tuple[Graph, list[Node]]:
+    """Return a graph in which only the variables in `free` are unstructured, and the roots in it.
 
-
-def simplify_together(
-    old: Graph, roots: Sequence[Node], free: frozenset[str] = frozenset()
-) -> tuple[Graph, list[Node]]:
-    """Return one such graph of several roots, what they share rebuilt once, and the roots in it."""
+    What the roots share is rebuilt once.
+    """
     graph = Graph(free, old.rules)
     known: dict[int, Node] = {}
     kept: set[int] = set()
     tops = [*roots, *(node for node in old.nodes() if node.id in old.origins)]
     for node in reachable(*tops):
-        known[node.id] = _rebuild(graph, node, known)
-        if all(part.id in kept for part, _ in node.parts) and _is_same(node, known[node.id]):
+        known[node.id] = new = _rebuild(graph, node, known)
+        is_same = node.op == new.op and node.payload == new.payload and len(node.parts) == len(new.parts)
+        if is_same and all(part.id in kept for part, _ in node.parts):
             kept.add(node.id)
         # What became simpler is no longer what the reader wrote.
         if node.id in old.origins and node.id in kept:
             graph.origins.setdefault(known[node.id].id, old.origins[node.id])
     return graph, [known[root.id] for root in roots]
-
-
-def _is_same(node: Node, rebuilt: Node) -> bool:
-    return node.op == rebuilt.op and node.payload == rebuilt.payload and len(node.parts) == len(rebuilt.parts)
 
 
 def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
@@ -52,19 +45,37 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
         case "variable":
             return graph.variable(node.payload)
         case "product":
-            return rewritten_product(graph, node.payload, fresh_parts(graph, parts, node.rank), node.rank)
+            found = rewritten_product(graph, node.payload, fresh_parts(graph, parts, node.rank), node.rank)
+            return shorten_entrywise(graph, found)
         case "sum":
             terms = [(c, part, labels) for c, (part, labels) in zip(node.payload, parts, strict=True)]
-            return shorter_sum(graph, graph.sum(terms, axes, node.shape))
+            return shorten_entrywise(graph, shorter_sum(graph, graph.sum(terms, axes, node.shape)))
         case "power":
             return graph.power(parts[0][0], node.payload)
         case "general_power":
             return graph.general_power(parts[0], parts[1], node.shape)
         case "apply":
-            return graph.apply(node.payload, parts, node.shape)
+            return graph.apply(node.payload, _readable_step(graph, node, parts), node.shape)
         case "call":
             return graph.call(node.payload[0], node.payload[1], parts, node.shape)
     return graph.intern(node.op, node.shape, node.payload, tuple(parts), node.symmetric)
+
+
+_MIRRORED = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
+_OPPOSITE = {">": "<=", "<": ">=", ">=": "<", "<=": ">"}
+
+
+def _readable_step(graph: Graph, node: Node, parts: list[Part]) -> list[Part]:
+    """where(0 > z, 0, 1) is where(z >= 0, 1, 0): the variable first, and what counts where the condition holds."""
+    if node.payload != shipped_rules()["where"] or parts[0][0].payload not in _OPPOSITE:
+        return parts
+    (condition, labels), (chosen, _), (otherwise, _) = parts
+    sign, compared = condition.payload, list(condition.parts)
+    if not compared[0][0].rank and compared[0][0].op == "number":
+        sign, compared = _MIRRORED[sign], compared[::-1]
+    if chosen.op == otherwise.op == "number" and not chosen.payload and otherwise.payload:
+        sign, parts = _OPPOSITE[sign], [parts[0], parts[2], parts[1]]
+    return [(graph.apply(sign, compared, condition.shape), labels), *parts[1:]]
 
 
 # --- rewrite products -------------------------------------------------------------------------------
@@ -73,9 +84,11 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
 #
 # * a sum with more than two axes is multiplied out, since a reader sees it term by term;
 # * a sum is multiplied out where that leaves fewer factors: y.T @ (eye - ones @ s.T) is y.T - sum(y)*s.T;
-# * exp(z)/(1 + exp(z)) is sigmoid(z);
+# * exp(z)/(1 + exp(z)) is sigmoid(z), sinh(z)/cosh(z) is tanh(z), sin(z)/cos(z) is tan(z);
+# * what stands below a fraction bar cancels where it stands opened above: (A @ x)/(A @ x)**2 is 1/(A @ x);
+# * a bracket times a vector is the difference of vectors where that has fewer factors: (eye - s @ ones.T) @ y;
 # * the Jacobian of a matrix function f comes down to f'(X) in a trace and along a direction that commutes with X;
-# * the entries of a point of the simplex sum to 1.
+# * the entries of a point of the simplex sum to 1, and so do those of a one-hot vector.
 
 
 _MANY_TERMS = 200
@@ -87,7 +100,10 @@ _FEW_FACTORS = 12
 def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int) -> Node:
     """Return coefficient * product of parts, with axes 0 ... rank - 1, after the rewrites."""
     parts = [(rewritten_scalar(graph, part), labels) for part, labels in parts]
-    for rewrite in (_logistic, _trace_of_jacobian, _commuting_direction, _simplex_sum):
+    for rewrite in (
+        _logistic, _quotient, _power_of_sums, _bracket_times_vector, _trace_of_jacobian, _commuting_direction,
+        _simplex_sum,
+    ):
         found = rewrite(graph, parts, rank)
         while found is not None:
             parts = found
@@ -125,15 +141,15 @@ def fresh_parts(graph: Graph, parts: list[Part], rank: int) -> list[Part]:
 
 def multiplied_out(graph: Graph, coefficient: Fraction, parts: list[Part], rank: int, k: int) -> Node:
     """Multiply out the sum that is factor k."""
-    found = [(1, rewritten_product(graph, c, factors, rank), range(rank)) for c, factors in _spread(graph, parts, k)]
+    found = [(1, rewritten_product(graph, c, factors, rank), range(rank)) for c, factors in _expand(graph, parts, k)]
     return graph.scaled(coefficient, graph.sum(found, range(rank), found[0][1].shape))
 
 
-def _spread(graph: Graph, parts: list[Part], k: int) -> Iterator[tuple[Fraction, list[Part]]]:
+def _expand(graph: Graph, parts: list[Part], k: int) -> Iterator[tuple[Fraction, list[Part]]]:
     """The terms that multiplying out factor k gives: coefficient and factors."""
     total, labels = parts[k]
     rest = parts[:k] + parts[k + 1 :]
-    for c, (part, at) in zip(total.payload, total.parts, strict=True):
+    for c, part, at in total.terms:
         missing = [(graph.ones(total.shape[a]), (labels[a],)) for a in range(total.rank) if a not in at]
         yield c, [*rest, (part, tuple([labels[a] for a in at])), *missing]
 
@@ -146,10 +162,10 @@ def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts:
         if part.op != "sum" or len(part.parts) > FEW_TERMS:
             continue
         # Tried without rewriting the terms, so that many sums in one product do not multiply the work.
-        spread = [(c, graph.product(1, factors, range(rank)), range(rank)) for c, factors in _spread(graph, parts, k)]
-        found = graph.sum(spread, range(rank), plain.shape)
+        expanded = [(c, graph.product(1, factors, range(rank)), range(rank)) for c, factors in _expand(graph, parts, k)]
+        found = graph.sum(expanded, range(rank), plain.shape)
         # u*(1 - u**2) stays: only what cancels, or is summed over, is worth multiplying out.
-        simpler = any(label >= rank for label in labels) or _count_terms(found) < len(spread)
+        simpler = any(label >= rank for label in labels) or _count_terms(found) < len(expanded)
         if not simpler and not _cancels(part, parts[:k] + parts[k + 1 :]):
             continue
         if found.weight < plain.weight or (found.weight == plain.weight and not part.rank):
@@ -159,29 +175,49 @@ def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts:
 
 def _count_terms(node: Node) -> int:
     """The terms of a sum, or of the longest sum that is a factor of the node; 1 where there is none."""
-    sums = [part for part in (node, *_parts(node)) if part.op == "sum"]
+    sums = [part for part, _ in ((node, ()), *node.parts) if part.op == "sum"]
     return max([len(part.parts) for part in sums], default=1) if node.op in {"sum", "product"} else 1
 
 
 def _cancels(total: Node, rest: list[Part]) -> bool:
     """Whether a factor beside a sum stands in it on the other side of the fraction bar: u*(v/u + w)."""
     beside = {base.id: exponent for base, exponent in map(base_and_exponent, [part for part, _ in rest])}
-    inside = [inner for part, _ in total.parts for inner in (_parts(part) if part.op == "product" else [part])]
+    inside = [inner for part, _ in total.parts for inner, _ in part.factors]
     return any(beside.get(base.id, 0) * exponent < 0 for base, exponent in map(base_and_exponent, inside))
-
-
-def _parts(node: Node) -> list[Node]:
-    return [part for part, _ in node.parts]
 
 
 def shorter_sum(graph: Graph, total: Node) -> Node:
     """Multiply out the terms of a sum, if that leaves fewer factors, as where terms cancel."""
     if total.op != "sum" or len(total.parts) > FEW_TERMS:
         return total
+    total = _identity_beside_inverse(graph, total)
+    if total.op != "sum":
+        return total
     if not any(part.op == "product" and any(inner.op == "sum" for inner, _ in part.parts) for part, _ in total.parts):
         return total
-    spread = distributed(graph, total)
-    return spread if spread.weight < total.weight else total
+    expanded = distributed(graph, total)
+    return expanded if expanded.weight < total.weight else total
+
+
+def _identity_beside_inverse(graph: Graph, total: Node) -> Node:
+    """P @ inv(M) + c*eye(n) is (P + c*M) @ inv(M), where that is shorter: inv(I + X) @ (I - X) + I is 2*inv(I + X)."""
+    terms = list(zip(total.payload, total.parts, strict=True))
+    if total.rank != 2 or len(terms) != 2 or terms[0][1][0].op == terms[1][1][0].op:
+        return total
+    (amount, (identity, _)), (coefficient, (chain, axes)) = sorted(terms, key=lambda term: term[1][0].op != "delta")
+    if identity.op != "delta" or chain.op != "product" or axes != (0, 1):
+        return total
+    for k, (part, labels) in enumerate(chain.parts):
+        if part.op != "call" or part.payload[0].name != "inv" or min(labels) > 1 or max(labels) < 2:
+            continue
+        inner, (middle, end) = part.parts[0][0], (max(labels), min(labels))
+        rest = graph.product(chain.payload, [*chain.parts[:k], *chain.parts[k + 1 :]], (1 - end, middle))
+        below = inner if labels[0] == middle else graph.permuted(inner, (1, 0))
+        bracket = graph.sum([(coefficient, rest, (0, 1)), (amount, below, (0, 1))], (0, 1), rest.shape)
+        found = graph.product(1, [(bracket, (1 - end, middle)), (part, labels)], (0, 1))
+        if found.weight < total.weight:
+            return found
+    return total
 
 
 def distributed(graph: Graph, node: Node, least_rank: int = 0) -> Node:
@@ -189,8 +225,7 @@ def distributed(graph: Graph, node: Node, least_rank: int = 0) -> Node:
     coefficient, inner = graph.split(node)
     axes = range(node.rank)
     if inner.op == "sum":
-        pairs = zip(inner.payload, inner.parts, strict=True)
-        terms = [(c, distributed(graph, part, least_rank), labels) for c, (part, labels) in pairs]
+        terms = [(c, distributed(graph, part, least_rank), labels) for c, part, labels in inner.terms]
         return graph.scaled(coefficient, graph.sum(terms, axes, node.shape))
     if inner.op != "product" or len(inner.parts) > _FEW_FACTORS:
         return node
@@ -198,6 +233,99 @@ def distributed(graph: Graph, node: Node, least_rank: int = 0) -> Node:
         if part.op == "sum" and part.rank >= least_rank and len(part.parts) <= FEW_TERMS and len(inner.parts) > 1:
             return multiplied_out(graph, coefficient * inner.payload, list(inner.parts), node.rank, k)
     return node
+
+
+def gathered(graph: Graph, node: Node) -> Node:
+    """Return a sum of products with what most of its terms share taken out, and the rest of them as one sum.
+
+    X[i,a] U[k,j] P[i,j] - X[i,a] U[k,j] Y[i,j] is X[i,a] U[k,j] (P - Y)[i,j]: what lies inside a chain of matrices
+    between the same indices is added there.
+    """
+    coefficient, inner = graph.split(node)
+    if inner.op == "product":
+        parts = [(gathered(graph, part) if part.op == "sum" else part, labels) for part, labels in inner.parts]
+        same = all(new is part for (new, _), (part, _) in zip(parts, inner.parts, strict=True))
+        return node if same else graph.product(coefficient * inner.payload, parts, range(node.rank))
+    if inner.op != "sum" or len(inner.parts) > FEW_TERMS:
+        return node
+    terms = [_place_term(graph, c, part, axes) for c, (part, axes) in zip(inner.payload, inner.parts, strict=True)]
+    first, group, rest = terms[0], [terms[0]], []
+    common = list(first[1])
+    for term in terms[1:]:
+        renamed = _rename_alike(first[1], term[1])
+        shared = [part for part in common if part in renamed]
+        if any(label < 0 for _, labels in shared for label in labels):
+            group.append((term[0], renamed))
+            common = shared
+        else:
+            rest.append(term)
+    ways = [common, *([part for part in common if part is not one] for one in common)]
+    taken = (_take_out(graph, group, way, inner) for way in ways) if len(group) > 1 else iter(())
+    found = next((way for way in taken if way is not None), None)
+    if found is None:
+        return node
+    others = [(1, graph.product(c, parts, own), own) for c, parts in rest for own in [_axes_of(parts)]]
+    axes = range(inner.rank)
+    return graph.scaled(coefficient, graph.sum([(1, found, axes), *others], axes, inner.shape))
+
+
+def _place_term(graph: Graph, coefficient: Fraction, node: Node, axes: tuple[int, ...]) -> tuple[Fraction, list[Part]]:
+    """The number and the factors of a term with the axes of the sum; what is summed over is numbered below zero."""
+    if node.op != "product":
+        return coefficient, [(node, axes)]
+    fresh = {label: -k - 1 for k, label in enumerate(sorted({k for _, at in node.parts for k in at if k >= node.rank}))}
+    placed = [(part, tuple([fresh[k] if k in fresh else axes[k] for k in at])) for part, at in node.parts]
+    return coefficient * node.payload, placed
+
+
+def _axes_of(parts: list[Part]) -> list[int]:
+    return sorted({label for _, labels in parts for label in labels if label >= 0})
+
+
+def _rename_alike(pattern: list[Part], parts: list[Part]) -> list[Part]:
+    """The factors of a term with the summed indices of another where the same factors stand at them."""
+    known: dict[int, int] = {}
+    left = list(parts)
+    changed = True
+    while changed:
+        changed = False
+        for part, labels in left:
+            for other, at in pattern:
+                pairs = list(zip(labels, at, strict=True)) if other is part else []
+                fresh = {a: b for a, b in pairs if a < 0 and a not in known}
+                renamed = known | fresh
+                fits = all(renamed.get(a, a) == b and (a < 0) == (b < 0) for a, b in pairs)
+                anchored = any(a >= 0 or a in known for a, _ in pairs)
+                if fits and anchored and fresh and len(set(renamed.values())) == len(renamed):
+                    known = renamed
+                    changed = True
+    # What has no counterpart gets numbers that no index of the pattern has.
+    free = min([label for _, labels in [*pattern, *parts] for label in labels], default=0)
+    for label in sorted({label for _, labels in parts for label in labels if label < 0 and label not in known}):
+        free -= 1
+        known[label] = free
+    return [(part, tuple([known.get(label, label) for label in labels])) for part, labels in parts]
+
+
+def _take_out(graph: Graph, group: list[tuple[Fraction, list[Part]]], common: list[Part], total: Node) -> Node | None:
+    """common * (the sum of what is left of each term); None where that is no matrix, column or row."""
+    beside = {label for _, labels in common for label in labels}
+    sizes = {label: size for _, parts in group for part, labels in parts
+             for label, size in zip(labels, part.shape, strict=True)}  # fmt: skip
+    inner, used = [], set[int]()
+    for coefficient, parts in group:
+        left = list(parts)
+        for part in common:
+            left.remove(part)
+        own = sorted({label for _, labels in left for label in labels if label >= 0 or label in beside})
+        inner.append((1, graph.product(coefficient, left, own), own))
+        used.update(own)
+    kept = sorted(used)
+    if not 0 < len(kept) <= 2:
+        return None
+    whole = shorter_sum(graph, graph.sum(inner, kept, tuple([sizes[label] for label in kept])))
+    ones = [(graph.ones(size), (k,)) for k, size in enumerate(total.shape) if k not in beside | used]
+    return graph.product(1, [*common, (whole, tuple(kept)), *ones], range(total.rank))
 
 
 def _logistic(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
@@ -212,6 +340,82 @@ def _logistic(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
         rest.remove((grown, labels))
         sigmoid = graph.apply(shipped_rules()["sigmoid"], grown.parts, grown.shape)
         return [*rest, (sigmoid, labels)]
+    return None
+
+
+_QUOTIENTS = (("sinh", "cosh", "tanh"), ("sin", "cos", "tan"))
+
+
+def _quotient(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """sinh(z)/cosh(z) = tanh(z), which does not overflow, and sin(z)/cos(z) = tan(z)."""
+    for above, below, name in _QUOTIENTS:
+        for node, labels in parts:
+            if node.op != "apply" or node.payload != shipped_rules()[above]:
+                continue
+            divisor = graph.power(graph.apply(shipped_rules()[below], node.parts, node.shape), -1)
+            if (divisor, labels) in parts:
+                rest = list(parts)
+                rest.remove((node, labels))
+                rest.remove((divisor, labels))
+                return [*rest, (graph.apply(shipped_rules()[name], node.parts, node.shape), labels)]
+    return None
+
+
+def _power_of_sums(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """(A @ x)**k times A @ x, whose factors stand opened in the product, is (A @ x)**(k + 1)."""
+    for k, (node, labels) in enumerate(parts):
+        base, exponent = base_and_exponent(node)
+        if base.op != "product" or base.payload != 1 or exponent > -1:
+            continue
+        others = [part for at, part in enumerate(parts) if at != k]
+        found = _find_opened(base, labels, others, rank)
+        if found is not None:
+            rest = [part for at, part in enumerate(others) if at not in found]
+            return [*rest, (graph.power(base, exponent + 1), labels)]
+    return None
+
+
+def _find_opened(base: Node, labels: tuple[int, ...], parts: list[Part], rank: int) -> set[int] | None:
+    """The places of the factors that are those of `base`, summed over what no other factor has."""
+    matched: list[tuple[set[int], dict[int, int]]] = [(set(), dict(enumerate(labels)))]
+    for inner, at in base.parts:
+        grown: list[tuple[set[int], dict[int, int]]] = []
+        for taken, known in matched:
+            for place, (part, own) in enumerate(parts):
+                if part is not inner or place in taken or len(grown) > FEW_TERMS:
+                    continue
+                pairs = list(zip(at, own, strict=True))
+                if all(known.get(k, label) == label for k, label in pairs):
+                    grown.append((taken | {place}, known | dict(pairs)))
+        matched = grown
+    for taken, known in matched:
+        summed = [label for k, label in known.items() if k >= base.rank]
+        beside = {label for place, (_, own) in enumerate(parts) if place not in taken for label in own} | set(labels)
+        if len(set(summed)) == len(summed) and all(label >= rank and label not in beside for label in summed):
+            return taken
+    return None
+
+
+def _bracket_times_vector(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """(eye(n) - s @ ones(n).T) @ y = y - sum(y)*s, inside a longer product too."""
+    used = Counter(label for part, at in parts if part.op != "ones" for label in at)
+    for k, (total, labels) in enumerate(parts):
+        if total.op != "sum" or total.rank != 2 or len(total.parts) > FEW_TERMS or labels[0] == labels[1]:
+            continue
+        for middle, far in (labels, labels[::-1]):
+            places = [at for at, (part, own) in enumerate(parts) if own == (middle,) and part.op != "ones"]
+            if middle < rank or not places or used[middle] != 1 + len(places):
+                continue
+            (summed,) = graph.fresh(1)
+            bracket = (total, tuple([summed if label == middle else 0 for label in labels]))
+            vectors = [(parts[at][0], (summed,)) for at in places]
+            terms = [(c, rewritten_product(graph, Fraction(1), factors, 1), (0,)) for c, factors in
+                     _expand(graph, [bracket, *vectors], 0)]  # fmt: skip
+            found = graph.sum(terms, (0,), (total.shape[labels.index(far)],))
+            # An identity matrix goes; of other brackets only what becomes shorter.
+            spare = any(part.op == "delta" for part, _ in total.parts)
+            if found.weight < total.weight + sum([part.weight for part, _ in vectors]) + spare:
+                return [*[part for at, part in enumerate(parts) if at != k and at not in places], (found, (far,))]
     return None
 
 
@@ -283,7 +487,7 @@ def _simplex_sum(graph: Graph, parts: list[Part], rank: int) -> list[Part] | Non
 
 def _simplex_axis(graph: Graph, node: Node) -> int | None:
     """The axis along which the entries of a node sum to 1, if there is one."""
-    if node.rank == 1 and graph.has(node, "simplex"):
+    if node.rank == 1 and (graph.has(node, "simplex") or graph.has(node, "one-hot")):
         return 0
     if node.op == "call" and node.payload[0].name == "softmax":
         return node.payload[1] if node.rank == node.payload[1] + 1 else None

@@ -53,14 +53,14 @@ def _without_scalars(term: _Term) -> Any:
     _, node, axes = term
     if not node.rank:
         return None
-    parts = node.parts if node.op == "product" else ((node, tuple(range(node.rank))),)
+    parts = node.factors
     return axes, tuple([(part.id, labels) for part, labels in parts if part.rank])
 
 
 def _joined(graph: Graph, members: list[_Term]) -> _Term:
     """One term of several that differ in their scalar factors only."""
     _, node, axes = members[0]
-    parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
+    parts = list(node.factors)
     scalars = []
     for coefficient, member, _ in members:
         factors = [part for part in member.parts if not part[0].rank] if member.op == "product" else []
@@ -108,7 +108,7 @@ def _flat_terms(
         placed = node.parts[0][1]
         inner_axes = tuple([axes[k] for k in placed]) if max(placed, default=0) < len(axes) else ()
     if inner.op == "sum" and (open_multiples or abs(coefficient) == 1) and len(inner_axes) == inner.rank:
-        for sub_coefficient, (part, part_axes) in zip(inner.payload, inner.parts, strict=True):
+        for sub_coefficient, part, part_axes in inner.terms:
             sub_axes = tuple([inner_axes[k] for k in part_axes])
             yield from _flat_terms(graph, coefficient * sub_coefficient, part, sub_axes, open_multiples)
         return
@@ -131,7 +131,7 @@ def _sum_of(graph: Graph, terms: list[_Term], shape: Shape) -> Node:
         return graph.zeros(shape)
     if len(terms) == 1:
         coefficient, node, axes = terms[0]
-        ones = [(graph.ones(size), (k,)) for k, size in enumerate(shape) if k not in axes]
+        ones = graph.missing_ones(shape, axes)
         return graph.product(coefficient, [(node, axes), *ones], range(len(shape)))
     common = _common_size(terms)
     if common != 1:
@@ -143,7 +143,7 @@ def _sum_of(graph: Graph, terms: list[_Term], shape: Shape) -> Node:
         return _sum_on_diagonal(graph, terms, shape, shared)
     around = _shared_factors(terms) if len(shape) > 2 else []
     if around:
-        return _sum_inside(graph, terms, shape, around)
+        return sum_inside(graph, terms, shape, around)
     ordered = sorted(terms, key=lambda term: (term[1].id, term[2]))
     lead = ordered[0][0]
     key = (shape, tuple([(c / lead, node.id, axes) for c, node, axes in ordered]))
@@ -153,9 +153,10 @@ def _sum_of(graph: Graph, terms: list[_Term], shape: Shape) -> Node:
         if missing:
             return _repeated_sum(graph, terms, shape, missing)
         parts = tuple([(node, axes) for _, node, axes in terms])
-        total = graph.intern("sum", shape, tuple([c for c, _, _ in terms]), parts, _all_symmetric(parts))
+        symmetric = all(bool(node.symmetric) if len(axes) == 2 else not axes for _, node, axes in terms)
+        total = graph.intern("sum", shape, tuple([c for c, _, _ in terms]), parts, symmetric)
         graph.sums[key] = total
-    first = min(zip(total.payload, total.parts, strict=True), key=lambda term: (term[1][0].id, term[1][1]))[0]
+    first = min(total.terms, key=lambda term: (term[1].id, term[2]))[0]
     return graph.scaled(lead / first, total)
 
 
@@ -173,7 +174,7 @@ def _repeated_sum(graph: Graph, terms: list[_Term], shape: Shape, missing: list[
 def _factors(term: _Term) -> tuple[list[Part], list[Part]]:
     """The factors of a term with the axes of the sum, those that stand on axes only and the rest."""
     _, node, axes = term
-    parts = node.parts if node.op == "product" else ((node, tuple(range(node.rank))),)
+    parts = node.factors
     placed = [(part, tuple([axes[k] if k < node.rank else -k - 1 for k in labels])) for part, labels in parts]
     return [p for p in placed if all(k >= 0 for k in p[1])], [p for p in placed if any(k < 0 for k in p[1])]
 
@@ -187,7 +188,7 @@ def _shared_factors(terms: list[_Term]) -> list[Part]:
     return common if len(left) <= 2 and left <= covered else []
 
 
-def _sum_inside(graph: Graph, terms: list[_Term], shape: Shape, common: list[Part]) -> Node:
+def sum_inside(graph: Graph, terms: list[_Term], shape: Shape, common: list[Part]) -> Node:
     """t[i] delta[i,a] delta[i,b] + u[i] delta[i,a] delta[i,b] = (t + u)[i] delta[i,a] delta[i,b]."""
     inner = []
     used: set[int] = set()
@@ -195,13 +196,12 @@ def _sum_inside(graph: Graph, terms: list[_Term], shape: Shape, common: list[Par
         own, rest = _factors(term)
         factors = [part for part in own if part not in common] + rest
         ends = sorted({k for _, labels in factors for k in labels if k >= 0})
-        payload = term[1].payload if term[1].op == "product" else 1
-        inner.append((term[0], graph.product(payload, factors, ends), ends))
+        inner.append((term[0], graph.product(term[1].coefficient, factors, ends), ends))
         used.update(ends)
     kept = sorted(used)
     total = graph.sum(inner, kept, tuple([shape[k] for k in kept]))
     covered = used.union(*(labels for _, labels in common))
-    ones = [(graph.ones(size), (k,)) for k, size in enumerate(shape) if k not in covered]
+    ones = graph.missing_ones(shape, covered)
     return graph.product(1, [*common, (total, tuple(kept)), *ones], range(len(shape)))
 
 
@@ -209,17 +209,14 @@ def _shared_delta(terms: list[_Term]) -> tuple[int, int] | None:
     """The two axes that a delta joins in every term, if there are such."""
     common: set[tuple[int, int]] | None = None
     for _, node, axes in terms:
-        parts = node.parts if node.op == "product" else [(node, tuple(range(node.rank)))]
-        pairs = {(axes[a], axes[b]) for part, (a, b) in _deltas(parts) if max(a, b) < node.rank}
+        parts = node.factors
+        deltas = [labels for part, labels in parts if part.op == "delta"]
+        pairs = {(axes[a], axes[b]) for a, b in deltas if max(a, b) < node.rank}
         common = pairs if common is None else common & pairs
         if not common:
             return None
     first = min(common) if common else None
     return (first[0], first[1]) if first else None
-
-
-def _deltas(parts: Sequence[Part]) -> list[tuple[Node, tuple[int, int]]]:
-    return [(part, (labels[0], labels[1])) for part, labels in parts if part.op == "delta"]
 
 
 def _sum_on_diagonal(graph: Graph, terms: list[_Term], shape: Shape, shared: tuple[int, int]) -> Node:
@@ -228,12 +225,12 @@ def _sum_on_diagonal(graph: Graph, terms: list[_Term], shape: Shape, shared: tup
     kept = [k for k in range(len(shape)) if k != second]
     inner = []
     for coefficient, node, axes in terms:
-        parts = list(node.parts) if node.op == "product" else [(node, tuple(range(node.rank)))]
+        parts = list(node.factors)
         pair = (axes.index(first), axes.index(second))
         rest = [part for part in parts if not (part[0].op == "delta" and set(part[1]) == set(pair))]
         ends = [k for k in range(node.rank) if k != pair[1]]
         ones = [(graph.ones(node.shape[k]), (k,)) for k in ends]
-        inner.append((coefficient, graph.product(node.payload if node.op == "product" else 1, [*rest, *ones], ends),
+        inner.append((coefficient, graph.product(node.coefficient, [*rest, *ones], ends),
                       [axes[k] for k in ends]))  # fmt: skip
     smaller = graph.sum(inner, kept, tuple([shape[k] for k in kept]))
     return graph.product(1, [(graph.delta(shape[second]), shared), (smaller, tuple(kept))], range(len(shape)))
@@ -249,7 +246,3 @@ def _common_size(terms: list[_Term]) -> Fraction:
     size = Fraction(gcd(*[size.numerator for size in sizes])) if whole else Fraction(1)
     size = next(iter(sizes)) if len(sizes) == 1 else size
     return -size if all(coefficient < 0 for coefficient, _, _ in terms) else size
-
-
-def _all_symmetric(parts: tuple[Part, ...]) -> bool:
-    return all(bool(part.symmetric) if len(axes) == 2 else not axes for part, axes in parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 
 from matcalc.errors import DeclarationError, LimitError, MatcalcError, ParseError, RuleError, ShapeError
@@ -16,12 +17,12 @@ from matcalc.language.draft import (
     DraftAxis,
     Reading,
     broadcast_axes,
-    drop_unit_axes,
     hold_axes,
     is_unit,
     multiply_axes,
     note_index,
     open_shape,
+    squeeze_axes,
     unify,
 )
 from matcalc.language.explain_calls import advise_arguments, advise_axis, advise_keyword, explain_missing, write_forms
@@ -36,16 +37,31 @@ def name_function(reading: Reading, node: ast.Call) -> str:
     """Return the name of the function called; raises for calls of anything but a name."""
     if isinstance(node.func, ast.Name):
         return restore_name(node.func.id)
-    span, written = reading.source.span(node), reading.source.write(node.func)
-    advice = "call functions by name, as in exp(x)"
+    advice: str | None = "call functions by name, as in exp(x)"
     if isinstance(node.func, ast.Attribute):
-        before, attribute = reading.source.write(node.func.value), node.func.attr
-        inside = before if not node.args or attribute in ("inv", "sum", "mean") else ""
-        is_module = re.fullmatch(r"(np|numpy|torch|math|sympy|F|jnp|scipy)(\.\w+)*", before) is not None
-        advice = f"write {attribute}(...)" if is_module else f"write {attribute}({inside or before + ', ...'})"
-        if attribute in ("transpose", "t", "I", "H"):
-            advice = f"write {before}.T"
-    raise ParseError(f"{written[:40]}(...) is not in the language", span=span, advice=advice)
+        advice = _advise_member(reading, node, node.func)
+    written = reading.source.write(node.func)[:40]
+    raise ParseError(f"{written}(...) is not in the language", span=reading.source.span(node), advice=advice)
+
+
+_MODULE = r"(?:np|numpy|torch|math|sympy|F|jnp|scipy)(?:\.\w+)*"
+
+
+def _advise_member(reading: Reading, node: ast.Call, function: ast.Attribute) -> str | None:
+    """Return how a function of a library or a method is called here: np.exp(x) is exp(x), A.inv() is inv(A)."""
+    before, name = reading.source.write(function.value), function.attr
+    if name in ("transpose", "t", "H"):
+        return f"write {before}.T"
+    name = {"I": "inv", "dot": "matmul"}.get(name, name)
+    owner = [] if re.fullmatch(_MODULE, before) else [before]
+    args = [re.sub(rf"\b{_MODULE}\.(?=\w+\()", "", text) for text in [*owner, *map(reading.source.write, node.args)]]
+    rules = reading.book.overloads(name)
+    if not rules and name not in names.SPECIAL:
+        return explain_missing(reading, name, reading.source.span(node), args).advice
+    if rules and all(len(rule.parameters) != len(args) for rule in rules):
+        return "write " + (names.SPECIAL.get(name) or write_forms(rules))
+    inside = ", ".join([*args, *map(reading.source.write, node.keywords)])
+    return f"write {name}({inside if len(inside) <= 60 else '...'})"
 
 
 def list_operands(reading: Reading, node: ast.Call) -> list[ast.expr]:
@@ -81,7 +97,7 @@ def infer_call(reading: Reading, node: ast.Call, args: tuple[Draft, ...]) -> Dra
     for arg in args:
         refuse_comparison(arg)
     if name in names.FILLED:
-        return infer_filled(reading, name, node)
+        return fill(reading, name, _read_sizes(reading, name, node), span)
     if name == "einsum":
         return infer_einsum(reading, args, span)
     if is_derivative:
@@ -123,11 +139,11 @@ def _shape_abstract(reading: Reading, name: str, span: tuple[int, int], written:
         if name in reading.sizes:
             raise ParseError(f"{name} is a size, not a function", span=span)
         if name in reading.declared:
-            reading.abstract[name] = drop_unit_axes(reading.declared[name])
+            reading.abstract[name] = squeeze_axes(reading.declared[name])
         elif reading.is_rule or not names.is_single_letter(name):
             raise explain_missing(reading, name, span, written)
         else:
-            reading.abstract[name] = drop_unit_axes(open_shape(names.count_axes(name)))
+            reading.abstract[name] = squeeze_axes(open_shape(names.count_axes(name)))
     return reading.abstract[name]
 
 
@@ -142,7 +158,7 @@ def _infer_derivative(reading: Reading, node: ast.Call, argument: Draft) -> Draf
     if name in reading.symbols or reading.book.overloads(name):
         raise DeclarationError(f"{name} is not an abstract function", span=reading.source.span(first))
     shape = _shape_abstract(reading, name, reading.source.span(first))
-    whole = shape + order * drop_unit_axes(argument.axes)[::-1]
+    whole = shape + order * squeeze_axes(argument.axes)[::-1]
     return reading.add("abstract_derivative", (argument,), hold_axes(whole), span, (name, order, shape))
 
 
@@ -169,15 +185,13 @@ _Span = tuple[int, int]
 # --- arrays filled with numbers ---------------------------------------------------------------------
 
 
-def infer_filled(reading: Reading, name: str, node: ast.Call) -> Draft:
-    """eye(n), ones(m, n), zeros(...), fuse(m, p), commutation(m, n); without sizes, a number."""
-    return fill(reading, name, _read_sizes(reading, name, node), reading.source.span(node))
-
-
 def fill(reading: Reading, name: str, sizes: list[Size], span: _Span) -> Draft:
-    """Return the draft of an array filled with numbers; raises LimitError for one of too many entries."""
+    """Return the draft of eye(n), ones(m, n), zeros(...), fuse(m, p) or commutation(m, n); without sizes, a number.
+
+    Raises LimitError for an array of too many entries.
+    """
     axes = _shape_filled(name, sizes)
-    if all(size.is_unit for size in sizes):
+    if all(size.is_unit for size in sizes) and name != "fuse":
         value = Fraction(0 if name == "zeros" else 1)
         return reading.add("number", (), SCALAR_AXES, span, (value,), value)
     entries = UNIT
@@ -191,23 +205,17 @@ def fill(reading: Reading, name: str, sizes: list[Size], span: _Span) -> Draft:
     return reading.add("filled", (), axes, span, (name, tuple(sizes)))
 
 
-_FILLED_FORMS = {
-    "eye": "write eye(n)", "ones": "write ones(m, n)", "zeros": "write zeros(m, n)", "fuse": "write fuse(m, p)",
-    "commutation": "write commutation(m, n)",
-}  # fmt: skip
-
-
 def _read_sizes(reading: Reading, name: str, node: ast.Call) -> list[Size]:
     fewest, most = names.FILLED[name]
     span, count = reading.source.span(node), len(node.args)
     if not fewest <= count <= most:
         wanted = f"{most} size{'s' if most > 1 else ''}" if fewest == most else f"at most {most} sizes"
-        raise ParseError(f"{name} takes {wanted}, not {count}", span=span, advice=_FILLED_FORMS[name])
+        raise ParseError(f"{name} takes {wanted}, not {count}", span=span, advice=f"write {names.SPECIAL[name]}")
     sizes = [_read_size(reading, arg) for arg in node.args]
     if name in ("ones", "zeros") and len(sizes) > 2:
         return [size for size in sizes if not size.is_unit]
-    if name == "fuse" and any(size.is_unit for size in sizes):
-        raise ParseError("fuse joins two axes, neither of size 1", span=span, advice=_FILLED_FORMS[name])
+    if name == "fuse" and any(size.is_unit for size in sizes) and not reading.is_rule:
+        raise ParseError("fuse joins two axes, neither of size 1", span=span, advice=f"write {names.SPECIAL[name]}")
     return sizes
 
 
@@ -251,27 +259,56 @@ def _read_factor(reading: Reading, node: ast.expr) -> Size:
 
 # --- einsum -------------------------------------------------------------------------------------------
 
-_EINSUM_FORM = "write letters as in einsum('ij,jk->ik', A, B)"
+_EINSUM_FORM = f"write letters as in {names.SPECIAL['einsum']}"
 
 
 def infer_einsum(reading: Reading, args: tuple[Draft, ...], span: _Span) -> Draft:
-    """einsum('ij,jk->ik', A, B) on the shapes without unit axes."""
+    """einsum('ij,jk->ik', A, B) on the shapes without unit axes; a rule's text may give letters to these as well."""
     if not args or args[0].op != "text":
         raise ParseError("einsum begins with its letters", span=span, advice=_EINSUM_FORM)
     operands = args[1:]
     inputs, output = _read_subscripts(args[0].data[0], len(operands), args[0].span)
+    whole = output
+    if reading.is_rule:
+        inputs, output, operands = _drop_units(inputs, output, operands)
     sizes: dict[str, DraftAxis] = {}
     for letters, operand in zip(inputs, operands, strict=True):
         _bind_operand(reading, letters, operand, sizes)
+    if reading.is_rule and inputs == [output] and operands[0].is_column:
+        return operands[0]
     data = (",".join(inputs) + "->" + output,)
-    return reading.add("einsum", operands, hold_axes(tuple(sizes[letter] for letter in output)), span, data)
+    found = reading.add("einsum", operands, hold_axes(tuple(sizes[letter] for letter in output)), span, data)
+    is_row = len(whole) == 2 and len(output) == 1 and whole[0] not in output
+    return reading.add("transpose", (found,), found.axes[::-1], span) if is_row else found
+
+
+def _drop_units(
+    inputs: list[str], output: str, operands: tuple[Draft, ...]
+) -> tuple[list[str], str, tuple[Draft, ...]]:
+    """Return an einsum without the letters of unit axes, and without fuse(m, p) where one of its sizes is 1.
+
+    So one definition holds of matrices, columns and rows: fuse(m, 1) is the identity, whose two letters are one.
+    """
+    same: dict[str, str] = {}
+    kept = []
+    for letters, operand in zip(inputs, operands, strict=True):
+        pairs = zip(letters, operand.axes, strict=True) if len(letters) == len(operand.axes) else ()
+        units = [letter for letter, axis in pairs if is_unit(axis)]
+        same |= dict.fromkeys(units, "")
+        if not units or operand.op != "filled" or operand.data[0] != "fuse":
+            kept.append((letters, operand))
+        elif letters[0] not in units:
+            same[letters[0]] = next(letter for letter in letters[1:] if letter not in units)
+    table = str.maketrans(same)
+    texts = [letters.translate(table) for letters, _ in kept]
+    return texts, output.translate(table), tuple(operand for _, operand in kept)
 
 
 def _bind_operand(reading: Reading, letters: str, operand: Draft, sizes: dict[str, DraftAxis]) -> None:
     """Give the letters of one operand their sizes."""
     if operand.op == "text":
         raise ParseError("a text in quotes has no meaning here", span=operand.span, advice=_EINSUM_FORM)
-    axes = drop_unit_axes(operand.axes)
+    axes = squeeze_axes(operand.axes)
     if len(letters) != len(axes):
         given = f"{reading.write(operand)}, {reading.describe(operand.axes)}"
         reason = f"einsum gives {len(letters)} letter{'s' if len(letters) != 1 else ''} to {given}"
@@ -306,7 +343,7 @@ def _read_subscripts(text: str, count: int, span: _Span) -> tuple[list[str], str
 
 # --- where, matrix_power ------------------------------------------------------------------------------
 
-_WHERE_FORM = "write where(x > 0, x, y)"
+_WHERE_FORM = f"write {names.SPECIAL['where']}"
 
 
 def refuse_comparison(draft: Draft) -> None:
@@ -336,7 +373,7 @@ def infer_where(reading: Reading, args: tuple[Draft, ...], span: _Span) -> Draft
 
 def read_power(reading: Reading, args: tuple[Draft, ...], span: _Span) -> tuple[Draft, ...]:
     """Return the arguments of matrix_power(X, k), with k as one number."""
-    advice = "write matrix_power(X, 3)"
+    advice = f"write {names.SPECIAL['matrix_power']}"
     if len(args) != 2:
         raise ParseError(f"matrix_power takes 2 arguments, not {len(args)}", span=span, advice=advice)
     value = args[1].value
@@ -350,11 +387,6 @@ def read_power(reading: Reading, args: tuple[Draft, ...], span: _Span) -> tuple[
 # --- match rules ------------------------------------------------------------------------------------
 #
 # Which form of a function fits its arguments, and the shape of what it returns.
-
-
-# Functions of a 1 by 1 matrix, which counts as a scalar: trace(x.T @ A @ x) is x.T @ A @ x.
-_SAME_FOR_SCALARS = frozenset({"trace", "det", "diag", "vec", "tril", "triu"})
-_SCALAR_FORMS = {"logdet": "log", "expm": "exp", "sqrtm": "sqrt", "norm": "abs"}
 
 
 def call_rule(reading: Reading, name: str, node: ast.Call, args: tuple[Draft, ...]) -> Draft:
@@ -375,7 +407,7 @@ def call_function(reading: Reading, name: str, args: tuple[Draft, ...], span: tu
         variables = _match(rule, args)
         if variables is not None:
             return _apply(reading, rule, variables, span)
-    scalar = _call_of_scalar(reading, name, args, span)
+    scalar = _call_of_scalars(reading, rules, args, span)
     if scalar is not None:
         return scalar
     raise _explain_no_match(reading, name, rules, args, span)
@@ -401,23 +433,23 @@ def _match(rule: Rule, args: tuple[Draft, ...]) -> tuple[Draft, ...] | None:
 
 def _accepts(rule: Rule, parameter: Parameter, arg: Draft, has_axes: bool) -> bool:
     if parameter.literal is not None:
-        given = arg.data[0] if arg.op == "text" else arg.value
-        return bool(given == parameter.literal)
+        return _is_literal(parameter, arg)
     if arg.op in ("text", "compare"):
         return False
     if parameter.axes is None:
         return not has_axes or arg.is_scalar
     if len(parameter.axes) == 1 and arg.is_row:
         return rule.result == () or isinstance(rule.result, str)
-    wanted = hold_letters(parameter.axes)
+    if rule.vectors:
+        return len(arg.axes) == 2 and not arg.is_scalar
+    wanted = parameter.axes + ("1",) * (2 - len(parameter.axes))
     return len(wanted) == len(arg.axes) and all(
         is_unit(axis) == (letter == "1") for letter, axis in zip(wanted, arg.axes, strict=True)
     )
 
 
-def hold_letters(axes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the axes of a signature as they are held: [n] is (n, 1)."""
-    return axes + ("1",) * (2 - len(axes))
+def _is_literal(parameter: Parameter, arg: Draft) -> bool:
+    return bool((arg.data[0] if arg.op == "text" else arg.value) == parameter.literal)
 
 
 # --- the shape of the result --------------------------------------------------------------------------
@@ -425,21 +457,22 @@ def hold_letters(axes: tuple[str, ...]) -> tuple[str, ...]:
 
 def _apply(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> Draft:
     """Return the draft of a call whose arguments have the kinds that the rule takes."""
-    turned = tuple(_turn_row(reading, parameter, arg) for parameter, arg in zip(rule.variables, args, strict=True))
-    letters = _bind_letters(reading, rule, turned, span)
-    axes = _shape_result(reading, rule, turned, letters, span)
+    pairs = zip(rule.variables, args, strict=True)
+    transposed = tuple(_transpose_row(reading, parameter, arg) for parameter, arg in pairs)
+    letters = _bind_letters(reading, rule, transposed, span)
+    axes = _shape_result(reading, rule, transposed, letters, span)
     if rule.axis and args[0].is_matrix and axes is args[0].axes and not reading.is_rule:
         reading.note(
             f"{rule.function}({reading.write(args[0])}) without axis= takes all entries of "
             f"{reading.write(args[0])} together; write axis=1 for each row"
         )
-    draft = reading.add("call", turned, axes, span, (rule, None, False))
-    if isinstance(rule.result, str) and turned[0] is not args[0]:
+    draft = reading.add("call", transposed, axes, span, (rule, None, False))
+    if isinstance(rule.result, str) and transposed[0] is not args[0]:
         return reading.add("transpose", (draft,), axes[::-1], span)
     return draft
 
 
-def _turn_row(reading: Reading, parameter: Parameter, arg: Draft) -> Draft:
+def _transpose_row(reading: Reading, parameter: Parameter, arg: Draft) -> Draft:
     """Return a row as a column where the rule is stated for a vector."""
     if parameter.axes is None or len(parameter.axes) != 1 or not arg.is_row:
         return arg
@@ -474,9 +507,9 @@ def _shape_result(
     if rule.is_elementwise:
         return _broadcast_all(reading, rule, args, span)
     if isinstance(rule.result, str):
-        return _shape_like(rule, rule.result, args)
+        return next(arg.axes for p, arg in zip(rule.variables, args, strict=True) if p.name == rule.result)
     if rule.result:
-        return hold_axes(tuple(_read_result_size(rule, text, letters) for text in rule.result))
+        return hold_axes(tuple(_read_result_size(text, letters) for text in rule.result))
     if any(parameter.axes is not None for parameter in rule.variables) or not rule.is_definition:
         return SCALAR_AXES
     return _shape_stated(reading, rule, args, span)
@@ -492,20 +525,9 @@ def _broadcast_all(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: 
     return axes
 
 
-def _shape_like(rule: Rule, name: str, args: tuple[Draft, ...]) -> Axes:
-    for parameter, arg in zip(rule.variables, args, strict=True):
-        if parameter.name == name:
-            return arg.axes
-    raise RuleError(f"rule [{rule.name}] in {rule.file} returns the shape of {name}, which is no parameter")
-
-
-def _read_result_size(rule: Rule, text: str, letters: dict[str, DraftAxis]) -> DraftAxis:
-    factors: list[DraftAxis] = []
-    for part in text.replace(" ", "").split("*"):
-        if not part.isdigit() and part not in letters:
-            raise RuleError(f"rule [{rule.name}] in {rule.file} returns the size {part}, which no parameter has")
-        factors.append(Size.of(part) if part.isdigit() else letters[part])
-    return multiply_axes(factors)
+def _read_result_size(text: str, letters: dict[str, DraftAxis]) -> DraftAxis:
+    parts = text.replace(" ", "").split("*")
+    return multiply_axes([Size.of(part) if part.isdigit() else letters[part] for part in parts])
 
 
 def _shape_stated(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> Axes:
@@ -550,25 +572,31 @@ def _call_along_axis(
 ) -> Draft:
     """sum(X, axis=0), softmax(X, axis=1): the rule holds for each column, or for each row."""
     span = reading.source.span(node)
-    rule = next((rule for rule in rules if rule.axis and len(rule.parameters) == len(args) == 1), None)
-    if rule is None or args[0].op in ("text", "compare"):
+    fitting = (rule for rule in rules if rule.axis and len(rule.parameters) == len(rule.variables) == len(args))
+    rule = next(fitting, None)
+    if rule is None or any(arg.op in ("text", "compare") for arg in args):
         advice = advise_axis(reading, rules, args, axis)
         raise ParseError(f"{rules[0].function} takes no axis= or keepdims= here", span=span, advice=advice)
-    reduces = rule.result == () and _is_reduction(reading, rule, args[0])
+    reduces = rule.result == () and _is_reduction(reading, rule, args)
     if keepdims and not reduces:
         raise ParseError(f"{rule.function} takes no keepdims=", span=span, advice="leave it out")
-    (arg,) = args
-    if axis is None or not arg.is_matrix:
-        return _call_whole(reading, rule, arg, axis, span)
+    if axis is None or not any(arg.is_matrix for arg in args):
+        return _call_whole(reading, rule, args, axis, span)
     if axis not in (-2, -1, 0, 1):
         raise ShapeError(f"a matrix has no axis {axis}", span=span, advice="write axis=0 (down) or axis=1 (across)")
     axis %= 2
-    axes = _reduce(arg.axes, axis, keepdims) if reduces else arg.axes
+    for arg in args[1:]:
+        if len(arg.axes) != 2 or not all(map(unify, args[0].axes, arg.axes)):
+            written = " and ".join(reading.write_shapes(*(each.axes for each in args)))
+            reason = f"{rule.function} along an axis takes matrices of one shape, not {written}"
+            raise ShapeError(reason, span=span, advice="declare their shapes")
+    axes = _reduce(args[0].axes, axis, keepdims) if reduces else args[0].axes
     return reading.add("call", args, axes, span, (rule, axis, keepdims))
 
 
-def _is_reduction(reading: Reading, rule: Rule, arg: Draft) -> bool:
-    return not rule.is_definition or _shape_stated(reading, rule, (arg,), arg.span) is SCALAR_AXES
+def _is_reduction(reading: Reading, rule: Rule, args: tuple[Draft, ...]) -> bool:
+    has_axes = any(parameter.axes for parameter in rule.variables)
+    return has_axes or not rule.is_definition or _shape_stated(reading, rule, args, args[0].span) is SCALAR_AXES
 
 
 def _reduce(axes: Axes, axis: int, keepdims: bool) -> Axes:
@@ -576,8 +604,11 @@ def _reduce(axes: Axes, axis: int, keepdims: bool) -> Axes:
     return (UNIT, axes[1]) if axis == 0 and keepdims else (axes[1 - axis], UNIT)
 
 
-def _call_whole(reading: Reading, rule: Rule, arg: Draft, axis: int | None, span: tuple[int, int]) -> Draft:
+def _call_whole(
+    reading: Reading, rule: Rule, args: tuple[Draft, ...], axis: int | None, span: tuple[int, int]
+) -> Draft:
     """Return the plain call: without axis, or along the only axis of a vector."""
+    arg = args[0]
     fitting = {None, 0, -1} | ({1} if arg.is_row else set())
     if axis not in fitting or (axis is not None and len(arg.axes) != 2):
         raise ShapeError(
@@ -585,31 +616,57 @@ def _call_whole(reading: Reading, rule: Rule, arg: Draft, axis: int | None, span
             span=span,
             advice="leave axis= out",
         )
-    if _match(rule, (arg,)) is None:
-        raise _explain_no_match(reading, rule.function, [rule], (arg,), span)
-    return _apply(reading, rule, (arg,), span)
+    if _match(rule, args) is None:
+        raise _explain_no_match(reading, rule.function, [rule], args, span)
+    return _apply(reading, rule, args, span)
 
 
 # --- scalars and misfits --------------------------------------------------------------------------------
 
 
-def _call_of_scalar(reading: Reading, name: str, args: tuple[Draft, ...], span: tuple[int, int]) -> Draft | None:
-    """Return what a function of matrices makes of scalars: trace(a) is a, inv(a) is 1/a, kron(a, B) is a*B."""
-    if not args or not args[0].is_scalar or any(arg.op in ("text", "compare") for arg in args[:1]):
-        if name == "kron" and len(args) == 2 and args[1].is_scalar:
-            return reading.add("multiply", args, args[0].axes, span)
-        return None
-    if name in _SAME_FOR_SCALARS and len(args) == 1:
-        return args[0]
-    if name in ("inv", "pinv") and len(args) == 1:
-        one = reading.add("number", (), SCALAR_AXES, span, (Fraction(1),))
-        return reading.add("divide", (one, args[0]), SCALAR_AXES, span)
-    if name in ("kron", "dot", "outer") and len(args) == 2 and (name == "kron" or args[1].is_scalar):
-        return reading.add("multiply", args, args[1].axes, span)
-    form = _SCALAR_FORMS.get(name)
-    if form is None or (name == "norm" and len(args) == 2 and args[1].op != "text" and args[1].value is None):
-        return None
-    return _apply(reading, reading.book.overloads(form)[0], args[:1], span)
+def _call_of_scalars(
+    reading: Reading, rules: list[Rule], args: tuple[Draft, ...], span: tuple[int, int]
+) -> Draft | None:
+    """Return what a function of arrays makes of scalars, as its rule says: inv(a) is 1/a, kron(a, B) is a*B."""
+    for rule in rules:
+        if rule.scalar and _takes_scalars(rule, args):
+            pairs = zip(rule.parameters, args, strict=True)
+            known = {parameter.name: arg for parameter, arg in pairs if parameter.literal is None}
+            return _read_scalar(reading, ast.parse(rule.scalar, mode="eval").body, known, span)
+    return None
+
+
+def _takes_scalars(rule: Rule, args: tuple[Draft, ...]) -> bool:
+    """Whether scalars stand in the place of arrays: of all of them, or of one where vectors may stand as well."""
+    if len(rule.parameters) != len(args):
+        return False
+    pairs = list(zip(rule.parameters, args, strict=True))
+    if not all(_is_literal(p, arg) if p.literal is not None else arg.op not in ("text", "compare") for p, arg in pairs):
+        return False
+    scalars = [arg.is_scalar for parameter, arg in pairs if parameter.literal is None]
+    return any(scalars) if rule.vectors else all(scalars)
+
+
+_SCALAR_OPERATORS: dict[type[ast.operator], str] = {ast.Mult: "multiply", ast.Div: "divide", ast.Pow: "power"}
+
+
+def _read_scalar(reading: Reading, tree: ast.expr, known: Mapping[str, Draft], span: tuple[int, int]) -> Draft:
+    """Return the draft of a rule's text for scalars: a parameter, a number, a product, a quotient, a call."""
+    match tree:
+        case ast.Name(id=name) if name in known:
+            return known[name]
+        case ast.Constant(value=int(value)):
+            return reading.add("number", (), SCALAR_AXES, span, (Fraction(value),), Fraction(value))
+        case ast.BinOp(left=first, op=ast.Mult() | ast.Div() | ast.Pow() as op, right=second):
+            left, right = (_read_scalar(reading, side, known, span) for side in (first, second))
+            axes = left.axes if right.is_scalar else right.axes
+            return reading.add(_SCALAR_OPERATORS[type(op)], (left, right), axes, span)
+        case ast.Call(func=ast.Name(id=function), args=inside):
+            args = tuple(_read_scalar(reading, arg, known, span) for arg in inside)
+            for rule in reading.book.overloads(function):
+                if _match(rule, args) is not None:
+                    return _apply(reading, rule, args, span)
+    raise RuleError(f"{ast.unparse(tree)} is no text for scalars")
 
 
 def _explain_no_match(

@@ -11,7 +11,7 @@ from matcalc.language.names import find_closest, is_plain_name, normalize_name
 from matcalc.language.sizes import Shape, Size
 
 ASSUMPTIONS = (
-    "real", "positive", "nonzero", "unit-interval", "sign", "simplex",
+    "real", "positive", "nonzero", "unit-interval", "sign", "simplex", "one-hot",
     "symmetric", "skew", "diagonal", "orthogonal", "posdef", "invertible",
 )  # fmt: skip
 SQUARE_ASSUMPTIONS = frozenset({"symmetric", "skew", "diagonal", "orthogonal", "posdef", "invertible"})

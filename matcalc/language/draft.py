@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import reduce
-from itertools import count
-from math import gcd
-from typing import Any
+from itertools import chain, count
+from math import gcd, prod
+from typing import Any, TypeVar
 
 from matcalc.errors import LimitError
 from matcalc.language.names import CONSTANTS
@@ -115,12 +114,15 @@ class Reading:
 
     def write_symbols(self) -> dict[str, str]:
         """Return the shapes of the names as far as they are known, of a row with its unit axis."""
-        shown = [axes if _is_row(axes) else drop_unit_axes(axes) for axes in self.symbols.values()]
+        shown = [
+            axes if len(axes) == 2 and is_unit(axes[0]) and not is_unit(axes[1]) else squeeze_axes(axes)
+            for axes in self.symbols.values()
+        ]
         return dict(zip(self.symbols, self.write_shapes(*shown), strict=True))
 
     def describe(self, axes: Axes) -> str:
         """Return the kind of a shape: a scalar, a column (n, 1), a row (1, n), a matrix (m, n)."""
-        count = len(drop_unit_axes(axes))
+        count = len(squeeze_axes(axes))
         if count == 0:
             return "a scalar"
         kind = "matrix" if len(axes) == 2 else "array"
@@ -135,17 +137,17 @@ class Reading:
 
 
 def hold_axes(axes: Axes) -> Axes:
-    """Return the shape as it is held: a vector as a column, a scalar as 1 by 1."""
+    """Return the 2-D shape: a vector as a column, a scalar as 1 by 1."""
     return axes + (UNIT,) * (2 - len(axes))
 
 
-def drop_unit_axes(axes: Axes) -> Axes:
+def squeeze_axes(axes: Axes) -> Axes:
     """Return the axes that are not unit axes."""
     return tuple(axis for axis in axes if not is_unit(axis))
 
 
 def open_shape(count: int) -> Axes:
-    """Return the held shape of a name with so many axes, each of an open size."""
+    """Return the 2-D shape of a name with so many axes, each of an open size."""
     return hold_axes(tuple(Unknown() for _ in range(count)))
 
 
@@ -166,10 +168,6 @@ def broadcast_axes(left: Axes, right: Axes) -> Axes | None:
         else:
             return None
     return tuple(common)
-
-
-def _is_row(axes: Axes) -> bool:
-    return len(axes) == 2 and is_unit(axes[0]) and not is_unit(axes[1])
 
 
 # --- unknown sizes ----------------------------------------------------------------------------------
@@ -213,7 +211,7 @@ def multiply_axes(axes: Iterable[DraftAxis]) -> DraftAxis:
     """Return the product of sizes, in the order given."""
     factors = [factor for axis in axes for factor in list_factors(axis)]
     if all(isinstance(factor, Size) for factor in factors):
-        return reduce(lambda a, b: a * b, (f for f in factors if isinstance(f, Size)), UNIT)
+        return prod((factor for factor in factors if isinstance(factor, Size)), start=UNIT)
     return factors[0] if len(factors) == 1 else Product(tuple(factors))
 
 
@@ -263,7 +261,13 @@ def _bind(unknown: Unknown, value: DraftAxis) -> bool:
 
 def _unify_products(left: list[Size | Unknown], right: list[Size | Unknown]) -> bool:
     """Cancel what both products have; what is left must be equal one by one, or one open size the rest."""
-    left_open, right_open, left_size, right_size = _cancel(left, right)
+    left_open, right_open = _drop_common(*([one for one in side if isinstance(one, Unknown)] for side in (left, right)))
+    sizes = [prod((one for one in side if isinstance(one, Size)), start=UNIT) for side in (left, right)]
+    common = gcd(*(size.number for size in sizes))
+    letters = _drop_common(*(size.letters for size in sizes))
+    left_size, right_size = (
+        Size(tuple(own), size.number // common) for own, size in zip(letters, sizes, strict=True)
+    )
     if not left_open and not right_open:
         return left_size == right_size
     if len(left_open) == len(right_open) and left_size.is_unit and right_size.is_unit:
@@ -275,28 +279,17 @@ def _unify_products(left: list[Size | Unknown], right: list[Size | Unknown]) -> 
     return False
 
 
-def _cancel(left: list[Size | Unknown], right: list[Size | Unknown]) -> tuple[list[Unknown], list[Unknown], Size, Size]:
-    left_open = [factor for factor in left if isinstance(factor, Unknown)]
-    right_open = [factor for factor in right if isinstance(factor, Unknown)]
-    for factor in list(left_open):
-        if factor in right_open:
-            left_open.remove(factor)
-            right_open.remove(factor)
-    return left_open, right_open, *_cancel_sizes(_known_part(left), _known_part(right))
+_Item = TypeVar("_Item")
 
 
-def _known_part(factors: list[Size | Unknown]) -> Size:
-    return reduce(lambda a, b: a * b, (factor for factor in factors if isinstance(factor, Size)), UNIT)
-
-
-def _cancel_sizes(left: Size, right: Size) -> tuple[Size, Size]:
-    left_letters, right_letters = list(left.letters), list(right.letters)
-    for letter in list(left_letters):
-        if letter in right_letters:
-            left_letters.remove(letter)
-            right_letters.remove(letter)
-    common = gcd(left.number, right.number)
-    return Size(tuple(left_letters), left.number // common), Size(tuple(right_letters), right.number // common)
+def _drop_common(left: Iterable[_Item], right: Iterable[_Item]) -> tuple[list[_Item], list[_Item]]:
+    """Return both lists without the items that pair off."""
+    left, right = list(left), list(right)
+    for item in list(left):
+        if item in right:
+            left.remove(item)
+            right.remove(item)
+    return left, right
 
 
 # --- name sizes -------------------------------------------------------------------------------------
@@ -318,7 +311,8 @@ def name_sizes(wrt: Axes, result: Axes, others: Iterable[Axes], taken: set[str])
     `taken` are the names that stand for something else.
     """
     letters: Letters = {}
-    free = (letter for letter in _list_letters(() if wrt else _OWN) if letter not in taken)
+    possible = chain(() if wrt else _OWN, _OTHERS, (f"p{number}" for number in count(1)))
+    free = (letter for letter in possible if letter not in taken)
     for axes, preferred in ((wrt, _OWN), (result, _RESULT)):
         for axis, letter in zip(axes, preferred, strict=False):
             known = resolve(axis)
@@ -326,31 +320,18 @@ def name_sizes(wrt: Axes, result: Axes, others: Iterable[Axes], taken: set[str])
                 letters[known] = Size.of(next(free) if letter in taken else letter)
                 taken = taken | {letter}
     for axes in (wrt, *others, result):
-        for axis in axes:
-            _name_factors(axis, letters, free)
+        for factor in (factor for axis in axes for factor in list_factors(axis)):
+            if isinstance(factor, Unknown) and factor not in letters:
+                letters[factor] = Size.of(next(free))
     return letters
-
-
-def _name_factors(axis: DraftAxis, letters: Letters, free: Iterator[str]) -> None:
-    for factor in list_factors(axis):
-        if isinstance(factor, Unknown) and factor not in letters:
-            letters[factor] = Size.of(next(free))
-
-
-def _list_letters(first: tuple[str, ...]) -> Iterator[str]:
-    yield from (*first, *_OTHERS)
-    yield from (f"p{number}" for number in count(1))
 
 
 def settle(axes: Axes, letters: Letters) -> Shape:
     """Return a shape whose open sizes have been replaced by their letters."""
-    sizes = []
-    for axis in axes:
-        size = UNIT
-        for factor in list_factors(axis):
-            size = size * (factor if isinstance(factor, Size) else letters[factor])
-        sizes.append(size)
-    return tuple(sizes)
+    return tuple(
+        prod((factor if isinstance(factor, Size) else letters[factor] for factor in list_factors(axis)), start=UNIT)
+        for axis in axes
+    )
 
 
 # --- note names -------------------------------------------------------------------------------------
@@ -363,17 +344,14 @@ def note_name(reading: Reading, name: str) -> None:
     if reading.is_rule or name in reading.declared:
         return
     if re.fullmatch(r"([A-Z]{1,2}|[xyzwv]T[A-Z]?)[xyzwv]", name):
-        reading.note(f"{name} is one name; the product is {_space_factors(name)}")
+        # ABx is A @ B @ x, and xTAx is x.T @ A @ x.
+        factors = re.findall(r"[a-z]T|\w", name)
+        spaced = " @ ".join(factor.replace("T", ".T") if factor[0].islower() else factor for factor in factors)
+        reading.note(f"{name} is one name; the product is {spaced}")
     elif re.fullmatch(r"[xyzwv]T", name):
         reading.note(f"{name} is one name; the transpose is {name[0]}.T")
     elif name == "I":
         reading.note("I is a variable; the identity is eye(n)")
-
-
-def _space_factors(text: str) -> str:
-    """Write ABx as A @ B @ x, and xTAx as x.T @ A @ x."""
-    return " @ ".join(factor.replace("T", ".T") if factor[0].islower() else factor
-                      for factor in re.findall(r"[a-z]T|\w", text))  # fmt: skip
 
 
 def note_constant(reading: Reading, name: str) -> None:

@@ -133,8 +133,10 @@ def advise_arguments(reading: Reading, name: str, args: tuple[Draft, ...]) -> st
     return adviser(reading, name, args) if adviser is not None and len(args) == 2 else None
 
 
-def _advise_extreme(reading: Reading, name: str, args: tuple[Draft, ...]) -> str:
+def _advise_extreme(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
     """max(x, 0) is maximum; max(X, 0) may be along an axis as well."""
+    if args[1].op == "text":
+        return None
     first, second = reading.write(args[0]), reading.write(args[1])
     pair = f"write {name}imum({first}, {second}) entry by entry"
     along = args[0].is_matrix and args[1].value in (0, 1)
@@ -153,15 +155,18 @@ def _advise_norm(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | 
 
 
 def _advise_dot(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
-    if not (args[0].is_matrix or args[1].is_matrix):
+    if not (args[0].is_matrix or args[1].is_matrix) or "text" in (args[0].op, args[1].op):
         return None
-    return " @ ".join(["write " + _bracket(reading.write(args[0])), _bracket(reading.write(args[1]))])
+    first, second = (_bracket(reading.write(arg)) for arg in args)
+    if args[0].is_scalar or args[1].is_scalar:
+        return f"write {first} * {second}"
+    return f"write {first}.T @ {second}" if args[0].is_column else f"write {first} @ {second}"
 
 
 def _advise_solve(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
     if args[1].is_matrix and not args[0].is_matrix:
-        turned = f"solve({reading.write(args[1])}, {reading.write(args[0])})"
-        return f"the matrix comes first: write {turned}, which is inv(A) @ b"
+        swapped = f"solve({reading.write(args[1])}, {reading.write(args[0])})"
+        return f"the matrix comes first: write {swapped}, which is inv(A) @ b"
     return None
 
 

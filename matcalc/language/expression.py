@@ -7,13 +7,14 @@ memoised on the node itself (`walk`), never recursive over the text's tree.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import partial
 from threading import Lock
 from typing import Any
 
 from matcalc.errors import ShapeError
-from matcalc.language.sizes import SCALAR, Shape, Size, drop_units, hold, write_shape
+from matcalc.language.sizes import SCALAR, Shape, Size, squeeze_shape, to_2d_shape, write_shape
 from matcalc.rule_files import Rule
 
 
@@ -49,14 +50,14 @@ class Expression:
         raise AttributeError("an Expression is immutable")
 
     @property
-    def dropped_shape(self) -> Shape:
+    def squeezed_shape(self) -> Shape:
         """The shape without unit axes: () for scalars, (n,) for columns and rows."""
-        return drop_units(self.shape)
+        return squeeze_shape(self.shape)
 
     @property
     def declared_shape(self) -> Shape:
         """The shape that declares it: without unit axes, unless it would be held otherwise then, as a row (1, n)."""
-        return self.dropped_shape if hold(self.dropped_shape) == self.shape else self.shape
+        return self.squeezed_shape if to_2d_shape(self.squeezed_shape) == self.shape else self.shape
 
     @property
     def is_scalar(self) -> bool:
@@ -77,6 +78,14 @@ class Expression:
     def name(self) -> str:
         """The name of a symbol, a constant, a filled array or an abstract function."""
         return str(self.data[0])
+
+    def is_filled(self, name: str) -> bool:
+        """Whether it is an array such as eye or ones."""
+        return self.op == "filled" and bool(self.data[0] == name)
+
+    def is_call(self, name: str) -> bool:
+        """Whether it is a call by the rule of that name."""
+        return self.op == "call" and bool(self.data[0].name == name)
 
     def __repr__(self) -> str:
         inside = [repr(arg) for arg in self.args] + [getattr(item, "name", str(item)) for item in self.data]
@@ -115,14 +124,23 @@ def walk(*roots: Expression) -> Iterator[Expression]:
             stack.extend((arg, False) for arg in reversed(node.args))
 
 
-def replace_args(node: Expression, args: tuple[Expression, ...]) -> Expression:
-    """Return a node with other operands, of the same shapes as its own."""
-    return _node(node.op, args, node.data, node.shape)
+def rebuild(node: Expression, args: Iterable[Expression]) -> Expression:
+    """Return the same operation on other operands of the same shapes."""
+    return _node(node.op, tuple(args), node.data, node.shape)
 
 
 def symbols(*roots: Expression) -> dict[str, Expression]:
     """Return the variables below the roots by name, in the order of their appearance."""
     return {node.name: node for node in walk(*roots) if node.op == "symbol"}
+
+
+def collect_letters(roots: Iterable[Expression]) -> list[str]:
+    """Return the letters of all sizes below the roots, those used as numbers too, in the order of their appearance."""
+    letters: dict[str, None] = {}
+    for node in walk(*roots):
+        for size in (*node.shape, *(node.data if node.op == "size" else ())):
+            letters.update(dict.fromkeys(size.letters))
+    return list(letters)
 
 
 def list_letters(*roots: Expression) -> tuple[str, ...]:
@@ -135,7 +153,7 @@ def list_letters(*roots: Expression) -> tuple[str, ...]:
 
 def symbol(name: str, shape: Shape, assumptions: frozenset[str] = frozenset()) -> Expression:
     """A variable; `shape` is as declared, so a vector is (n,) and is held as a column."""
-    return _node("symbol", (), (name, assumptions), hold(shape))
+    return _node("symbol", (), (name, assumptions), to_2d_shape(shape))
 
 
 def number(value: Fraction | int) -> Expression:
@@ -162,7 +180,7 @@ def filled(name: str, *sizes: Size) -> Expression:
     elif name == "commutation":
         shape = (sizes[0] * sizes[1], sizes[0] * sizes[1])
     else:
-        shape = hold(sizes)
+        shape = to_2d_shape(sizes)
     return _node("filled", (), (name, sizes), shape)
 
 
@@ -192,34 +210,19 @@ def elementwise(op: str, left: Expression, right: Expression, data: tuple[Any, .
     shape = broadcast(left.shape, right.shape)
     if shape is None:
         raise ShapeError(
-            f"{op} needs equal shapes, not {write_shape(left.dropped_shape)} and {write_shape(right.dropped_shape)}"
+            f"{op} needs equal shapes, not {write_shape(left.squeezed_shape)} and {write_shape(right.squeezed_shape)}"
         )
     return _node(op, (left, right), data, shape)
 
 
-def add(left: Expression, right: Expression) -> Expression:
-    """left + right."""
-    return elementwise("add", left, right)
+_Binary = Callable[[Expression, Expression], Expression]
 
-
-def subtract(left: Expression, right: Expression) -> Expression:
-    """left - right."""
-    return elementwise("subtract", left, right)
-
-
-def multiply(left: Expression, right: Expression) -> Expression:
-    """left * right, entry by entry."""
-    return elementwise("multiply", left, right)
-
-
-def divide(left: Expression, right: Expression) -> Expression:
-    """left / right, entry by entry."""
-    return elementwise("divide", left, right)
-
-
-def power(base: Expression, exponent: Expression) -> Expression:
-    """base ** exponent, entry by entry."""
-    return elementwise("power", base, exponent)
+# left + right and its kin, entry by entry.
+add: _Binary = partial(elementwise, "add")
+subtract: _Binary = partial(elementwise, "subtract")
+multiply: _Binary = partial(elementwise, "multiply")
+divide: _Binary = partial(elementwise, "divide")
+power: _Binary = partial(elementwise, "power")
 
 
 def negate(operand: Expression) -> Expression:
@@ -260,14 +263,14 @@ def einsum(subscripts: str, operands: tuple[Expression, ...]) -> Expression:
     inputs, output = subscripts.split("->")
     sizes: dict[str, Size] = {}
     for letters, operand in zip(inputs.split(","), operands, strict=True):
-        shape = operand.dropped_shape
+        shape = operand.squeezed_shape
         if len(letters) != len(shape):
             raise ShapeError(f"einsum gives {len(letters)} letters to an operand of shape {write_shape(shape)}")
         for letter, size in zip(letters, shape, strict=True):
             if sizes.setdefault(letter, size) != size:
                 raise ShapeError(f"einsum letter {letter!r} stands for two sizes, {sizes[letter]} and {size}")
     shape = tuple(sizes[letter] for letter in output)
-    return _node("einsum", operands, (subscripts,), hold(shape))
+    return _node("einsum", operands, (subscripts,), to_2d_shape(shape))
 
 
 def call(
@@ -279,10 +282,10 @@ def call(
 
 def abstract(name: str, argument: Expression, shape: Shape) -> Expression:
     """u(x), a function of which only the shape of the result is known."""
-    return _node("abstract", (argument,), (name,), hold(shape))
+    return _node("abstract", (argument,), (name,), to_2d_shape(shape))
 
 
 def abstract_derivative(name: str, argument: Expression, order: int, shape: Shape) -> Expression:
     """D(u, x): the derivative of u at x in numerator layout, shape S_u + order * reversed(S_x)."""
-    whole = drop_units(shape) + order * argument.dropped_shape[::-1]
-    return _node("abstract_derivative", (argument,), (name, order, shape), hold(whole))
+    whole = squeeze_shape(shape) + order * argument.squeezed_shape[::-1]
+    return _node("abstract_derivative", (argument,), (name, order, shape), to_2d_shape(whole))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from matcalc.errors import LimitError
@@ -11,9 +12,9 @@ from matcalc.language.expression import Expression, walk
 # What is shared in an expression is written out at each place, which can double the text again and again.
 LONGEST_TEXT = 100_000
 
-# Python's precedence, low to high.
-# How closely a text holds together, the loosest first: one scale for the language, Unicode and code.
-COMPARE, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
+# How closely a text holds together, the loosest first: one scale for the language, Unicode, code and LaTeX.  Only LaTeX
+# tells a sign before a product from one before a factor, products entry by entry, and products of scalars alone.
+COMPARE, SUM, SIGNED, ENTRYWISE, PRODUCT, SCALED, SIGN, POWER, ATOM = range(9)
 _OPERATORS = {
     "add": (" + ", SUM), "subtract": (" - ", SUM), "multiply": ("*", PRODUCT), "divide": ("/", PRODUCT),
     "matmul": (" @ ", PRODUCT), "power": ("**", POWER),
@@ -21,6 +22,7 @@ _OPERATORS = {
 
 
 TextPart = tuple[str, int]  # a text and how tightly it binds
+WriteNode = Callable[[Expression, list[TextPart]], TextPart]
 
 
 def to_text(expression: Expression) -> str:
@@ -30,23 +32,24 @@ def to_text(expression: Expression) -> str:
     >>> to_text(parse("(A+A.T)@x").expressions[0])
     '(A + A.T) @ x'
     """
-    written: dict[int, TextPart] = {}
-    for node in walk(expression):
-        written[id(node)] = part = write_node(node, [written[id(arg)] for arg in node.args])
-        if len(part[0]) > LONGEST_TEXT:
+    for _, (text, _) in write_nodes(expression, write_node):
+        if len(text) > LONGEST_TEXT:
             reason = f"the text of the answer has more than {LONGEST_TEXT} characters"
             raise LimitError(reason, advice="name its parts, as in p = softmax(x); diag(p) - p @ p.T")
-    return written[id(expression)][0]
+    return text
+
+
+def write_nodes(root: Expression, write: WriteNode) -> Iterator[tuple[Expression, TextPart]]:
+    """Yield each node below a root, the root last, with what `write` makes of the texts of its operands."""
+    written: dict[int, TextPart] = {}
+    for node in walk(root):
+        written[id(node)] = part = write(node, [written[id(arg)] for arg in node.args])
+        yield node, part
 
 
 def is_longer(expression: Expression, length: int) -> bool:
     """Whether the text of an expression has more characters than that; the long text itself is not written."""
-    written: dict[int, TextPart] = {}
-    for node in walk(expression):
-        written[id(node)] = part = write_node(node, [written[id(arg)] for arg in node.args])
-        if len(part[0]) > length:
-            return True
-    return False
+    return any(len(text) > length for _, (text, _) in write_nodes(expression, write_node))
 
 
 def write_node(node: Expression, parts: list[TextPart]) -> TextPart:
@@ -68,7 +71,7 @@ def write_node(node: Expression, parts: list[TextPart]) -> TextPart:
         case "transpose":
             return wrap(parts[0], ATOM) + ".T", ATOM
         case "compare":
-            return f"{wrap(parts[0], SUM)} {node.data[0]} {wrap(parts[1], SUM)}", SUM - 1
+            return f"{wrap(parts[0], SUM)} {node.data[0]} {wrap(parts[1], SUM)}", COMPARE
         case "call":
             return _call(node, texts), ATOM
         case "einsum":
@@ -90,10 +93,10 @@ def is_bracketed(node: Expression, place: int, part: TextPart) -> bool:
     return part[1] < _OPERATORS[node.op][1] + place or (place == 0 and _reads_better_bracketed(node))
 
 
-def wrap(part: TextPart, level: int) -> str:
+def wrap(part: TextPart, level: int, enclose: Callable[[str], str] = "({})".format) -> str:
     """Put brackets around what binds weaker than `level`."""
     text, own = part
-    return text if own >= level else f"({text})"
+    return text if own >= level else enclose(text)
 
 
 def _binary(node: Expression, parts: list[TextPart]) -> TextPart:
@@ -183,10 +186,23 @@ def avoid_sizes(einsum: Expression, kept: str = "") -> str:
     return subscripts.translate(dict(zip(map(ord, clashing), free, strict=False)))
 
 
+def list_indexed_factors(einsum: Expression, kept: str = "") -> tuple[list[tuple[Expression, str]], list[str], str]:
+    """Return the operands of an einsum, each with its indices, the indices that are summed, and those of the result.
+
+    Ones only stretch the result along an index, and are left out unless they alone carry an index that is summed.
+    """
+    inputs, output = avoid_sizes(einsum, kept).split("->")
+    factors = list(zip(einsum.args, inputs.split(","), strict=True))
+    told = set(output).union(*(word for operand, word in factors if not operand.is_filled("ones")))
+    summed = [letter for letter in dict.fromkeys(inputs) if letter not in output + ","]
+    shown = [pair for pair in factors if not pair[0].is_filled("ones") or not told.issuperset(pair[1])]
+    return shown, summed, output
+
+
 def _list_size_letters(einsum: Expression) -> set[str]:
     """The letters of sizes that are printed: of fuse(p, q) or n, not of delta and of the ones, which show none."""
     shown: set[str] = set()
-    for node in walk(*[arg for arg in einsum.args if arg.op != "filled" or arg.name not in ("eye", "ones")]):
+    for node in walk(*[arg for arg in einsum.args if not arg.is_filled("eye") and not arg.is_filled("ones")]):
         sizes = node.data[1] if node.op == "filled" else node.data if node.op == "size" else ()
         shown.update(letter for size in sizes for letter in size.letters)
     return shown

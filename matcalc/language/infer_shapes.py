@@ -23,6 +23,7 @@ from matcalc.language.draft import (
     open_shape,
     unify,
 )
+from matcalc.language.explain_calls import write_forms
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES, Definition, restore_name
 
 _OPERATORS: dict[type[ast.operator], str] = {
@@ -67,18 +68,14 @@ def _infer_tree(reading: Reading, root: ast.expr, visited: int) -> tuple[Draft, 
             done[id(node)] = _infer_node(reading, node, tuple(done[id(operand)] for operand in operands))
             continue
         visited += 1
-        _check_bounds(reading, node, depth, visited)
+        if depth > DEEPEST_TREE or visited > MOST_NODES:
+            bound = f"{DEEPEST_TREE} levels deep" if depth > DEEPEST_TREE else f"{MOST_NODES} parts long"
+            raise LimitError(f"the expression is more than {bound}", span=reading.source.span(node))
         stack.append((node, depth, True))
         stack.extend((operand, depth + 1, False) for operand in reversed(operands))
     if not reading.is_rule:  # the domain of a rule is a comparison: x > 0
         _refuse_out_of_place(reading, done[id(root)])
     return done[id(root)], visited
-
-
-def _check_bounds(reading: Reading, node: ast.expr, depth: int, visited: int) -> None:
-    if depth > DEEPEST_TREE or visited > MOST_NODES:
-        bound = f"{DEEPEST_TREE} levels deep" if depth > DEEPEST_TREE else f"{MOST_NODES} parts long"
-        raise LimitError(f"the expression is more than {bound}", span=reading.source.span(node))
 
 
 def _list_operands(reading: Reading, node: ast.expr) -> list[ast.expr]:
@@ -139,7 +136,8 @@ def _refuse_name(reading: Reading, name: str, span: tuple[int, int]) -> None:
     if reading.is_rule:
         raise ParseError(f"{name} is no parameter of the rule", span=span)
     if name in names.SPECIAL or reading.book.overloads(name):
-        advice = f"write {name}(...), or declare the shape of {name}"
+        form = names.SPECIAL.get(name) or write_forms(reading.book.overloads(name)[:1])
+        advice = f"write {form}, or declare the shape of {name}"
         raise ParseError(f"{name} is a function", span=span, advice=advice)
     if name.startswith("__") or len(name) > 50:
         raise ParseError(f"{name[:50]} cannot be a name", span=span, advice="use letters and digits, such as W_1")
@@ -172,16 +170,10 @@ def _infer_operator(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -
     if axes is None:
         raise _explain_elementwise(reading, op, left, right, span)
     _note_broadcast(reading, op, left, right)
-    if op == "power":
-        _note_turning_power(reading, left, right)
-    return reading.add(op, (left, right), axes, span, (), value)
-
-
-def _note_turning_power(reading: Reading, left: Draft, right: Draft) -> None:
-    """Remark that x**T is no transpose."""
-    if right.op == "symbol" and right.data[0] == "T" and "T" not in reading.declared:
+    if op == "power" and right.op == "symbol" and right.data[0] == "T" and "T" not in reading.declared:
         text = reading.write(left)
         reading.note(f"{text}**T is a power with the exponents T; write {_transpose_text(text)} for the transpose")
+    return reading.add(op, (left, right), axes, span, (), value)
 
 
 _DOING = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "compare": "a comparison"}

@@ -73,23 +73,23 @@ class SourceText:
         """Return the tree of a part of the text; the places in it are those in the whole text, in bytes."""
         part = self._line[start:end]
         start += len(part) - len(part.lstrip())
-        tree = self._parse(part.strip(), start)
-        if start:
-            _shift(tree, len(self._line[:start].encode()))
-        return tree
-
-    def _parse(self, part: str, start: int) -> ast.expr:
         try:
             with warnings.catch_warnings():
                 # Python warns on stderr of text such as 1or x; the error that follows says it better.
                 warnings.simplefilter("ignore", SyntaxWarning)
-                return ast.parse(part, mode="eval").body
+                tree = ast.parse(part.strip(), mode="eval").body
         except SyntaxError as error:
-            raise self._explain(error, part, start) from None
+            raise self._explain(error, part.strip(), start) from None
         except (RecursionError, MemoryError):
             raise LimitError("the expression is nested too deeply", advice="split it into parts") from None
         except ValueError as error:
             raise ParseError(f"this cannot be read: {error}") from None
+        offset = len(self._line[:start].encode())
+        for node in ast.walk(tree) if offset else ():
+            if isinstance(node, ast.expr | ast.keyword):
+                node.col_offset += offset
+                node.end_col_offset = (node.end_col_offset or 0) + offset
+        return tree
 
     def _explain(self, error: SyntaxError, part: str, start: int) -> ParseError:
         """Return the reader's view of a syntax error, with what they may have meant."""
@@ -114,13 +114,6 @@ class SourceText:
         """Return a node as the reader wrote it."""
         start, end = self.span(node)
         return self.text[start:end]
-
-
-def _shift(tree: ast.expr, offset: int) -> None:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.expr | ast.keyword):
-            node.col_offset += offset
-            node.end_col_offset = (node.end_col_offset or 0) + offset
 
 
 def _check_characters(text: str) -> None:
@@ -194,17 +187,13 @@ def split_statements(text: str) -> list[Statement]:
     parts = _join_lines(text, [part for part in _cut(text) if text[part.start : part.end].strip()])
     if not any(part.equals is not None for part in parts) or (len(parts) == 1 and ";" not in text):
         return [whole]
-    _refuse_disorder(text, parts)
-    return parts
-
-
-def _refuse_disorder(text: str, parts: list[Statement]) -> None:
     for part in parts[:-1]:
         if part.equals is None:
             raise ParseError("only definitions stand before the formula", span=(part.start, part.end), advice=HOW)
     if parts[-1].equals is not None:
         end = len(text.rstrip())
         raise ParseError("the formula is missing behind the definitions", span=(end, end + 1), advice=HOW)
+    return parts
 
 
 def _cut(text: str) -> Iterator[Statement]:
@@ -232,12 +221,9 @@ def _list_marks(text: str) -> Iterator[int]:
             quote = "" if character == quote else quote or character
         elif character in _OPENERS or character in _CLOSERS:
             depth += 1 if character in _OPENERS else -1
-        elif depth == 0 and (character in ";\n" or (character == "=" and _is_alone(text, place))):
-            yield place
-
-
-def _is_alone(text: str, place: int) -> bool:
-    return not re.match(r"[=<>!:]=|.==", text[max(0, place - 1) : place + 2])
+        elif depth == 0 and character in ";\n=":
+            if character != "=" or not re.match(r"[=<>!:]=|.==", text[max(0, place - 1) : place + 2]):
+                yield place
 
 
 def _join_lines(text: str, parts: list[Statement]) -> list[Statement]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from matcalc.language import expression as ex
-from matcalc.language.expression import Expression, replace_args, walk
+from matcalc.language.expression import Expression, rebuild, walk
 from matcalc.language.sizes import UNIT, Shape
 
 
@@ -25,11 +25,6 @@ def replace(root: Expression, table: Mapping[Expression, Expression]) -> Express
         found = table.get(node)
         done[node] = rebuild(node, [done[arg] for arg in node.args]) if found is None else found
     return done[root]
-
-
-def rebuild(node: Expression, args: Iterable[Expression]) -> Expression:
-    """Return the same operation on other operands of the same shapes."""
-    return replace_args(node, tuple(args))
 
 
 # --- map along --------------------------------------------------------------------------------------
@@ -74,7 +69,7 @@ def _map_call(node: Expression, args: list[Expression], axis: int) -> Expression
         return ex.size_value(node.args[0].shape[0])
     if rule.is_elementwise or (len(args) == 1 and node.args[0].is_scalar and node.is_scalar):
         return ex.call(rule, tuple(args), _join_shapes(args))
-    if not rule.axis or len(args[0].dropped_shape) != 2 or node.data[1] is not None:
+    if not rule.axis or len(args[0].squeezed_shape) != 2 or node.data[1] is not None:
         return None
     if not node.is_scalar:
         return ex.call(rule, tuple(args), args[0].shape, axis)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matcalc.errors import DeclarationError
+from matcalc.errors import DeclarationError, EvaluationError
+
+if TYPE_CHECKING:
+    from matcalc.language.expression import Expression
 
 _LARGEST_SIZE = 10**12
 
@@ -102,15 +106,15 @@ def check_sizes(sizes: Mapping[str, int], letters: Collection[str]) -> None:
             raise DeclarationError(f"the size {letter} is a whole number from 1 on, not {number!r}"[:200])
 
 
-def drop_units(shape: Shape) -> Shape:
+def squeeze_shape(shape: Shape) -> Shape:
     """Return the shape without its unit axes: a column (n, 1) has shape (n,), a scalar ()."""
     return tuple(size for size in shape if not size.is_unit)
 
 
-def hold(shape: Shape) -> Shape:
-    """Return the shape as it is held: a scalar has shape (1, 1), a vector is a column (n, 1).
+def to_2d_shape(shape: Shape) -> Shape:
+    """Return the 2-D shape: a scalar has shape (1, 1), a vector is a column (n, 1); more axes stay.
 
-    >>> hold((Size.of("n"),)), hold(())
+    >>> to_2d_shape((Size.of("n"),)), to_2d_shape(())
     ((n, 1), (1, 1))
     """
     return shape + (UNIT,) * (2 - len(shape))
@@ -125,3 +129,76 @@ def write_shape(shape: Shape) -> str:
     if not shape:
         return "scalar"
     return f"({shape[0]},)" if len(shape) == 1 else "(" + ", ".join(map(str, shape)) + ")"
+
+
+# --- sizes of arrays --------------------------------------------------------------------------------
+#
+# The shapes of arrays -> numbers for the letters of the sizes, or what does not fit.
+
+
+def deduce_sizes(
+    given: Mapping[str, tuple[Expression, tuple[int, ...]]], sizes: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Return a number for each letter from the variables' shapes and the arrays' shapes, given by name.
+
+    Raises EvaluationError naming the variable, its declared shape, what came, and the sizes in conflict.
+    """
+    origins = {letter: f"{letter} = {number} in sizes" for letter, number in (sizes or {}).items()}
+    numbers = {letter: int(number) for letter, number in (sizes or {}).items()}
+    equations = [
+        (size, number, name)
+        for name, (variable, shape) in given.items()
+        for size, number in zip(variable.squeezed_shape, fit_shape(name, variable, shape), strict=True)
+    ]
+    while equations:
+        later = [equation for equation in equations if not _solve(*equation, given, numbers, origins)]
+        if len(later) == len(equations):
+            break
+        equations = later
+    return numbers
+
+
+def fit_shape(name: str, variable: Expression, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return an array's shape without the unit axes of the variable."""
+    plain, held = variable.squeezed_shape, variable.shape
+    if len(shape) == len(plain):
+        return shape
+    if not plain and math.prod(shape) == 1:
+        return ()
+    units_fit = all(number == 1 for size, number in zip(held, shape, strict=False) if size.is_unit)
+    if len(shape) == len(held) and units_fit:
+        return tuple(number for size, number in zip(held, shape, strict=True) if not size.is_unit)
+    raise EvaluationError(_write_misfit(name, variable, shape), advice=_advise(name, variable))
+
+
+def _write_misfit(name: str, variable: Expression, shape: tuple[int, ...]) -> str:
+    came = "a single number" if not shape else f"shape {shape}"
+    declared = write_shape(variable.squeezed_shape)
+    return f"{name} is {'a ' if declared == 'scalar' else ''}{declared}, but its value has {came}"
+
+
+def _advise(name: str, variable: Expression) -> str:
+    if variable.is_column:
+        size = variable.shape[0]
+        return f"give {name} the shape ({size},) or ({size}, 1)"
+    return f"give {name} the shape {write_shape(variable.squeezed_shape)}"
+
+
+def _solve(
+    size: Size, number: int, name: str,
+    given: Mapping[str, tuple[Expression, tuple[int, ...]]], numbers: dict[str, int], origins: dict[str, str],
+) -> bool:  # fmt: skip
+    """Use one axis: check its size where all letters are known, find the only unknown letter; else return False."""
+    unknown = [letter for letter in size.letters if letter not in numbers]
+    if len(unknown) > 1:
+        return False
+    rest = math.prod((numbers[letter] for letter in size.letters if letter in numbers), start=size.number)
+    if number % rest or (not unknown and number != rest):
+        variable, shape = given[name]
+        known = "; ".join(origins[letter] for letter in dict.fromkeys(size.letters) if letter in numbers)
+        reason = f"{_write_misfit(name, variable, shape)}: {size} cannot be {number}"
+        raise EvaluationError(f"{reason} when {known}" if known else reason)
+    for letter in unknown:
+        numbers[letter] = number // rest
+        origins[letter] = f"{letter} = {number // rest} from {name}"
+    return True

@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
 from matcalc.errors import DeclarationError, MatcalcError, RuleError, ShapeError
-from matcalc.language import names as names
+from matcalc.language import expression
 from matcalc.language.calls import list_size_names
 from matcalc.language.declarations import (
     SQUARE_ASSUMPTIONS,
     Declared,
     read_assumptions,
-    read_declarations,
     read_shapes,
 )
 from matcalc.language.draft import (
     Draft,
     Kinds,
+    Letters,
     Reading,
-    drop_unit_axes,
     hold_axes,
     is_unit,
     name_sizes,
     resolve,
     settle,
+    squeeze_axes,
     unify,
 )
-from matcalc.language.draft_to_expression import build_expressions
 from matcalc.language.expression import Expression, list_letters, symbol, symbols, walk
 from matcalc.language.infer_shapes import infer
+from matcalc.language.names import CONSTANTS
 from matcalc.language.read_text import SourceText
 from matcalc.language.rewrite import replace
-from matcalc.language.sizes import UNIT, Shape, Size, drop_units, write_shape
+from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape, write_shape
 from matcalc.rule_files import Rule, RuleBook, shipped_rules
-
-__all__ = ["Problem", "parse", "parse_rule_text", "read_declarations"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Problem:
     """What texts say: the expressions, their variables by name, and the one to differentiate by.
 
     `abstract` holds the output shapes of abstract functions without unit axes; `notes` what the reader
-    should know about how the texts were understood.
+    should know about how the texts were understood, `definitions` what the names that the texts define stand for.
     """
 
     expressions: tuple[Expression, ...]
@@ -53,6 +52,7 @@ class Problem:
     abstract: dict[str, Shape]
     wrt: Expression | None
     notes: tuple[str, ...]
+    definitions: tuple[tuple[str, Expression], ...] = ()
 
 
 def parse(
@@ -83,7 +83,9 @@ def parse(
     reading.sizes = _collect_sizes(reading, sources)
     try:
         roots = [_infer_source(reading, source) for source in sources]
-        _refuse_double_use(reading)
+        for name in reading.abstract:
+            if name in reading.symbols:
+                raise DeclarationError(f"{name} is used as a function and as a variable", advice="rename one of them")
         chosen = _choose_wrt(reading, wrt, choose_wrt)
         _apply_assumptions(reading, assumptions)
     except MatcalcError as error:
@@ -118,12 +120,12 @@ def require_shape(name: str, declared: Shape, carried: Shape) -> None:
         raise DeclarationError(reason, advice="declare no shape, or rename one of them")
 
 
-def list_abstract(root: Expression) -> dict[str, Shape]:
-    """Return the shapes of the abstract functions of an expression, without unit axes."""
+def list_abstract(*roots: Expression) -> dict[str, Shape]:
+    """Return the shapes of the abstract functions below the roots, without unit axes."""
     found = {}
-    for node in walk(root):
+    for node in walk(*roots):
         if node.op in ("abstract", "abstract_derivative"):
-            found[node.name] = node.dropped_shape if node.op == "abstract" else drop_units(node.data[2])
+            found[node.name] = node.squeezed_shape if node.op == "abstract" else squeeze_shape(node.data[2])
     return found
 
 
@@ -152,12 +154,6 @@ def _infer_source(reading: Reading, source: SourceText | Expression) -> Draft | 
         return source
     reading.source = source
     return infer(reading)
-
-
-def _refuse_double_use(reading: Reading) -> None:
-    for name in reading.abstract:
-        if name in reading.symbols:
-            raise DeclarationError(f"{name} is used as a function and as a variable", advice="rename one of them")
 
 
 def _choose_wrt(reading: Reading, wrt: str | None, choose: bool) -> str | None:
@@ -201,37 +197,101 @@ def _settle_problem(
     reading: Reading, roots: list[Draft | Expression], wrt: str | None, assumptions: dict[str, frozenset[str]]
 ) -> Problem:
     """Name the sizes and build the nodes."""
-    own = drop_unit_axes(reading.symbols[wrt]) if wrt is not None else ()
-    taken = {*reading.symbols, *reading.sizes, *reading.abstract, *reading.declared, *reading.defined, *names.CONSTANTS}
+    own = squeeze_axes(reading.symbols[wrt]) if wrt is not None else ()
+    taken = {*reading.symbols, *reading.sizes, *reading.abstract, *reading.declared, *reading.defined, *CONSTANTS}
     others = [*reading.symbols.values(), *reading.abstract.values(), *(draft.axes for draft in reading.drafts)]
     result = (roots[0].shape if isinstance(roots[0], Expression) else roots[0].axes) if roots else ()
-    letters = name_sizes(own, drop_unit_axes(result), others, taken)
+    letters = name_sizes(own, squeeze_axes(result), others, taken)
     found = {
         name: symbol(name, settle(axes, letters), assumptions.get(name, frozenset()))
         for name, axes in reading.symbols.items()
     }
     built = build_expressions(reading.drafts, letters, found)
     abstract = {name: settle(axes, letters) for name, axes in reading.abstract.items()}
+    # The symbols of the problem may have more assumptions than those of a typed expression.
     expressions = tuple(
-        _rename_symbols(root, found) if isinstance(root, Expression) else built[root.position] for root in roots
-    )
-    return Problem(expressions, found, abstract, None if wrt is None else found[wrt], tuple(reading.notes))
+        replace(root, {node: found[node.name] for node in walk(root) if node.op == "symbol"})
+        if isinstance(root, Expression) else built[root.position] for root in roots
+    )  # fmt: skip
+    definitions = tuple((name, built[draft.position]) for name, draft in reading.defined.items())
+    moved = None if wrt is None else found[wrt]
+    return Problem(expressions, found, abstract, moved, tuple(reading.notes), definitions)
 
 
-def _rename_symbols(root: Expression, found: dict[str, Expression]) -> Expression:
-    """Return a typed expression with the symbols of the problem, which may have more assumptions."""
-    return replace(root, {node: found[node.name] for node in walk(root) if node.op == "symbol"})
+# --- nodes ----------------------------------------------------------------------------------------------
+#
+# Drafts -> typed nodes, once every size has its letter.
+
+
+_BUILDERS: dict[str, Callable[..., Expression]] = {
+    "add": expression.add, "subtract": expression.subtract, "multiply": expression.multiply,
+    "divide": expression.divide, "power": expression.power, "matmul": expression.matmul,
+    "negate": expression.negate, "transpose": expression.transpose,
+}  # fmt: skip
+
+
+def build_expressions(drafts: list[Draft], letters: Letters, symbols: Mapping[str, Expression]) -> list[Expression]:
+    """Return one node for each draft; a draft comes after the drafts that it uses."""
+    built: list[Expression] = []
+    for draft in drafts:
+        built.append(_build(draft, tuple(built[arg.position] for arg in draft.args), letters, symbols))
+    return built
+
+
+def _build(
+    draft: Draft, args: tuple[Expression, ...], letters: Letters, symbols: Mapping[str, Expression]
+) -> Expression:
+    if draft.op in _BUILDERS:
+        return _BUILDERS[draft.op](*args)
+    data = draft.data
+    match draft.op:
+        case "symbol":
+            return symbols[data[0]]
+        case "call":
+            return expression.call(data[0], args, settle(draft.axes, letters), *data[1:])
+        case "compare":
+            return expression.compare(data[0], *args)
+        case "einsum":
+            return expression.einsum(data[0], args)
+        case "number":
+            return expression.number(data[0])
+        case "constant":
+            return expression.constant(data[0])
+        case "size":
+            return expression.size_value(data[0])
+        case "filled":
+            return expression.filled(data[0], *data[1])
+        case "abstract":
+            return expression.abstract(data[0], args[0], settle(draft.axes, letters))
+        case "abstract_derivative":
+            return expression.abstract_derivative(data[0], args[0], data[1], settle(data[2], letters))
+    return expression.number(0)  # a quoted literal such as 'nuc', which the chosen rule stands for
 
 
 # --- texts of rules -----------------------------------------------------------------------------------
 
 
+_book: ContextVar[RuleBook | None] = ContextVar("book", default=None)
+
+
+@contextmanager
+def rules_in_force(book: RuleBook | None) -> Iterator[None]:
+    """Read the texts of rules with this book meanwhile; None leaves the one in force, at first the shipped rules."""
+    token = _book.set(book if book is not None else _book.get())
+    try:
+        yield
+    finally:
+        _book.reset(token)
+
+
 def parse_rule_text(rule: Rule, text: str, shapes: tuple[Shape, ...], book: RuleBook | None = None) -> Expression:
-    """Return the typed expression of a text of a rule, for arguments of these held shapes.
+    """Return the typed expression of a text of a rule, for arguments of these 2-D shapes.
 
     The names are the rule's parameters, dX for each parameter X (of the same shape), and the letters of its
-    axes, which stand for the sizes given. Raises the MatcalcErrors of `parse`.
+    axes, which stand for the sizes given; without a book it is read with the one in force.  Raises the MatcalcErrors of
+    `parse`.
     """
+    book = _book.get() if book is None else book
     return _parse_rule_text(rule, text, shapes, shipped_rules() if book is None else book)
 
 

@@ -28,6 +28,23 @@ if TYPE_CHECKING:
 _Found = TypeVar("_Found")
 
 HIGHEST_SHOWN_ORDER = 3
+FIRST_EXPRESSION = "norm(A@x - b)**2"
+# Expressions of a course, each with the variable of interest.
+EXAMPLES: dict[str, tuple[str, str]] = {
+    "linear map": ("A @ x", "x"),
+    "quadratic form": ("x.T @ A @ x", "x"),
+    "least squares": (FIRST_EXPRESSION, "x"),
+    "ridge regression": ("norm(X@w - y)**2 + lambda*norm(w)**2", "w"),
+    "mean squared error": ("mean((X@w - y)**2)", "w"),
+    "logistic loss": ("sum(log(1 + exp(-y*(X@w))))", "w"),
+    "softmax": ("softmax(x)", "x"),
+    "cross entropy of a layer": ("cross_entropy(W@x, y)", "W"),
+    "log determinant": ("logdet(X)", "X"),
+    "matrix by matrix": ("A @ X @ B", "X"),
+    "layer normalisation": ("layer_norm(x)", "x"),
+    "two-layer network": ("norm(W_2 @ relu(W_1 @ x + b) - y)**2", "W_1"),
+    "with a definition": ("p = softmax(A @ x); -log(p).T @ y", "x"),
+}
 
 
 @dataclass(frozen=True)
@@ -65,9 +82,11 @@ class Exploration:
 
     def __init__(self, question: ExplorerQuestion, rules: RuleBook, before: Exploration | None = None) -> None:
         self.rules = rules
-        self.reading = _reuse_reading(question, before) or _read(question, rules)
-        self.question = _forget(question, self.reading)
-        self.wrt_note = "" if self.question.wrt == question.wrt else _note_lost(question.wrt, self.wrt)
+        known = before.reading if before and _name_reading(before.question) == _name_reading(question) else None
+        self.reading: _Reading = known if known and known.problem else _read(question, rules)
+        self.question: ExplorerQuestion = _forget(question, self.reading)
+        lost = f"{question.wrt} is no variable of this expression; the derivative is by {self.wrt}"
+        self.wrt_note = "" if self.question.wrt == question.wrt else lost
         self._known: Derivative | None = None
         self.earlier: Derivative | None = None
         if before is not None and before.derivative and _name_derivation(before) == _name_derivation(self):
@@ -108,20 +127,17 @@ class Exploration:
     def _outcome(self) -> tuple[Derivative | None, FieldTrouble | None]:
         if self.reading.problem is None:
             return None, self.reading.troubles[0]
-        known = self._known
-        return attempt(self._blame, self._derive if known is None else lambda: known.in_layout(self.question.layout))
+        known, asked = self._known, self.question
+        blamed = "order" if asked.order > 1 else "expression"
+        if known is not None:
+            return attempt(blamed, lambda: known.in_layout(asked.layout))
+        return attempt(blamed, lambda: derive(asked.expr, self.wrt, **self._list_settings(asked.expr)))
 
-    @property
-    def _blame(self) -> str:
-        return "order" if self.question.order > 1 else "expression"
-
-    def _derive(self) -> Derivative:
-        asked = self.question
-        kept = asked.declared.keep(list_words(asked.expr))
-        return derive(
-            asked.expr, self.wrt, layout=asked.layout, order=asked.order, shapes=kept.shapes, assume=kept.assume,
-            rules=self.rules,
-        )  # fmt: skip
+    def _list_settings(self, *texts: str) -> dict[str, Any]:
+        """Return what `derive` and `check` are told beside the texts: of the declarations those of names in them."""
+        asked, kept = self.question, self.question.declared.keep(*texts)
+        settings = {"layout": asked.layout, "order": asked.order, "shapes": kept.shapes, "assume": kept.assume}
+        return settings | {"rules": self.rules}
 
     @property
     def derivative(self) -> Derivative | None:
@@ -138,17 +154,10 @@ class Exploration:
 
     @cached_property
     def _judgement(self) -> tuple[CheckReport | None, FieldTrouble | None]:
-        if not self.question.claim.strip() or self.reading.problem is None:
+        expr, claim = self.question.expr, self.question.claim
+        if not claim.strip() or self.reading.problem is None:
             return None, None
-        return attempt("claim", self._judge)
-
-    def _judge(self) -> CheckReport:
-        asked = self.question
-        kept = asked.declared.keep(list_words(asked.expr) | list_words(asked.claim))
-        return check(
-            asked.expr, asked.claim, self.wrt, layout=asked.layout, order=asked.order, shapes=kept.shapes,
-            assume=kept.assume, rules=self.rules,
-        )  # fmt: skip
+        return attempt("claim", lambda: check(expr, claim, self.wrt, **self._list_settings(expr, claim)))
 
     @property
     def claim_report(self) -> CheckReport | None:
@@ -190,11 +199,10 @@ def explore_state(
 
 def _write_shapes(declared: Declared) -> dict[str, str]:
     shapes = split_shapes(declared)
-    return {name: shape if isinstance(shape, str) else _write_given(shape) for name, shape in shapes.items()}
-
-
-def _write_given(shape: Any) -> str:
-    return write_shape(tuple(shape)) if isinstance(shape, list | tuple) else str(shape)
+    return {
+        name: write_shape(tuple(shape)) if isinstance(shape, list | tuple) else str(shape)
+        for name, shape in shapes.items()
+    }
 
 
 def _write_assumptions(declared: Declared) -> dict[str, str]:
@@ -227,25 +235,14 @@ def _forget(question: ExplorerQuestion, reading: _Reading) -> ExplorerQuestion:
     """Return the question without what is said of names that are gone, once the expression can be read."""
     if reading.problem is None:
         return question
-    kept = question.declared.keep(list_words(question.expr) | list_words(question.claim))
+    kept = question.declared.keep(question.expr, question.claim)
     wrt = question.wrt if question.wrt in reading.names else None
     return replace(question, wrt=wrt, shapes=kept.shapes, assume=kept.assume)
 
 
-def _note_lost(asked: str | None, found: str | None) -> str:
-    return f"{asked} is no variable of this expression; the derivative is by {found}"
-
-
-def _read(question: ExplorerQuestion, rules: RuleBook) -> _Reading:
-    asked = question
+def _read(asked: ExplorerQuestion, rules: RuleBook) -> _Reading:
     reading, trouble = attempt("expression", lambda: _read_expression(asked.expr, asked.declared, rules, asked.wrt))
     return reading or _Reading((), None, (trouble,) if trouble else ())
-
-
-def _reuse_reading(question: ExplorerQuestion, before: Exploration | None) -> _Reading | None:
-    if before is None or _name_reading(question) != _name_reading(before.question):
-        return None
-    return before.reading if before.reading.problem else None
 
 
 def _name_reading(question: ExplorerQuestion) -> tuple[Any, ...]:
@@ -258,14 +255,7 @@ def _name_derivation(state: Exploration) -> tuple[Any, ...]:
     return *_name_reading(state.question), state.question.order
 
 
-# --- explorer reading -------------------------------------------------------------------------------
-#
-# An expression and what a reader declares about its names -> the variables, and what is wrong with which field.
-
-
-Texts = Mapping[str, str]
-
-HOW_TO_SHAPE = "write the sizes with commas, as in m, n, or scalar; an empty field is inferred"
+# --- an expression and what is declared -> its variables, and what is wrong with which field ---------
 
 
 @dataclass(frozen=True)
@@ -318,16 +308,17 @@ class _Reading:
 class Declarations:
     """What a reader declares: shapes and assumptions by name, as the texts that were typed."""
 
-    shapes: Texts
-    assume: Texts
+    shapes: Mapping[str, str]
+    assume: Mapping[str, str]
 
-    def keep(self, names: set[str]) -> Declarations:
-        """Return the declarations of these names only."""
-        return Declarations(_choose(self.shapes, names), _choose(self.assume, names))
+    def __contains__(self, name: object) -> bool:
+        return name in self.shapes or name in self.assume
 
-    def drop(self, name: str) -> Declarations:
-        """Return the declarations of all other names."""
-        return self.keep({*self.shapes, *self.assume} - {name})
+    def keep(self, *texts: str) -> Declarations:
+        """Return the declarations of the names that stand in some texts."""
+        names = {normalize_name(word) for text in texts for word in re.findall(r"\w+", text)}
+        kept = ({name: told for name, told in each.items() if name in names} for each in (self.shapes, self.assume))
+        return Declarations(*kept)
 
     def change(self, kind: str, name: str, text: str) -> Declarations:
         """Return them with another shape ("shapes") or assumption ("assume") of a name; an empty text drops it."""
@@ -337,10 +328,6 @@ class Declarations:
 
 
 _NOTHING = Declarations({}, {})
-
-
-def _choose(texts: Texts, names: set[str]) -> dict[str, str]:
-    return {name: text for name, text in texts.items() if name in names}
 
 
 def _read_expression(text: str, declared: Declarations, rules: RuleBook, wrt: str | None = None) -> _Reading:
@@ -353,7 +340,7 @@ def _read_expression(text: str, declared: Declarations, rules: RuleBook, wrt: st
     >>> [(variable.name, variable.shape, variable.how) for variable in reading.variables]
     [('A', '(m, m)', 'declared'), ('x', '(m,)', 'inferred')]
     """
-    declared = declared.keep(list_words(text))
+    declared = declared.keep(text)
     wrong = tuple(_check_fields(declared))
     if wrong:
         return _Reading(_list_known(text, declared, None, rules, wrt), None, wrong)
@@ -367,11 +354,6 @@ def _read_expression(text: str, declared: Declarations, rules: RuleBook, wrt: st
         reason = DeclarationError("there is no variable to differentiate by", advice="use a name, as in A @ x")
         return _Reading(found, None, (FieldTrouble("expression", str(reason)),))
     return _Reading(found, problem)
-
-
-def list_words(text: str) -> set[str]:
-    """Return all words of a text, spelled as names are."""
-    return {normalize_name(word) for word in re.findall(r"\w+", text)}
 
 
 def join_lines(text: str) -> str:
@@ -411,7 +393,7 @@ def _check_fields(declared: Declarations) -> Iterator[FieldTrouble]:
                 raise DeclarationError(f"a bracket is missing in the shape of {name}")
             read_shape(name, text)
         except MatcalcError as error:
-            error.advice = HOW_TO_SHAPE
+            error.advice = "write the sizes with commas, as in m, n, or scalar; an empty field is inferred"
             yield FieldTrouble(f"shape of {name}", str(error))
     for name, text in declared.assume.items():
         try:
@@ -443,9 +425,9 @@ def _can_be_read(text: str, declared: Declarations, rules: RuleBook) -> bool:
 def _list_variables(problem: Problem, declared: Declarations) -> Iterator[Variable]:
     for name, symbol in problem.symbols.items():
         known = declared.assume.get(name, ", ".join(sorted(symbol.data[1])))
-        yield Variable(name, write_shape(symbol.declared_shape), known, _is_declared(name, declared))
+        yield Variable(name, write_shape(symbol.declared_shape), known, name in declared)
     for name, shape in problem.abstract.items():
-        yield Variable(name, write_shape(shape), "", _is_declared(name, declared), is_function=True)
+        yield Variable(name, write_shape(shape), "", name in declared, is_function=True)
 
 
 def _list_known(
@@ -461,30 +443,19 @@ def _list_known(
     except MatcalcError:
         found = {name: Variable(name, shape) for name, shape in (error.shapes if error else {}).items()}
     found = {name: Variable(name, "") for name in (*declared.shapes, *declared.assume)} | found
-    rows = (_overlay(variable, declared) for variable in found.values())
-    return tuple(sorted(rows, key=lambda row: (row.is_function, _find_place(text, row.name))))
-
-
-def _overlay(variable: Variable, declared: Declarations) -> Variable:
-    name = variable.name
-    return replace(
-        variable, shape=declared.shapes.get(name, variable.shape), assumed=declared.assume.get(name, variable.assumed),
-        is_declared=_is_declared(name, declared),
+    rows = (
+        replace(
+            row, shape=declared.shapes.get(name, row.shape), assumed=declared.assume.get(name, row.assumed),
+            is_declared=name in declared,
+        )
+        for name, row in found.items()
     )  # fmt: skip
+    places = {name: re.search(rf"\b{re.escape(name)}\b", text) for name in found}
+    starts = {name: place.start() if place else len(text) for name, place in places.items()}
+    return tuple(sorted(rows, key=lambda row: (row.is_function, starts[row.name])))
 
 
-def _find_place(text: str, name: str) -> int:
-    found = re.search(rf"\b{re.escape(name)}\b", text)
-    return found.start() if found else len(text)
-
-
-def _is_declared(name: str, declared: Declarations) -> bool:
-    return name in declared.shapes or name in declared.assume
-
-
-# --- explorer turns ---------------------------------------------------------------------------------
-#
-# One change of the panel at a time, whichever thread it comes from.
+# --- one change of the panel at a time, whichever thread it comes from --------------------------------
 
 
 class Turns:

@@ -10,6 +10,7 @@ import ipywidgets as widgets
 from matcalc.engine.layout import LAYOUTS
 from matcalc.language.declarations import ASSUMPTIONS
 from matcalc.notebook.exploration import (
+    EXAMPLES,
     HIGHEST_SHOWN_ORDER,
     Exploration,
     ExplorerQuestion,
@@ -19,7 +20,6 @@ from matcalc.notebook.exploration import (
     attempt,
     describe_surprise,
 )
-from matcalc.notebook.explorer_examples import EXAMPLES
 from matcalc.notebook.pages import (
     CODE_KINDS,
     EXPLORER_STYLE,
@@ -99,7 +99,10 @@ class Explorer(widgets.VBox):
         self.layout_box.tooltips = list(_LAYOUTS_TOLD)
         self.claim_box = _label(widgets.Text(**wide), "your claim", "matcalc-claim")
         self.claim_box.placeholder = "what you derived by hand, such as 2*A.T @ (A@x - b)"
-        self.variables = VariablesTable(self._edit_variable, self._infer_again)
+        self.variables = VariablesTable(
+            lambda kind, name, text: self._change(lambda: self.exploration.declare(kind, name, text)),
+            lambda: self._turn(shapes={}, assume={}),
+        )
 
     def _make_answers(self) -> None:
         self.expression_error, self.wrt_error, self.order_error, self.claim_error = (
@@ -140,12 +143,6 @@ class Explorer(widgets.VBox):
 
     def _turn(self, **changes: Any) -> None:
         self._change(lambda: self.exploration.turn(**changes))
-
-    def _edit_variable(self, kind: str, name: str, text: str) -> None:
-        self._change(lambda: self.exploration.declare(kind, name, text))
-
-    def _infer_again(self) -> None:
-        self._turn(shapes={}, assume={})
 
     def _take_example(self, name: str) -> None:
         if name in EXAMPLES:
@@ -220,9 +217,7 @@ def _label(box: widgets.Widget, text: str, name: str) -> widgets.Widget:
     return box.add_class(name)
 
 
-# --- explorer tabs ----------------------------------------------------------------------------------
-#
-# The tabs of the explorer as widgets: steps, graph, code, heat map; each is computed when it is looked at.
+# --- the tabs: each is computed when it is looked at --------------------------------------------------
 
 
 Write = Callable[["Derivative"], str]
@@ -239,19 +234,15 @@ class Page(widgets.VBox):
         self.content, self.error_box = content, widgets.HTML().add_class("matcalc-error")
         self._write = write
         self._shown: Derivative | None = None
-        self._is_current = False
+        self.is_current = False  # set it to False, and the page is written anew when it is shown next
         super().__init__([*controls, self.error_box, content])
-
-    def forget(self) -> None:
-        """Have the page written anew when it is shown next."""
-        self._is_current = False
 
     def show(self, derivative: Derivative | None) -> None:
         """Show the page of a derivative; what is shown already is not written again."""
-        if self._is_current and derivative is self._shown:
+        if self.is_current and derivative is self._shown:
             return
         page, trouble = attempt("tab", lambda: _NOTHING if derivative is None else self._write(derivative))
-        self._shown, self._is_current = derivative, True
+        self._shown, self.is_current = derivative, True
         self.error_box.value = write_troubles([trouble] if trouble else [])
         self.content.value = page or ""
 
@@ -283,10 +274,7 @@ class HeatPage(Page):
         limit = f"{sizes}; at most {MOST_ENTRIES:,} entries are drawn."
         super().__init__(self._write_heat, widgets.HTML(), (widgets.HTML(write_page(f"<p>{limit}</p>")), self._line))
         self.seed_box.observe(lambda _: self._renew(self), "value")
-        self.another_button.on_click(lambda _: self._draw_another())
-
-    def _draw_another(self) -> None:
-        self.seed_box.value += 1
+        self.another_button.on_click(lambda _: setattr(self.seed_box, "value", self.seed_box.value + 1))
 
     def _write_heat(self, derivative: Derivative) -> str:
         sizes = choose_shown_sizes(derivative, {letter: box.value for letter, box in self._all_boxes.items()})
@@ -323,11 +311,11 @@ class ExplorerTabs(widgets.Tab):
         self.observe(lambda _: turns.take(self.refresh), "selected_index")
 
     def _renew(self, page: Page) -> None:
-        self._turns.take(lambda: self._write_anew(page))
+        def write_anew() -> None:
+            page.is_current = False
+            self.refresh()
 
-    def _write_anew(self, page: Page) -> None:
-        page.forget()
-        self.refresh()
+        self._turns.take(write_anew)
 
     def show(self, derivative: Derivative | None) -> None:
         """Show another derivative, or nothing; only the page that is looked at is written."""
@@ -347,9 +335,7 @@ def _narrow() -> dict[str, Any]:
     return {"description_width": "initial"}
 
 
-# --- explorer variables -----------------------------------------------------------------------------
-#
-# The table of variables as widgets: a row for each name, its shape and assumptions to be edited.
+# --- the table of variables ---------------------------------------------------------------------------
 
 
 # Told of every change, those that come from the panel itself included: "shapes" or "assume", the name, the text.
@@ -403,7 +389,10 @@ class VariablesTable(widgets.VBox):
         self.reset_button = widgets.Button(description="infer again", layout=_AT_START)
         self.reset_button.tooltip = "drop all declarations and infer again"
         self.reset_button.on_click(lambda _: reset())
-        super().__init__([_make_head(), self._list, self.error_box, self.reset_button])
+        heads = {"name": "variable", "shape": "shape", "assumed": "assumptions", "how": "taken"}
+        cells = [widgets.HTML(text, layout=_set_width(column)) for column, text in heads.items()]
+        head = widgets.HBox([cell.add_class("matcalc-note") for cell in cells])
+        super().__init__([head, self._list, self.error_box, self.reset_button])
 
     def show(self, variables: Sequence[Variable], troubles: Sequence[FieldTrouble]) -> None:
         """Show the names of an expression; where none is known the rows before stay, greyed."""
@@ -433,9 +422,3 @@ def _make_box(kind: type[widgets.Text], label: str, column: str, placeholder: st
 
 def _set_width(column: str) -> widgets.Layout:
     return widgets.Layout(width=_WIDTHS[column], flex="0 0 auto")
-
-
-def _make_head() -> widgets.HBox:
-    heads = {"name": "variable", "shape": "shape", "assumed": "assumptions", "how": "taken"}
-    cells = [widgets.HTML(text, layout=_set_width(column)) for column, text in heads.items()]
-    return widgets.HBox([cell.add_class("matcalc-note") for cell in cells])

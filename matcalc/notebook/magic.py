@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,13 +16,16 @@ from matcalc.cli.arguments import (
     add_declarations,
     add_derivative_options,
     add_device,
+    add_proof,
     add_proof_options,
+    build_graph,
     read_declared,
+    read_proof_settings,
     read_sizes,
 )
-from matcalc.derivation import Derivative, derive
+from matcalc.derivation import derive
 from matcalc.engine.layout import LAYOUTS
-from matcalc.notebook.explorer_examples import FIRST_EXPRESSION
+from matcalc.notebook.exploration import FIRST_EXPRESSION, explore_state
 from matcalc.rule_files import shipped_rules
 
 HELP = """\
@@ -45,7 +49,7 @@ _METHODS = {
     "json": "d.to_dict()", "latex": "d.latex()", "seed": "d.check(seed=...)", "steps": "d.steps",
     "trials": "d.check(trials=...)", "unicode": "d.unicode()",
 }  # fmt: skip
-_REPEATED = ("vars", "assume", "rules")  # what is declared adds up
+_REPEATED = ("vars", "assume", "rules")  # what is declared adds up; of all else only the last would count
 _QUOTED = r"""(?P<quoted>"[^"]*"|(?<![\w)\]])'[^']*')"""  # behind a name ' is a transpose written wrongly
 _OPTION = re.compile(_QUOTED + r"|(?<!\S)--(?P<name>[a-z][a-z-]+)(?==|\s|$)")
 _COMMENT = re.compile(_QUOTED + r"|\s*#.*")
@@ -60,27 +64,22 @@ def _derive(options: argparse.Namespace) -> Any:
 
 
 def _check(options: argparse.Namespace) -> Any:
-    settings = {name: getattr(options, name) for name in ("trials", "seed", "dtype", "device")}
-    return check(options.expression, options.claim, options.wrt, **read_declared(options), **settings)
-
-
-def _graph(options: argparse.Namespace) -> Any:
-    derivative = _derive(options)
-    if not isinstance(derivative, Derivative):
-        raise UsageError("a graph is drawn for one variable", advice="give one name: --wrt x")
-    return derivative.graph(options.sizes)
+    settings = read_declared(options) | read_proof_settings(options)
+    return check(options.expression, options.claim, options.wrt, **settings)
 
 
 def _explore(options: argparse.Namespace) -> Any:
-    from matcalc.notebook.exploration import explore_state
     from matcalc.notebook.explorer import Explorer
 
     return Explorer(explore_state(options.expression, options.wrt, **read_declared(options), claim=options.claim or ""))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
-    "derive": _derive, "check": _check, "graph": _graph, "explore": _explore,
-}  # fmt: skip
+    "derive": _derive,
+    "check": _check,
+    "graph": lambda options: build_graph(options.expression, options),
+    "explore": _explore,
+}
 _COMMAND = re.compile(rf"({'|'.join([*COMMANDS, *SHELL_COMMANDS])})(?!\S)(?!\s*[@*/+=.;,)])\s*")
 
 
@@ -98,6 +97,7 @@ def _build_parser(command: str) -> Parser:
     if command != "derive":
         add("--claim", metavar="FORMULA", help="the derivative as you have it")
     if command == "check":
+        add_proof(parser)
         add_proof_options(parser)
         add_device(parser)
     return parser
@@ -147,14 +147,12 @@ def read_cell(text: str) -> tuple[str, str | None]:
     expression, claim = (_end("\n".join(part)) for part in (lines[:end], lines[end:]))
     if not expression:
         raise UsageError("there is no expression in the cell", advice="write it below the line with %%matcalc")
-    return expression, _read_claim(claim) if places else None
-
-
-def _read_claim(text: str) -> str:
-    claim = _CLAIM.sub(r"\1", text, count=1).strip()
+    if not places:
+        return expression, None
+    claim = _CLAIM.sub(r"\1", claim, count=1).strip()
     if not claim:
         raise UsageError("there is no formula behind claim:", advice="write the derivative as you have it")
-    return claim
+    return expression, claim
 
 
 def _drop_comment(line: str) -> str:
@@ -213,21 +211,15 @@ def _run(read: MagicLine) -> Any:
     if not read.expression:
         advice = "%matcalc A @ x --layout denominator"
         raise UsageError("the expression comes first, the options behind it", advice=advice)
-    _refuse_twice(read)
+    counted = Counter(name for name, _ in read.options if name not in _REPEATED)
+    if twice := next((name for name, count in counted.items() if count > 1), None):
+        raise UsageError(f"--{twice} stands there twice", advice="leave one of them")
     if command == "derive":
         _refuse_shell_options(read)
     if command == "check" and "claim" not in named:
         raise UsageError("there is no claim to judge", advice="--claim FORMULA, or in a cell the line claim: FORMULA")
     words = [f"--{name}={value}" if value else f"--{name}" for name, value in read.options]
     return COMMANDS[command](_build_parser(command).parse_args([*words, "--", read.expression]))
-
-
-def _refuse_twice(read: MagicLine) -> None:
-    """Refuse an option that stands there twice, of which only the last would count."""
-    names = [name for name, _ in read.options if name not in _REPEATED]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise UsageError(f"--{twice} stands there twice", advice="leave one of them")
 
 
 def _refuse_shell_options(read: MagicLine) -> None:

@@ -10,20 +10,28 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.checkpoint import checkpoint
+
+from matcalc.check.data_parallel import LossQuestion
+from matcalc.check.data_parallel.processes import ProcessTask, run_tasks
+from matcalc.check.modes import own_modes
+from matcalc.check.points import Point
+from matcalc.check.torch_values import squeeze
 from matcalc.data_parallel import MOST_PROCESSES, read_loss
 from matcalc.derivation import derive
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.language.declarations import Declared
+from matcalc.language.expression import symbols
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from matcalc.check.data_parallel.question import LossQuestion
-    from matcalc.check.points import Point
-    from matcalc.notebook.pictures import Picture
+    from matcalc.notebook.plots import Picture
 
 
 MOST_LAYERS, _WIDEST = 1_000, 2_000
@@ -119,17 +127,21 @@ def write_network(depth: int) -> str:
 
 
 def _measure_depth(depth: int, width: int, seed: int, repeats: int) -> list[Cost]:
-    import torch
-
     generator = torch.Generator().manual_seed(seed)
     shape = (depth + 1, width, width)
     # Divided by the root of the width, the layers neither saturate nor fade.
     drawn = torch.randn(shape, generator=generator, dtype=torch.float64) / width**0.5
     x, matrices = drawn[0, 0].clone(), [matrix.clone() for matrix in drawn[1:]]
     predicted = _predict(depth, width)
+    passes: dict[str, Callable[[], Tensor]] = {
+        "forward": lambda: carry_forward(x, matrices, len(x)),
+        "one direction": lambda: carry_forward(x, matrices, 1),
+        "reverse": lambda: go_back(x, matrices),
+        "checkpoints": lambda: go_back_from_checkpoints(x, matrices),
+    }
     return [
         Cost(mode, depth, width, _time(run, repeats), measure_peak(run, [x, *matrices]), *predicted.get(mode, ()))
-        for mode, run in _list_passes(x, matrices).items()
+        for mode, run in passes.items()
     ]
 
 
@@ -146,8 +158,6 @@ def _time(run: Callable[[], Tensor], repeats: int) -> float:
 
     The first run is not counted, it sets torch up.
     """
-    import torch
-
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -174,19 +184,8 @@ def _read_clock() -> float:
 # --- the passes -----------------------------------------------------------------------------------
 
 
-def _list_passes(x: Tensor, matrices: list[Tensor]) -> dict[str, Callable[[], Tensor]]:
-    return {
-        "forward": lambda: carry_forward(x, matrices, len(x)),
-        "one direction": lambda: carry_forward(x, matrices, 1),
-        "reverse": lambda: go_back(x, matrices),
-        "checkpoints": lambda: go_back_from_checkpoints(x, matrices),
-    }
-
-
 def carry_forward(x: Tensor, matrices: Iterable[Tensor], directions: int) -> Tensor:
     """Return the first `directions` entries of df/dx: value and derivative go up the layers together."""
-    import torch
-
     value, derivative = x, torch.eye(len(x), directions, dtype=x.dtype)
     for matrix in matrices:
         value, derivative = (matrix @ value).tanh(), matrix @ derivative
@@ -196,17 +195,12 @@ def carry_forward(x: Tensor, matrices: Iterable[Tensor], directions: int) -> Ten
 
 def go_back(x: Tensor, matrices: Iterable[Tensor]) -> Tensor:
     """Return df/dx by torch.autograd: the way up keeps every activation, the way down takes them."""
-    import torch
-
     value = leaf = x.detach().requires_grad_()
     return torch.autograd.grad(_climb(value, *matrices).sum(), leaf)[0]
 
 
 def go_back_from_checkpoints(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     """Return df/dx by torch.autograd, which keeps only the input of every stretch of layers and climbs it again."""
-    import torch
-    from torch.utils.checkpoint import checkpoint
-
     value = leaf = x.detach().requires_grad_()
     stretch = max(1, round(len(matrices) ** 0.5))
     for start in range(0, len(matrices), stretch):
@@ -241,9 +235,7 @@ def _write_bytes(cost: Cost) -> str:
     return f"{told} kB" if cost.predicted_bytes is None else f"{told} ({cost.predicted_bytes / 1e3:,.1f}) kB"
 
 
-# --- measure data parallel --------------------------------------------------------------------------
-#
-# The gradient that DistributedDataParallel leaves in the parameters, from real processes, for values of one's own.
+# --- what DistributedDataParallel leaves in the parameters, from real processes -------------------
 
 
 def average_in_processes(
@@ -265,14 +257,11 @@ def average_in_processes(
 
         average_in_processes("mean((X@w - y)**2)", "w", {"X": X, "y": y, "w": w}, shares=(4, 4))
     """
-    from matcalc.check.data_parallel.launch import ProcessTask, run_tasks
-    from matcalc.check.modes import own_modes
-    from matcalc.check.torch_values import squeeze
-
     question = read_loss(loss, wrt, batch_axis, shapes=shapes)
     with own_modes():
         point = _read_point(question, values)
-        points = _deal(question, point, _check_shares(shares, point.sizes[question.batch.letter]))
+        ends = [0, *accumulate(_check_shares(shares, point.sizes[question.batch.letter]))]
+        points = question.batch.split(point, [slice(start, end) for start, end in pairwise(ends)])
         measured = run_tasks([ProcessTask(question.source, [points])], len(points), timeout)
         if isinstance(measured, str):
             raise EvaluationError(measured)
@@ -292,11 +281,8 @@ def _check_shares(shares: Sequence[int], samples: int) -> list[int]:
 
 def _read_point(question: LossQuestion, values: Mapping[str, Any]) -> Point:
     """Return the values as the judge's processes take them: float64 tensors with their unit axes."""
-    import torch
-
-    from matcalc.check.evaluate import deduce_sizes
     from matcalc.check.points import Point
-    from matcalc.language.expression import symbols
+    from matcalc.language.sizes import deduce_sizes
 
     variables = symbols(question.loss)
     if missing := [name for name in variables if name not in values]:
@@ -310,28 +296,7 @@ def _read_point(question: LossQuestion, values: Mapping[str, Any]) -> Point:
     return Point(held, sizes, {}, dict.fromkeys(held, "real"), largest)
 
 
-def _deal(question: LossQuestion, point: Point, shares: Sequence[int]) -> list[Point]:
-    """Return the point as each process sees it."""
-    from dataclasses import replace
-
-    letter, starts = question.batch.letter, [0, *accumulate(shares)]
-    return [
-        replace(point, values=_cut(question, point.values, start, share), sizes={**point.sizes, letter: share})
-        for start, share in zip(starts, shares, strict=False)
-    ]
-
-
-def _cut(question: LossQuestion, values: Mapping[str, Tensor], start: int, share: int) -> dict[str, Tensor]:
-    axes = question.batch.axes
-    return {
-        name: value.narrow(axes[name], start, share).contiguous() if name in axes else value
-        for name, value in values.items()
-    }
-
-
-# --- measure memory ---------------------------------------------------------------------------------
-#
-# The most bytes that tensors hold at one time while something is computed, observed and not assumed.
+# --- the most bytes that tensors hold at one time, observed and not assumed -----------------------
 
 
 def measure_peak(run: Callable[[], Any], held: Iterable[Tensor] = ()) -> int:
@@ -346,37 +311,27 @@ def measure_peak(run: Callable[[], Any], held: Iterable[Tensor] = ()) -> int:
     >>> measure_peak(lambda: (x + 1).sum(), [x])
     808
     """
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
-
-    ledger = _Ledger({tensor.untyped_storage()._cdata for tensor in held})
-
-    class Observer(TorchDispatchMode):
-        def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = call(*args, **(kwargs or {}))
-            ledger.note(tree_leaves(result))
-            return result
-
-    with Observer():
+    observer = _Observer(held)
+    with observer:
         run()
-    return ledger.most
+    return observer.most
 
 
-class _Ledger:
-    """The storages that are alive, how many bytes they hold, and the most they ever held."""
+class _Observer(TorchDispatchMode):
+    """Keeps count of the storages that are alive: how many bytes they hold, and the most they ever held."""
 
-    def __init__(self, known: set[int]) -> None:
-        self.known = known
+    def __init__(self, held: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.known = {tensor.untyped_storage()._cdata for tensor in held}
         self.alive: dict[int, weakref.ref[Any]] = {}
         self.now = self.most = 0
 
-    def note(self, results: Iterable[Any]) -> None:
-        """Enter the storages of the tensors among the results of an operation, each of them once."""
-        import torch
-
-        for tensor in results:
-            if isinstance(tensor, torch.Tensor):
+    def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = call(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
                 self._enter(tensor.untyped_storage())
+        return result
 
     def _enter(self, storage: Any) -> None:
         key, size = storage._cdata, storage.nbytes()
@@ -392,9 +347,7 @@ class _Ledger:
         self.most = max(self.most, self.now)
 
 
-# --- measure plot -----------------------------------------------------------------------------------
-#
-# Time and memory of forward and reverse accumulation, drawn against the depth of the network.
+# --- time and memory against the depth of the network ---------------------------------------------
 
 
 MARKERS = "os^D"
@@ -410,7 +363,7 @@ def plot_accumulation(table: CostTable) -> Picture:
     >>> [panel.get_title() for panel in picture.axes]
     ['time in milliseconds', 'most memory at one time in kB']
     """
-    from matcalc.notebook.pictures import open_picture
+    from matcalc.notebook.plots import open_picture
 
     picture, (times, memory) = open_picture(2, height=3.1)
     _draw_lines(times, table, "seconds", 1e3)
@@ -424,7 +377,7 @@ def plot_accumulation(table: CostTable) -> Picture:
 
 
 def _draw_lines(panel: Any, table: CostTable, what: str, scale: float) -> None:
-    from matcalc.notebook.pictures import COLOURS
+    from matcalc.notebook.plots import COLOURS
 
     for mode, colour, marker in zip(table.modes, COLOURS, MARKERS, strict=False):
         costs = table.of(mode)
@@ -433,7 +386,7 @@ def _draw_lines(panel: Any, table: CostTable, what: str, scale: float) -> None:
 
 
 def _draw_predictions(panel: Any, table: CostTable) -> None:
-    from matcalc.notebook.pictures import COLOURS
+    from matcalc.notebook.plots import COLOURS
 
     for mode, colour in zip(table.modes, COLOURS, strict=False):
         costs = [cost for cost in table.of(mode) if cost.predicted_bytes is not None]

@@ -19,7 +19,7 @@ from matcalc.render.answer_html import (
 from matcalc.render.graph_picture import DrawingError
 from matcalc.render.heat_map import draw_heat_map
 from matcalc.render.html import STYLE, escape, fold, is_large, write_block, write_told
-from matcalc.render.report import count_row_axes, list_axis_rows
+from matcalc.render.report import count_row_axes
 from matcalc.render.report_html import write_check_html
 from matcalc.render.steps import write_steps_table
 
@@ -108,10 +108,7 @@ def write_code_page(derivative: Derivative, backend: str) -> str:
     return write_page(f'<div class="matcalc-code">{button}{write_block(source)}</div>')
 
 
-# --- explorer numbers -------------------------------------------------------------------------------
-#
-# The numeric Jacobian of a derivative at sizes that a reader chooses, as a heat map.
-
+# --- the numeric Jacobian at sizes that a reader chooses ----------------------------------------------
 
 MOST_ENTRIES = 40_000
 LARGEST_SHOWN_SIZE = 50
@@ -138,28 +135,20 @@ def write_heat_page(derivative: Derivative, sizes: Mapping[str, int], seed: int 
         raise LimitError(reason, advice="choose smaller sizes")
     point = derivative.draw_point(sizes, seed)
     values = derivative.evaluate(point, sizes)
-    rows, columns, split = _arrange_axes(derivative, sizes)
+    ranks = [len(wrt.squeezed_shape) for wrt in derivative.by]
+    split = count_row_axes(len(derivative.function.squeezed_shape), ranks, derivative.layout)
+    told = zip(derivative.axes, derivative.shape, strict=True)
+    sides = [f"{name}, {_write_size(size, sizes)}" for name, size in told]
+    rows, columns = "; ".join(sides[:split]), "; ".join(sides[split:])
     drawn = draw_heat_map(values, derivative.header.split("   ")[0], rows, columns, split=split)
-    return f'<div class="mc-wide">{drawn}</div>{_write_point(point)}'
-
-
-def _arrange_axes(derivative: Derivative, sizes: Mapping[str, int]) -> tuple[str, str, int]:
-    """Return what stands beside the rows of the map and above its columns, and how many axes are rows."""
-    axes = list_axis_rows(derivative)
-    ranks = [len(wrt.dropped_shape) for wrt in derivative.by]
-    split = count_row_axes(len(derivative.function.dropped_shape), ranks, derivative.layout)
-    names = [f"{axis.name}, {_write_size(size, sizes)}" for axis, size in zip(axes, derivative.shape, strict=True)]
-    return "; ".join(names[:split]), "; ".join(names[split:]), split
+    drawn_values = "\n".join(f"{name} = {_write_value(name, value)}" for name, value in point.items())
+    point_fold = fold("the point, random values from the domains of the names", write_block(drawn_values))
+    return f'<div class="mc-wide">{drawn}</div>{point_fold}'
 
 
 def _write_size(size: Size, sizes: Mapping[str, int]) -> str:
     number = str(size.value(sizes))
     return number if str(size) == number else f"{size} = {number}"
-
-
-def _write_point(point: Mapping[str, Any]) -> str:
-    lines = [f"{name} = {_write_value(name, value)}" for name, value in point.items()]
-    return fold(escape("the point, random values from the domains of the names"), write_block("\n".join(lines)))
 
 
 def _write_value(name: str, value: Any) -> str:
@@ -172,10 +161,7 @@ def _write_value(name: str, value: Any) -> str:
     return numpy.array2string(value, precision=3, suppress_small=True, prefix=f"{name} = ")
 
 
-# --- explorer style ---------------------------------------------------------------------------------
-#
-# How the explorer looks: one style sheet in the colours of JupyterLab's theme, light or dark.
-
+# --- one style sheet in the colours of JupyterLab's theme, light or dark -----------------------------
 
 # JupyterLab takes keys pressed on a button, a list or a tab for commands to the notebook: x cuts the cell, the arrows
 # leave the panel.  It spares what bears this attribute.  In fields it knows that one types, and Ctrl-S still saves.

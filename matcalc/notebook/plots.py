@@ -5,32 +5,79 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import pairwise
 from typing import Any
 
 import numpy
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
+from PIL import Image
 
+from matcalc.check.evaluate import evaluate_with
 from matcalc.derivation import Derivative, derive
 from matcalc.errors import DeclarationError, EvaluationError, ShapeError
+from matcalc.inputs import current_rules
 from matcalc.language.sizes import write_shape
-from matcalc.notebook.pictures import (
-    COLOURS,
-    Picture,
-    draw_line,
-    name_panel,
-    open_picture,
-    shapes_told,
-    value_of_function,
-    values_of,
-)
 
-# --- plots curves -----------------------------------------------------------------------------------
-#
-# Curves: a function of one number beside its derivative, and the entries of a result as one entry of x moves.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#555555")
+STYLES = ("-", "--", "-.", ":")
+
+
+class Picture(Figure):
+    """A figure that shows itself in a notebook as a small PNG, whichever backend is in use."""
+
+    def _repr_png_(self) -> bytes:
+        full, small = BytesIO(), BytesIO()
+        self.savefig(full, format="png")
+        # A palette is a third of the size, and leaves out the version of matplotlib: the same picture, the same file.
+        Image.open(full).convert("RGB").quantize(64).save(small, format="png", optimize=True)
+        return small.getvalue()
+
+
+def open_picture(panels: int, width: float = 7.4, height: float = 2.8) -> tuple[Picture, list[Axes]]:
+    """Return an empty picture and its panels from left to right."""
+    picture = Picture(figsize=(width, height), dpi=80, layout="constrained", facecolor="white")
+    axes = list(numpy.atleast_1d(picture.subplots(1, panels)))
+    for panel in axes:
+        panel.tick_params(labelsize=8)
+        panel.grid(color="#dddddd", linewidth=0.6)
+        panel.set_axisbelow(True)
+    return picture, axes
+
+
+def _name_panel(panel: Axes, title: str, across: str = "", up: str = "", *, legend: bool = False) -> None:
+    """Write a panel's title, the names of its axes and, if wanted, its legend."""
+    panel.set_title(title, fontsize=9)
+    panel.set_xlabel(across, fontsize=9)
+    panel.set_ylabel(up, fontsize=9)
+    if legend:
+        panel.legend(fontsize=7)
+
+
+def _draw_line(panel: Axes, points: Any, heights: Any, place: int, label: str) -> None:
+    """Draw one curve of several: colour and dashes belong to its place, so that it is told without colours too."""
+    panel.plot(
+        points, heights, linewidth=1.8, label=label,
+        color=COLOURS[place % len(COLOURS)], linestyle=STYLES[place % len(STYLES)],
+    )  # fmt: skip
+
+
+def _value_of_function(derivative: Derivative, values: Mapping[str, Any]) -> Any:
+    """Return the value of the expression that was differentiated; raises EvaluationError where values do not fit."""
+    known = derivative.problem.symbols.values()
+    return evaluate_with(derivative.function, values, None, known, current_rules())
+
+
+def _shapes_told(values: Mapping[str, Any] | None) -> dict[str, tuple[()]]:
+    """Return the declaration of the names whose values are single numbers: scalars, whatever their letter."""
+    return {name: () for name, value in (values or {}).items() if numpy.ndim(value) == 0}
+
+
+# --- a function of one number beside its derivative -----------------------------------------------
 
 
 Array = NDArray[numpy.float64]
@@ -47,41 +94,35 @@ def plot_function_and_derivative(
     side are open circles, and a dot is the value that the formula has there.  Raises ShapeError where the function is
     not a scalar.
     """
-    derivative = derive(expr, wrt, shapes={wrt: ()} | shapes_told(values))
-    _refuse_arrays(derivative)
-    function, slope = _follow(derivative, values)
+    derivative = derive(expr, wrt, shapes={wrt: ()} | _shapes_told(values))
+    _refuse_arrays(derivative, "is one curve", advice="use plot_along_entry")
+
+    def function(at: float) -> float:
+        return float(_value_of_function(derivative, {**(values or {}), wrt: at}))
+
+    def slope(at: float) -> float:
+        return float(derivative.evaluate({**(values or {}), wrt: at}))
+
     kinks = _find_kinks(derivative, slope, low, high)
     picture, (left, right) = open_picture(2)
     for panel, curve in ((left, function), (right, slope)):
         _draw_pieces(panel, curve, kinks, low, high)
     for kink in kinks:
         _mark_kink(left, right, function, slope, kink)
-    name_panel(left, f"f = {derivative.text}", wrt)
-    name_panel(right, f"df/d{wrt} = {derivative}", wrt, legend=bool(kinks))
+    _name_panel(left, f"f = {derivative.text}", wrt)
+    _name_panel(right, f"df/d{wrt} = {derivative}", wrt, legend=bool(kinks))
     return picture
 
 
-def _refuse_arrays(derivative: Derivative) -> None:
-    if derivative.function.dropped_shape:
-        shape = write_shape(derivative.function.dropped_shape)
-        raise ShapeError(
-            f"{derivative.text} has the shape {shape}, and only a scalar is one curve", advice="use plot_along_entry"
-        )
-
-
-def _follow(derivative: Derivative, values: Mapping[str, Any] | None) -> tuple[_Curve, _Curve]:
-    """Return the function and its derivative as functions of one number."""
-    name, others = derivative.wrt.name, dict(values or {})
-    return (
-        lambda at: float(value_of_function(derivative, {**others, name: at})),
-        lambda at: float(derivative.evaluate({**others, name: at})),
-    )
+def _refuse_arrays(derivative: Derivative, what: str, advice: str = "") -> None:
+    if shape := derivative.function.squeezed_shape:
+        reason = f"{derivative.text} has the shape {write_shape(shape)}, and only a scalar {what}"
+        raise ShapeError(reason, advice=advice)
 
 
 def _draw_pieces(panel: Axes, curve: _Curve, kinks: Sequence[float], low: float, high: float) -> None:
     """Draw a curve from kink to kink, so that a jump is a gap and not a steep line."""
-    ends = [low, *kinks, high]
-    for start, end in pairwise(ends):
+    for start, end in pairwise([low, *kinks, high]):
         points = numpy.linspace(start, end, POINTS)
         points[0] += _GAP if start in kinks else 0
         points[-1] -= _GAP if end in kinks else 0
@@ -139,37 +180,30 @@ def plot_along_entry(
     `at` is the vector, `entry` the entry of it that runs from `low` to `high`.  The right panel shows the column of the
     Jacobian (numerator layout) that belongs to it.  Raises ShapeError where the function is a matrix.
     """
-    derivative = derive(expr, wrt, shapes=shapes_told(values))
-    if len(derivative.function.dropped_shape) > 1:
+    derivative = derive(expr, wrt, shapes=_shapes_told(values))
+    if len(derivative.function.squeezed_shape) > 1:
         raise ShapeError(f"{derivative.text} is a matrix", advice="plot a vector, or a scalar")
     points = numpy.linspace(low, high, POINTS)
-    rows = [_move(at, entry, point) for point in points]
-    given = [{**(values or {}), wrt: row} for row in rows]
+    moved = numpy.tile(numpy.array(at, dtype=float), (POINTS, 1))
+    moved[:, entry] = points
+    given = [{**(values or {}), wrt: row} for row in moved]
     picture, (left, right) = open_picture(2)
     result, moving = derivative.result_name, f"{wrt}[{entry}]"
-    _draw_entries(left, points, [value_of_function(derivative, one) for one in given], result)
+    _draw_entries(left, points, [_value_of_function(derivative, one) for one in given], result)
     _draw_entries(right, points, [derivative.evaluate(one)[..., entry] for one in given], f"d{result}", f"/d{moving}")
-    name_panel(left, f"{result} = {derivative.text}", moving, legend=True)
-    name_panel(right, f"column {entry} of d{result}/d{wrt}", moving, legend=True)
+    _name_panel(left, f"{result} = {derivative.text}", moving, legend=True)
+    _name_panel(right, f"column {entry} of d{result}/d{wrt}", moving, legend=True)
     return picture
-
-
-def _move(at: Sequence[float], entry: int, value: float) -> Array:
-    moved = numpy.array(at, dtype=float)
-    moved[entry] = value
-    return moved
 
 
 def _draw_entries(panel: Axes, points: Array, rows: Sequence[Any], name: str, below: str = "") -> None:
     lines = numpy.array(rows).reshape(len(points), -1).T
     for place, line in enumerate(lines):
         label = f"{name}[{place}]{below}" if numpy.ndim(rows[0]) else name + below
-        draw_line(panel, points, line, place, label)
+        _draw_line(panel, points, line, place, label)
 
 
-# --- plots depth ------------------------------------------------------------------------------------
-#
-# How the gradient at the input of a deep network shrinks with its depth.
+# --- how the gradient at the input of a deep network shrinks with its depth -----------------------
 
 
 def plot_gradient_against_depth(
@@ -185,39 +219,33 @@ def plot_gradient_against_depth(
     values = _draw_network(depth, width, seed)
     for place, activation in enumerate(activations):
         lengths = [_measure_gradient(activation, layers, values) for layers in depths]
-        draw_line(panel, depths, lengths, place, activation)
+        _draw_line(panel, depths, lengths, place, activation)
     if "sigmoid" in activations:
         bound = [0.25**layers for layers in depths]
         panel.plot(depths, bound, color="#999999", linewidth=0.8, label="bound $(1/4)^L$")
     panel.set_yscale("log")
-    name_panel(panel, "length of df/dx", "layers $L$", legend=True)
+    _name_panel(panel, "length of df/dx", "layers $L$", legend=True)
     return picture
 
 
 def _draw_network(depth: int, width: int, seed: int) -> dict[str, Array]:
     generator = numpy.random.default_rng(seed)
-    weights = {f"W_{layer}": _draw_orthogonal(generator, width) for layer in range(1, depth + 1)}
+    drawn = [generator.normal(size=(width, width)) for _ in range(depth)]
+    weights = {f"W_{layer}": numpy.linalg.qr(matrix)[0] for layer, matrix in enumerate(drawn, 1)}
     last = generator.normal(size=width)
     return {"x": generator.normal(size=width), "c": last / numpy.linalg.norm(last), **weights}
-
-
-def _draw_orthogonal(generator: numpy.random.Generator, width: int) -> Array:
-    return numpy.linalg.qr(generator.normal(size=(width, width)))[0]
 
 
 def _measure_gradient(activation: str, layers: int, values: dict[str, Array]) -> float:
     text = "x"
     for layer in range(1, layers + 1):
         text = f"{activation}(W_{layer} @ {text})"
-    used = {name: value for name, value in values.items() if name in ("x", "c") or int(name[2:]) <= layers}
-    square = {name: ("n", "n") for name in used if name.startswith("W_")}
+    square = {f"W_{layer}": ("n", "n") for layer in range(1, layers + 1)}
     gradient = derive(f"c.T @ {text}", "x", layout="denominator", shapes=square)
-    return float(numpy.linalg.norm(gradient.evaluate(used)))
+    return float(numpy.linalg.norm(gradient.evaluate({name: values[name] for name in ("x", "c", *square)})))
 
 
-# --- plots fits -------------------------------------------------------------------------------------
-#
-# Overfitting and what holds it back: a noisy polynomial, fitted by gradient descent along matcalc's derivative.
+# --- overfitting and what holds it back -----------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -274,9 +302,11 @@ def find_minimum(loss: str, values: Mapping[str, Any], start: Any, *, wrt: str =
     >>> find_minimum("norm(w - y)**2 + alpha*norm(w, 1)", {"y": [3.0, 0.4], "alpha": 1.0}, [0, 0]).round(6)
     array([2.5, 0. ])
     """
-    gradient = derive(loss, wrt, layout="denominator", shapes=shapes_told(values))
+    gradient = derive(loss, wrt, layout="denominator", shapes=_shapes_told(values))
     weights = numpy.array(start, dtype=float)
-    step = _choose_step(loss, {**values, wrt: weights}, wrt)
+    hessian = derive(loss, wrt, order=2, shapes=_shapes_told(values)).evaluate({**values, wrt: weights})
+    eigenvalues = numpy.linalg.eigvalsh(numpy.atleast_2d(hessian))
+    step = float(2 / (eigenvalues[0] + eigenvalues[-1]))
     for _ in range(steps):
         slope = _find_slope(gradient, values, weights)
         if numpy.abs(slope).max() < _FLAT:
@@ -284,12 +314,6 @@ def find_minimum(loss: str, values: Mapping[str, Any], start: Any, *, wrt: str =
         moved = weights - step * slope
         weights = numpy.where(moved * weights < 0, 0.0, moved)
     raise EvaluationError(f"{loss} is still falling after {steps} steps", advice="give more steps, or scale the data")
-
-
-def _choose_step(loss: str, values: Mapping[str, Any], wrt: str) -> float:
-    hessian = derive(loss, wrt, order=2, shapes=shapes_told(values)).evaluate(values)
-    eigenvalues = numpy.linalg.eigvalsh(numpy.atleast_2d(hessian))
-    return float(2 / (eigenvalues[0] + eigenvalues[-1]))
 
 
 def _find_slope(gradient: Derivative, values: Mapping[str, Any], weights: Array) -> Array:
@@ -318,11 +342,11 @@ def plot_fits(sample: NoisyPolynomial, losses: Mapping[str, str], alpha: float =
     for place, (name, loss) in enumerate(losses.items()):
         weights = find_minimum(loss, _fill(sample, loss, alpha), numpy.zeros_like(sample.truth))
         label = f"{name}: error {sample.error(weights):.3f}"
-        draw_line(left, every, sample.columns(every) @ weights, place, label)
+        _draw_line(left, every, sample.columns(every) @ weights, place, label)
         _draw_weights(right, weights, place, len(losses), name)
     right.set_xticks(range(len(sample.truth)), [f"$P_{power}$" for power in range(len(sample.truth))])
-    name_panel(left, "fits of the noisy points", "t", legend=True)
-    name_panel(right, "weights", legend=True)
+    _name_panel(left, "fits of the noisy points", "t", legend=True)
+    _name_panel(right, "weights", legend=True)
     return picture
 
 
@@ -345,9 +369,9 @@ def plot_weights(sample: NoisyPolynomial, losses: Mapping[str, str], alphas: Seq
         paths = _follow_weights(sample, loss, alphas).T
         panel.plot(alphas, paths[sample.truth == 0].T, color="#aaaaaa", linewidth=1.2)
         for place, power in enumerate(numpy.flatnonzero(sample.truth)):
-            draw_line(panel, alphas, paths[power], place, f"$P_{power}$, in the truth")
+            _draw_line(panel, alphas, paths[power], place, f"$P_{power}$, in the truth")
         panel.set_xscale("log")
-        name_panel(panel, f"{name}: {loss}", "alpha", legend=True)
+        _name_panel(panel, f"{name}: {loss}", "alpha", legend=True)
     return picture
 
 
@@ -359,9 +383,7 @@ def _follow_weights(sample: NoisyPolynomial, loss: str, alphas: Sequence[float])
     return numpy.array(found[1:])
 
 
-# --- plots planes -----------------------------------------------------------------------------------
-#
-# Planes: the gradient of a scalar on its contour lines, and a Jacobian as the matrix that each layout makes of it.
+# --- the gradient of a scalar on its contour lines ------------------------------------------------
 
 
 def plot_gradients(
@@ -374,14 +396,12 @@ def plot_gradients(
     """
     picture, panels = open_picture(len(expressions), width=2.6 * len(expressions), height=2.8)
     for panel, expr in zip(panels, expressions, strict=True):
-        derivative = derive(expr, wrt, layout="denominator", shapes=shapes_told(values))
-        if derivative.function.dropped_shape:
-            shape = write_shape(derivative.function.dropped_shape)
-            raise ShapeError(f"{expr} has the shape {shape}, and only a scalar has contour lines")
-        given = values_of(derivative, values)
+        derivative = derive(expr, wrt, layout="denominator", shapes=_shapes_told(values))
+        _refuse_arrays(derivative, "has contour lines")
+        given = {name: value for name, value in (values or {}).items() if name in derivative.problem.symbols}
         _draw_contours(panel, derivative, reach, given)
         _draw_arrows(panel, derivative, reach, given)
-        name_panel(panel, expr, f"{wrt}[0]", f"{wrt}[1]")
+        _name_panel(panel, expr, f"{wrt}[0]", f"{wrt}[1]")
         panel.set_aspect("equal")
     return picture
 
@@ -389,7 +409,7 @@ def plot_gradients(
 def _draw_contours(panel: Axes, derivative: Derivative, reach: float, values: Mapping[str, Any]) -> None:
     line = numpy.linspace(-reach, reach, 41)
     points = [{**values, derivative.wrt.name: numpy.array([across, up])} for up in line for across in line]
-    heights = numpy.array([value_of_function(derivative, point) for point in points])
+    heights = numpy.array([_value_of_function(derivative, point) for point in points])
     panel.contour(line, line, heights.reshape(41, 41), levels=7, colors="#777777", linewidths=0.9)
 
 
@@ -423,7 +443,9 @@ def plot_layouts(
 
 
 def _draw_matrix(panel: Axes, derivative: Derivative, values: Mapping[str, Any]) -> None:
-    matrix = _unfold(derivative, derivative.evaluate(values))
+    numbers = derivative.evaluate(values)
+    # The unit axis of a row or a column is restored.
+    matrix = numpy.atleast_2d(numbers) if len(derivative.shape) != 1 or _is_row(derivative) else numbers[:, None]
     bound = numpy.abs(matrix).max() or 1.0
     panel.imshow(matrix, cmap="RdBu_r", norm=TwoSlopeNorm(0, -bound, bound))
     for (row, column), number in numpy.ndenumerate(matrix):
@@ -432,32 +454,19 @@ def _draw_matrix(panel: Axes, derivative: Derivative, values: Mapping[str, Any])
     panel.grid(visible=False)
     panel.set_xticks(range(matrix.shape[1]))
     panel.set_yticks(range(matrix.shape[0]))
-    rows, columns = _name_sides(derivative)
-    name_panel(panel, f"{derivative.layout}: {derivative}", columns, rows)
-
-
-def _unfold(derivative: Derivative, numbers: Any) -> Any:
-    """Return the numbers as a matrix, the unit axes of a row or a column restored."""
-    if len(derivative.shape) != 1:
-        return numpy.atleast_2d(numbers)
-    return numbers[None, :] if _is_row(derivative) else numbers[:, None]
+    rows, columns = derivative.axes if len(derivative.axes) == 2 else ("", "".join(derivative.axes))
+    if len(derivative.axes) == 1 and not _is_row(derivative):
+        rows, columns = columns, rows
+    _name_panel(panel, f"{derivative.layout}: {derivative}", columns, rows)
 
 
 def _is_row(derivative: Derivative) -> bool:
     """Whether a lone axis is a row: the variable's in numerator layout, the result's in denominator layout."""
-    of_variable = not derivative.function.dropped_shape
+    of_variable = not derivative.function.squeezed_shape
     return derivative.layout in ("numerator", "vec") if of_variable else derivative.layout == "denominator"
 
 
-def _name_sides(derivative: Derivative) -> tuple[str, str]:
-    if len(derivative.axes) != 1:
-        return ("", "") if not derivative.axes else (derivative.axes[0], derivative.axes[1])
-    return ("", derivative.axes[0]) if _is_row(derivative) else (derivative.axes[0], "")
-
-
-# --- plots unfolded ---------------------------------------------------------------------------------
-#
-# An array of any rank as a picture: some axes joined to rows, the others to columns, its blocks outlined.
+# --- an array of any rank: axes joined to rows and columns, blocks outlined -----------------------
 
 
 MOST_CELLS = 10_000
@@ -481,26 +490,19 @@ def plot_unfolded(values: Any, rows: str = "", columns: str = "", split: int | N
         raise DeclarationError(f"an array of {array.size} entries cannot be drawn", advice=f"1 to {MOST_CELLS:,}")
     sides = array.shape[:split], array.shape[split:]
     cells = array.reshape([math.prod(side) for side in sides])
-    picture, (panel,) = open_picture(1, width=_measure_width(*cells.shape), height=2.6)
-    _fill_picture(panel, cells, picture)
-    _outline(panel, sides)
-    panel.set_ylabel(rows, fontsize=8)
-    panel.set_xlabel(columns, fontsize=8)
-    return picture
-
-
-def _measure_width(height: int, width: int) -> float:
-    """The inches that leave the cells about square, within a page."""
-    return min(7.4, max(2.4, 2.0 * width / height + 1.2))
-
-
-def _fill_picture(panel: Axes, cells: Any, picture: Picture) -> None:
+    height, width = cells.shape
+    # The inches that leave the cells about square, within a page.
+    picture, (panel,) = open_picture(1, width=min(7.4, max(2.4, 2.0 * width / height + 1.2)), height=2.6)
     largest = float(numpy.abs(cells).max()) or 1.0
     image = panel.imshow(cells, cmap="RdBu_r", vmin=-largest, vmax=largest)
     panel.grid(False)
     panel.set_xticks([])
     panel.set_yticks([])
     picture.colorbar(image, ax=panel, shrink=0.8).ax.tick_params(labelsize=8)
+    _outline(panel, sides)
+    panel.set_ylabel(rows, fontsize=8)
+    panel.set_xlabel(columns, fontsize=8)
+    return picture
 
 
 def _outline(panel: Axes, sides: tuple[tuple[int, ...], tuple[int, ...]]) -> None:

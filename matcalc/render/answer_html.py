@@ -10,6 +10,7 @@ from matcalc.errors import MatcalcError
 from matcalc.language.expression import walk
 from matcalc.language.sizes import write_shape
 from matcalc.render.chain import Chain, write_chain_latex
+from matcalc.render.entries import write_entries_latex
 from matcalc.render.graph_picture import DRAWING_TOLD, DrawingError, write_svg
 from matcalc.render.html import (  # fmt: skip
     LONGEST_TYPESET,
@@ -30,9 +31,9 @@ from matcalc.render.html import (  # fmt: skip
     write_typeset,
     write_verdict,
 )
-from matcalc.render.latex import write_entries_latex, write_left_side, write_name
+from matcalc.render.latex import write_left_side, write_name
 from matcalc.render.named_parts import is_long
-from matcalc.render.report import AxisRow, list_axis_rows
+from matcalc.render.report import AxisRow, list_axis_rows, list_names
 from matcalc.render.steps import set_change, write_steps_table
 
 if TYPE_CHECKING:
@@ -53,25 +54,18 @@ def write_derivative_html(derivative: Derivative, report: CheckReport | None = N
     >>> r"\(\displaystyle \frac{\partial y}{\partial x} = A\)" in write_derivative_html(derive("A @ x"))
     True
     """
-    verdict = _write_report(report)
-    return write_card(write_function_line(derivative), write_answer(derivative), verdict, write_fold_outs(derivative))
+    parts = (write_function_line(derivative), write_answer(derivative), _write_report(report))
+    return write_card(*parts, write_fold_outs(derivative))
 
 
 def write_function_line(derivative: Derivative) -> str:
     """Return the function, typeset, with what each name was taken for."""
     own = derivative.result_name
-    names = " ".join(map(write_chip, _list_names(derivative)))
+    names = " ".join(
+        write_chip(f"<b>{escape(name)}</b>: {escape(shape)}" + (f" <i>{escape(known)}</i>" if known else ""))
+        for name, shape, known in list_names(derivative)
+    )
     return f"{write_equation(write_name(own), derivative.function, derivative.taken)}<p>{names}</p>"
-
-
-def _list_names(derivative: Derivative) -> Iterator[str]:
-    """The names with their shapes and what is assumed of them."""
-    shapes = {name: symbol.declared_shape for name, symbol in derivative.problem.symbols.items()}
-    shapes |= {f"{name}()": shape for name, shape in derivative.problem.abstract.items()}
-    shapes[derivative.result_name] = derivative.function.dropped_shape
-    for name, shape in shapes.items():
-        known = ", ".join(derivative.assumed.get(name, ()))
-        yield f"<b>{escape(name)}</b>: {escape(write_shape(shape))}" + (f" <i>{escape(known)}</i>" if known else "")
 
 
 def write_answer(derivative: Derivative, axes: str = "") -> str:
@@ -108,15 +102,12 @@ def _list_further_views(derivative: Derivative) -> Iterator[tuple[str, str]]:
         vec = write_typeset(derivative.result.expression("vec"), derivative.taken)
         yield "vec layout", f"{vec} &emsp; shape {escape(write_shape(derivative.vec_shape))}"
     if derivative.order == 1 and not is_long(derivative.expression):
-        yield "differential", _write_differential(derivative)
+        # dY = A dX B, with an upright d.
+        left = f"\\mathrm{{d}} {write_name(derivative.result_name)}"
+        typeset_form = write_typeset(derivative.result.differential(), derivative.taken, left)
+        yield "differential", set_change(typeset_form, derivative.result.moving.name)
     if derivative.structure:
         yield "structure", escape(", ".join(derivative.structure))
-
-
-def _write_differential(derivative: Derivative) -> str:
-    """dY = A dX B, with an upright d."""
-    result, own = derivative.result, f"\\mathrm{{d}} {write_name(derivative.result_name)}"
-    return set_change(write_typeset(result.differential(), derivative.taken, own), result.moving.name)
 
 
 def _write_entries(derivative: Derivative) -> str:
@@ -130,14 +121,12 @@ def _write_entries(derivative: Derivative) -> str:
 def write_shape_table(derivative: Derivative) -> str:
     """Return the layout, the shape, and a row for each axis: its position, its size, what it is."""
     told = derivative.header.partition("   ")[2]
-    rows = [_write_axis(place, row) for place, row in enumerate(list_axis_rows(derivative))]
+    rows = []
+    for place, row in enumerate(list_axis_rows(derivative)):
+        coloured = f'<td style="text-align:left" class="mc-{row.of}"><b>{escape(row.size)}</b></td>'
+        rows.append([str(place), coloured, escape(row.name), _SIDES[row.of]])
     head = ["axis", "size", "what it is", "from the"]
     return f"<p><b>{escape(told)}</b></p>" + (write_table(head, rows) if rows else "")
-
-
-def _write_axis(place: int, row: AxisRow) -> list[str]:
-    coloured = f'<td style="text-align:left" class="mc-{row.of}">'
-    return [str(place), f"{coloured}<b>{escape(row.size)}</b></td>", escape(row.name), _SIDES[row.of]]
 
 
 # --- several --------------------------------------------------------------------------------------
@@ -162,17 +151,14 @@ def _write_blocks(blocks: Mapping[Any, Derivative], reports: Mapping[Any, CheckR
     """A row for the first variable, a column for the second."""
     names = list(dict.fromkeys(row for row, _ in blocks))
     layout = next(iter(blocks.values())).layout
-    cells = [[_write_cell(row, column, blocks, reports) for column in names] for row in names]
-    rows = [[f"<b>{escape(name)}</b>", *row] for name, row in zip(names, cells, strict=True)]
+    cells = {key: _write_cell(block, reports.get(key)) for key, block in blocks.items()}
+    rows = [[f"<b>{escape(row)}</b>", *(cells[row, column] for column in names)] for row in names]
     table = write_table(["first by ↓, then by →", *map(escape, names)], rows)
     return f'<p><b>block Hessian, {escape(layout)} layout</b></p><div class="mc-wide">{table}</div>'
 
 
-def _write_cell(
-    row: str, column: str, blocks: Mapping[Any, Derivative], reports: Mapping[Any, CheckReport]
-) -> str:
+def _write_cell(block: Derivative, report: CheckReport | None) -> str:
     """One block: its formula, its shape, its verdict."""
-    block, report = blocks[row, column], reports.get((row, column))
     verdict = "" if report is None else write_verdict(report.verdict)
     return f"{write_typeset(block.expression, block.taken)}<br>{escape(write_shape(block.shape))} &ensp;{verdict}"
 
@@ -181,10 +167,7 @@ def _write_report(report: CheckReport | None) -> str:
     return "" if report is None else write_told(report.verdict, report.message)
 
 
-# --- shape tiles ------------------------------------------------------------------------------------
-#
-# The axes of a derivative as a row of tiles, which slide to their new places when the layout changes.
-
+# --- the axes as tiles, which slide to their new places when the layout changes ----------------------
 
 STRIDE = 8  # em from one tile to the next
 _TILE_SIDES = {"result": "of the function", "wrt": "of the variable"}
@@ -245,10 +228,7 @@ def _tell_change(before: Derivative, derivative: Derivative) -> str:
     return " → ".join(told)
 
 
-# --- fold outs --------------------------------------------------------------------------------------
-#
-# The fold-outs below a derivative on a page: its steps, the chain rule, the computation graph, and code.
-
+# --- fold-outs: steps, the chain rule, the computation graph, and code -------------------------------
 
 View = tuple[str, Callable[[], str], str]  # the name, what writes it, the call that shows it in full
 
@@ -293,9 +273,6 @@ def _fold_view(name: str, write: Callable[[], str], call: str) -> str:
     return fold(name, body)
 
 
-# --- chain rule, graph and code -------------------------------------------------------------------
-
-
 def write_chain_html(chain: Chain) -> str:
     """Return the chain rule with its shapes and its factors; a sentence where there is only one factor."""
     if len(chain.factors) == 1:
@@ -335,14 +312,12 @@ def write_components_html(derivative: Derivative) -> str:
 
 def write_codes(derivative: Derivative) -> str:
     """Return the derivative as Python for each backend, and as a torch.autograd.Function, each in a fold-out."""
-    call = "print(d.autograd_function())"
-    views: list[View] = [
-        (name, partial(_write_code, derivative, name), f"print(d.code({name!r}))") for name in _BACKENDS
-    ]
+    sources: dict[str, tuple[Callable[[], str], str]] = {
+        name: (partial(derivative.code, name), f"print(d.code({name!r}))") for name in _BACKENDS
+    }
     if derivative.order == 1:
-        views.append(("torch.autograd.Function", lambda: write_block(derivative.autograd_function()), call))
-    return "".join(_fold_view(*view) for view in views)
-
-
-def _write_code(derivative: Derivative, backend: str) -> str:
-    return write_block(derivative.code(backend))
+        sources["torch.autograd.Function"] = (derivative.autograd_function, "print(d.autograd_function())")
+    return "".join(
+        _fold_view(name, lambda write=write: write_block(write()), call)  # type: ignore[misc]
+        for name, (write, call) in sources.items()
+    )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from matcalc.engine.assemble import transposed
@@ -15,7 +16,7 @@ from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, list_letters, symbol, symbols, walk
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.rewrite import replace
-from matcalc.language.sizes import UNIT, Shape, Size
+from matcalc.language.sizes import UNIT, Shape
 from matcalc.render.latex import to_latex, write_name
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def write_chain(derivative: Derivative, derive: _Derive) -> Chain:
         raise DeclarationError("the chain rule is shown of first derivatives", advice="ask for order 1")
     cuts = list_cuts(derivative.function, derivative.wrt)
     names = _name_cuts(derivative, cuts)
-    stations = [derivative.wrt, *(symbol(name, cut.dropped_shape) for cut, name in zip(cuts, names, strict=True))]
+    stations = [derivative.wrt, *(symbol(name, cut.squeezed_shape) for cut, name in zip(cuts, names, strict=True))]
     parts = [derivative.wrt, *cuts, derivative.function]
     factors = []
     for place, whole in enumerate(parts[1:]):
@@ -114,7 +115,8 @@ def write_chain(derivative: Derivative, derive: _Derive) -> Chain:
 
 def _join(factors: tuple[_Factor, ...], derivative: Derivative) -> Chain:
     ends = [factors[0].derivative.function, *(factor.derivative.wrt for factor in factors)]
-    sides = [_Side(name, end.dropped_shape) for name, end in zip(_list_names(factors), ends, strict=True)]
+    names = [factors[0].name, *(factor.by for factor in factors)]
+    sides = [_Side(name, end.squeezed_shape) for name, end in zip(names, ends, strict=True)]
     layout = derivative.layout
     return Chain(
         factors, layout, write_product(sides, layout), write_shapes(sides, layout), write_summed(sides, layout),
@@ -122,23 +124,19 @@ def _join(factors: tuple[_Factor, ...], derivative: Derivative) -> Chain:
     )  # fmt: skip
 
 
-def _list_names(factors: Sequence[_Factor]) -> list[str]:
-    return [factors[0].name, *(factor.by for factor in factors)]
-
-
 def _name_cuts(derivative: Derivative, cuts: Sequence[Expression]) -> list[str]:
     """u1, U2, ... from the inside out, with another letter where one of them is taken."""
     problem = derivative.problem
     taken = {*problem.symbols, *problem.abstract, *derivative.declared, *list_letters(derivative.function)}
     for letter in "uvwzhabcg":
-        names = [(letter.upper() if len(cut.dropped_shape) > 1 else letter) + str(k) for k, cut in enumerate(cuts, 1)]
+        names = [(letter.upper() if len(cut.squeezed_shape) > 1 else letter) + str(k) for k, cut in enumerate(cuts, 1)]
         if not taken & {letter, *names}:
             return names
     return [f"part{k}" for k in range(1, len(cuts) + 1)]
 
 
 def _cut_off(whole: Expression, inner: Expression, station: Expression) -> Expression:
-    """The part as a function of the part below it; rows are turned to columns."""
+    """The part as a function of the part below it; rows are transposed to columns."""
     table = {inner: station}
     if inner.is_row:
         table = {inner: ex.transpose(station), ex.transpose(inner): station}
@@ -159,7 +157,7 @@ _LINEAR = frozenset({"add", "subtract", "negate", "transpose", "matmul", "multip
 def list_cuts(root: Expression, wrt: Expression) -> list[Expression]:
     """Return the parts that all of the variable passes through, from the inside out; at most five.
 
-    A part that is only shifted, turned or scaled by a number on its way is none: X @ w - y is one step.  Where
+    A part that is only shifted, transposed or scaled by a number on its way is none: X @ w - y is one step.  Where
     there are too many, those that are linear go first, so that the layers of a network are left.
     """
     users = _list_users(root, wrt)
@@ -204,7 +202,7 @@ def _list_dominators(wrt: Expression, users: dict[Expression, list[Expression]])
 
 
 def _is_hardly_changed(inner: Expression, outer: Expression, users: dict[Expression, list[Expression]]) -> bool:
-    """Whether a part is only shifted, turned, or scaled by a number, or stands in a longer chain of products."""
+    """Whether a part is only shifted, transposed, or scaled by a number, or stands in a longer chain of products."""
     if users[inner] != [outer]:
         return False
     others = [arg for arg in outer.args if arg is not inner]
@@ -233,7 +231,9 @@ def write_chain_latex(chain: Chain) -> str:
     rows = [_write_product(chain)] if len(factors) > 1 else []
     rows += [f"&&& \\text{{{chain.summed}}}"] if chain.summed and rows else []
     rows += [f"{write_name(factor.name)} &= {to_latex(factor.derivative.function)}" for factor in factors]
-    rows += [_write_factor(factor) for factor in chain.factors]
+    for factor in chain.factors:
+        shape = factor.derivative.header.partition("layout, ")[2].replace("×", "$\\times$")
+        rows.append(f"{_write_fractions(factor.left)} &= {factor.derivative.latex()} && \\text{{{shape}}}")
     return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
 
@@ -245,14 +245,9 @@ def _write_product(chain: Chain) -> str:
         inside = _write_fractions(operands.replace(", ", ",\\, "))
         product = f"\\operatorname{{einsum}}(\\texttt{{{word.replace('->', '→')}}},\\, {inside})"
     else:
-        turned = right.replace(" @ ", "\\, ").replace("(", "\\left(").replace(").T", "\\right)^\\top")
-        product = _write_fractions(turned)
+        typeset = right.replace(" @ ", "\\, ").replace("(", "\\left(").replace(").T", "\\right)^\\top")
+        product = _write_fractions(typeset)
     return f"{_write_fractions(left)} &= {product} && \\text{{{chain.shapes}}}"
-
-
-def _write_factor(factor: _Factor) -> str:
-    shape = factor.derivative.header.partition("layout, ")[2].replace("×", "$\\times$")
-    return f"{_write_fractions(factor.left)} &= {factor.derivative.latex()} && \\text{{{shape}}}"
 
 
 def _write_fractions(text: str) -> str:
@@ -285,8 +280,8 @@ def write_product(sides: Sequence[_Side], layout: str) -> str:
     whole = f"d{sides[0].name}/d{sides[-1].name}"
     if not is_matrix_product(sides, layout):
         return f"{whole} = einsum('{write_contraction(sides, layout)}', {', '.join(factors)})"
-    turned = [_turn_gradient(factor, sides, layout, place) for place, factor in enumerate(factors)]
-    return f"{whole} = {' @ '.join(turned[::-1] if _is_reversed(sides, layout) else turned)}"
+    transposed = [_transpose_gradient(factor, sides, layout, place) for place, factor in enumerate(factors)]
+    return f"{whole} = {' @ '.join(transposed[::-1] if _is_reversed(sides, layout) else transposed)}"
 
 
 def _is_reversed(sides: Sequence[_Side], layout: str) -> bool:
@@ -294,13 +289,13 @@ def _is_reversed(sides: Sequence[_Side], layout: str) -> bool:
     return layout == "denominator" or (layout in ("mixed", "torch") and not sides[0].shape)
 
 
-def _turn_gradient(factor: str, sides: Sequence[_Side], layout: str, place: int) -> str:
-    """In mixed and torch layout gradients are columns, and Jacobians (m, n): where both meet, one is turned."""
+def _transpose_gradient(factor: str, sides: Sequence[_Side], layout: str, place: int) -> str:
+    """In mixed and torch layout gradients are columns, and Jacobians (m, n): where both meet, one is transposed."""
     outer, inner = sides[place], sides[place + 1]
     is_gradient = not outer.shape and bool(inner.shape)
     is_jacobian = bool(outer.shape)
-    turned = is_jacobian if _is_reversed(sides, layout) else is_gradient
-    return f"({factor}).T" if turned and layout in ("mixed", "torch") else factor
+    transposed = is_jacobian if _is_reversed(sides, layout) else is_gradient
+    return f"({factor}).T" if transposed and layout in ("mixed", "torch") else factor
 
 
 def write_shapes(sides: Sequence[_Side], layout: str) -> str:
@@ -317,16 +312,9 @@ def _write_pair(outer: _Side, inner: _Side, sides: Sequence[_Side], layout: str)
         axes = arrange(torch_axes(len(outer.shape), len(inner.shape), 1), layout)
         shape = [(outer.shape if axis.of == "result" else inner.shape)[axis.axis] for axis in axes]
     else:
-        shape = [_count(outer.shape), _count(inner.shape)]
+        shape = [prod(outer.shape, start=UNIT), prod(inner.shape, start=UNIT)]
         shape = shape[::-1] if _is_reversed(sides, layout) else shape
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})" if shape else "()"
-
-
-def _count(shape: Shape) -> Size:
-    total = UNIT
-    for size in shape:
-        total = total * size
-    return total
 
 
 def write_summed(sides: Sequence[_Side], layout: str) -> str:

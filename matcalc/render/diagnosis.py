@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import write_shape
 
@@ -20,14 +19,15 @@ if TYPE_CHECKING:
 
 def write_diagnosis(found: Diagnosis, question: Question, worst: Worst | None, subject: str = "the derivative") -> str:
     """Return what is wrong with a claim, one sentence for each reading; `subject` is what was claimed."""
+    example = f": at point {worst.point} {worst.entry} {worst.numbers}" if worst else ""
     if found.nearly:
         rounded = "numbers in it are rounded, perhaps; write 2/3, not 0.66666667"
-        return f"It is nearly {subject}{_write_example(worst)}: {rounded}."
+        return f"It is nearly {subject}{example}: {rounded}."
     sentences = list(_write_readings(found, question, subject))
     if "shape" in found.reasons and not found.fits and not found.axes:
         sentences.insert(0, _write_shape(question, subject))
     if "other" in found.reasons:
-        sentences = [f"It is not {subject}{_write_example(worst)}.", *_write_terms(found.terms)]
+        sentences = [f"It is not {subject}{example}.", *_write_terms(found.terms)]
     sentences += [_write_hint(hint, subject) for hint in found.hints]
     return " ".join([*sentences, *_write_elsewhere(found.elsewhere, subject)])
 
@@ -43,22 +43,18 @@ def _write_readings(found: Diagnosis, question: Question, subject: str) -> Itera
         yield f"Missing: {to_text(found.terms.missing)}."
     if found.terms.extra:
         yield f"Too much: {to_text(found.terms.extra)}."
-    if found.symmetric:
-        yield _write_symmetric(found)
-
-
-def _write_symmetric(found: Diagnosis) -> str:
-    names = _join(found.symmetric)
-    one = len(found.symmetric) == 1
-    if found.fits or found.axes:
-        return f"As it stands it would be right only if {names} were symmetric."
-    return f"Right only if {names} {'is' if one else 'are'} symmetric, which is not assumed."
+    if found.symmetric and (found.fits or found.axes):
+        yield f"As it stands it would be right only if {_join(found.symmetric)} were symmetric."
+    elif found.symmetric:
+        yield f"Right only if {_are_symmetric(found.symmetric)}, which is not assumed."
 
 
 def _write_terms(terms: TermReading) -> Iterator[str]:
     """Say which terms are wrong of a claim that no single reading explains."""
+    fates: dict[int | float | str | None, str] = {-1: "has the wrong sign in it", 0: "is missing"}
     for term, weight in terms.weighted:
-        yield _write_weight(term, weight)
+        factor = f"has the factor {_write_number(float(weight or 0))} in it"
+        yield f"The term {to_text(term)} {fates.get(weight, factor)}."
     if terms.unmatched and terms.foreign:
         right, wrong = to_text(terms.unmatched), to_text(terms.foreign)
         yield f"Some of its terms are right, but {wrong} stands where {right} should."
@@ -98,21 +94,23 @@ def _write_fits(found: Diagnosis, question: Question) -> str:
     arrow = f", {given} → {expected}" if given != expected else ""
     if not found.axes:
         return f"{right}the shape is {expected}, not {given}." if arrow else f"{right}the entries stand elsewhere."
-    return right + _write_order(found.axes) + arrow + "."
+    if len(found.axes) == 2:
+        order = "it is the transpose"
+    elif _are_reversed(found.axes):
+        order = "the axes stand in reverse"
+    else:
+        order = f"the axes are permuted by {found.axes}"
+    return right + order + arrow + "."
 
 
-def _write_order(axes: tuple[int, ...]) -> str:
-    if len(axes) == 2:
-        return "it is the transpose"
-    if axes == tuple(reversed(range(len(axes)))):
-        return "the axes stand in reverse"
-    return f"the axes are permuted by {axes}"
+def _are_reversed(axes: tuple[int, ...]) -> bool:
+    return axes == tuple(reversed(range(len(axes))))
 
 
 def _write_axes(found: Diagnosis, subject: str) -> str:
     if len(found.axes) == 2:
         return f"It is the transpose of {subject}."
-    if found.axes == tuple(reversed(range(len(found.axes)))):
+    if _are_reversed(found.axes):
         return f"It is {subject} with its axes in reverse."
     return f"It is {subject} with its axes in another order: permute them by {found.axes}."
 
@@ -142,27 +140,11 @@ def _write_number(value: int | float) -> str:
     return str(near) if abs(float(near) - value) < 1e-8 * abs(value) else f"{value:.6g}"
 
 
-def _write_weight(term: Expression, weight: int | float | str | None) -> str:
-    text = to_text(term)
-    if weight == -1:
-        return f"The term {text} has the wrong sign in it."
-    if weight == 0:
-        return f"The term {text} is missing."
-    return f"The term {text} has the factor {_write_number(float(weight or 0))} in it."
-
-
 def _write_shape(question: Question, subject: str) -> str:
-    given, expected = write_shape(question.claim.shape), write_shape(question.shape(question.layout))
-    told = "is a scalar" if given == "scalar" else f"has shape {given}"
-    wanted = "is a scalar" if expected == "scalar" else f"has shape {expected}"
+    shapes = (write_shape(shape) for shape in (question.claim.shape, question.shape(question.layout)))
+    told, wanted = ("is a scalar" if shape == "scalar" else f"has shape {shape}" for shape in shapes)
     where = f" in {question.layout} layout" if question.order else ""
     return f"It {told}, but {subject}{where} {wanted}."
-
-
-def _write_example(worst: Worst | None) -> str:
-    if worst is None:
-        return ""
-    return f": at point {worst.point} {worst.entry} {worst.numbers}"
 
 
 def _write_elsewhere(elsewhere: tuple[tuple[str, Diagnosis], ...], subject: str) -> Iterator[str]:
@@ -181,7 +163,11 @@ def _describe(reading: Diagnosis, subject: str) -> str:
         return f"is {subject} but for the missing {to_text(reading.terms.missing)}"
     if reading.terms.extra:
         return f"is {subject} with {to_text(reading.terms.extra)} too much"
-    return f"is {subject} if {_join(reading.symmetric)} {'is' if len(reading.symmetric) == 1 else 'are'} symmetric"
+    return f"is {subject} if {_are_symmetric(reading.symmetric)}"
+
+
+def _are_symmetric(names: tuple[str, ...]) -> str:
+    return f"{_join(names)} {'is' if len(names) == 1 else 'are'} symmetric"
 
 
 def _join(names: tuple[str, ...]) -> str:

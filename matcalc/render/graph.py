@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from matcalc.engine.result import derive_result
 from matcalc.errors import DeclarationError
-from matcalc.language.expression import Expression, list_letters
-from matcalc.language.sizes import check_sizes, write_shape
-from matcalc.render.graph_costs import Peak, Polynomial, sum_polynomials
-from matcalc.render.graph_nodes import GraphEdge, GraphNode, list_edges, list_needed_nodes, list_nodes, tell_node_shape
+from matcalc.language.expression import Expression, list_letters, rebuild, symbol, symbols, transpose, walk
+from matcalc.language.expression_to_text import to_text
+from matcalc.language.rewrite import replace as rewrite
+from matcalc.language.sizes import Shape, check_sizes, write_shape
+from matcalc.render.graph_costs import (
+    Accumulation,
+    Peak,
+    Polynomial,
+    accumulate_forward,
+    accumulate_in_reverse,
+    count_direction,
+)
 from matcalc.render.graph_picture import Drawing, DrawingError, lay_out, write_dot, write_mermaid, write_png, write_svg
+from matcalc.render.report import align_columns
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
@@ -41,12 +51,12 @@ class ComputationGraph:
     @cached_property
     def forward(self) -> Accumulation:
         """Forward accumulation: from the variable to the result."""
-        return accumulate_forward({node.name: node for node in self.nodes}, self.edges, self.wrt, self.result.name)
+        return accumulate_forward(self)
 
     @cached_property
     def reverse(self) -> Accumulation:
         """Reverse accumulation: from the result to the variable."""
-        return accumulate_in_reverse({node.name: node for node in self.nodes}, self.edges, self.wrt, self.result.name)
+        return accumulate_in_reverse(self)
 
     @property
     def letters(self) -> tuple[str, ...]:
@@ -96,7 +106,7 @@ class ComputationGraph:
         }
 
     def __str__(self) -> str:
-        return write_graph_text(self.nodes, self.edges, (self.forward, self.reverse), self.sizes)
+        return _write_text(self)
 
     def _repr_svg_(self) -> str | None:
         try:
@@ -131,39 +141,230 @@ def write_graph(
     """
     problem = derivative.problem
     taken = {*problem.symbols, *problem.abstract, *derivative.declared, *list_letters(derivative.function)}
-    nodes = list_nodes(derivative.function, derivative.wrt, derivative.result_name, taken)
-    graph = ComputationGraph(tuple(nodes), tuple(list_edges(nodes, rules)), derivative.wrt)
+    nodes = _list_nodes(derivative.function, derivative.wrt, derivative.result_name, taken)
+    graph = ComputationGraph(tuple(nodes), tuple(_list_edges(nodes, rules)), derivative.wrt)
     return graph if sizes is None else graph.with_sizes(sizes)
 
 
-# --- graph text -------------------------------------------------------------------------------------
-#
-# A computation graph as text: a table of the nodes, one of the local derivatives, one for each mode.
+# --- nodes ----------------------------------------------------------------------------------------
+
+_OPERATORS = {
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "matmul": "@",
+    "negate": "-", "transpose": ".T", "abstract_derivative": "D",
+}  # fmt: skip
 
 
-Rows = list[tuple[str, ...]]
-Count = Polynomial | Peak
+@dataclass(frozen=True)
+class GraphNode:
+    """One distinct sub-expression: a variable ("input"), or an operation on other nodes.
+
+    `text` is the operation in the names of its operands, v2 = tanh(v1); numbers and other constants are part of
+    it and no nodes.  `varies` says whether it is on a way from the variable to the result.
+    """
+
+    name: str
+    operator: str
+    text: str
+    operands: tuple[str, ...]
+    varies: bool
+    expression: Expression = field(repr=False)
+    body: Expression = field(repr=False)
+    symbol: Expression = field(repr=False)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape, unit axes dropped."""
+        return self.expression.squeezed_shape
+
+    @property
+    def shape_told(self) -> str:
+        """The shape as the reader sees it: (m, n), a row as (1, n), a scalar."""
+        return write_shape(self.expression.shape if self.expression.is_row else self.shape)
+
+    @property
+    def is_input(self) -> bool:
+        """Whether the node is a variable."""
+        return self.operator == "input"
+
+    @property
+    def is_view(self) -> bool:
+        """Whether the node is a transpose, which holds no numbers of its own."""
+        return self.expression.op == "transpose"
+
+    @property
+    def formula(self) -> str:
+        """The node in the variables themselves; raises LimitError where that has more than 100,000 characters."""
+        return to_text(self.expression)
+
+    def to_dict(self) -> dict[str, object]:
+        """The node as plain data."""
+        return {
+            "name": self.name, "operator": self.operator, "text": self.text, "operands": list(self.operands),
+            "shape": [str(size) for size in self.shape], "varies": self.varies,
+        }  # fmt: skip
 
 
-def write_graph_text(
-    nodes: Sequence[GraphNode],
-    edges: Sequence[GraphEdge],
-    modes: tuple[Accumulation, Accumulation],
-    sizes: Mapping[str, int] | None,
-) -> str:
-    """Return the tables, and a last line that compares the modes."""
-    tables = [_write_nodes(nodes), _write_edges(edges), *(_write_mode(mode, sizes) for mode in modes)]
-    return "\n\n".join([*filter(None, tables), compare_modes(modes, sizes)])
+def _list_nodes(root: Expression, wrt: Expression, result_name: str, taken: Collection[str]) -> list[GraphNode]:
+    """Return the nodes, operands before what uses them, the result last; the variable is one in any case."""
+    drawn = _list_drawn(root, wrt)
+    names = _name_nodes(drawn, root, result_name, taken)
+    known = {node: node.data[1] if node.op == "symbol" else frozenset() for node in drawn}
+    table = {node: symbol(names[node], node.shape, known[node]) for node in drawn}
+    varying = _list_varying(drawn, wrt)
+    return [_make_node(node, table, node in varying) for node in drawn]
 
 
-def _write_nodes(nodes: Sequence[GraphNode]) -> str:
-    rows = [(node.name, node.operator, "" if node.is_input else node.text, tell_node_shape(node)) for node in nodes]
-    return _align([("node", "operator", "formula", "shape"), *rows])
+def _list_drawn(root: Expression, wrt: Expression) -> list[Expression]:
+    """The variables, then the operations on them; what has no variable in it is a constant, not drawn."""
+    moving = {wrt}
+    for node in walk(root):
+        if node.op == "symbol" or node is root or any(arg in moving for arg in node.args):
+            moving.add(node)
+    drawn = [node for node in walk(wrt, root) if node in moving]
+    return sorted(drawn, key=lambda node: node.op != "symbol")
 
 
-def _write_edges(edges: Sequence[GraphEdge]) -> str:
-    rows = [(edge.name, edge.text, write_shape(edge.shape), str(edge.multiplications)) for edge in edges]
-    return _align([("edge", "local derivative", "shape", "multiplications for one direction"), *rows]) if rows else ""
+def _list_varying(drawn: Sequence[Expression], wrt: Expression) -> set[Expression]:
+    """The nodes on a way from the variable to the result; a condition, constant but for its jumps, is on none."""
+    varying = {wrt}
+    for node in drawn:
+        if any(arg in varying for arg in node.args) and node.op != "compare":
+            varying.add(node)
+    reached = {drawn[-1]}
+    for node in reversed(drawn):
+        if node in reached and node in varying:
+            reached.update(node.args)
+    return varying & reached if drawn[-1] in varying else set()
+
+
+def _make_node(node: Expression, table: Mapping[Expression, Expression], varies: bool) -> GraphNode:
+    name = table[node]
+    if node.op == "symbol":
+        return GraphNode(node.name, "input", node.name, (), varies, node, node, name)
+    body = rebuild(node, tuple(table.get(arg, arg) for arg in node.args))
+    operands = tuple(table[arg].name for arg in dict.fromkeys(node.args) if arg in table)
+    return GraphNode(name.name, _name_operator(node), to_text(body), operands, varies, node, body, name)
+
+
+def _name_operator(node: Expression) -> str:
+    """Return the sign or the function of an operation: @, exp, einsum."""
+    if node.op == "call":
+        return str(node.data[0].function)
+    if node.op == "compare":
+        return str(node.data[0])
+    return _OPERATORS.get(node.op) or (node.name if node.op in ("abstract", "filled") else node.op)
+
+
+def _name_nodes(
+    nodes: Sequence[Expression], root: Expression, result_name: str, taken: Collection[str]
+) -> dict[Expression, str]:
+    """v1, V2, ...: capitals for matrices; the result has its own name."""
+    inner = [node for node in nodes if node.op != "symbol" and node is not root]
+    names = {node: node.name for node in nodes if node.op == "symbol"}
+    names |= dict(zip(inner, _choose_names(inner, {*taken, result_name}), strict=True))
+    return {root: result_name} | names if root.op != "symbol" else names
+
+
+def _choose_names(nodes: Sequence[Expression], taken: Collection[str]) -> Iterator[str]:
+    """Names that differ from those taken by more than a capital: no V1 beside a variable v1."""
+    spoken = {name.lower() for name in taken}
+    for letter in "vuwzhgq":
+        names = [_capitalise(letter, node) + str(number) for number, node in enumerate(nodes, 1)]
+        if not {name.lower() for name in names} & spoken:
+            return iter(names)
+    return iter([f"{_capitalise('node', node)}_{number}" for number, node in enumerate(nodes, 1)])
+
+
+def _capitalise(word: str, node: Expression) -> str:
+    return word.capitalize() if len(node.squeezed_shape) > 1 else word
+
+
+# --- edges ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GraphEdge:
+    """The derivative of the node `target` by its operand `source`, all else held fixed, in numerator layout.
+
+    `text` is its formula in the names of nodes, `needs` the nodes whose values it takes; `multiplications` is
+    what one direction costs, pushed forward from source to target or back.
+    """
+
+    source: str
+    target: str
+    text: str
+    shape: Shape
+    needs: tuple[str, ...]
+    multiplications: Polynomial
+    expression: Expression = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The edge as a derivative: dv2/dv1."""
+        return f"d{self.target}/d{self.source}"
+
+    def to_dict(self) -> dict[str, object]:
+        """The edge as plain data."""
+        return {
+            "source": self.source, "target": self.target, "derivative": self.text,
+            "shape": [str(size) for size in self.shape], "needs": list(self.needs),
+            "multiplications": str(self.multiplications),
+        }  # fmt: skip
+
+
+def _list_edges(nodes: Sequence[GraphNode], rules: RuleBook) -> list[GraphEdge]:
+    """Return an edge for each operand that varies, in the order of the nodes.
+
+    An operand that stands twice, as in x*x, has one edge.  Raises MissingRuleError where a function has no rule.
+    """
+    known = {node.name: node for node in nodes}
+    views = _list_views(nodes)
+    return [
+        _derive_edge(node, known[operand], views, rules)
+        for node in nodes if node.varies
+        for operand in node.operands if known[operand].varies
+    ]  # fmt: skip
+
+
+def _list_views(nodes: Sequence[GraphNode]) -> dict[Expression, Expression]:
+    """The transposed nodes, written as what they are: a local derivative takes x, not a copy of x.T."""
+    views: dict[Expression, Expression] = {}
+    for node in nodes:
+        if node.is_view:
+            body = rewrite(node.body, views)
+            views |= {transpose(node.symbol): body.args[0], node.symbol: body} if body.op == "transpose" else {}
+    return views
+
+
+def _derive_edge(
+    node: GraphNode, operand: GraphNode, views: Mapping[Expression, Expression], rules: RuleBook
+) -> GraphEdge:
+    """The value of the node itself may be in its derivative: exp(v1) is there already, as v2."""
+    result = derive_result(node.body, operand.symbol, 1, rules)
+    local = rewrite(rewrite(result.expression("numerator"), {node.body: node.symbol}), views)
+    cost = count_direction(node.body, operand.symbol, rules)
+    return GraphEdge(
+        operand.name, node.name, to_text(local), result.shape("numerator"), tuple(symbols(local)), cost, local
+    )
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+_Count = Polynomial | Peak
+
+
+def _write_text(graph: ComputationGraph) -> str:
+    """Return a table of the nodes, one of the local derivatives, one for each mode, and a line that compares those."""
+    nodes = [
+        (node.name, node.operator, "" if node.is_input else node.text, node.shape_told) for node in graph.nodes
+    ]  # fmt: skip
+    edges = [(edge.name, edge.text, write_shape(edge.shape), str(edge.multiplications)) for edge in graph.edges]
+    tables = [_align([("node", "operator", "formula", "shape"), *nodes])]
+    if edges:
+        tables.append(_align([("edge", "local derivative", "shape", "multiplications for one direction"), *edges]))
+    tables += [_write_mode(mode, graph.sizes) for mode in (graph.forward, graph.reverse)]
+    return "\n\n".join([*tables, _compare_modes(graph)])
 
 
 def _write_mode(mode: Accumulation, sizes: Mapping[str, int] | None) -> str:
@@ -175,15 +376,15 @@ def _write_mode(mode: Accumulation, sizes: Mapping[str, int] | None) -> str:
     return "\n".join([head, *(f"  {line}" for line in f"{visits}\n{_align(totals)}".splitlines() if line)])
 
 
-def _tell(count: Count, sizes: Mapping[str, int] | None) -> str:
+def _tell(count: _Count, sizes: Mapping[str, int] | None) -> str:
     """The count in symbols, and in numbers where sizes are given."""
     text = str(count)
     return text if sizes is None or text.isdigit() else f"{text} = {count.value(sizes):,}"
 
 
-def compare_modes(modes: tuple[Accumulation, Accumulation], sizes: Mapping[str, int] | None) -> str:
+def _compare_modes(graph: ComputationGraph) -> str:
     """Return which mode takes fewer multiplications: each takes the same ones once for each direction it carries."""
-    forward, reverse = modes
+    forward, reverse, sizes = graph.forward, graph.reverse, graph.sizes
     if not forward.visits:
         return "The result does not depend on the variable: its derivative is zero."
     if not forward.multiplications.terms:
@@ -212,186 +413,4 @@ def _tell_ratio(fewer: Polynomial, more: Polynomial, sizes: Mapping[str, int] | 
 
 def _align(rows: Sequence[tuple[str, ...]]) -> str:
     """Return the rows in columns; a column that would be too wide is not padded to its longest cell."""
-    if not rows:
-        return ""
-    widths = [min(60, max(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-
-
-# --- graph accumulation -----------------------------------------------------------------------------
-#
-# Forward and reverse accumulation over a computation graph: the order of visits, multiplications, memory.
-#
-# Forward carries d(node)/d(variable) from the variable up: one direction for each entry of the variable.  Reverse
-# carries d(result)/d(node) from the result down: one for each entry of the result.  The first product, with the
-# identity, is counted as well.  Memory is counted in numbers beside the variables: values of nodes for as long as
-# something still takes them (a transpose has none of its own), and the derivatives that are carried.
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One node visited: what its products cost, and how many numbers are kept meanwhile."""
-
-    node: str
-    product: str
-    multiplications: Polynomial
-    memory: Polynomial
-
-
-@dataclass(frozen=True)
-class Accumulation:
-    """One mode: the visits in order, the directions carried, and what is kept from the evaluation until its use.
-
-    `multiplications` is a Polynomial in the sizes, `memory` the Peak of the numbers kept at one time, `kept` the
-    nodes whose values must outlive the evaluation, `kept_memory` how many numbers those are.
-    """
-
-    mode: str
-    visits: tuple[Visit, ...]
-    directions: Polynomial
-    multiplications: Polynomial
-    memory: Peak
-    kept: tuple[str, ...]
-    kept_memory: Polynomial
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The names of the nodes in the order of the visits."""
-        return tuple(visit.node for visit in self.visits)
-
-    def count(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        """Return multiplications, memory and kept_memory in numbers; raises DeclarationError for a missing size."""
-        return {
-            "multiplications": self.multiplications.value(sizes),
-            "memory": self.memory.value(sizes),
-            "kept_memory": self.kept_memory.value(sizes),
-        }
-
-    def to_dict(self, sizes: Mapping[str, int] | None = None) -> dict[str, object]:
-        """The mode as plain data, with numbers where sizes are given."""
-        visits = [
-            {"node": visit.node, "product": visit.product, "multiplications": str(visit.multiplications),
-             "memory": str(visit.memory)}
-            for visit in self.visits
-        ]  # fmt: skip
-        return {
-            "visits": visits, "directions": str(self.directions), "multiplications": str(self.multiplications),
-            "memory": str(self.memory), "kept": list(self.kept), "kept_memory": str(self.kept_memory),
-            "numbers": self.count(sizes) if sizes is not None else None,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The graph as both modes read it."""
-
-    nodes: Mapping[str, GraphNode]
-    edges: Sequence[GraphEdge]
-    wrt: str
-    result: str
-
-    def size(self, name: str) -> Polynomial:
-        return Polynomial.of_shape(self.nodes[name].expression.shape)
-
-    def values(self, names: Iterable[str]) -> Polynomial:
-        return sum_polynomials(self.size(name) for name in names if self._holds_numbers(name))
-
-    def _holds_numbers(self, name: str) -> bool:
-        return not (self.nodes[name].is_input or self.nodes[name].is_view)
-
-    def carried(self, names: Iterable[str], directions: Polynomial) -> Polynomial:
-        return sum_polynomials(self.size(name) for name in names) * directions
-
-    @cached_property
-    def _into(self) -> dict[str, list[GraphEdge]]:
-        found: dict[str, list[GraphEdge]] = {name: [] for name in self.nodes}
-        for edge in self.edges:
-            found[edge.target].append(edge)
-        return found
-
-    def into(self, name: str) -> list[GraphEdge]:
-        return self._into[name]
-
-
-def accumulate_forward(
-    nodes: Mapping[str, GraphNode], edges: Sequence[GraphEdge], wrt: Expression, result: str
-) -> Accumulation:
-    """Return the forward mode; values and derivatives are given up at their last use."""
-    plan = _Plan(nodes, edges, wrt.name, result)
-    directions = Polynomial.of_shape(wrt.shape)
-    visits = [_visit_forward(plan, name, live, directions) for name, live in _list_live(plan, ())]
-    return _close("forward", visits, directions, (), plan)
-
-
-def accumulate_in_reverse(
-    nodes: Mapping[str, GraphNode], edges: Sequence[GraphEdge], wrt: Expression, result: str
-) -> Accumulation:
-    """Return the reverse mode: an evaluation that keeps what the local derivatives take, then the way back."""
-    plan = _Plan(nodes, edges, wrt.name, result)
-    directions = Polynomial.of_shape(nodes[result].expression.shape)
-    kept = list_needed_nodes(edges, nodes)
-    evaluation = [Visit(name, "", Polynomial(), plan.values(live)) for name, live in _list_live(plan, kept)]
-    return _close("reverse", [*evaluation, *_go_back(plan, kept, directions)], directions, kept, plan)
-
-
-def _close(
-    mode: str, visits: Sequence[Visit], directions: Polynomial, kept: tuple[str, ...], plan: _Plan
-) -> Accumulation:
-    """Sum the visits up; those that only evaluate count for the memory alone."""
-    shown = tuple(visit for visit in visits if visit.product)
-    cost = sum_polynomials(visit.multiplications for visit in visits)
-    memory = Peak.of(visit.memory for visit in visits)
-    return Accumulation(mode, shown, directions, cost, memory, kept, plan.values(kept))
-
-
-def _list_live(plan: _Plan, kept: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each node as it is evaluated, with the nodes whose values are held at that moment."""
-    order = list(plan.nodes)
-    last = {name: place for place, name in enumerate(order)}
-    last |= {operand: place for place, name in enumerate(order) for operand in plan.nodes[name].operands}
-    last |= dict.fromkeys(kept, len(order))
-    for name in reversed(order):
-        if plan.nodes[name].is_view:
-            (operand,) = plan.nodes[name].operands
-            last[operand] = max(last[operand], last[name])
-    live: list[str] = []
-    for place, name in enumerate(order):
-        live = [*(other for other in live if last[other] >= place), name]
-        yield name, live
-
-
-def _visit_forward(plan: _Plan, name: str, live: Sequence[str], directions: Polynomial) -> Visit:
-    memory = plan.values(live) + plan.carried([other for other in live if plan.nodes[other].varies], directions)
-    edges = plan.into(name)
-    products = " + ".join(f"{edge.name} · d{edge.source}/d{plan.wrt}" for edge in edges)
-    cost = sum_polynomials(edge.multiplications for edge in edges) * directions
-    text = f"d{name}/d{plan.wrt} = {products or 1}" if plan.nodes[name].varies else ""
-    return Visit(name, text, cost, memory)
-
-
-def _go_back(plan: _Plan, kept: Iterable[str], directions: Polynomial) -> Iterator[Visit]:
-    """Visit what varies from the result down; a value is given up with the last local derivative that takes it."""
-    way = [name for name in reversed(list(plan.nodes)) if plan.nodes[name].varies]
-    left: dict[str, set[str]] = {name: set() for name in kept}
-    for edge in plan.edges:
-        for needed in left.keys() & set(edge.needs):
-            left[needed].add(edge.target)
-    carried: dict[str, None] = {}
-    for name in way if plan.result in way else []:
-        edges = plan.into(name)
-        carried |= dict.fromkeys([name, *(edge.source for edge in edges)])
-        memory = plan.values(left) + plan.carried(carried, directions)
-        cost = sum_polynomials(edge.multiplications for edge in edges) * directions
-        yield Visit(name, _write_reverse(plan, name, edges), cost, memory)
-        left = {other: rest for other, users in left.items() if (rest := users - {name})}
-        if name != plan.wrt:
-            del carried[name]
-
-
-def _write_reverse(plan: _Plan, name: str, edges: Sequence[GraphEdge]) -> str:
-    """The seed at the result, and what is passed on to each operand."""
-    top = f"d{plan.result}/d"
-    parts = [f"{top}{edge.source} += {top}{name} · {edge.name}" for edge in edges]
-    return "; ".join(([f"{top}{name} = 1"] if name == plan.result else []) + parts) or f"{top}{name} is complete"
+    return "\n".join(align_columns(rows, most=60))

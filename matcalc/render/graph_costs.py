@@ -15,10 +15,12 @@ in both modes.  A direction costs the same forward and in reverse.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import mul
+from operator import add, mul
+from typing import TYPE_CHECKING
 
 from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression, symbol, walk
@@ -26,9 +28,10 @@ from matcalc.language.sizes import UNIT, Shape, Size
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule, RuleBook
 
-# --- polynomial -------------------------------------------------------------------------------------
-#
-# Counts as polynomials in the sizes: m*n + 2*m*k multiplications.
+if TYPE_CHECKING:
+    from matcalc.render.graph import ComputationGraph, GraphEdge
+
+# --- counts as polynomials in the sizes: m*n + 2*m*k ------------------------------------------------
 
 
 Terms = tuple[tuple[tuple[str, ...], int], ...]
@@ -58,9 +61,9 @@ class Polynomial:
 
     @classmethod
     def _collect(cls, terms: Iterable[tuple[tuple[str, ...], int]]) -> Polynomial:
-        found: dict[tuple[str, ...], int] = {}
+        found: Counter[tuple[str, ...]] = Counter()
         for letters, number in terms:
-            found[letters] = found.get(letters, 0) + number
+            found[letters] += number
         return cls(tuple((letters, number) for letters, number in found.items() if number))
 
     def __add__(self, other: Polynomial) -> Polynomial:
@@ -98,7 +101,7 @@ class Polynomial:
         room = dict(other.terms)
         for letters, number in sorted(self.terms, key=lambda term: -len(term[0])):
             for larger in sorted(room, key=len):
-                if number and _contains(larger, letters):
+                if number and Counter(letters) <= Counter(larger):
                     used = min(number, room[larger])
                     room[larger] -= used
                     number -= used
@@ -109,7 +112,7 @@ class Polynomial:
 
 def sum_polynomials(parts: Iterable[Polynomial]) -> Polynomial:
     """Return the sum of any number of polynomials."""
-    return reduce(lambda left, right: left + right, parts, Polynomial())
+    return reduce(add, parts, Polynomial())
 
 
 @dataclass(frozen=True)
@@ -136,22 +139,12 @@ class Peak:
         return max((candidate.value(sizes) for candidate in self.candidates), default=0)
 
 
-def _contains(letters: tuple[str, ...], others: tuple[str, ...]) -> bool:
-    left = list(letters)
-    for letter in others:
-        if letter not in left:
-            return False
-        left.remove(letter)
-    return True
-
-
 def _write_term(letters: tuple[str, ...], number: int) -> str:
-    counts = {letter: letters.count(letter) for letter in letters}
-    parts = [letter if count == 1 else f"{letter}**{count}" for letter, count in counts.items()]
+    parts = [letter if count == 1 else f"{letter}**{count}" for letter, count in Counter(letters).items()]
     return "*".join(([str(number)] if number != 1 or not parts else []) + parts)
 
 
-# --- graph costs ------------------------------------------------------------------------------------
+# --- the multiplications of one direction ------------------------------------------------------------
 
 
 _FREE = frozenset({"add", "subtract", "negate", "transpose", "compare"})
@@ -196,7 +189,7 @@ def _count_einsum(node: Expression) -> Polynomial:
     factors = [(letters, arg) for letters, arg in zip(inputs, node.args, strict=True) if not _only_places(arg)]
     sizes: dict[str, Size] = {}
     for letters, arg in factors:
-        sizes |= dict(zip(letters, arg.dropped_shape, strict=True))
+        sizes |= dict(zip(letters, arg.squeezed_shape, strict=True))
     return Polynomial.of(reduce(mul, sizes.values(), UNIT)) * max(0, len(factors) - 1)
 
 
@@ -205,9 +198,6 @@ def _only_places(node: Expression) -> bool:
     if node.op == "call" and node.data[0].function in ("tril", "triu"):
         return _only_places(node.args[0])
     return node.op == "filled"
-
-
-# --- functions ------------------------------------------------------------------------------------
 
 
 def _count_call(node: Expression, place: int, rules: RuleBook) -> Polynomial:
@@ -220,8 +210,8 @@ def _count_call(node: Expression, place: int, rules: RuleBook) -> Polynomial:
         return _count_power(node)
     if not (rule.differential or rule.define):
         return Polynomial.of_shape((*node.shape, *node.args[place].shape))
-    shapes, slices = _slice(node)
-    full = Polynomial.of_shape((*shapes[place], *_drop_slices(node)))
+    shapes, result, slices = _slice(node)
+    full = Polynomial.of_shape((*shapes[place], *result))
     by_rule = _count_text(rule, place, shapes, rules)
     return (full if full.is_at_most(by_rule) else by_rule) * slices
 
@@ -236,19 +226,14 @@ def _count_power(node: Expression) -> Polynomial:
     return size * size * size * products
 
 
-def _slice(node: Expression) -> tuple[tuple[Shape, ...], Polynomial]:
-    """The shapes to which a rule is applied, and how many times: along an axis, once for each slice."""
+def _slice(node: Expression) -> tuple[tuple[Shape, ...], Shape, Polynomial]:
+    """The shapes that a rule takes and gives, and how many times: along an axis, once for each slice."""
     axis = node.data[1]
     if axis is None:
-        return tuple(arg.shape for arg in node.args), Polynomial.of(1)
+        return tuple(arg.shape for arg in node.args), node.shape, Polynomial.of(1)
     first = node.args[0].shape
-    return ((first[axis], UNIT), *(arg.shape for arg in node.args[1:])), Polynomial.of(first[1 - axis])
-
-
-def _drop_slices(node: Expression) -> Shape:
-    """The shape of the result for one slice."""
-    axis = node.data[1]
-    return node.shape if axis is None else (node.shape[axis],)
+    taken = tuple((arg.shape[axis], UNIT) for arg in node.args)
+    return taken, (node.shape[axis],), Polynomial.of(first[1 - axis])
 
 
 def _count_text(rule: Rule, place: int, shapes: tuple[Shape, ...], rules: RuleBook) -> Polynomial:
@@ -270,3 +255,153 @@ def _count_tree(root: Expression, moving: Expression, rules: RuleBook) -> Polyno
             depends.add(node)
             total = total + count_direction(node, operand, rules)
     return total
+
+
+# --- both modes over a whole graph ------------------------------------------------------------------
+#
+# Forward carries d(node)/d(variable) from the variable up: one direction for each entry of the variable.  Reverse
+# carries d(result)/d(node) from the result down: one for each entry of the result.  The first product, with the
+# identity, is counted as well.  Memory is counted in numbers beside the variables: values of nodes for as long as
+# something still takes them (a transpose has none of its own), and the derivatives that are carried.
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One node visited: what its products cost, and how many numbers are kept meanwhile."""
+
+    node: str
+    product: str
+    multiplications: Polynomial
+    memory: Polynomial
+
+
+@dataclass(frozen=True)
+class Accumulation:
+    """One mode: the visits in order, the directions carried, and what is kept from the evaluation until its use.
+
+    `multiplications` is a Polynomial in the sizes, `memory` the Peak of the numbers kept at one time, `kept` the
+    nodes whose values must outlive the evaluation, `kept_memory` how many numbers those are.
+    """
+
+    mode: str
+    visits: tuple[Visit, ...]
+    directions: Polynomial
+    multiplications: Polynomial
+    memory: Peak
+    kept: tuple[str, ...]
+    kept_memory: Polynomial
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names of the nodes in the order of the visits."""
+        return tuple(visit.node for visit in self.visits)
+
+    def count(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """Return multiplications, memory and kept_memory in numbers; raises DeclarationError for a missing size."""
+        return {name: getattr(self, name).value(sizes) for name in ("multiplications", "memory", "kept_memory")}
+
+    def to_dict(self, sizes: Mapping[str, int] | None = None) -> dict[str, object]:
+        """The mode as plain data, with numbers where sizes are given."""
+        visits = [
+            {"node": visit.node, "product": visit.product, "multiplications": str(visit.multiplications),
+             "memory": str(visit.memory)}
+            for visit in self.visits
+        ]  # fmt: skip
+        return {
+            "visits": visits, "directions": str(self.directions), "multiplications": str(self.multiplications),
+            "memory": str(self.memory), "kept": list(self.kept), "kept_memory": str(self.kept_memory),
+            "numbers": self.count(sizes) if sizes is not None else None,
+        }  # fmt: skip
+
+
+def accumulate_forward(graph: ComputationGraph) -> Accumulation:
+    """Return the forward mode; values and derivatives are given up at their last use."""
+    plan = _Plan(graph)
+    directions = Polynomial.of_shape(graph.wrt.shape)
+    visits = []
+    for name, live in plan.list_live(()):
+        memory = plan.values(live) + plan.carried([other for other in live if plan.nodes[other].varies], directions)
+        products = " + ".join(f"{edge.name} · d{edge.source}/d{plan.wrt}" for edge in plan.into[name])
+        text = f"d{name}/d{plan.wrt} = {products or 1}" if plan.nodes[name].varies else ""
+        visits.append(Visit(name, text, plan.products(name, directions), memory))
+    return plan.sum_up("forward", visits, directions, ())
+
+
+def accumulate_in_reverse(graph: ComputationGraph) -> Accumulation:
+    """Return the reverse mode: an evaluation that keeps what the local derivatives take, then the way back."""
+    plan = _Plan(graph)
+    directions = Polynomial.of_shape(graph.result.expression.shape)
+    needed = {name for edge in plan.edges for name in edge.needs}
+    kept = tuple(name for name, node in plan.nodes.items() if name in needed and not node.is_input)
+    evaluation = [Visit(name, "", Polynomial(), plan.values(live)) for name, live in plan.list_live(kept)]
+    return plan.sum_up("reverse", [*evaluation, *_go_back(plan, kept, directions)], directions, kept)
+
+
+class _Plan:
+    """The graph as both modes read it."""
+
+    def __init__(self, graph: ComputationGraph) -> None:
+        self.nodes = {node.name: node for node in graph.nodes}
+        self.edges, self.wrt, self.result = graph.edges, graph.wrt.name, graph.result.name
+        self.into: dict[str, list[GraphEdge]] = {name: [] for name in self.nodes}
+        for edge in graph.edges:
+            self.into[edge.target].append(edge)
+
+    def carried(self, names: Iterable[str], directions: Polynomial) -> Polynomial:
+        """The numbers of the derivatives that are carried at some nodes."""
+        return sum_polynomials(Polynomial.of_shape(self.nodes[name].expression.shape) for name in names) * directions
+
+    def values(self, names: Iterable[str]) -> Polynomial:
+        """The numbers of the values at some nodes: variables are there anyway, a transpose holds none of its own."""
+        nodes = {name: self.nodes[name] for name in names}
+        own = [name for name, node in nodes.items() if not (node.is_input or node.is_view)]
+        return self.carried(own, Polynomial.of(1))
+
+    def products(self, name: str, directions: Polynomial) -> Polynomial:
+        """The multiplications at one node."""
+        return sum_polynomials(edge.multiplications for edge in self.into[name]) * directions
+
+    def list_live(self, kept: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+        """Each node as it is evaluated, with the nodes whose values are held at that moment."""
+        order = list(self.nodes)
+        last = {name: place for place, name in enumerate(order)}
+        last |= {operand: place for place, name in enumerate(order) for operand in self.nodes[name].operands}
+        last |= dict.fromkeys(kept, len(order))
+        for name in reversed(order):
+            if self.nodes[name].is_view:
+                (operand,) = self.nodes[name].operands
+                last[operand] = max(last[operand], last[name])
+        live: list[str] = []
+        for place, name in enumerate(order):
+            live = [*(other for other in live if last[other] >= place), name]
+            yield name, live
+
+    def sum_up(self, mode: str, visits: Sequence[Visit], directions: Polynomial, kept: tuple[str, ...]) -> Accumulation:
+        """Sum the visits up; those that only evaluate count for the memory alone."""
+        shown = tuple(visit for visit in visits if visit.product)
+        cost = sum_polynomials(visit.multiplications for visit in visits)
+        memory = Peak.of(visit.memory for visit in visits)
+        return Accumulation(mode, shown, directions, cost, memory, kept, self.values(kept))
+
+
+def _go_back(plan: _Plan, kept: Iterable[str], directions: Polynomial) -> Iterator[Visit]:
+    """Visit what varies from the result down; a value is given up with the last local derivative that takes it."""
+    way = [name for name in reversed(list(plan.nodes)) if plan.nodes[name].varies]
+    left: dict[str, set[str]] = {name: set() for name in kept}
+    for edge in plan.edges:
+        for needed in left.keys() & set(edge.needs):
+            left[needed].add(edge.target)
+    carried: dict[str, None] = {}
+    top = f"d{plan.result}/d"
+    for name in way if plan.result in way else []:
+        edges = plan.into[name]
+        carried |= dict.fromkeys([name, *(edge.source for edge in edges)])
+        memory = plan.values(left) + plan.carried(carried, directions)
+        # The seed at the result, and what is passed on to each operand.
+        told = [f"{top}{name} = 1"] if name == plan.result else []
+        told += [f"{top}{edge.source} += {top}{name} · {edge.name}" for edge in edges]
+        text = "; ".join(told) or f"{top}{name} is complete"
+        yield Visit(name, text, plan.products(name, directions), memory)
+        left = {other: rest for other, users in left.items() if (rest := users - {name})}
+        if name != plan.wrt:
+            del carried[name]

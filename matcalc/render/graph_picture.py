@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree
 
 from matcalc.errors import MatcalcError
 from matcalc.language.sizes import write_shape
-from matcalc.render.graph_nodes import GraphEdge, GraphNode, tell_node_shape
+
+if TYPE_CHECKING:
+    from matcalc.render.graph import GraphEdge, GraphNode
 
 # Lengths are in pixels, of a text of 14 in a font of fixed width.
 FONT_SIZE, LINE_HEIGHT = 14, 17
@@ -88,9 +90,11 @@ def lay_out(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> Drawing:
     # The result is reached first, and then its operands from left to right.
     parts = Graph(vertices[::-1], [edge for way in ways for edge in way]).C
     passed = _place_side_by_side(parts)
-    ports = _spread_ports([edge for way in ways for edge in way], passed)
+    ports = _space_ports([edge for way in ways for edge in way], passed)
     lines = [_place_line(edge, passed[edge], ports, edge is way[0], len(way) == 1) for way in ways for edge in way]
-    return _frame([_place_box(vertex) for vertex in vertices], lines)
+    views = [(vertex, vertex.view) for vertex in vertices]
+    placed = [Box(vertex.lines, view.xy[0], view.xy[1], view.w, view.h, vertex.kind) for vertex, view in views]
+    return _frame(placed, lines)
 
 
 def _size(vertex: Any, lines: Sequence[str], kind: str) -> Any:
@@ -144,7 +148,7 @@ def _list_passed(edge: Any, layout: Any, halves: Sequence[float]) -> list[Place]
 # --- lines ------------------------------------------------------------------------------------------------
 
 
-def _spread_ports(edges: Sequence[Any], passed: Mapping[Any, list[Place]]) -> dict[tuple[Any, Any], float]:
+def _space_ports(edges: Sequence[Any], passed: Mapping[Any, list[Place]]) -> dict[tuple[Any, Any], float]:
     """Return how far from the middle of a box each line meets it, so that no two lines meet in one place."""
     sides: dict[tuple[Any, bool], list[Any]] = {}
     for edge in edges:
@@ -169,26 +173,18 @@ def _place_line(
     return Curve(((first, start), *middle, (last, end)), dashed, arrow)
 
 
-def _place_box(vertex: Any) -> Box:
-    view = vertex.view
-    return Box(vertex.lines, view.xy[0], view.xy[1], view.w, view.h, vertex.kind)
-
-
 def _frame(boxes: Sequence[Box], lines: Sequence[Curve]) -> Drawing:
     """Return the drawing moved so that it begins at its top left, with a margin around it."""
     xs = [x for box in boxes for x in (box.x - box.width / 2, box.x + box.width / 2)]
     xs += [x for line in lines for x, _ in line.places]
     ys = [y for box in boxes for y in (box.y - box.height / 2, box.y + box.height / 2)]
     left, top = min(xs) - _MARGIN, min(ys) - _MARGIN
-    moved = [Box(box.lines, box.x - left, box.y - top, box.width, box.height, box.kind) for box in boxes]
-    ways = [Curve(tuple((x - left, y - top) for x, y in line.places), line.dashed, line.arrow) for line in lines]
+    moved = [replace(box, x=box.x - left, y=box.y - top) for box in boxes]
+    ways = [replace(line, places=tuple((x - left, y - top) for x, y in line.places)) for line in lines]
     return Drawing(max(xs) - left + _MARGIN, max(ys) - top + _MARGIN, tuple(moved), tuple(ways))
 
 
-# --- graph picture ----------------------------------------------------------------------------------
-#
-# A laid-out computation graph as a picture: SVG, and PNG by matplotlib; the two show the same everywhere.
-
+# --- SVG, and PNG by matplotlib; the two show the same everywhere ------------------------------------------
 
 _FONTS = "DejaVu Sans Mono,Menlo,Consolas,monospace"
 _ROUNDING = {"input": 9, "operation": 0}
@@ -260,9 +256,6 @@ def _write_place(place: Place) -> str:
     return f"{place[0]:.1f},{place[1]:.1f}"
 
 
-# --- PNG --------------------------------------------------------------------------------------------------
-
-
 def write_png(drawing: Drawing) -> bytes:
     """Return the picture as PNG; raises DrawingError where matplotlib is not installed."""
     if find_spec("matplotlib") is None:
@@ -315,10 +308,7 @@ def _draw_box(axes: Any, box: Box) -> None:
         )  # fmt: skip
 
 
-# --- graph languages --------------------------------------------------------------------------------
-#
-# A computation graph as text that other programs draw: DOT for Graphviz, Mermaid for Markdown viewers.
-
+# --- text that other programs draw: DOT for Graphviz, Mermaid for Markdown viewers -------------------------
 
 LONGEST_LABEL = 60
 
@@ -355,20 +345,15 @@ def write_mermaid(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> str
 def label_node(node: GraphNode) -> list[str]:
     """Return the lines that stand in the box of a node: what it is, and its shape."""
     text = node.name if node.is_input else f"{node.name} = {node.text}"
-    return [_shorten(text), tell_node_shape(node)]
+    return [_shorten(text), node.shape_told]
 
 
 def list_arrows(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> list[tuple[str, str, list[str]]]:
     """Return operand, operation and the lines of the local derivative, none where nothing varies, for each use."""
-    found = {(edge.source, edge.target): edge for edge in edges}
+    labels = {(edge.source, edge.target): [_shorten(edge.text), write_shape(edge.shape)] for edge in edges}
     return [
-        (operand, node.name, _label_edge(found[operand, node.name]) if (operand, node.name) in found else [])
-        for node in nodes for operand in node.operands
-    ]  # fmt: skip
-
-
-def _label_edge(edge: GraphEdge) -> list[str]:
-    return [_shorten(edge.text), write_shape(edge.shape)]
+        (operand, node.name, labels.get((operand, node.name), [])) for node in nodes for operand in node.operands
+    ]
 
 
 def _shorten(text: str) -> str:

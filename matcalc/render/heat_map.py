@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from matcalc.errors import MatcalcError
 
 if TYPE_CHECKING:
-    from matcalc.check.evidence import NumericJacobians
+    from matcalc.check.question import NumericJacobians
 
 # Up to so many rows and columns the numbers stand in the cells; so many are drawn at all.
 MOST_NUMBERED, _MOST_DRAWN = 8, 400
@@ -30,19 +30,35 @@ class HeatMapError(MatcalcError):
 
 
 @dataclass(frozen=True)
-class Map:
-    """Values as a matrix, with what is written around them; `shape` is that of the values before.
+class _Map:
+    """Values as a matrix, with what is written around them.
 
     `grid` tells after how many rows and columns a block ends, `mark` is the row and column to be framed.
     """
 
     cells: Any
-    shape: tuple[int, ...]
-    title: str = ""
-    rows: str = ""
-    columns: str = ""
-    grid: tuple[int, int] = (0, 0)
-    mark: tuple[int, int] | None = None
+    title: str
+    rows: str
+    columns: str
+    grid: tuple[int, int]
+    mark: tuple[int, int] | None
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether the numbers stand in the cells."""
+        return bool(max(self.cells.shape) <= MOST_NUMBERED)
+
+    def measure(self) -> tuple[float, float]:
+        """Return how wide and how high the map is in inches, its labels not included."""
+        height, width = self.cells.shape
+        cell, tall = (min(0.3, _WIDEST / max(height, width)),) * 2
+        if self.is_numbered:
+            longest = max((len(_write_number(value)) for value in self.cells.flat), default=1)
+            cell, tall = max(0.5, 0.1 * longest), 0.32
+        above, beside = (
+            _LETTER * max(map(len, text.split("\n"))) for text in (f"{self.title}\n{self.columns}", self.rows)
+        )
+        return max(cell * width, above, 0.7), max(tall * height, beside, 0.35)
 
 
 def is_drawable() -> bool:
@@ -90,7 +106,7 @@ def draw_jacobians(
 def _prepare(
     values: Any, title: str, rows: str, columns: str, mark: Sequence[int] | None, split: int | None,
     most: int = _MOST_DRAWN,
-) -> Map:  # fmt: skip
+) -> _Map:  # fmt: skip
     import numpy as np
 
     array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
@@ -106,7 +122,7 @@ def _prepare(
     drawn = cells[:most, :most]
     if drawn.shape != cells.shape:
         told += f"\n(the first {drawn.shape[0]} rows and {drawn.shape[1]} columns of {lengths[0]}×{lengths[1]})"
-    return Map(drawn, array.shape, told.removeprefix(", "), rows, columns, (height, width), place)
+    return _Map(drawn, told.removeprefix(", "), rows, columns, (height, width), place)
 
 
 def find_place(index: Sequence[int], shape: Sequence[int], split: int) -> tuple[int, int]:
@@ -115,30 +131,27 @@ def find_place(index: Sequence[int], shape: Sequence[int], split: int) -> tuple[
     >>> find_place((1, 0, 2), (2, 3, 4), 1)
     (1, 2)
     """
-    return _count_place(index[:split], shape[:split]), _count_place(index[split:], shape[split:])
-
-
-def _count_place(index: Sequence[int], shape: Sequence[int]) -> int:
-    place = 0
-    for at, size in zip(index, shape, strict=True):
-        place = place * size + at
-    return place
+    places = [0, 0]
+    for axis, (at, size) in enumerate(zip(index, shape, strict=True)):
+        places[axis >= split] = places[axis >= split] * size + at
+    return places[0], places[1]
 
 
 # --- drawing --------------------------------------------------------------------------------------
 
 
-def _draw(maps: Sequence[Map]) -> str:
+def _draw(maps: Sequence[_Map]) -> str:
     if not is_drawable():
         reason = "to draw a heat map matplotlib is needed, and it is not here"
         raise HeatMapError(reason, advice="pip install matplotlib")
+    import numpy as np
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    largest = max((_find_largest(one.cells) for one in maps), default=0.0) or 1.0
+    largest = max(float(np.abs(one.cells[np.isfinite(one.cells)]).max(initial=0)) for one in maps) or 1.0
     with _own_style():
-        widths = [_measure(one)[0] for one in maps]
-        height = max(_measure(one)[1] for one in maps)
+        widths, heights = zip(*(one.measure() for one in maps), strict=True)
+        height = max(heights)
         figure = Figure(figsize=(sum(widths) + 0.45 * len(maps) + 0.9, height + 0.75), layout="constrained")
         FigureCanvasSVG(figure)
         *places, bar = figure.subplots(1, len(maps) + 1, width_ratios=[*widths, 0.12])
@@ -161,42 +174,18 @@ def _own_style() -> Iterator[None]:
         yield
 
 
-def _find_largest(cells: Any) -> float:
-    import numpy as np
-
-    finite = np.abs(cells[np.isfinite(cells)])
-    return float(finite.max()) if finite.size else 0.0
-
-
-def _measure(one: Map) -> tuple[float, float]:
-    """Return how wide and how high a map is in inches, its labels not included."""
-    height, width = one.cells.shape
-    cell = max(0.5, 0.1 * _count_characters(one)) if _is_numbered(one) else min(0.3, _WIDEST / max(height, width))
-    tall = (0.32 if _is_numbered(one) else cell) * height
-    above, beside = (_LETTER * max(map(len, text.split("\n"))) for text in (f"{one.title}\n{one.columns}", one.rows))
-    return max(cell * width, above, 0.7), max(tall, beside, 0.35)
-
-
-def _is_numbered(one: Map) -> bool:
-    return bool(max(one.cells.shape) <= MOST_NUMBERED)
-
-
-def _count_characters(one: Map) -> int:
-    return max((len(_write_number(value)) for value in one.cells.flat), default=1)
-
-
 def _write_number(value: float) -> str:
     return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
-def _fill(axes: Any, one: Map, largest: float) -> None:
+def _fill(axes: Any, one: _Map, largest: float) -> None:
     import numpy as np
 
     axes.imshow(
         np.ma.masked_invalid(one.cells), cmap=_list_colours(), vmin=-largest, vmax=largest, aspect="auto",
         interpolation="none", clip_on=False,
     )  # fmt: skip
-    wide, tall = _measure(one)
+    wide, tall = one.measure()
     axes.set_box_aspect(tall / wide)
     axes.set_anchor("N")
     axes.set_title(one.title)
@@ -206,8 +195,10 @@ def _fill(axes: Any, one: Map, largest: float) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     _draw_blocks(axes, one)
-    if _is_numbered(one):
-        _write_numbers(axes, one, largest)
+    if one.is_numbered:
+        for (row, column), value in np.ndenumerate(one.cells):
+            dark = 0.6 * largest < abs(value) < math.inf
+            axes.text(column, row, _write_number(value), ha="center", va="center", color="#fff" if dark else "#111")
     if one.mark is not None and one.mark[0] < one.cells.shape[0] and one.mark[1] < one.cells.shape[1]:
         _frame(axes, one.mark)
 
@@ -219,24 +210,12 @@ def _list_colours() -> Any:
     return matplotlib.colormaps[_COLOURS].resampled(65).with_extremes(bad="#bdbdbd")
 
 
-def _draw_blocks(axes: Any, one: Map) -> None:
+def _draw_blocks(axes: Any, one: _Map) -> None:
     (height, width), (rows, columns) = one.grid, one.cells.shape
-    for place in range(height, rows, height) if height else ():
-        axes.plot([-0.5, columns - 0.5], [place - 0.5] * 2, color="#333", lw=1, clip_on=False)
-    for place in range(width, columns, width) if width else ():
-        axes.plot([place - 0.5] * 2, [-0.5, rows - 0.5], color="#333", lw=1, clip_on=False)
-
-
-def _write_numbers(axes: Any, one: Map, largest: float) -> None:
-    for (row, column), value in _list_cells(one.cells):
-        dark = 0.6 * largest < abs(value) < math.inf
-        axes.text(column, row, _write_number(value), ha="center", va="center", color="#fff" if dark else "#111")
-
-
-def _list_cells(cells: Any) -> Iterator[tuple[tuple[int, int], float]]:
-    for row, line in enumerate(cells):
-        for column, value in enumerate(line):
-            yield (row, column), float(value)
+    lines = [([-0.5, columns - 0.5], [place - 0.5] * 2) for place in (range(height, rows, height) if height else ())]
+    lines += [([place - 0.5] * 2, [-0.5, rows - 0.5]) for place in (range(width, columns, width) if width else ())]
+    for across, down in lines:
+        axes.plot(across, down, color="#333", lw=1, clip_on=False)
 
 
 def _frame(axes: Any, place: tuple[int, int]) -> None:

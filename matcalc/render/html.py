@@ -152,10 +152,7 @@ def write_card(*parts: str) -> str:
     return f'{STYLE}<div class="matcalc mc-card">{"".join(parts)}</div>'
 
 
-# --- formula html -----------------------------------------------------------------------------------
-#
-# Formulas on a page: typeset where that can be read, as text or by the name of a call where it cannot.
-
+# --- formulas: typeset where that can be read, as text or by the name of a call where it cannot ------
 
 # Beyond these sizes steps, graph and code are named and not shown; beyond the last one nothing is typeset.
 _MOST_NODES, _LONGEST_LATEX, LONGEST_TYPESET = 80, 1500, 6000
@@ -189,10 +186,8 @@ def write_typeset(expression: Expression, taken: Collection[str] = (), left: str
         latex = to_latex_named(expression, taken, left)
     except LimitError as error:
         return f"<p>{escape(error.reason)}</p>"
-    return typeset(latex) if len(latex) <= LONGEST_TYPESET else _write_text(expression, taken)
-
-
-def _write_text(expression: Expression, taken: Collection[str] = ()) -> str:
+    if len(latex) <= LONGEST_TYPESET:
+        return typeset(latex)
     text = to_text_named(expression, taken)
     if len(text) > _LONGEST_TEXT:
         text = f"{text[:_LONGEST_TEXT]}\n… ({len(text)} characters; print() shows them all)"

@@ -10,14 +10,27 @@ from contextvars import ContextVar
 from fractions import Fraction
 from itertools import groupby
 
-from matcalc.engine.index_to_matrix import einsum_terms
-from matcalc.engine.layout import Axis, arrange
-from matcalc.engine.result import Result
 from matcalc.errors import LimitError
-from matcalc.language.expression import Expression, walk
-from matcalc.language.expression_to_text import LONGEST_TEXT, avoid_sizes, to_text, write_decimal
+from matcalc.language.expression import Expression
+from matcalc.language.expression_to_text import (
+    ATOM,
+    ENTRYWISE,
+    LONGEST_TEXT,
+    POWER,
+    PRODUCT,
+    SCALED,
+    SIGNED,
+    SUM,
+    TextPart,
+    WriteNode,
+    list_indexed_factors,
+    to_text,
+    wrap,
+    write_decimal,
+    write_nodes,
+)
 from matcalc.language.names import GREEK
-from matcalc.render.named_parts import is_long, name_parts
+from matcalc.render.named_parts import has_named_parts, name_parts
 
 _RELATIONS = {">": ">", "<": "<", ">=": "\\geq", "<=": "\\leq"}
 _OPPOSITE = {">": "\\leq", "<": "\\geq", ">=": "<", "<=": ">"}
@@ -33,7 +46,7 @@ def to_latex(expression: Expression) -> str:
     >>> print(to_latex(parse("(A + A.T) @ x1 / norm(x1)").expressions[0]))
     \frac{(A + A^\top) x_{1}}{\left\| x_{1} \right\|}
     """
-    return _write_all(expression)[id(expression)][0]
+    return _write_all(expression)[expression][0]
 
 
 def list_latex_terms(expression: Expression) -> list[tuple[Expression, str]]:
@@ -47,177 +60,160 @@ def list_latex_terms(expression: Expression) -> list[tuple[Expression, str]]:
     terms: list[tuple[Expression, str]] = []
     while expression.op in ("add", "subtract"):
         left, right = expression.args
-        whole = _WRITERS[expression.op](expression, [written[id(left)], written[id(right)]])[0]
-        terms.append((right, whole.removeprefix(written[id(left)][0]).lstrip()))
+        whole = _write_node(expression, [written[left], written[right]])[0]
+        terms.append((right, whole.removeprefix(written[left][0]).lstrip()))
         expression = left
-    return [(expression, written[id(expression)][0]), *reversed(terms)]
+    return [(expression, written[expression][0]), *reversed(terms)]
 
 
-def _write_all(expression: Expression) -> dict[int, _Part]:
-    written: dict[int, _Part] = {}
-    for node in walk(expression):
-        written[id(node)] = part = _WRITERS[node.op](node, [written[id(arg)] for arg in node.args])
+def _write_all(expression: Expression) -> dict[Expression, TextPart]:
+    written = {}
+    for node, part in write_nodes(expression, _write_node):
+        written[node] = part
         if len(part[0]) > LONGEST_TEXT:
             raise LimitError(f"the LaTeX of the answer has more than {LONGEST_TEXT} characters")
     return written
 
 
+def _write_node(node: Expression, parts: list[TextPart]) -> TextPart:
+    """Return the LaTeX of a node, given that of its operands, and how tightly it binds."""
+    texts = [text for text, _ in parts]
+    match node.op:
+        case "symbol":
+            return write_variable(node.name, not node.is_scalar), ATOM
+        case "number":
+            value: Fraction = node.data[0]
+            return _write_number(value) if value >= 0 else ("-" + _write_number(-value)[0], SIGNED)
+        case "constant":
+            return "\\pi" if node.name == "pi" else "e", ATOM
+        case "add":
+            return f"{texts[0]} + {enclose(texts[1]) if texts[1].startswith('-') else texts[1]}", SUM
+        case "subtract":
+            return f"{texts[0]} - {_wrap(parts[1], ENTRYWISE)}", SUM
+        case "negate":
+            return "-" + _wrap(parts[0], ENTRYWISE), SIGNED if parts[0][1] != ENTRYWISE else SUM
+        case "compare":
+            return f"{texts[0]} {_RELATIONS[node.data[0]]} {texts[1]}", SUM
+        case "abstract":
+            return write_name(node.name) + enclose(texts[0]), ATOM
+    return _WRITERS[node.op](node, parts)
+
+
 # --- leaves ---------------------------------------------------------------------------------------
 
 
-def _symbol(node: Expression, parts: list[_Part]) -> _Part:
-    return write_variable(node.name, not node.is_scalar), _ATOM
-
-
-def _number(node: Expression, parts: list[_Part]) -> _Part:
-    value: Fraction = node.data[0]
-    if value < 0:
-        return "-" + _write_number(-value)[0], _SIGN
-    return _write_number(value)
-
-
-def _write_number(value: Fraction) -> _Part:
+def _write_number(value: Fraction) -> TextPart:
     """Return a number that is not negative: 2, 0.01, 10^{-5} or a fraction."""
     text = str(value) if value.denominator == 1 else write_decimal(value)
     if text is None or (value.denominator == 2 and "e" not in text):
-        return f"\\frac{{{value.numerator}}}{{{value.denominator}}}", SUPERSCRIPT
+        return f"\\frac{{{value.numerator}}}{{{value.denominator}}}", POWER
     mantissa, _, exponent = text.partition("e")
     if not exponent:
-        return text, _ATOM
+        return text, ATOM
     power = f"10^{{{int(exponent)}}}"
-    return (power, SUPERSCRIPT) if mantissa == "1" else (f"{mantissa} \\cdot {power}", _PRODUCT)
+    return (power, POWER) if mantissa == "1" else (f"{mantissa} \\cdot {power}", PRODUCT)
 
 
-def _constant(node: Expression, parts: list[_Part]) -> _Part:
-    return "\\pi" if node.name == "pi" else "e", _ATOM
-
-
-def _size(node: Expression, parts: list[_Part]) -> _Part:
+def _size(node: Expression, parts: list[TextPart]) -> TextPart:
     size = node.data[0]
     number = [str(size.number)] if size.number != 1 else []
     letters = [write_name(letter) for letter in size.letters]
-    return " ".join(number + letters), SCALED if len(number + letters) > 1 else _ATOM
+    return " ".join(number + letters), SCALED if len(number + letters) > 1 else ATOM
 
 
-def _filled(node: Expression, parts: list[_Part]) -> _Part:
+def _filled(node: Expression, parts: list[TextPart]) -> TextPart:
     name, sizes = node.data
     if not sizes:
-        return "1" if name == "ones" else "0", _ATOM
+        return "1" if name == "ones" else "0", ATOM
     if name == "eye":
         sizes = sizes[:1] if sizes[0] == sizes[-1] else sizes
     letters = [" ".join(write_name(part) for part in str(size).split("*")) for size in sizes]
     sign = {"eye": "I", "ones": "\\mathbf{1}", "zeros": "\\mathbf{0}", "commutation": "K"}.get(name)
     between = "," if name in ("commutation", "fuse") else " \\times "
-    return f"{sign or write_word(name)}_{{{between.join(letters)}}}", _ATOM
+    return f"{sign or write_word(name)}_{{{between.join(letters)}}}", ATOM
 
 
 # --- operators ------------------------------------------------------------------------------------
 
 
-def _add(node: Expression, parts: list[_Part]) -> _Part:
-    right = parts[1][0]
-    return f"{parts[0][0]} + {enclose(right) if right.startswith('-') else right}", _SUM
-
-
-def _subtract(node: Expression, parts: list[_Part]) -> _Part:
-    return f"{parts[0][0]} - {_wrap(parts[1], _ENTRYWISE)}", _SUM
-
-
-def _negate(node: Expression, parts: list[_Part]) -> _Part:
-    return "-" + _wrap(parts[0], _ENTRYWISE), _SIGN if parts[0][1] != _ENTRYWISE else _SUM
-
-
-def _multiply(node: Expression, parts: list[_Part]) -> _Part:
+def _multiply(node: Expression, parts: list[TextPart]) -> TextPart:
     left, right = node.args
     if left.is_scalar or right.is_scalar:
         return _scale(node, parts)
-    first = parts[0] if left.op in ("multiply", "negate") else (_wrap(parts[0], SUPERSCRIPT), _ATOM)
-    text = f"{_wrap(first, _SIGN)} \\odot {_wrap(parts[1], SUPERSCRIPT)}"
-    return text, _SUM if first[1] == _SIGN else _ENTRYWISE
+    first = parts[0] if left.op in ("multiply", "negate") else (_wrap(parts[0], POWER), ATOM)
+    text = f"{_wrap(first, SIGNED)} \\odot {_wrap(parts[1], POWER)}"
+    return text, SUM if first[1] == SIGNED else ENTRYWISE
 
 
-def _scale(node: Expression, parts: list[_Part]) -> _Part:
+def _scale(node: Expression, parts: list[TextPart]) -> TextPart:
     """Write the scalar first; a scalar that is a product of vectors is in brackets."""
     (left, first), (right, second) = zip(node.args, parts, strict=True)
     if right.is_scalar and (not left.is_scalar or (right.op == "number" and left.op != "number")):
         first, second = second, first
-    other = _wrap(second, _PRODUCT)
-    level = _SIGN if first[1] == _SIGN else SCALED if node.is_scalar and second[1] != _PRODUCT else _PRODUCT
-    one = first[0] if level == _SIGN else _wrap(first, SCALED)
+    other = _wrap(second, PRODUCT)
+    level = SIGNED if first[1] == SIGNED else SCALED if node.is_scalar and second[1] != PRODUCT else PRODUCT
+    one = first[0] if level == SIGNED else _wrap(first, SCALED)
     return one + (" \\cdot " if other[0].isdigit() else " ") + other, level
 
 
-def _matmul(node: Expression, parts: list[_Part]) -> _Part:
-    other = _wrap(parts[1], SUPERSCRIPT if node.args[1].op == "multiply" else _PRODUCT)
-    level = _SIGN if parts[0][1] == _SIGN else _PRODUCT
+def _matmul(node: Expression, parts: list[TextPart]) -> TextPart:
+    other = _wrap(parts[1], POWER if node.args[1].op == "multiply" else PRODUCT)
+    level = SIGNED if parts[0][1] == SIGNED else PRODUCT
     return f"{_wrap(parts[0], level)} {other}", level
 
 
-def _divide(node: Expression, parts: list[_Part]) -> _Part:
+def _divide(node: Expression, parts: list[TextPart]) -> TextPart:
     above, below = parts
     if node.args[1].is_scalar:
-        sign = "-" if above[1] == _SIGN else ""
-        return f"{sign}\\frac{{{above[0][len(sign):]}}}{{{below[0]}}}", _SIGN if sign else SUPERSCRIPT
-    return f"{_wrap(above, SUPERSCRIPT)} \\oslash {_wrap(below, SUPERSCRIPT)}", _ENTRYWISE
+        sign = "-" if above[1] == SIGNED else ""
+        return f"{sign}\\frac{{{above[0][len(sign):]}}}{{{below[0]}}}", SIGNED if sign else POWER
+    return f"{_wrap(above, POWER)} \\oslash {_wrap(below, POWER)}", ENTRYWISE
 
 
-def _power(node: Expression, parts: list[_Part]) -> _Part:
+def _power(node: Expression, parts: list[TextPart]) -> TextPart:
     base, exponent = node.args
     is_half = exponent.op == "number" and exponent.data[0] == Fraction(1, 2)
     is_half = is_half or (exponent.op == "divide" and parts[1][0] == "\\frac{1}{2}")
     # The circle would bind to the first term of a sum alone.
-    written = parts[1][0] if node.is_scalar or parts[1][1] != _SUM else enclose(parts[1][0])
+    written = parts[1][0] if node.is_scalar or parts[1][1] != SUM else enclose(parts[1][0])
     return _write_power(base, parts[0], "1/2" if is_half else written, node.is_scalar)
 
 
-def _write_power(base: Expression, part: _Part, exponent: str, is_scalar: bool) -> _Part:
+def _write_power(base: Expression, part: TextPart, exponent: str, is_scalar: bool) -> TextPart:
     if exponent == "1/2" and not _is_matrix(base):
-        return f"\\sqrt{{{part[0]}}}", _ATOM
+        return f"\\sqrt{{{part[0]}}}", ATOM
     sign = "" if is_scalar else "\\circ "
-    return f"{_wrap(part, _ATOM)}^{{{sign}{exponent}}}", SUPERSCRIPT
+    return f"{_wrap(part, ATOM)}^{{{sign}{exponent}}}", POWER
 
 
 def _is_matrix(node: Expression) -> bool:
-    return len(node.dropped_shape) > 1
+    return len(node.squeezed_shape) > 1
 
 
-def _transpose(node: Expression, parts: list[_Part]) -> _Part:
+def _transpose(node: Expression, parts: list[TextPart]) -> TextPart:
     (operand,) = node.args
     if node.is_scalar:
         return parts[0]
     if operand.op == "call" and operand.data[0].function == "inv" and parts[0][0].endswith("^{-1}"):
-        return parts[0][0].removesuffix("1}") + "\\top}", SUPERSCRIPT
-    return _wrap(parts[0], _ATOM) + "^\\top", SUPERSCRIPT
-
-
-def _compare(node: Expression, parts: list[_Part]) -> _Part:
-    return f"{parts[0][0]} {_RELATIONS[node.data[0]]} {parts[1][0]}", _SUM
+        return parts[0][0].removesuffix("1}") + "\\top}", POWER
+    return _wrap(parts[0], ATOM) + "^\\top", POWER
 
 
 # --- calls ----------------------------------------------------------------------------------------
 
 
-def _einsum(node: Expression, parts: list[_Part]) -> _Part:
-    return _write_einsum(node, parts)
-
-
-def _abstract(node: Expression, parts: list[_Part]) -> _Part:
-    return write_name(node.name) + enclose(parts[0][0]), _ATOM
-
-
-def _abstract_derivative(node: Expression, parts: list[_Part]) -> _Part:
+def _abstract_derivative(node: Expression, parts: list[TextPart]) -> TextPart:
     """Write D(u, x) as a partial derivative, at another argument as D u(A x)."""
     name, order = write_name(node.name), f"^{{{node.data[1]}}}" if node.data[1] > 1 else ""
     if node.args[0].op == "symbol":
-        return f"\\frac{{\\partial{order} {name}}}{{\\partial {parts[0][0]}{order}}}", SUPERSCRIPT
-    return f"\\mathrm{{D}}{order} {name}{enclose(parts[0][0])}", _ATOM
+        return f"\\frac{{\\partial{order} {name}}}{{\\partial {parts[0][0]}{order}}}", POWER
+    return f"\\mathrm{{D}}{order} {name}{enclose(parts[0][0])}", ATOM
 
 
-def _call(node: Expression, parts: list[_Part]) -> _Part:
+def _call(node: Expression, parts: list[TextPart]) -> TextPart:
     rule, axis, keepdims = node.data
-    special = _SPECIAL.get(rule.name)
-    if special is not None:
-        return special(node, parts)
+    if rule.name in _SPECIAL:
+        return _SPECIAL[rule.name](node, parts)
     template = rule.latex or _make_template(node)
     if axis is not None:
         template = _mark_operator(template, f"{{\\mathrm{{axis}}\\,{axis}}}")
@@ -225,7 +221,7 @@ def _call(node: Expression, parts: list[_Part]) -> _Part:
         template = _mark_operator(template, "\\circ")
     arguments = {parameter.name: part for parameter, part in zip(rule.variables, parts, strict=True)}
     text, level = fill_template(template, arguments)
-    return (f"{text}^\\top", SUPERSCRIPT) if keepdims and axis == 0 else (text, level)
+    return (f"{text}^\\top", POWER) if keepdims and axis == 0 else (text, level)
 
 
 # exp(X) and its kin, entry by entry, could be taken for functions of the matrix.
@@ -242,57 +238,89 @@ def _mark_operator(template: str, mark: str) -> str:
     """Put a subscript on the operator before the first bracket, or on brackets around the whole."""
     operator, bracket, rest = template.partition("(")
     if operator and bracket and "{x}" not in operator:
-        return f"{operator}_{mark}({rest}"
+        # What has a subscript already, as D_{KL}, takes no second one unless it is in braces.
+        marked = f"{{{operator}}}" if re.search(r"_\S+$", operator) else operator
+        return f"{marked}_{mark}({rest}"
     return f"({template})_{mark}"
 
 
-def _sum(node: Expression, parts: list[_Part]) -> _Part:
+def _sum(node: Expression, parts: list[TextPart]) -> TextPart:
     """Write a sum as a product with ones, on the left for the rows and on the right for the columns."""
     (operand,) = node.args
     _, axis, keepdims = node.data
     rows, columns = operand.shape[0], operand.shape[-1]
     if len(operand.shape) > 2 or operand.is_scalar:
-        return f"\\mathrm{{sum}}{enclose(parts[0][0])}", _ATOM
+        return f"\\mathrm{{sum}}{enclose(parts[0][0])}", ATOM
     if axis == 0 and not keepdims and not columns.is_unit and not rows.is_unit:
-        return f"{_wrap(parts[0], _ATOM)}^\\top {_write_ones(rows)}", _PRODUCT
+        return f"{_wrap(parts[0], ATOM)}^\\top {_write_ones(rows)}", PRODUCT
     left = "" if axis == 1 or rows.is_unit else f"{_write_ones(rows)}^\\top "
     right = "" if axis == 0 or columns.is_unit else f" {_write_ones(columns)}"
-    return left + _wrap(parts[0], SUPERSCRIPT if left and operand.op == "multiply" else _PRODUCT) + right, _PRODUCT
+    return left + _wrap(parts[0], POWER if left and operand.op == "multiply" else PRODUCT) + right, PRODUCT
 
 
 def _write_ones(size: object) -> str:
     return f"\\mathbf{{1}}_{{{' '.join(write_name(part) for part in str(size).split('*'))}}}"
 
 
-def _where(node: Expression, parts: list[_Part]) -> _Part:
+def _where(node: Expression, parts: list[TextPart]) -> TextPart:
     """Write where(c, 1, 0) as the bracket [c], other choices as two lines."""
     condition, chosen, otherwise = (text for text, _ in parts)
     if (chosen, otherwise) == ("1", "0"):
-        return f"[{condition}]", _ATOM
+        return f"[{condition}]", ATOM
     if (chosen, otherwise) == ("0", "1") and node.args[0].op == "compare":
         old, new = f" {_RELATIONS[node.args[0].data[0]]} ", f" {_OPPOSITE[node.args[0].data[0]]} "
         if condition.count(old) == 1:
-            return f"[{condition.replace(old, new)}]", _ATOM
+            return f"[{condition.replace(old, new)}]", ATOM
     lines = f"{chosen} \\;\\text{{if}}\\; {condition} \\\\ {otherwise} \\;\\text{{otherwise}}"
-    return f"\\left\\{{ \\substack{{ {lines} }} \\right.", _SUM
+    return f"\\left\\{{ \\substack{{ {lines} }} \\right.", SUM
 
 
-def _square(node: Expression, parts: list[_Part]) -> _Part:
-    return _write_power(node.args[0], parts[0], "2", node.is_scalar)
 
 
-def _sqrt(node: Expression, parts: list[_Part]) -> _Part:
-    return _write_power(node.args[0], parts[0], "1/2", node.is_scalar)
+# --- einsum -------------------------------------------------------------------------------------------
+#
+# einsum -> a sum over entries: \left[ \sum_{j} A_{i j} B_{j k} \right]_{i k}.
 
 
-_SPECIAL: dict[str, Callable[[Expression, list[_Part]], _Part]] = {
-    "sum": _sum, "where": _where, "square": _square, "sqrt": _sqrt,
+def _einsum(node: Expression, parts: list[TextPart]) -> TextPart:
+    """Return the entries of an einsum, in square brackets with their indices where there are any."""
+    factors, summed, output = list_indexed_factors(node)
+    written = dict(zip(node.args, parts, strict=True))
+    body = " ".join(_write_factor(operand, written[operand], word) for operand, word in factors) or "1"
+    if summed:
+        body = f"\\sum_{{{' '.join(summed)}}} {body}"
+    if output:
+        return f"\\left[ {body} \\right]_{{{' '.join(output)}}}", POWER
+    return body, SUM if summed else PRODUCT
+
+
+def _write_factor(node: Expression, part: TextPart, word: str) -> str:
+    """Return one operand with its indices; the unit matrix is Kronecker's delta."""
+    if not word:
+        return _wrap(part, POWER)
+    below = f"_{{{' '.join(word)}}}"
+    if node.is_filled("eye"):
+        return "\\delta" + below
+    if node.is_filled("ones"):
+        return "\\mathbf{1}" + below
+    return enclose_before_index(node, part[0]) + below
+
+
+def enclose_before_index(node: Expression, latex: str) -> str:
+    """Return the text of a factor to which an index is added, in brackets where it is not one plain piece."""
+    # A text that ends in an index of its own would get a second one.
+    is_plain = re.fullmatch(r"\w|\\[A-Za-z]+|\\\w+\{\w+\}", latex) or (latex[-1] == ")" and "_" not in latex)
+    return latex if is_plain and node.op in ("symbol", "call", "abstract") else enclose(latex)
+
+
+_SPECIAL: dict[str, WriteNode] = {
+    "sum": _sum, "where": _where,
+    "square": lambda node, parts: _write_power(node.args[0], parts[0], "2", node.is_scalar),
+    "sqrt": lambda node, parts: _write_power(node.args[0], parts[0], "1/2", node.is_scalar),
 }  # fmt: skip
-_WRITERS: dict[str, Callable[[Expression, list[_Part]], _Part]] = {
-    "symbol": _symbol, "number": _number, "constant": _constant, "size": _size, "filled": _filled, "add": _add,
-    "subtract": _subtract, "negate": _negate, "multiply": _multiply, "divide": _divide, "power": _power,
-    "matmul": _matmul, "transpose": _transpose, "compare": _compare, "call": _call, "einsum": _einsum,
-    "abstract": _abstract, "abstract_derivative": _abstract_derivative,
+_WRITERS: dict[str, WriteNode] = {
+    "size": _size, "filled": _filled, "multiply": _multiply, "divide": _divide, "power": _power, "matmul": _matmul,
+    "transpose": _transpose, "call": _call, "einsum": _einsum, "abstract_derivative": _abstract_derivative,
 }  # fmt: skip
 
 
@@ -383,35 +411,27 @@ def write_word(word: str) -> str:
 # a command asks for braces, as in `\sqrt{x}` and `\frac{x}{y}`, those of the parameter are kept.
 
 
-# How tightly a text binds, low to high: sums, a sign before a product, products entry by entry, products,
-# products of scalars (to which a factor can be added), texts with a superscript (which cannot get another one).
-_SUM, _SIGN, _ENTRYWISE, _PRODUCT, SCALED, SUPERSCRIPT, _ATOM = range(7)
-_Part = tuple[str, int]
-
 _OPENERS = ("(", "[", "{", ",", "|", ";")
 _CLOSERS = (")", "]", "}", ",", "|", ";", "\\right")
 # The commands whose argument is in braces; other commands are operators before their argument.
 _MACRO = r"\\(?:[dt]?frac|sqrt|binom|(?:over|under)(?:line|set)|bar|hat|tilde|dot|wide(?:hat|tilde)|text|math\w+)"
 
 
-def fill_template(template: str, arguments: Mapping[str, _Part]) -> _Part:
+def fill_template(template: str, arguments: Mapping[str, TextPart]) -> TextPart:
     r"""Return a template with its parameters replaced by arguments.
 
-    >>> fill_template("{X}^{-1}", {"X": ("A + B", _SUM)})
-    ('(A + B)^{-1}', 5)
+    >>> fill_template("{X}^{-1}", {"X": ("A + B", SUM)})
+    ('(A + B)^{-1}', 7)
     """
     if any(is_tall(text) for text, _ in arguments.values()):
-        template = re.sub(r"(?<!\\left)(?<!\\right)([()])", _stretch, template)
+        template = re.sub(r"(?<!\\left)(?<!\\right)\(", r"\\left(", template)
+        template = re.sub(r"(?<!\\left)(?<!\\right)\)", r"\\right)", template)
     names = "|".join(map(re.escape, arguments))
     filled = re.sub(r"\{(" + names + r")\}", lambda place: _fill_place(place, arguments), template)
     return filled, find_level(template)
 
 
-def _stretch(bracket: re.Match[str]) -> str:
-    return ("\\left" if bracket[0] == "(" else "\\right") + bracket[0]
-
-
-def _fill_place(place: re.Match[str], arguments: Mapping[str, _Part]) -> str:
+def _fill_place(place: re.Match[str], arguments: Mapping[str, TextPart]) -> str:
     before, after = place.string[: place.start()], place.string[place.end() :].lstrip()
     part = arguments[place[1]]
     if re.search(_MACRO + r"$|(frac|binom|set)\{[^{}]*\}$|[\^_]$", before):
@@ -420,22 +440,22 @@ def _fill_place(place: re.Match[str], arguments: Mapping[str, _Part]) -> str:
     return space + _bracket(part, before.rstrip(), after)
 
 
-def _bracket(part: _Part, before: str, after: str) -> str:
+def _bracket(part: TextPart, before: str, after: str) -> str:
     """Return an argument between these texts, in brackets where it would be misread without."""
     if after.startswith("^"):
-        return _wrap(part, _ATOM)
+        return _wrap(part, ATOM)
     if not after.startswith(_CLOSERS) and after:
-        return _wrap(part, SUPERSCRIPT)
+        return _wrap(part, POWER)
     if before.endswith(("+", "-")):
-        return _wrap(part, _ENTRYWISE)
-    return part[0] if before.endswith(_OPENERS) else _wrap(part, SUPERSCRIPT)
+        return _wrap(part, ENTRYWISE)
+    return part[0] if before.endswith(_OPENERS) else _wrap(part, POWER)
 
 
 def find_level(template: str) -> int:
     r"""Return how tightly a filled template binds.
 
     >>> [find_level(text) for text in (r"\exp({x})", r"{X}^{-1}", r"{A} \otimes {B}", r"{A}^{-1} {b}")]
-    [6, 5, 2, 3]
+    [8, 7, 3, 4]
     """
     flat, before = re.sub(r"\\(left|right)(?![A-Za-z])", "", template), ""
     flat = re.sub(r"\\(\||[lr]?[vV]ert(?![A-Za-z]))", "|", flat)
@@ -444,19 +464,17 @@ def find_level(template: str) -> int:
         flat = re.sub(r"\([^(){}|]*\)|\|[^(){}|]*\|", "#", re.sub(r"\{[^(){}|]*\}", "~", flat))
     flat = re.sub(_MACRO + r"(?=~)", "", flat)
     if re.search(r"\s[+-]\s", flat):
-        return _SUM
+        return SUM
     if re.search(r"\\(otimes|odot|oslash|oplus)", flat):
-        return _ENTRYWISE
+        return ENTRYWISE
     if re.fullmatch(r"(\w|~)\^(~|\w)", flat):
-        return SUPERSCRIPT
+        return POWER
     closed = re.fullmatch(r"(\\[A-Za-z]+|[\w~_])*#+(_[\w~*])?|~+", flat)
-    return _ATOM if closed else _PRODUCT
+    return ATOM if closed else PRODUCT
 
 
-def _wrap(part: _Part, level: int) -> str:
-    """Put brackets around what binds weaker than `level`."""
-    text, own = part
-    return text if own >= level else enclose(text)
+def _wrap(part: TextPart, level: int) -> str:
+    return wrap(part, level, enclose)
 
 
 def enclose(text: str) -> str:
@@ -490,7 +508,7 @@ def to_latex_named(expression: Expression, taken: Collection[str] = (), left: st
     >>> to_latex_named(parse("A @ x").expressions[0], left="y")
     'y = A x'
     """
-    if not is_long(expression):
+    if not has_named_parts(expression, taken):
         return f"{left} = {to_latex(expression)}" if left else to_latex(expression)
     lines = [f"{before} & {after}".strip() for before, after in list_rows(expression, taken, left)]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
@@ -520,54 +538,6 @@ def _break_sum(left: str, expression: Expression) -> list[Row]:
     return [(left, sign + first), *(("", "\\quad " + line) for line in others)]
 
 
-# --- latex einsum -----------------------------------------------------------------------------------
-#
-# einsum -> a sum over entries: \left[ \sum_{j} A_{i j} B_{j k} \right]_{i k}.
-
-
-def _write_einsum(node: Expression, parts: list[_Part]) -> _Part:
-    """Return the entries of an einsum, in square brackets with their indices where there are any."""
-    inputs, output = avoid_sizes(node).split("->")
-    words = inputs.split(",")
-    factors = [_write_factor(*item) for item in zip(node.args, parts, words, strict=True)]
-    # Ones only stretch the result along an index, unless they alone carry an index that is summed.
-    rest = "".join(word for word, arg in zip(words, node.args, strict=True) if not _is_ones(arg))
-    kept = [
-        factor for factor, word, arg in zip(factors, words, node.args, strict=True)
-        if not _is_ones(arg) or any(letter not in rest + output for letter in word)
-    ]  # fmt: skip
-    summed = [letter for letter in dict.fromkeys(inputs.replace(",", "")) if letter not in output]
-    body = " ".join(kept) or "1"
-    if summed:
-        body = f"\\sum_{{{' '.join(summed)}}} {body}"
-    if output:
-        return f"\\left[ {body} \\right]_{{{' '.join(output)}}}", SUPERSCRIPT
-    return body, _SUM if summed else _PRODUCT
-
-
-def _is_ones(node: Expression) -> bool:
-    return node.op == "filled" and node.name == "ones"
-
-
-def _write_factor(node: Expression, part: _Part, word: str) -> str:
-    """Return one operand with its indices; the unit matrix is Kronecker's delta."""
-    if not word:
-        return _wrap(part, SUPERSCRIPT)
-    below = f"_{{{' '.join(word)}}}"
-    if node.op == "filled" and node.name == "eye":
-        return "\\delta" + below
-    if _is_ones(node):
-        return "\\mathbf{1}" + below
-    return _enclose_before_index(node, part[0]) + below
-
-
-def _enclose_before_index(node: Expression, latex: str) -> str:
-    """Return the text of a factor to which an index is added, in brackets where it is not one plain piece."""
-    # A text that ends in an index of its own would get a second one.
-    is_plain = re.fullmatch(r"\w|\\[A-Za-z]+|\\\w+\{\w+\}", latex) or (latex[-1] == ")" and "_" not in latex)
-    return latex if is_plain and node.op in ("symbol", "call", "abstract") else enclose(latex)
-
-
 # --- left latex -------------------------------------------------------------------------------------
 #
 # The left side of an answer in LaTeX: \frac{\partial Y}{\partial X}, and the formula of one entry.
@@ -585,10 +555,10 @@ def write_left_side(own: str, by: Sequence[str], layout: str = "") -> str:
         earlier = write_left_side(own, by[:-1])
         above, below = (f"\\partial \\, \\mathrm{{vec}}({text})" for text in (earlier, write_name(by[-1])))
         return f"\\frac{{{above}}}{{{below}^\\top}}"
-    return _write_fraction(write_name(own), by, write_name)
+    return write_fraction(write_name(own), by, write_name)
 
 
-def _write_fraction(above: str, by: Sequence[str], write: Callable[[str], str]) -> str:
+def write_fraction(above: str, by: Sequence[str], write: Callable[[str], str]) -> str:
     if not by:
         return above
     runs = [(name, len(list(run))) for name, run in groupby(by)]
@@ -598,72 +568,3 @@ def _write_fraction(above: str, by: Sequence[str], write: Callable[[str], str]) 
 
 def _write_order(count: int) -> str:
     return f"^{{{count}}}" if count > 1 else ""
-
-
-# --- entries --------------------------------------------------------------------------------------
-
-
-def write_entries_latex(result: Result, name: str) -> str:
-    r"""Return the formula of one entry: \frac{\partial Y_{i j}}{\partial X_{a b}} = A_{i a} B_{b j}.
-
-    Raises LimitError for what has more than 100,000 characters.
-    """
-    axes = arrange(result.axes, "torch")
-    letters = "".join(result.letters[axis] for axis in axes)
-    return f"{_write_entry(result, name)} = {_write_terms(result, letters)}"
-
-
-def _write_entry(result: Result, name: str) -> str:
-    def place(word: str, axes: Sequence[Axis]) -> str:
-        inside = " ".join(result.letters[axis] for axis in axes)
-        written = write_name(word)
-        if not inside:
-            return written
-        return f"{written}_{{{inside}}}" if "_" not in written else f"({written})_{{{inside}}}"
-
-    own = place(name, [axis for axis in result.axes if axis.of == "result"])
-    by = [
-        place(wrt.name, [axis for axis in result.axes if axis.of == "wrt" and axis.order == order])
-        for order, wrt in enumerate(result.by, 1)
-    ]
-    return _write_fraction(own, by, str)
-
-
-def _write_terms(result: Result, letters: str) -> str:
-    """The terms of the right side, signs between them."""
-    text = ""
-    for coefficient, above, below, einsum in einsum_terms(result.reader, result.node, letters):
-        factors = [_bracket_scalar(item) for item in above] + (_write_factors(einsum, letters) if einsum else [])
-        number, divisor = abs(coefficient).numerator, abs(coefficient).denominator
-        factors = ([str(number)] if number != 1 or not factors else []) + factors
-        divisors = ([str(divisor)] if divisor != 1 else []) + [_bracket_scalar(item) for item in below]
-        term = " ".join(factors)
-        term = f"\\frac{{{term}}}{{{' '.join(divisors)}}}" if divisors else term
-        sign = "-" if coefficient < 0 else "+"
-        text = f"{text} {sign} {term}" if text else ("-" if sign == "-" else "") + term
-    return text or "0"
-
-
-def _write_factors(einsum: Expression, letters: str) -> list[str]:
-    """The factors of one einsum term as entries; what is summed stands under a sign in front."""
-    inputs, output = avoid_sizes(einsum, letters).split("->")
-    pairs = zip(inputs.split(","), einsum.args, strict=True)
-    factors = [_place(operand, word) for word, operand in pairs if not _is_ones(operand)]
-    summed = sorted(set(inputs) - set(output) - {","})
-    body = " ".join(factors) or "1"
-    return [f"\\sum_{{{' '.join(summed)}}} {body}"] if summed else factors
-
-
-def _place(operand: Expression, word: str) -> str:
-    """One factor with its indices; the unit matrix is Kronecker's delta."""
-    if operand.op == "filled" and operand.name == "eye":
-        return f"\\delta_{{{' '.join(word)}}}"
-    if not word:
-        return _bracket_scalar(operand)
-    return f"{_enclose_before_index(operand, to_latex(operand))}_{{{' '.join(word)}}}"
-
-
-def _bracket_scalar(scalar: Expression) -> str:
-    latex = to_latex(scalar)
-    plain = scalar.op in {"symbol", "call", "number", "size", "constant", "power", "abstract"}
-    return latex if plain else enclose(latex)

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from itertools import chain, count
 
 from matcalc.language import names as names
-from matcalc.language.expression import Expression, replace_args, symbol, walk
-from matcalc.language.expression_to_text import TextPart, is_bracketed, is_longer, to_text, write_node
+from matcalc.language.expression import Expression, rebuild, symbol, walk
+from matcalc.language.expression_to_text import POWER, TextPart, is_bracketed, is_longer, to_text, write_node
 from matcalc.language.text_to_expression import Problem
 from matcalc.rule_files import RuleBook, shipped_rules
 
 # A line is too long with so many characters, or with fewer in so many brackets that it cannot be followed.
 LONGEST_LINE, LONGEST_NESTED_LINE, MOST_BRACKETS = 350, 160, 7
+# What has no more characters is as soon read as a name for it.
+_SHORT_PART = 4
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,40 @@ class Named:
     formula: Expression
 
 
+@dataclass(frozen=True)
+class KnownNames(Collection[str]):
+    """Names that have a meaning already, and what those stand for that the reader defined."""
+
+    names: frozenset[str]
+    definitions: tuple[tuple[str, Expression], ...] = ()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def has_named_parts(expression: Expression, taken: Collection[str] = ()) -> bool:
+    """Whether parts have names where an expression is written: it is long, or the reader has named some of them."""
+    return is_long(expression) or bool(_list_own(list(walk(expression)), taken))
+
+
+def _list_own(nodes: Sequence[Expression], taken: Collection[str]) -> dict[int, str]:
+    """Return the names that the reader gave to nodes, by the id of the node; what is short is not worth a line."""
+    known = taken.definitions if isinstance(taken, KnownNames) else ()
+    inside = set(map(id, nodes[:-1]))
+    return {id(part): name for name, part in known if id(part) in inside and is_longer(part, _SHORT_PART)}
+
+
 def name_parts(expression: Expression, taken: Collection[str] = ()) -> Named:
     """Return an expression with names for the parts that are written again and again, or nested deeply.
 
-    No name is taken, or stands for something else in the expression.
+    No name is taken, or stands for something else in the expression.  Parts that the reader has named keep those
+    names; a short expression has no others.
 
     >>> from matcalc.language.text_to_expression import parse
     >>> text = "softmax(A @ x)*y + softmax(A @ x)*z + softmax(A @ x) @ softmax(A @ x).T @ y"
@@ -36,10 +68,13 @@ def name_parts(expression: Expression, taken: Collection[str] = ()) -> Named:
     ([('p', 'softmax(A @ x)')], 'p*y + p*z + p @ p.T @ y')
     """
     nodes = list(walk(expression))
-    chosen = choose_parts(nodes)
-    parts = [node for node in nodes if id(node) in chosen]
-    names = choose_names(parts, {*taken, *_list_names(nodes)})
-    return _replace(nodes, dict(zip(map(id, parts), names, strict=True)))
+    given = _list_own(nodes, taken)
+    chosen = choose_parts(nodes) if is_long(expression) or not given else set()
+    parts = [node for node in nodes if id(node) in chosen and id(node) not in given]
+    own = {node.name for node in nodes if node.op in ("symbol", "abstract", "abstract_derivative")}
+    letters = {letter for node in nodes for size in node.shape for letter in size.letters}
+    names = choose_names(parts, {*taken, *own, *letters})
+    return _replace(nodes, given | dict(zip(map(id, parts), names, strict=True)))
 
 
 def _replace(nodes: list[Expression], names: dict[int, str]) -> Named:
@@ -47,25 +82,21 @@ def _replace(nodes: list[Expression], names: dict[int, str]) -> Named:
     built: dict[int, Expression] = {}
     for node in nodes:
         args = tuple([built[id(arg)] for arg in node.args])
-        built[id(node)] = node if args == node.args else replace_args(node, args)
+        built[id(node)] = node if args == node.args else rebuild(node, args)
         if id(node) in names:
             definitions.append((names[id(node)], built[id(node)]))
             built[id(node)] = symbol(names[id(node)], node.shape)
     return Named(tuple(definitions), built[id(nodes[-1])])
 
 
-def _list_names(nodes: Iterable[Expression]) -> set[str]:
-    """Return the names of variables and abstract functions, and the letters of sizes."""
-    found = {node.name for node in nodes if node.op in ("symbol", "abstract", "abstract_derivative")}
-    return found | {letter for node in nodes for size in node.shape for letter in size.letters}
-
-
-def list_taken(problem: Problem, rules: RuleBook | None = None, declared: Iterable[str] = ()) -> set[str]:
+def list_taken(problem: Problem, rules: RuleBook | None = None, declared: Iterable[str] = ()) -> KnownNames:
     """Return the names that a part of an answer cannot have: all that mean something in the reader's own text."""
     functions = (shipped_rules() if rules is None else rules).functions
     shapes = [*(found.shape for found in problem.symbols.values()), *problem.abstract.values()]
     letters = {letter for shape in shapes for size in shape for letter in size.letters}
-    return {*problem.symbols, *problem.abstract, *functions, *declared, *letters}
+    own = (name for name, _ in problem.definitions)
+    names = frozenset((*problem.symbols, *problem.abstract, *functions, *declared, *letters, *own))
+    return KnownNames(names, problem.definitions)
 
 
 def is_long(expression: Expression) -> bool:
@@ -85,7 +116,7 @@ def to_text_named(
     Both can be read again.  `left` is written before the formula, as "df = ".  Raises LimitError for a text of
     more than 100,000 characters.
     """
-    if not is_long(expression):
+    if not has_named_parts(expression, taken):
         return left + to_text(expression)
     named = name_parts(expression, taken)
     lines = [f"{name} = {to_text(part)}" for name, part in named.definitions]
@@ -120,7 +151,8 @@ def choose_names(parts: Sequence[Expression], taken: Collection[str]) -> list[st
     """
     groups: dict[tuple[str, ...], list[int]] = {}
     for place, part in enumerate(parts):
-        groups.setdefault(_find_letters(part), []).append(place)
+        kind, usual = min(len(part.squeezed_shape), _ARRAYS), _find_usual(part)
+        groups.setdefault(_ANY[kind] if usual is None else (_USUAL[usual][kind],), []).append(place)
     used, chosen = set(taken), [""] * len(parts)
     # Letters of their own come before those that are nothing in particular.
     for letters, places in sorted(groups.items(), key=lambda group: len(group[0])):
@@ -128,12 +160,6 @@ def choose_names(parts: Sequence[Expression], taken: Collection[str]) -> list[st
             chosen[place] = name
             used.add(name)
     return chosen
-
-
-def _find_letters(part: Expression) -> tuple[str, ...]:
-    kind = min(len(part.dropped_shape), _ARRAYS)
-    usual = _find_usual(part)
-    return _ANY[kind] if usual is None else (_USUAL[usual][kind],)
 
 
 def _find_usual(part: Expression) -> str | None:
@@ -155,7 +181,8 @@ def _find_usual(part: Expression) -> str | None:
 
 def _list_free_names(letters: tuple[str, ...], many: int, used: Collection[str]) -> Iterator[str]:
     """Yield so many names: the letters as they are where there are enough of them, else one with numbers."""
-    free = [letter for letter in letters if _is_free(letter, used)]
+    fixed = {*used, *names.CONSTANTS, *names.SPECIAL}
+    free = [letter for letter in letters if letter not in fixed and not shipped_rules().overloads(letter)]
     if len(free) >= many:
         return iter(free[:many])
     numbered = next(
@@ -164,10 +191,6 @@ def _list_free_names(letters: tuple[str, ...], many: int, used: Collection[str])
         if not any(f"{stem}{number}" in used for number in range(1, many + 1))
     )
     return (f"{numbered}{number}" for number in range(1, many + 1))
-
-
-def _is_free(name: str, used: Collection[str]) -> bool:
-    return not (name in used or name in names.CONSTANTS or name in names.SPECIAL or shipped_rules().overloads(name))
 
 
 # --- shared parts -----------------------------------------------------------------------------------
@@ -183,7 +206,7 @@ _NAMEABLE = frozenset({
 })  # fmt: skip
 _MOST_PLACES = 10**9
 _LONGEST_PART = 200
-_NAME: TextPart = ("h1", 4)
+_NAME: TextPart = ("h1", POWER)
 
 # How many characters a name must save: A @ x is read at a glance, tanh(W @ x + b) is not.
 _SAVED, _SAVED_BY_ONE_OPERATION = 9, 20
@@ -212,11 +235,7 @@ def _choose_shared(nodes: Sequence[Expression]) -> set[int]:
             count = 1
         for arg in node.args:
             places[id(arg)] = min(places[id(arg)] + count, _MOST_PLACES)
-    return _drop_short(nodes, chosen, places)
-
-
-def _drop_short(nodes: Sequence[Expression], chosen: set[int], places: dict[int, int]) -> set[int]:
-    """Return the chosen nodes without those that are short once their own parts have names, such as u**2."""
+    # Without those that are short once their own parts have names, such as u**2.
     lengths, operations = _measure(nodes, chosen)
     return {part for part in chosen if _is_worth_it(lengths[part], operations[part], places[part])}
 

@@ -54,11 +54,13 @@ def _describe_matrix_functions(function: Expression) -> Iterator[str]:
     told: set[str] = set()
     for node in walk(function):
         word = "**" if node.op == "power" else _word(node)
-        if word in told or not node.args or id(node) in summed:
+        if word in told or id(node) in summed or not (word == "**" or word in _OF_MATRICES):
             continue
-        if (word == "**" or word in _OF_MATRICES) and (_is_square(node.args[0]) or _looks_inverse(node)):
+        other = _name_matrix_power(node) if word == "**" else _OF_MATRICES[word].format(to_text(node.args[0]))
+        shape = node.args[0].squeezed_shape
+        looks_inverse = len(node.squeezed_shape) == 2 and word == "**" and other.startswith("inv(")
+        if looks_inverse or (len(shape) == 2 and shape[0] == shape[1]):
             told.add(word)
-            other = _name_matrix_power(node) if word == "**" else _OF_MATRICES[word].format(to_text(node.args[0]))
             yield f"{to_text(node)} works entry by entry" + (f"; {other}" if other else "")
 
 
@@ -73,15 +75,6 @@ def _name_matrix_power(node: Expression) -> str:
     return f"inv({text}) is the inverse" if power == -1 else f"matrix_power({text}, {power}) is the matrix power"
 
 
-def _looks_inverse(node: Expression) -> bool:
-    return len(node.dropped_shape) == 2 and node.op == "power" and _name_matrix_power(node).startswith("inv(")
-
-
-def _is_square(node: Expression) -> bool:
-    shape = node.dropped_shape
-    return len(shape) == 2 and shape[0] == shape[1]
-
-
 # --- kinks ----------------------------------------------------------------------------------------
 
 # Their kinks are points where they have no value, or only where their rule divides by zero.
@@ -90,22 +83,15 @@ _SMOOTH_WHERE_DEFINED = {"tan", "inv", "det", "solve", "prod", "elu"}
 
 def describe_kinks(function: Expression, wrt: Expression) -> Iterator[str]:
     """Say where the function has no derivative by the variable, for each function with kinks."""
-    moving = _list_moving(function, wrt)
-    told = set()
+    moving, told = {wrt}, set()
     for node in walk(function):
-        condition = _find_kink(node) if node.op == "call" and id(node) in moving else None
+        if moving.isdisjoint(node.args):
+            continue
+        moving.add(node)
+        condition = _find_kink(node) if node.op == "call" else None
         if condition and condition not in told and _is_exposed(function, node):
             told.add(condition)
             yield f"{to_text(node)} {condition}"
-
-
-def _list_moving(function: Expression, wrt: Expression) -> set[int]:
-    """The nodes that depend on the variable."""
-    moving = {id(wrt)}
-    for node in walk(function):
-        if any(id(arg) in moving for arg in node.args):
-            moving.add(id(node))
-    return moving
 
 
 def _find_kink(node: Expression) -> str | None:
@@ -164,24 +150,14 @@ def _hides(node: Expression, place: int, kink: Expression) -> bool:
     if node.op == "compare":
         return True
     if kink is node.args[place] and _word(kink) == "norm":
-        return _is_even_power(node) or (node.op == "divide" and place == 1)
-    return _word(node) == "where" and place == _find_far_branch(node.args[0], kink)
-
-
-def _is_even_power(node: Expression) -> bool:
-    """Whether a node is its first argument to the power of 2, 4, ..."""
-    if _word(node) == "square":
-        return True
-    exponent = node.args[1] if node.op == "power" else None
-    return exponent is not None and exponent.op == "number" and exponent.data[0] > 0 and exponent.data[0] % 2 == 0
-
-
-def _find_far_branch(condition: Expression, kink: Expression) -> int | None:
-    """Which branch of where(abs(x) <= c, ...) is taken for large abs(x) only: 1, 2 or none."""
-    if condition.op != "compare" or kink not in condition.args:
-        return None
-    larger_first = condition.data[0] in (">", ">=")
-    return 1 if larger_first == (condition.args[0] is kink) else 2
+        exponent = node.args[1].data[0] if node.op == "power" and node.args[1].op == "number" else 0
+        is_even_power = _word(node) == "square" or (exponent > 0 and exponent % 2 == 0)
+        return is_even_power or (node.op == "divide" and place == 1)
+    if _word(node) != "where" or node.args[0].op != "compare" or kink not in node.args[0].args:
+        return False
+    # Of where(abs(x) <= c, ...) the branch that is taken for large abs(x) only.
+    larger_first = node.args[0].data[0] in (">", ">=")
+    return place == (1 if larger_first == (node.args[0].args[0] is kink) else 2)
 
 
 # --- words of the answer --------------------------------------------------------------------------
@@ -192,7 +168,9 @@ def _describe_words(function: Expression, answer: Expression) -> Iterator[str]:
     used = {_word(node) for node in walk(function)}
     told: set[str] = set()
     for node in walk(answer):
-        word, note = _word(node), _explain_word(node)
+        word = _word(node)
+        note = _explain_derivative(node) if node.op == "abstract_derivative" else _FILLED_NOTES.get(word, "")
+        note = str(node.data[0].note) if node.op == "call" else note
         if note and word not in used | told:
             told.add(word)
             yield note
@@ -206,15 +184,9 @@ def _word(node: Expression) -> str:
     return node.name if node.op == "filled" else ""
 
 
-def _explain_word(node: Expression) -> str:
-    if node.op == "abstract_derivative":
-        return _explain_derivative(node)
-    return str(node.data[0].note) if node.op == "call" else _FILLED_NOTES.get(_word(node), "")
-
-
 def _explain_derivative(node: Expression) -> str:
     """Say what D(u, x) is and how its axes lie, whatever the layout of the answer."""
-    shape = node.dropped_shape
+    shape = node.squeezed_shape
     lie = ", a column" if len(shape) == 1 else ", axes in numerator layout"
     order = "" if node.data[1] == 1 else f"{('second', 'third')[node.data[1] - 2]} " if node.data[1] < 4 else "higher "
     told = f" has the shape {write_shape(shape)}{lie}" if shape else " is a scalar"

@@ -17,27 +17,25 @@ if TYPE_CHECKING:
 
 def write_header(derivative: Derivative) -> tuple[str, str]:
     """Return the line that echoes what was read, and the line that names layout and shape."""
-    own = derivative.result_name
-    shapes = {name: symbol.declared_shape for name, symbol in derivative.problem.symbols.items()}
-    shapes |= {f"{name}()": shape for name, shape in derivative.problem.abstract.items()}
-    shapes[own] = derivative.function.dropped_shape
-    told = []
-    for name, shape in shapes.items():
-        known = ", ".join(derivative.assumed.get(name, ()))
-        told.append(f"{name}: {write_shape(shape)}" + (f" {known}" if known else ""))
-    first = f"{own} = {to_text(derivative.function)}"
-    return f"{first}        {'   '.join(told)}", _header(derivative)
-
-
-def _header(derivative: Derivative) -> str:
     own, by = derivative.result_name, [wrt.name for wrt in derivative.by]
+    names = "   ".join(f"{name}: {shape} {known}".rstrip() for name, shape, known in list_names(derivative))
+    declaration = f"{own} = {to_text(derivative.function)}        {names}"
     name = name_mixed(own, by)
     if derivative.layout == "vec":
         # Of a higher order it is the matrix of the vectorised derivative before.
         name = f"d vec({name_mixed(own, by[:-1])})/d vec({by[-1]}).T"
     shape = write_shape(derivative.shape)
     told = "a scalar" if shape == "scalar" else f"shape {shape}{_orientation(derivative)}"
-    return f"{name}   {derivative.layout} layout, {told}"
+    return declaration, f"{name}   {derivative.layout} layout, {told}"
+
+
+def list_names(derivative: Derivative) -> Iterator[tuple[str, str, str]]:
+    """Yield each name of an answer with its shape and with what is assumed of it, as texts."""
+    shapes = {name: symbol.declared_shape for name, symbol in derivative.problem.symbols.items()}
+    shapes |= {f"{name}()": shape for name, shape in derivative.problem.abstract.items()}
+    shapes[derivative.result_name] = derivative.function.squeezed_shape
+    for name, shape in shapes.items():
+        yield name, write_shape(shape), ", ".join(derivative.assumed.get(name, ()))
 
 
 def name_derivative(own: str, wrt: str, order: int) -> str:
@@ -64,10 +62,10 @@ def _orientation(derivative: Derivative) -> str:
     """Say of one remaining axis whether it is printed as a row or as a column."""
     if len(derivative.shape) != 1:
         return ""
-    scalar = not derivative.function.dropped_shape
+    scalar = not derivative.function.squeezed_shape
     if derivative.expression.is_row or (scalar and derivative.layout in {"numerator", "vec"}):
         return f", a 1×{derivative.shape[0]} row"
-    strict = derivative.layout == "denominator" and not derivative.wrt.dropped_shape
+    strict = derivative.layout == "denominator" and not derivative.wrt.squeezed_shape
     row = f"; strictly a 1×{derivative.shape[0]} row" if strict else ""
     return f", a column{row}"
 
@@ -76,7 +74,7 @@ def write_report(derivative: Derivative) -> str:
     """Return the whole answer: what was read, the derivative, and the views that say more than it does."""
     declaration, header = write_header(derivative)
     lines = [declaration, "", header]
-    rows = [(name, text) for name, text in _views(derivative)]
+    rows = list(_views(derivative))
     width = max(len(name) for name, _ in rows)
     begin = "\n" + " " * (width + 4)
     lines += [f"  {name.ljust(width)}  {begin.join(text.splitlines())}" for name, text in rows]
@@ -99,10 +97,7 @@ def _views(derivative: Derivative) -> Iterator[tuple[str, str]]:
         yield "differential", derivative.differential.replace("; ", "\n")
 
 
-# --- axis rows --------------------------------------------------------------------------------------
-#
-# What each axis of a derivative is: its size, its name, and whether it comes from the function or the variable.
-
+# --- what each axis of a derivative is ---------------------------------------------------------------
 
 RESULT, WRT = "result", "wrt"
 
@@ -111,7 +106,7 @@ RESULT, WRT = "result", "wrt"
 class AxisRow:
     """One axis of a derivative; `of` is "result" or "wrt", `members` are the axes of function and variable in it.
 
-    It has one member in every layout but vec, where all axes of a side are joined.
+    It has one member in every layout but vec, where all axes of a side are joined; it is of the result if one is.
     """
 
     size: str
@@ -129,7 +124,10 @@ def list_axis_rows(derivative: Derivative) -> list[AxisRow]:
     """
     groups = group_axes(derivative.result.axes, derivative.layout, derivative.order)
     told = zip(derivative.shape, derivative.axes, groups, strict=True)
-    return [AxisRow(str(size), name, find_side(members), members) for size, name, members in told]
+    return [
+        AxisRow(str(size), name, RESULT if any(axis.of == RESULT for axis in members) else WRT, members)
+        for size, name, members in told
+    ]
 
 
 def group_axes(axes: Sequence[Axis], layout: str, order: int) -> list[tuple[Axis, ...]]:
@@ -139,11 +137,6 @@ def group_axes(axes: Sequence[Axis], layout: str, order: int) -> list[tuple[Axis
     rows = tuple(axis for axis in axes if axis.of == RESULT or axis.order < order)
     columns = tuple(axis for axis in axes if axis not in rows)
     return [group for group in (rows, columns) if group]
-
-
-def find_side(members: Sequence[Axis]) -> str:
-    """Return "result" where an axis of the function is among the axes, else "wrt"."""
-    return RESULT if any(axis.of == RESULT for axis in members) else WRT
 
 
 def name_question_axes(own: str, rank: int, by: Sequence[tuple[str, Shape]], layout: str) -> list[str]:
@@ -190,14 +183,10 @@ def count_row_axes(rank: int, ranks: Sequence[int], layout: str) -> int:
     return (rank + sum(ranks) + 1) // 2
 
 
-# --- block table ------------------------------------------------------------------------------------
-#
-# A block Hessian as a table: a row for the first variable, a column for the second.
-
+# --- a block Hessian as a table ----------------------------------------------------------------------
 
 # A wider table would be broken by most terminals; it then shows the shapes alone.
 _WIDEST = 110
-_GAP = "   "
 
 
 def write_block_table(blocks: BlockHessian, formulas: bool = True) -> str:
@@ -216,14 +205,21 @@ def write_block_table(blocks: BlockHessian, formulas: bool = True) -> str:
 
 def _lay_out(names: tuple[str, ...], cells: dict[tuple[str, str], str]) -> list[str]:
     rows = [["", *names], *([row, *(cells[row, column] for column in names)] for row in names)]
+    return [f"  {line}".rstrip() for line in align_columns(rows, gap="   ")]
+
+
+def align_columns(rows: Sequence[Sequence[str]], gap: str = "  ", most: int | None = None) -> list[str]:
+    """Return the rows as lines in columns, of which none is padded to more than `most` characters.
+
+    >>> align_columns([("a", "b"), ("long", "c")])
+    ['a     b', 'long  c']
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (_GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return [f"  {line}".rstrip() for line in lines]
+    widths = widths if most is None else [min(most, width) for width in widths]
+    return [gap.join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-# --- to data ----------------------------------------------------------------------------------------
-#
-# The answer as plain data, the same fields in every release of version 1.
+# --- the answer as plain data, the same fields in every release of version 1 -------------------------
 
 
 def write_data(derivative: Derivative) -> dict[str, Any]:
@@ -239,7 +235,7 @@ def write_data(derivative: Derivative) -> dict[str, Any]:
         "axes": list(derivative.axes),
         "variables": {name: list(shape) for name, shape in derivative.declared.items()},
         "assumptions": {name: list(words) for name, words in derivative.assumed.items()},
-        "result_shape": [str(size) for size in derivative.function.dropped_shape],
+        "result_shape": [str(size) for size in derivative.function.squeezed_shape],
         "entries": derivative.entries,
         "einsum": derivative.einsum,
         "vec": derivative.vec,

@@ -10,7 +10,7 @@ from matcalc.check.question import ExpressionFunction
 from matcalc.check.report import write_pair
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, symbols
-from matcalc.language.sizes import Size, write_shape
+from matcalc.language.sizes import write_shape
 from matcalc.render.heat_map import draw_jacobians, find_place, is_drawable
 from matcalc.render.html import (  # fmt: skip
     escape,
@@ -32,9 +32,8 @@ from matcalc.render.report import choose_result_name, count_row_axes, name_quest
 
 if TYPE_CHECKING:
     from matcalc.backward import BackwardReport
-    from matcalc.check.data_parallel.question import DataParallelReport
-    from matcalc.check.evidence import NumericJacobians
-    from matcalc.check.question import Question
+    from matcalc.check.data_parallel import DataParallelReport
+    from matcalc.check.question import NumericJacobians, Question
     from matcalc.check.report import CheckReport
 
 
@@ -53,18 +52,14 @@ def write_check_html(report: CheckReport, correct: Expression | None = None) -> 
 
 def write_check_body(report: CheckReport, correct: Expression | None = None) -> str:
     """Return what stands in the card of a check."""
+    # Of what could not be checked the reason is the message.
+    reasons = report.reasons if report.verdict == "differs" else ()
+    labels = " ".join(write_chip(escape(reason)) for reason in reasons)
     return "".join([
-        write_told(report.verdict, report.message), _write_labels(report), _write_formulas(report, correct),
-        *map(write_note, report.notes),
+        write_told(report.verdict, report.message), f"<p>{labels}</p>" if labels else "",
+        _write_formulas(report, correct), *map(write_note, report.notes),
         _write_numbers(report), _write_settings(report),
     ])  # fmt: skip
-
-
-def _write_labels(report: CheckReport) -> str:
-    """The reasons as small labels; of what could not be checked the reason is the message."""
-    if report.verdict != "differs" or not report.reasons:
-        return ""
-    return f"<p>{' '.join(write_chip(escape(reason)) for reason in report.reasons)}</p>"
 
 
 # --- formulas -------------------------------------------------------------------------------------
@@ -74,8 +69,7 @@ def _write_formulas(report: CheckReport, correct: Expression | None) -> str:
     """The function, the claim, the truth, and the terms that are missing or too much, one below the other."""
     evidence = report.evidence
     asked = [] if evidence is None else list(_list_question(evidence.question))
-    told = list(_list_truth(report, correct))
-    rows = [[f'<span class="mc-soft">{name}</span>', text] for name, text in (*asked, *told)]
+    rows = [[f'<span class="mc-soft">{name}</span>', text] for name, text in (*asked, *_list_truth(report, correct))]
     return f'<div class="mc-wide">{write_table([], rows)}</div>' if rows else ""
 
 
@@ -86,7 +80,7 @@ def _list_question(question: Question) -> Iterator[tuple[str, str]]:
     else:
         yield "function", "Python code"
     shape = escape(write_shape(question.claim.shape))
-    left = write_left_side(asked.own, asked.names, question.layout)
+    left = write_left_side(asked.own, [wrt.name for wrt in question.by], question.layout)
     if question.claim.root is None:
         yield "claim", f"{typeset(left)} as Python code computes it &emsp; {shape}"
     else:
@@ -95,7 +89,7 @@ def _list_question(question: Question) -> Iterator[tuple[str, str]]:
 
 def _list_truth(report: CheckReport, correct: Expression | None) -> Iterator[tuple[str, str]]:
     if report.verdict == "differs" and correct is not None:
-        yield "correct", f"{write_typeset(correct)} &emsp; {escape(write_shape(correct.dropped_shape))}"
+        yield "correct", f"{write_typeset(correct)} &emsp; {escape(write_shape(correct.squeezed_shape))}"
     elif report.verdict == "differs" and report.correct:
         yield "correct", write_code(report.correct)
     if report.missing:
@@ -119,33 +113,26 @@ class QuestionNames:
         return choose_result_name(len(question.function.shape), taken)
 
     @property
-    def names(self) -> list[str]:
-        """The variables in the order of the differentiations."""
-        return [wrt.name for wrt in self.question.by]
-
-    @property
     def axes(self) -> list[str]:
         """What each axis of the derivative is."""
-        by = [(wrt.name, wrt.dropped_shape) for wrt in self.question.by]
+        by = [(wrt.name, wrt.squeezed_shape) for wrt in self.question.by]
         return name_question_axes(self.own, len(self.question.function.shape), by, self.question.layout)
 
     @property
     def split(self) -> int:
         """How many axes are the rows of a heat map: those of the function, or of the variable where they come first."""
         question = self.question
-        ranks = [len(wrt.dropped_shape) for wrt in question.by]
+        ranks = [len(wrt.squeezed_shape) for wrt in question.by]
         return count_row_axes(len(question.function.shape), ranks, question.layout)
 
     def label(self, sizes: dict[str, int]) -> tuple[str, str]:
         """Return what stands beside the rows and above the columns: y axis 0, m = 3."""
         shape = self.question.shape(self.question.layout)
-        told = [_label_axis(name, size, sizes) for name, size in zip(self.axes, shape, strict=True)]
+        told = [
+            f"{name}, {size}" + (f" = {size.value(sizes)}" if size.letters and {*size.letters} <= sizes.keys() else "")
+            for name, size in zip(self.axes, shape, strict=True)
+        ]
         return "\n".join(told[: self.split]), "; ".join(told[self.split :])
-
-
-def _label_axis(name: str, size: Size, sizes: dict[str, int]) -> str:
-    known = set(size.letters) <= sizes.keys() and size.letters
-    return f"{name}, {size} = {size.value(sizes)}" if known else f"{name}, {size}"
 
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -153,7 +140,10 @@ def _label_axis(name: str, size: Size, sizes: dict[str, int]) -> str:
 
 def _write_numbers(report: CheckReport) -> str:
     """Both Jacobians as heat maps, open where the claim differs, and the worst entry in words."""
-    evidence, jacobians = report.evidence, _compute(report)
+    try:
+        evidence, jacobians = report.evidence, report.jacobians()
+    except (MatcalcError, RuntimeError):
+        return ""
     if evidence is None or jacobians is None:
         return ""
     from matcalc.check.modes import own_modes
@@ -162,13 +152,6 @@ def _write_numbers(report: CheckReport) -> str:
     with own_modes(dtype=None):
         drawn = f"{_draw(jacobians, asked)}{_tell_worst(jacobians, asked.split)}"
     return fold("both Jacobians in numbers", drawn, report.verdict == "differs")
-
-
-def _compute(report: CheckReport) -> NumericJacobians | None:
-    try:
-        return report.jacobians()
-    except (MatcalcError, RuntimeError):
-        return None
 
 
 def _draw(jacobians: NumericJacobians, asked: QuestionNames) -> str:
@@ -202,9 +185,7 @@ def _write_settings(report: CheckReport) -> str:
     return line + (fold("repeat this check", write_code(report.command)) if report.command else "")
 
 
-# --- backward html ----------------------------------------------------------------------------------
-#
-# Reports on a hand-written backward pass and on data-parallel training as pages for a notebook.
+# --- a hand-written backward pass, and data-parallel training -----------------------------------------
 
 
 def write_backward_html(report: BackwardReport) -> str:
@@ -216,17 +197,13 @@ def write_backward_html(report: BackwardReport) -> str:
 
 def write_data_parallel_html(report: DataParallelReport) -> str:
     """Return the page of a data-parallel check: what was found, and a row for each parameter."""
-    told = f"<p>{escape(_tell_shares(report))}</p>" + "".join(map(write_note, report.notes))
+    shares = f", each with {report.batch}/{report.processes} samples" if report.batch else ""
+    told = f"<p>{escape(f'{report.processes} processes{shares}')}</p>" + "".join(map(write_note, report.notes))
     table = write_part_table(report.parameters) if report.parameters else ""
     command = fold("repeat this check", write_code(report.command)) if report.command else ""
     return write_card(
         write_told(report.verdict, report.message), table, told, _fold_parts(report.parameters), command
     )
-
-
-def _tell_shares(report: DataParallelReport) -> str:
-    shares = f", each with {report.batch}/{report.processes} samples" if report.batch else ""
-    return f"{report.processes} processes{shares}"
 
 
 def write_part_table(parts: Mapping[str, CheckReport]) -> str:

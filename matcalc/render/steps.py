@@ -6,11 +6,17 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from matcalc.engine.assemble import flatten
-from matcalc.engine.differentials import MARK, DifferentialLine, Law, expand_differential, is_mark, list_marks
+from matcalc.engine.differentials import (
+    D_OPERATOR,
+    DifferentialLine,
+    Law,
+    expand_differential,
+    is_differential,
+    list_differentials,
+)
 from matcalc.engine.layout import Axis, arrange
 from matcalc.engine.result import Result, derive_result
 from matcalc.language.expression import Expression, symbol, walk
@@ -34,8 +40,8 @@ class Step:
 
     `kind` says what the step does: "start", "rule", "collect", "name" (a part gets a name), "read" (the derivative
     is read off), "again" (the function of the next differentiation), "axis" (the shape unfolds) or "layout".
-    `expression` is the right side where it is one; d(..) in it is an abstract function with the name MARK; `shown`
-    is the same with names for its parts.  `function` is what is differentiated here and `moving` the variable's
+    `expression` is the right side where it is one; d(..) in it is an abstract function named D_OPERATOR; `shown` is the
+    same with names for its parts.  `function` is what is differentiated here and `moving` the variable's
     change, so that a line can be checked.
     """
 
@@ -63,9 +69,9 @@ class Step:
         }  # fmt: skip
 
 
-def write_marked(expression: Expression) -> str:
-    """The text of a line with d(..) for its marks."""
-    return to_text(expression).replace(f"{MARK}(", "d(")
+def write_differential(expression: Expression) -> str:
+    """The text of a line with d(..) for its differentials."""
+    return to_text(expression).replace(f"{D_OPERATOR}(", "d(")
 
 
 def write_law(law: Law) -> str:
@@ -73,7 +79,7 @@ def write_law(law: Law) -> str:
     inside = law.left.args[0]
     plain = inside.op == "call" and inside.data[1] is None
     left = f"d {to_text(inside)}" if plain else f"d({to_text(inside)})"
-    return f"{left} = {write_marked(law.right)}"
+    return f"{left} = {write_differential(law.right)}"
 
 
 # --- steps ------------------------------------------------------------------------------------------
@@ -95,9 +101,7 @@ class Steps(tuple[Step, ...]):
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        from matcalc.render.steps import write_steps_html
-
-        return write_steps_html(self)
+        return f'{STYLE}<div class="matcalc">{write_steps_table(self)}</div>'
 
 
 def list_steps(derivative: Derivative) -> Steps:
@@ -106,9 +110,6 @@ def list_steps(derivative: Derivative) -> Steps:
     Raises MissingRuleError where a function has no rule, LimitError where the derivation has too many lines.
     """
     return Steps(_derive(derivative))
-
-
-# --- one differentiation after the other --------------------------------------------------------------
 
 
 def _derive(derivative: Derivative) -> Iterator[Step]:
@@ -120,26 +121,17 @@ def _derive(derivative: Derivative) -> Iterator[Step]:
         result = derive_result(function, wrt, 1, derivative.result.graph.rules)
     for order in range(1, derivative.order + 1):
         steps = [*_differentiate(name, function, result, derivative), _read_off(name, function, result)]
-        yield from name_parts_of_steps(steps, _list_taken(derivative, result))
+        known = list_taken(derivative.problem, result.graph.rules or shipped_rules(), derivative.declared)
+        yield from name_parts_of_steps(steps, {*known, result.moving.name, derivative.result_name, *"GHJK"})
         if order < derivative.order:
             whole = name_derivative(derivative.result_name, wrt.name, order)
-            name, function = _name_next(derivative, order), result.expression("torch")
-            shapes = tell_shape(function.dropped_shape)
+            taken = {*derivative.problem.symbols, *derivative.problem.abstract, derivative.result_name}
+            name = [letter for letter in "GHJKLMNPQRSTUVWZ" if letter not in taken][order - 1]
+            function = result.expression("torch")
+            shapes = tell_shape(function.squeezed_shape)
             yield Step(name, f"{whole} = {to_text(function)}", "again", rule=_AGAIN, shapes=shapes, expression=function)
             result = derive_result(function, wrt, 1, derivative.result.graph.rules)
     yield from _arrange(derivative)
-
-
-def _list_taken(derivative: Derivative, result: Result) -> set[str]:
-    """The names that no part can have."""
-    known = list_taken(derivative.problem, result.graph.rules or shipped_rules(), derivative.declared)
-    return {*known, result.moving.name, derivative.result_name, *"GHJK"}
-
-
-def _name_next(derivative: Derivative, order: int) -> str:
-    """The name of the derivative of an order while it is differentiated again: G, H, ..."""
-    taken = {*derivative.problem.symbols, *derivative.problem.abstract, derivative.result_name}
-    return [letter for letter in "GHJKLMNPQRSTUVWZ" if letter not in taken][order - 1]
 
 
 def _differentiate(name: str, function: Expression, result: Result, derivative: Derivative) -> Iterator[Step]:
@@ -150,7 +142,7 @@ def _differentiate(name: str, function: Expression, result: Result, derivative: 
     for place, line in enumerate(lines):
         yield _write_line(f"d{name}", line, place, known)
     shortest = result.differential()
-    if to_text(shortest) != write_marked(lines[-1].expression):
+    if to_text(shortest) != write_differential(lines[-1].expression):
         rule = "terms collected, products in order" if lines[-1].laws else "simplified"
         yield _write_expression(f"d{name}", shortest, "collect", rule, known)
 
@@ -160,12 +152,9 @@ def _write_line(left: str, line: DifferentialLine, place: int, known: tuple[Expr
     sources = "; ".join(dict.fromkeys(law.source for law in line.laws))
     kind = "rule" if place else "start"
     if place and not line.laws:
-        rules = "a constant does not change" if not _varies(line) else "the variable itself"
+        varies = line.expression.op not in ("filled", "number")
+        rules = "the variable itself" if varies else "a constant does not change"
     return _write_expression(left, line.expression, kind, rules, known, sources, line.laws)
-
-
-def _varies(line: DifferentialLine) -> bool:
-    return line.expression.op != "filled" and line.expression.op != "number"
 
 
 def _write_expression(
@@ -173,7 +162,7 @@ def _write_expression(
     laws: tuple[Law, ...] = (),
 ) -> Step:  # fmt: skip
     shapes = write_line_shapes(expression)
-    return Step(left, write_marked(expression), kind, rule, source, shapes, expression, laws, *known)
+    return Step(left, write_differential(expression), kind, rule, source, shapes, expression, laws, *known)
 
 
 # --- reading off ----------------------------------------------------------------------------------------
@@ -181,12 +170,14 @@ def _write_expression(
 
 def _read_off(name: str, function: Expression, result: Result) -> Step:
     """The derivative in numerator layout as what stands before dX, or entry by entry."""
-    left, rank = f"d{name}/d{result.wrt.name}", len(result.wrt.dropped_shape)
+    left, rank = f"d{name}/d{result.wrt.name}", len(result.wrt.squeezed_shape)
     expression = result.expression("numerator")
     shape = tell_shape(result.shape("numerator"))
-    read = Step(left, to_text(expression), "read", shapes=shape, expression=expression, function=function)
-    read, moving = replace_fields(read, moving=result.moving), to_text(result.moving)
-    if len(function.dropped_shape) + rank > 2:
+    read = Step(
+        left, to_text(expression), "read", shapes=shape, expression=expression, function=function, moving=result.moving
+    )
+    moving = to_text(result.moving)
+    if len(function.squeezed_shape) + rank > 2:
         left, _, right = write_entries(result, name).partition(" = ")
         letters = ",".join(result.letters[axis] for axis in result.axes if axis.of == "wrt")
         rule = f"read off the derivative: what stands before {moving}[{letters}]"
@@ -203,9 +194,9 @@ def _arrange(derivative: Derivative) -> Iterator[Step]:
     for left, right in unfold_shape(derivative):
         yield Step(left, right, "axis")
     name = name_derivative(derivative.result_name, derivative.wrt.name, derivative.order)
-    told = tell_shape(derivative.shape)
+    rule = f"{derivative.layout} layout: {_remember(derivative) or _order_axes(derivative)}"
     yield Step(
-        name, str(derivative), "layout", explain_layout(derivative), shapes=told, expression=derivative.expression,
+        name, str(derivative), "layout", rule, shapes=tell_shape(derivative.shape), expression=derivative.expression,
         function=derivative.function,
     )  # fmt: skip
 
@@ -246,10 +237,10 @@ def _choose(steps: Sequence[Step], taken: Collection[str]) -> dict[Expression, E
 
 
 def _list_constant(nodes: Sequence[Expression], moving: Expression | None) -> set[Expression]:
-    """The nodes in which nothing changes: without dX and marks."""
+    """The nodes in which nothing changes: without dX and differentials."""
     found: set[Expression] = set()
     for node in nodes:
-        if node is not moving and not is_mark(node) and all(arg in found for arg in node.args):
+        if node is not moving and not is_differential(node) and all(arg in found for arg in node.args):
             found.add(node)
     return found
 
@@ -259,7 +250,7 @@ def _define(table: dict[Expression, Expression]) -> list[Step]:
     for place, (part, name) in enumerate(table.items()):
         earlier = dict(list(table.items())[:place])
         body = replace(part, earlier)
-        shapes = tell_shape(part.dropped_shape)
+        shapes = tell_shape(part.squeezed_shape)
         steps.append(Step(name.name, to_text(body), "name", shapes=shapes, expression=body))
     return steps
 
@@ -269,7 +260,7 @@ def _rename(step: Step, table: dict[Expression, Expression]) -> Step:
     if step.expression is None or step.kind not in _LINES or "[" in step.left:
         return step
     shown = replace(step.expression, table)
-    return replace_fields(step, right=write_marked(shown), shown=shown)
+    return replace_fields(step, right=write_differential(shown), shown=shown)
 
 
 # --- steps text -------------------------------------------------------------------------------------
@@ -284,7 +275,10 @@ _GAP = "    "
 
 def write_steps(steps: Sequence[Step]) -> str:
     """Return a derivation as aligned text, rule, source and shapes beside each line or, where too wide, below it."""
-    rows = [(_write_sides(step, before), _comment(step)) for step, before in zip(steps, [None, *steps], strict=False)]
+    rows = []
+    for step, before in zip(steps, [None, *steps], strict=False):
+        told = f"{step.rule}  [{step.source}]" if step.source else step.rule
+        rows.append((_write_sides(step, before), [text for text in (told, step.shapes) if text]))
     width = max((len(line) for line, _ in rows if len(line) <= WIDEST_LINE), default=0)
     return "\n".join(text for line, comment in rows for text in _place(line, comment, width))
 
@@ -296,11 +290,6 @@ def _write_sides(step: Step, before: Step | None) -> str:
     if before is not None and before.left == step.left and step.kind != "layout":
         return f"{' ' * len(step.left)} = {step.right}"
     return step.line
-
-
-def _comment(step: Step) -> list[str]:
-    told = f"{step.rule}  [{step.source}]" if step.source else step.rule
-    return [text for text in (told, step.shapes) if text]
 
 
 def _place(line: str, comment: list[str], width: int) -> Iterator[str]:
@@ -318,23 +307,12 @@ def write_steps_markdown(steps: Sequence[Step]) -> str:
     """Return a derivation as a Markdown table: line, rule with its source, shapes."""
     rows = ["| line | rule | shapes |", "| --- | --- | --- |"]
     for step in steps:
-        source = f" ({_quote(step.source)})" if step.source else ""
-        rule = _code(step.rule) if step.laws else step.rule
-        rows.append(f"| {_code(step.line)} | {_escape(rule)}{source} | {_escape(step.shapes)} |")
+        # The words of a rule stand as they are: no tag, no link, no mathematics.
+        source = " (" + re.sub(r"[\\`\[\]$|<]", r"\\\g<0>", step.source) + ")" if step.source else ""
+        rule, shapes = (f"`{step.rule}`" if step.laws else step.rule), step.shapes
+        told = [text.replace("|", "\\|") for text in (rule, shapes)]
+        rows.append(f"| `{step.line}` | {told[0]}{source} | {told[1]} |")
     return "\n".join(rows)
-
-
-def _code(text: str) -> str:
-    return f"`{text}`" if text else ""
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _quote(text: str) -> str:
-    """Return the words of a rule as they stand: no tag, no link, no mathematics."""
-    return re.sub(r"[\\`\[\]$|<]", r"\\\g<0>", text)
 
 
 # --- steps latex ------------------------------------------------------------------------------------
@@ -360,8 +338,7 @@ def write_steps_latex(steps: Sequence[Step]) -> str:
     """
     shown = [step for step in steps if step.expression is not None]
     lines = []
-    for before, step in pairwise([None, *shown]):
-        assert step is not None
+    for step, before in zip(shown, [None, *shown], strict=False):
         same = before is not None and before.left == step.left
         left = "" if same else write_left(step)
         told = write_comment(step)
@@ -390,17 +367,17 @@ def write_right(step: Step) -> str:
     """The right side, d(..) and dX with an upright d."""
     shown = step.shown or step.expression
     assert shown is not None
-    return write_marked_latex(shown)
+    return write_differential_latex(shown)
 
 
-def write_marked_latex(expression: Expression) -> str:
-    r"""Return the LaTeX of a line: \mathrm{d}(..) for its marks, \mathrm{d} X for the change of X."""
+def write_differential_latex(expression: Expression) -> str:
+    r"""Return the LaTeX of a line: \mathrm{d}(..) for its differentials, \mathrm{d} X for the change of X."""
     text = to_latex(expression)
     for node in walk(expression):
         if node.op == "symbol" and node.name.startswith("d") and len(node.name) > 1:
             text = set_change(text, node.name)
-    if list_marks(expression):
-        text = text.replace(write_word(MARK), "\\mathrm{d}")
+    if list_differentials(expression):
+        text = text.replace(write_word(D_OPERATOR), "\\mathrm{d}")
     return text
 
 
@@ -417,9 +394,13 @@ def set_change(latex: str, name: str) -> str:
     return re.sub(rf"({place}) (?=[\w(]|\\(?!{_SIGNS}|,|right))", r"\1 \\, ", latex)
 
 
+def _write_law_latex(law: Law) -> str:
+    return f"{write_differential_latex(law.left)} = {write_differential_latex(law.right)}"
+
+
 def write_comment(step: Step) -> str:
     """The laws as equations with their sources in words."""
-    laws = dict.fromkeys(f"{write_marked_latex(law.left)} = {write_marked_latex(law.right)}" for law in step.laws)
+    laws = dict.fromkeys(map(_write_law_latex, step.laws))
     words = step.source if step.laws else step.rule
     told = f"\\text{{{words.translate(_SPECIAL)}}}" if words else ""
     return ",\\; ".join(laws) + ("\\quad " if laws and told else "") + told
@@ -434,11 +415,6 @@ def write_comment(step: Step) -> str:
 LONG_LINE = 240
 
 
-def write_steps_html(steps: Sequence[Step]) -> str:
-    """Return a derivation as a page of its own, with the style that it needs."""
-    return f'{STYLE}<div class="matcalc">{write_steps_table(steps)}</div>'
-
-
 def write_steps_table(steps: Sequence[Step]) -> str:
     """Return a derivation as a table that scrolls where it is too wide or too long.
 
@@ -446,14 +422,12 @@ def write_steps_table(steps: Sequence[Step]) -> str:
     >>> write_steps_table(derive("A @ x").steps).count("<tr>")
     5
     """
-    rows = [_write_row(step, before) for before, step in pairwise([None, *steps]) if step is not None]
+    rows = []
+    for step, before in zip(steps, [None, *steps], strict=False):
+        laws = dict.fromkeys(map(_write_law_latex, step.laws))
+        told = "<br>".join(map(typeset, laws)) or _keep_shapes(escape(step.rule))
+        rows.append([_write_line_html(step, before), told, escape(step.source), _keep_shapes(escape(step.shapes))])
     return f'<div class="mc-wide mc-tall">{write_table(["line", "law", "source", "shapes"], rows)}</div>'
-
-
-def _write_row(step: Step, before: Step | None) -> list[str]:
-    laws = dict.fromkeys(f"{write_marked_latex(law.left)} = {write_marked_latex(law.right)}" for law in step.laws)
-    told = "<br>".join(map(typeset, laws)) or _keep_shapes(escape(step.rule))
-    return [_write_line_html(step, before), told, escape(step.source), _keep_shapes(escape(step.shapes))]
 
 
 def _keep_shapes(told: str) -> str:
@@ -487,20 +461,15 @@ def write_line_shapes(line: Expression) -> str:
     >>> write_line_shapes(parse("A @ x + 2*B @ x").expressions[0])
     '(m, n) @ (n, 1), shape (m,)'
     """
-    told = tell_shape(line.dropped_shape)
-    chains = dict.fromkeys(" @ ".join(map(write_held, chain)) for chain in _list_chains(line))
-    text = ", ".join([*chains, told])
+    told = tell_shape(line.squeezed_shape)
+    chains = [[f"({', '.join(map(str, shape))})" for shape in chain] for chain in _list_chains(line)]
+    text = ", ".join([*dict.fromkeys(map(" @ ".join, chains)), told])
     return text if len(text) <= LONGEST else told
 
 
 def tell_shape(shape: Shape) -> str:
     """A shape without unit axes in words: shape (m, n), or a scalar."""
     return f"shape {write_shape(shape)}" if shape else "a scalar"
-
-
-def write_held(shape: Shape) -> str:
-    """A shape with its unit axes: (1, n) for a row."""
-    return "(" + ", ".join(map(str, shape)) + ")"
 
 
 def _list_chains(line: Expression) -> Iterator[list[Shape]]:
@@ -549,20 +518,14 @@ def unfold_shape(derivative: Derivative) -> Iterator[tuple[str, str]]:
 
 def _name_axis(derivative: Derivative, axis: Axis) -> str:
     name = derivative.result_name if axis.of == "result" else derivative.wrt.name
-    rank = len((derivative.function if axis.of == "result" else derivative.wrt).dropped_shape)
+    rank = len((derivative.function if axis.of == "result" else derivative.wrt).squeezed_shape)
     again = f" (differentiation {axis.order})" if axis.of == "wrt" and derivative.order > 1 else ""
     return f"{name}'s {_ORDINALS[axis.axis] + ' ' if rank > 1 else ''}axis{again}"
 
 
-def explain_layout(derivative: Derivative) -> str:
-    """One sentence on how the derivative lies in its layout."""
-    memory = _remember(derivative)
-    return f"{derivative.layout} layout: {memory or _order_axes(derivative)}"
-
-
 def _remember(derivative: Derivative) -> str:
     """The memory rule for a scalar by a vector and a vector by a scalar."""
-    own, other = derivative.function.dropped_shape, derivative.wrt.dropped_shape
+    own, other = derivative.function.squeezed_shape, derivative.wrt.squeezed_shape
     if derivative.order > 1 or len(own) + len(other) != 1 or derivative.layout in ("torch", "vec"):
         return ""
     top, bottom = derivative.result_name, derivative.wrt.name
@@ -576,8 +539,9 @@ def _remember(derivative: Derivative) -> str:
 
 def _order_axes(derivative: Derivative) -> str:
     """The order of the axes in words."""
-    own, other = _list_axes(derivative.result_name, derivative.function), derivative.wrt.name
-    rank = len(derivative.wrt.dropped_shape)
+    own = f"the axes of {derivative.result_name}" if derivative.function.squeezed_shape else ""
+    other = derivative.wrt.name
+    rank = len(derivative.wrt.squeezed_shape)
     if not derivative.shape:
         return "two scalars, no axes to order"
     match derivative.layout:
@@ -585,11 +549,7 @@ def _order_axes(derivative: Derivative) -> str:
             return f"columns of {derivative.result_name} stacked give the rows, columns of {other} stacked the columns"
         case "denominator":
             return "all axes of numerator layout in reverse"
-    turned = derivative.layout != "torch" and not (derivative.layout == "mixed" and not own) and rank > 1
-    by = f"the axes of {other}{' in reverse' if turned else ''}" if rank else ""
+    transposed = derivative.layout != "torch" and not (derivative.layout == "mixed" and not own) and rank > 1
+    by = f"the axes of {other}{' in reverse' if transposed else ''}" if rank else ""
     by += ", once for each differentiation" if derivative.order > 1 else ""
     return ", then ".join(text for text in (own, by) if text)
-
-
-def _list_axes(name: str, node: Expression) -> str:
-    return f"the axes of {name}" if node.dropped_shape else ""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matcalc.derivation import Derivative
 
 HIGHEST_RANK = 3
-_KEEP_SYMMETRY = {"inv", "pinv", "expm", "sqrtm"}
 _SYMMETRIC = {"symmetric", "posdef", "diagonal"}
 
 _Factor = tuple[int, bool, bool]  # which matrix, whether it is transposed, and whether that makes no difference
@@ -36,7 +35,7 @@ def describe_structure(derivative: Derivative) -> tuple[str, ...]:
 def _list_words(derivative: Derivative) -> Iterator[str]:
     expression = derivative.expression
     is_zero = expression.op == "number" and expression.data[0] == 0
-    if is_zero or (expression.op == "filled" and expression.name == "zeros"):
+    if is_zero or expression.is_filled("zeros"):
         yield "zero"
         return
     if _is_constant(derivative):
@@ -55,7 +54,7 @@ def _is_constant(derivative: Derivative) -> bool:
 
 
 def _describe_matrix(expression: Expression) -> Iterator[str]:
-    if expression.op == "filled" and expression.name == "eye":
+    if expression.is_filled("eye"):
         yield "identity"
     split = _split(expression)
     if split.diagonal and split.rank == 0:
@@ -69,10 +68,10 @@ def _describe_matrix(expression: Expression) -> Iterator[str]:
 
 
 def _describe_triangle(expression: Expression) -> Iterator[str]:
-    is_turned = expression.op == "transpose"
-    node = expression.args[0] if is_turned else expression
+    is_transposed = expression.op == "transpose"
+    node = expression.args[0] if is_transposed else expression
     if node.op == "call" and node.data[0].function in ("tril", "triu"):
-        yield "lower triangular" if (node.data[0].function == "tril") != is_turned else "upper triangular"
+        yield "lower triangular" if (node.data[0].function == "tril") != is_transposed else "upper triangular"
 
 
 def _describe_kron(expression: Expression) -> Iterator[str]:
@@ -112,7 +111,7 @@ def _split(node: Expression) -> _Split:
         return _Split(False, 1)
     if _is_diagonal(node):
         return _Split(True, 0)
-    if node.op == "filled" and node.name == "ones":
+    if node.is_filled("ones"):
         return _Split(False, 1)
     if _is_sum(node) or node.op == "negate":
         return reduce(add, [_split(term) for _, term in _list_terms(node)])
@@ -152,8 +151,11 @@ def _find_scaled(node: Expression) -> Expression | None:
 def _is_symmetric(node: Expression) -> bool:
     """Whether the terms are the same when each is transposed."""
     terms = [_read_term(sign, term) for sign, term in _list_terms(node)]
-    turned = [(sign, scalars, _turn(factors)) for sign, scalars, factors in terms]
-    return all(turned.count(term) == terms.count(term) for term in terms)
+    transposed = [
+        (sign, scalars, tuple((base, not turned and not same, same) for base, turned, same in reversed(factors)))
+        for sign, scalars, factors in terms
+    ]
+    return all(transposed.count(term) == terms.count(term) for term in terms)
 
 
 def _list_terms(node: Expression, sign: int = 1) -> Iterator[tuple[int, Expression]]:
@@ -186,21 +188,17 @@ def _strip_scalars(node: Expression, found: Counter[int] | None = None) -> Expre
 
 
 def _read_factor(node: Expression) -> _Factor:
-    is_turned = node.op == "transpose"
-    base = node.args[0] if is_turned else node
+    is_transposed = node.op == "transpose"
+    base = node.args[0] if is_transposed else node
     is_symmetric = _is_symmetric_factor(base)
-    return id(base), is_turned and not is_symmetric, is_symmetric
+    return id(base), is_transposed and not is_symmetric, is_symmetric
 
 
 def _is_symmetric_factor(node: Expression) -> bool:
-    if _is_diagonal(node) or (node.op == "filled" and node.name == "ones" and node.shape[0] == node.shape[1]):
+    if _is_diagonal(node) or (node.is_filled("ones") and node.shape[0] == node.shape[1]):
         return True
     if node.op == "symbol":
         return bool(_SYMMETRIC & node.data[1])
-    if node.op == "call" and node.data[0].function in _KEEP_SYMMETRY:
+    if node.op == "call" and node.data[0].symmetric:
         return _is_symmetric(node.args[0])
     return _is_sum(node) and _is_symmetric(node)
-
-
-def _turn(factors: tuple[_Factor, ...]) -> tuple[_Factor, ...]:
-    return tuple((base, not turned and not same, same) for base, turned, same in reversed(factors))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 import sympy
-from sympy.matrices.expressions import DiagMatrix, DiagonalOf, FunctionMatrix, HadamardPower, HadamardProduct, MatPow
-from sympy.matrices.expressions.kronecker import KroneckerProduct
+from sympy.matrices.expressions import DiagonalOf, FunctionMatrix, HadamardPower, HadamardProduct, MatPow
 from sympy.tensor.array.expressions import (
     ArrayAdd,
     ArrayContraction,
@@ -19,11 +19,15 @@ from sympy.tensor.array.expressions import (
     PermuteDims,
     ZeroArray,
 )
+from sympy.tensor.array.expressions.array_expressions import ArrayElementwiseApplyFunc, Reshape
 
-from matcalc.check.rule_texts import read_rule_text
 from matcalc.errors import MatcalcError
+from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, walk
+from matcalc.language.expression_to_text import is_longer, to_text
 from matcalc.language.sizes import SCALAR, Shape, Size
+from matcalc.language.sympy_arrays_to_expression import find_unit_place, make_unit_vector
+from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.render.code.definitions import define_call
 from matcalc.rule_files import Rule
 
@@ -104,18 +108,6 @@ def _make_symbol(writer: _Writer, node: Expression) -> Any:
     return sympy.MatrixSymbol(node.name, *writer.shape(node))
 
 
-def _number(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    return sympy.Rational(node.data[0].numerator, node.data[0].denominator)
-
-
-def _constant(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    return sympy.pi if node.name == "pi" else sympy.E
-
-
-def _size(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    return writer.size(node.data[0])
-
-
 def _filled(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     name, sizes = node.data[0], [writer.size(size) for size in node.data[1]]
     if node.is_scalar:
@@ -126,6 +118,8 @@ def _filled(writer: _Writer, node: Expression, args: list[Any]) -> Any:
         return sympy.Identity(sizes[0])
     if name in ("ones", "zeros") and len(node.shape) > 2:
         return (OneArray if name == "ones" else ZeroArray)(*sizes)
+    if name == "fuse":
+        return Reshape(sympy.Identity(sizes[0] * sizes[1]), (sizes[0] * sizes[1], *sizes))
     if name in ("ones", "zeros"):
         return (sympy.OneMatrix if name == "ones" else sympy.ZeroMatrix)(*writer.shape(node))
     raise _refuse(f"{name}({', '.join(map(str, sizes))})")
@@ -137,13 +131,9 @@ def _filled(writer: _Writer, node: Expression, args: list[Any]) -> Any:
 def _add(writer: _Writer, node: Expression, args: list[Any], sign: int = 1) -> Any:
     left, right = args
     if any(map(is_array, node.args, args)):
-        return add_arrays(node, args, [writer.size(size) for size in node.dropped_shape], sign)
+        return add_arrays(node, args, [writer.size(size) for size in node.squeezed_shape], sign)
     first, second = writer.stretch(node.args[0], left, node), writer.stretch(node.args[1], right, node)
     return first + second if sign == 1 else first - second
-
-
-def _subtract(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    return _add(writer, node, args, -1)
 
 
 def _negate(writer: _Writer, node: Expression, args: list[Any]) -> Any:
@@ -191,11 +181,6 @@ def _transpose(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     return args[0] if node.is_scalar else sympy.Transpose(args[0]).doit(deep=False)
 
 
-def _compare(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    """A comparison of arrays has no value of its own; `where` looks through it."""
-    return _apply(node, args) if node.is_scalar else None
-
-
 def _refuse_arrays(node: Expression, args: list[Any]) -> None:
     if any(map(is_array, node.args, args)):
         raise _refuse(f"this use of an array without matrix form ({node.op})")
@@ -217,7 +202,15 @@ def _works_entrywise(node: Expression) -> bool:
 
 
 def _is_function_of_entries(rule: Rule) -> bool:
-    return rule.name in _ENTRYWISE or (rule.is_elementwise and bool(rule.sympy or rule.define))
+    """Whether SymPy has the function of numbers, or a definition entry by entry."""
+    of_arrays = rule.axis or any(parameter.axes for parameter in rule.variables)
+    is_known = rule.name == "where" or _find_word(rule) or (rule.is_elementwise and rule.sympy_definition)
+    return bool(is_known) and not of_arrays
+
+
+def _find_word(rule: Rule) -> Callable[..., Any] | None:
+    """Return the SymPy function that a rule names, None where it names none."""
+    return getattr(sympy, rule.sympy_word.removeprefix("sympy.")) if rule.sympy_word else None
 
 
 def _apply(node: Expression, args: list[Any]) -> Any:
@@ -227,8 +220,8 @@ def _apply(node: Expression, args: list[Any]) -> Any:
     if node.op in _OPERATIONS:
         return _OPERATIONS[node.op](*args)
     rule = node.data[0]
-    known = _ENTRYWISE.get(rule.name)
-    return known(*args) if known else _define(_Writer({}), rule, rule.sympy or rule.define, (SCALAR,) * len(args), args)
+    known = choose if rule.name == "where" else _find_word(rule)
+    return known(*args) if known else _define(_Writer({}), rule, rule.sympy_definition, (SCALAR,) * len(args), args)
 
 
 def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
@@ -240,11 +233,15 @@ def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
         leaves = {id(arg): arg for arg in node.args if not arg.is_scalar}
     if len(leaves) != 1 or any(leaf.shape != node.shape for leaf in leaves.values()):
         raise _refuse(f"{node.data[0].function if node.op == 'call' else node.op} of several arrays entry by entry")
-    (leaf,) = leaves.values()
-    if is_array(leaf, writer.values[leaf]):
-        raise _refuse("a function of an array without matrix form")
+    return _map_entries(writer, node, *leaves.values())
+
+
+def _map_entries(writer: _Writer, node: Expression, leaf: Expression) -> Any:
+    """Return a node whose entries are functions of the entries of one array."""
     entry = _choose_entry(writer, node)
-    return writer.values[leaf].applyfunc(sympy.Lambda(entry, _entry_of(writer, node, leaf, entry)))
+    function = sympy.Lambda(entry, _entry_of(writer, node, leaf, entry))
+    value = writer.values[leaf]
+    return ArrayElementwiseApplyFunc(function, value) if is_array(leaf, value) else value.applyfunc(function)
 
 
 def _choose_entry(writer: _Writer, node: Expression) -> Any:
@@ -283,23 +280,70 @@ def _entry_of(writer: _Writer, node: Expression, leaf: Expression, entry: Any) -
 
 def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     rule, axis, _ = node.data
+    place = _find_place(node)
+    if place is not None:
+        return make_unit_vector(writer.size(node.shape[0]), place)
     if axis is not None:
         return _along_axis(writer, node, args)
+    if rule.name == "where" and (of_difference := _compare_difference(node)) is not None:
+        writer.write(of_difference.args[0].args[0])
+        return _map_entries(writer, of_difference, of_difference.args[0].args[0])
     if _is_function_of_entries(rule):
         return _entrywise(writer, node, args)
     _refuse_arrays(node, args)
-    if rule.name in FUNCTIONS:
-        return call_of_arrays(rule.name, node, args)
-    definition = rule.sympy or rule.define
-    if not definition or "fuse(" in definition:
+    shapes = tuple(arg.shape for arg in node.args)
+    of_arrays = [parameter.axes is not None for parameter in rule.variables]
+    arrays = [arg for arg, is_array in zip(node.args, of_arrays, strict=True) if is_array or not any(of_arrays)]
+    if any(arg.is_scalar for arg in arrays) and (rule.scalar or rule.name in _BUILT_IN):
+        return _define(writer, rule, rule.scalar, shapes, args) if rule.scalar else args[0]
+    if rule.name in _BUILT_IN:
+        return _BUILT_IN[rule.name](*args)
+    if (word := _find_word(rule)) is not None:
+        return _call_word(word, args)
+    definition = rule.sympy_definition
+    nodes = walk(parse_rule_text(rule, definition, shapes)) if definition else ()
+    if not definition or any(each.op == "filled" and each.name == "fuse" for each in nodes):
         raise _refuse(f"the function {rule.function}")
-    return _define(writer, rule, definition, tuple(arg.shape for arg in node.args), args)
+    return _define(writer, rule, definition, shapes, args)
+
+
+def _call_word(word: Callable[..., Any], args: list[Any]) -> Any:
+    """Return a function of arrays, numbers in front of what is linear in each: SymPy 1.14 leaves them in a product."""
+    if len(args) < 2:
+        return word(*args)
+    numbers, arrays = zip(*(arg.as_coeff_mmul() for arg in args), strict=True)
+    return sympy.Mul(*numbers) * word(*arrays)
+
+
+def _compare_difference(node: Expression) -> Expression | None:
+    """where(u - v > 0, a, b) for where(u > v, a, b) of arrays u and v: SymPy has functions of one array only."""
+    condition, *branches = node.args
+    if condition.op != "compare" or not all(branch.is_scalar for branch in branches):
+        return None
+    if len({arg for arg in condition.args if not arg.is_scalar}) != 2:
+        return None
+    difference = ex.subtract(*condition.args)
+    return ex.call(node.data[0], (ex.compare(condition.data[0], difference, ex.number(0)), *branches), node.shape)
+
+
+def _find_place(node: Expression) -> int | None:
+    """Return the place, from 0, of the 1 of where(abs(cumsum(ones(n)) - 2) < 1/2, 1, 0); None for anything else."""
+    match = _UNIT_VECTOR.fullmatch(to_text(node)) if _may_be_unit(node) else None
+    return int(match[1]) - 1 if match else None
+
+
+def _may_be_unit(node: Expression) -> bool:
+    return node.data[0].name == "where" and node.is_column and not is_longer(node, _LONGEST_UNIT_VECTOR)
+
+
+_LONGEST_UNIT_VECTOR = 100
+_UNIT_VECTOR = re.compile(r"where\(abs\(cumsum\(ones\([^()]*\)\) - (\d+)\) < 1/2, 1, 0\)")
 
 
 def _define(writer: _Writer, rule: Rule, definition: str, shapes: tuple[Shape, ...], args: list[Any]) -> Any:
     """Return the value of a definition for arguments of these shapes."""
     names = (parameter.name for parameter in rule.variables)
-    return _Writer(writer.names, dict(zip(names, args, strict=True))).write(read_rule_text(rule, definition, shapes))
+    return _Writer(writer.names, dict(zip(names, args, strict=True))).write(parse_rule_text(rule, definition, shapes))
 
 
 def _along_axis(writer: _Writer, node: Expression, args: list[Any]) -> Any:
@@ -315,7 +359,8 @@ def _along_axis(writer: _Writer, node: Expression, args: list[Any]) -> Any:
 def _define_along(writer: _Writer, node: Expression) -> Any:
     """Return the definition of a function along an axis; raises MatcalcError where there is none that SymPy can say."""
     rule = node.data[0]
-    defined = define_call(node, rule.sympy)
+    texts = [text for text in (rule.sympy_definition, rule.define) if text]
+    defined = next(filter(None, (define_call(node, text) for text in texts)), None)
     if defined is None:
         raise _refuse(f"the function {rule.function} along an axis")
     return writer.write(defined)
@@ -344,9 +389,14 @@ def _abstract_derivative(writer: _Writer, node: Expression, args: list[Any]) -> 
 
 
 _WRITERS: dict[str, Callable[[_Writer, Expression, list[Any]], Any]] = {
-    "symbol": _symbol, "number": _number, "constant": _constant, "size": _size, "filled": _filled, "add": _add,
-    "subtract": _subtract, "negate": _negate, "multiply": _multiply, "divide": _divide, "power": _power,
-    "matmul": _matmul, "transpose": _transpose, "compare": _compare, "call": _call, "einsum": _einsum,
+    "number": lambda writer, node, args: sympy.Rational(node.data[0].numerator, node.data[0].denominator),
+    "constant": lambda writer, node, args: sympy.pi if node.name == "pi" else sympy.E,
+    "size": lambda writer, node, args: writer.size(node.data[0]),
+    "subtract": lambda writer, node, args: _add(writer, node, args, -1),
+    # A comparison of arrays has no value of its own; `where` looks through it.
+    "compare": lambda writer, node, args: _apply(node, args) if node.is_scalar else None,
+    "symbol": _symbol, "filled": _filled, "add": _add, "negate": _negate, "multiply": _multiply, "divide": _divide,
+    "power": _power, "matmul": _matmul, "transpose": _transpose, "call": _call, "einsum": _einsum,
     "abstract": _abstract, "abstract_derivative": _abstract_derivative,
 }  # fmt: skip
 
@@ -361,7 +411,7 @@ def is_array(node: Expression, value: Any) -> bool:
     return not node.is_scalar and not getattr(value, "is_Matrix", False)
 
 
-def _drop_unit_axes(node: Expression, value: Any) -> Any:
+def _squeeze_unit_axes(node: Expression, value: Any) -> Any:
     """Return a matrix as an array without unit axes: a column (n, 1) becomes (n,)."""
     units = [(axis,) for axis, size in enumerate(node.shape) if size.is_unit]
     return ArrayContraction(value, *units) if units and not is_array(node, value) else value
@@ -370,7 +420,7 @@ def _drop_unit_axes(node: Expression, value: Any) -> Any:
 def add_arrays(node: Expression, values: list[Any], shape: list[Any], sign: int) -> Any:
     """Return the sum, or the difference, of two arrays of one shape; a number is added to every entry."""
     first, second = (
-        scale_array(value, OneArray(*shape)) if arg.is_scalar else _drop_unit_axes(arg, value)
+        scale_array(value, OneArray(*shape)) if arg.is_scalar else _squeeze_unit_axes(arg, value)
         for arg, value in zip(node.args, values, strict=True)
     )
     return ArrayAdd(first, second if sign == 1 else scale_array(sign, second))
@@ -417,7 +467,7 @@ def _label_axes(node: Expression, values: list[Any], words: list[str]) -> list[s
     labels: list[str] = []
     for arg, value, word in zip(node.args, values, words, strict=True):
         letters = iter(word)
-        sizes = () if arg.is_scalar else arg.dropped_shape if is_array(arg, value) else arg.shape
+        sizes = () if arg.is_scalar else arg.squeezed_shape if is_array(arg, value) else arg.shape
         for size in sizes:
             labels.append(str(len(labels)) if size.is_unit else next(letters))
     return labels
@@ -440,17 +490,7 @@ def _arrange(whole: Any, axes: list[str], output: str) -> Any:
 
 # --- sympy functions --------------------------------------------------------------------------------
 #
-# The language's functions in SymPy's words; what SymPy has no word for is missing here.
-
-
-# Of numbers; an array gets them entry by entry.
-_ENTRYWISE: dict[str, Callable[..., Any]] = {
-    "exp": sympy.exp, "log": sympy.log,
-    "sqrt": sympy.sqrt, "square": lambda t: t**2, "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan,
-    "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "arcsin": sympy.asin, "arccos": sympy.acos,
-    "arctan": sympy.atan, "abs": sympy.Abs, "sign": sympy.sign, "erf": sympy.erf,
-    "maximum": sympy.Max, "minimum": sympy.Min, "where": lambda c, x, y: choose(c, x, y),
-}  # fmt: skip
+# The functions that are no single word of SymPy; the rules name the words.
 
 
 def choose(condition: Any, chosen: Any, otherwise: Any) -> Any:
@@ -462,7 +502,20 @@ def take_entry(product: Any) -> Any:
     """Return a 1x1 product as a number: the trace of its matrices times its scalars."""
     scalar, matrices = product.as_coeff_matrices() if product.is_MatMul else (sympy.Integer(1), [product])
     matrices = [matrix for matrix in matrices if matrix != sympy.OneMatrix(1, 1)]
-    return scalar * sympy.Trace(sympy.MatMul(*matrices)) if matrices else scalar
+    return scalar * _trace_or_entry(matrices) if matrices else scalar
+
+
+def _trace_or_entry(matrices: list[Any]) -> Any:
+    """Return a 1x1 product as its trace or, where unit vectors stand at its ends, as an entry of what is between."""
+    row = find_unit_place(matrices[0].arg) if isinstance(matrices[0], sympy.Transpose) else None
+    column = find_unit_place(matrices[-1])
+    inner = matrices[row is not None : len(matrices) - (column is not None)]
+    if row is None and column is None:
+        return sympy.Trace(sympy.MatMul(*matrices))
+    if not inner:
+        return sympy.KroneckerDelta(row, column, (0, matrices[-1].shape[0] - 1))
+    whole = inner[0] if len(inner) == 1 else sympy.MatMul(*inner)
+    return whole[0 if row is None else row, 0 if column is None else column]
 
 
 def total(x: Any) -> Any:
@@ -478,16 +531,6 @@ def total_along(x: Any, axis: int) -> Any:
     return sympy.OneMatrix(1, rows) * x if axis == 0 else x * sympy.OneMatrix(columns, 1)
 
 
-def _kronecker(x: Any, y: Any) -> Any:
-    """Return the Kronecker product, numbers in front: SymPy 1.14 cannot take them out of a product itself."""
-    (one, x), (other, y) = x.as_coeff_mmul(), y.as_coeff_mmul()
-    return one * other * KroneckerProduct(x, y)
-
-
-def _norm(x: Any) -> Any:
-    return sympy.sqrt(sympy.Trace(x.T * x) if x.shape[1] != 1 else take_entry(x.T * x))
-
-
 def _product(x: Any) -> Any:
     rows, columns = x.shape
     i, j = make_dummy("i"), make_dummy("j")
@@ -500,31 +543,12 @@ def _triangle(x: Any, relation: Any) -> Any:
     return HadamardProduct(FunctionMatrix(*x.shape, mask), x)
 
 
-# Of arrays, by the name of the rule; a vector comes as a column, a scalar argument as a number.
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "sum": total, "size": lambda x: x.shape[0] * x.shape[1], "trace": sympy.Trace, "det": sympy.Determinant,
-    "logdet": lambda x: sympy.log(sympy.Determinant(x)), "inv": sympy.Inverse, "norm": _norm, "norm_2": _norm,
-    "norm_fro": _norm, "matrix_power": MatPow, "sqrtm": lambda x: MatPow(x, sympy.Rational(1, 2)),
-    "kron": _kronecker, "kron_of_vectors": _kronecker, "kron_of_vector_and_matrix": _kronecker,
-    "kron_of_matrix_and_vector": _kronecker, "diag_of_vector": DiagMatrix, "diag_of_matrix": DiagonalOf,
-    "prod": _product, "tril": lambda x: _triangle(x, sympy.Ge), "triu": lambda x: _triangle(x, sympy.Le),
+# Of arrays, by the name of the rule: what no single word of SymPy is.
+_BUILT_IN: dict[str, Callable[..., Any]] = {
+    "sum": total, "size": lambda x: x.shape[0] * x.shape[1], "matrix_power": MatPow, "prod": _product,
+    "diag_of_matrix": DiagonalOf, "sqrtm": lambda x: MatPow(x, sympy.Rational(1, 2)),
+    "tril": lambda x: _triangle(x, sympy.Ge), "triu": lambda x: _triangle(x, sympy.Le),
 }  # fmt: skip
-
-# The same functions where a number stands in the place of an array.
-OF_NUMBERS: dict[str, Callable[..., Any]] = {
-    "size": lambda x: sympy.Integer(1), "logdet": sympy.log, "inv": lambda x: 1 / x, "norm": sympy.Abs,
-    "norm_2": sympy.Abs, "norm_fro": sympy.Abs, "sqrtm": sympy.sqrt, "matrix_power": lambda x, k: x**k,
-    "kron": lambda x, y: x * y, "kron_of_vectors": lambda x, y: x * y,
-    "kron_of_vector_and_matrix": lambda x, y: x * y, "kron_of_matrix_and_vector": lambda x, y: x * y,
-}  # fmt: skip
-
-
-def call_of_arrays(name: str, node: Expression, args: list[Any]) -> Any:
-    """Call a function of arrays; where a number stands for one, most functions are the number itself."""
-    operands = node.args[:1] if name == "matrix_power" else node.args
-    if any(arg.is_scalar for arg in operands):
-        return OF_NUMBERS[name](*args) if name in OF_NUMBERS else args[0]
-    return FUNCTIONS[name](*args)
 
 
 def commute(rows: Any, columns: Any) -> Any:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Collection
 
 from matcalc.errors import LimitError
-from matcalc.language.expression import Expression, walk
+from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import (
     ATOM,
     LONGEST_TEXT,
@@ -18,9 +18,10 @@ from matcalc.language.expression_to_text import (
     TextPart,
     wrap,
     write_node,
+    write_nodes,
 )
 from matcalc.language.names import GREEK
-from matcalc.render.named_parts import is_long, name_parts
+from matcalc.render.named_parts import has_named_parts, name_parts
 
 _ABOVE = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _BELOW = {**dict(zip("0123456789", "₀₁₂₃₄₅₆₇₈₉", strict=True)), **dict(zip("mnkpljhist", "ₘₙₖₚₗⱼₕᵢₛₜ", strict=True))}
@@ -35,7 +36,7 @@ def to_unicode(expression: Expression, taken: Collection[str] = ()) -> str:
     >>> print(to_unicode(parse("2*A.T @ (A @ x1 - b)/norm(x1)**2").expressions[0]))
     2 Aᵀ (A x₁ − b)/‖x₁‖²
     """
-    if not is_long(expression):
+    if not has_named_parts(expression, taken):
         return _write(expression)
     named = name_parts(expression, taken)
     lines = [f"{_write_name(name)} = {_write(part)}" for name, part in named.definitions]
@@ -43,12 +44,10 @@ def to_unicode(expression: Expression, taken: Collection[str] = ()) -> str:
 
 
 def _write(expression: Expression) -> str:
-    written: dict[int, TextPart] = {}
-    for node in walk(expression):
-        written[id(node)] = part = _write_node(node, [written[id(arg)] for arg in node.args])
-        if len(part[0]) > LONGEST_TEXT:
+    for _, (text, _) in write_nodes(expression, _write_node):
+        if len(text) > LONGEST_TEXT:
             raise LimitError(f"the text of the answer has more than {LONGEST_TEXT} characters")
-    return written[id(expression)][0]
+    return text
 
 
 def _write_node(node: Expression, parts: list[TextPart]) -> TextPart:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import sys
@@ -29,12 +30,12 @@ class Journal:
         self._file: int | None = None
 
     def _list_files(self) -> Iterator[Path]:
-        ranked = self._base.parent.glob(f"{_quote_glob(self._base.name)}.rank*")
+        ranked = self._base.parent.glob(f"{glob.escape(self._base.name)}.rank*")
         return (path for path in [self._base, *sorted(ranked)] if path.is_file())
 
     def exists(self) -> bool:
         """Return whether a run has left something."""
-        return any(True for _ in self._list_files())
+        return any(self._list_files())
 
     def refuse_leftovers(self) -> None:
         """Raise DeclarationError where an unfinished run left a journal: to write over it would lose its results."""
@@ -77,10 +78,6 @@ class Journal:
         self.close()
         for path in self._list_files():
             path.unlink(missing_ok=True)
-
-
-def _quote_glob(name: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
 def _read_lines(path: Path) -> list[bytes]:

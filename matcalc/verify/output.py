@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -47,19 +48,13 @@ def _write_line(task: Task, finding: Finding) -> None:
 
 @contextmanager
 def _draw_bar(run: Run) -> Iterator[_Show]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("checking", total=len(run.list_share()))
         yield lambda task, finding: progress.advance(bar)
 
 
-# --- write junit ------------------------------------------------------------------------------------
-#
-# Outcomes -> JUnit XML, as CI systems read it: a suite for each sheet, a test for each task.
-
+# --- JUnit XML, as CI systems read it: a suite for each sheet, a test for each task -----------------
 
 # The characters that XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -74,19 +69,15 @@ def write_junit(outcomes: Sequence[Outcome], path: str | Path) -> None:
     """
     document: Any = JUnitXml("matcalc verify")
     for sheet, group in groupby(outcomes, key=lambda outcome: outcome.task.sheet):
-        document.add_testsuite(_build_suite(sheet, group))
+        suite = TestSuite(_clean(Path(sheet).name))
+        for outcome in group:
+            suite.add_testcase(_build_case(outcome))
+        document.add_testsuite(suite)
     document.update_statistics()
     try:
         document.write(str(path), pretty=True)
     except OSError as error:
         raise DeclarationError(f"{path} cannot be written: {error.strerror or error}") from None
-
-
-def _build_suite(sheet: str, outcomes: Iterable[Outcome]) -> Any:
-    suite = TestSuite(_clean(Path(sheet).name))
-    for outcome in outcomes:
-        suite.add_testcase(_build_case(outcome))
-    return suite
 
 
 def _build_case(outcome: Outcome) -> Any:
@@ -114,10 +105,7 @@ def _clean(text: str) -> str:
     return _NOT_XML.sub("?", text)
 
 
-# --- write table ------------------------------------------------------------------------------------
-#
-# Outcomes -> the table at the end and the line that counts them.
-
+# --- the table at the end and the line that counts the outcomes --------------------------------------
 
 MOST_ROWS = 40
 _WIDTH = 120  # where there is no terminal that has one
@@ -126,7 +114,9 @@ _STYLES = {AGREES: "green", DIFFERS: "red", COULD_NOT_CHECK: "yellow"}
 
 def print_table(outcomes: Sequence[Outcome], show_all: bool = False) -> None:
     """Print a row for each outcome, of more than 40 only for what needs a look, and the counts."""
-    shown = outcomes if show_all or len(outcomes) <= MOST_ROWS else [one for one in outcomes if _needs_look(one)]
+    shown = outcomes
+    if not show_all and len(outcomes) > MOST_ROWS:
+        shown = [one for one in outcomes if one.verdict != AGREES or one.is_as_stated is False]
     console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
     with console.capture() as written:
         if shown:
@@ -144,10 +134,6 @@ def write_counts(outcomes: Sequence[Outcome]) -> str:
     return f"{counts}; {right} of {stated} as stated in the sheet" if stated else counts
 
 
-def _needs_look(outcome: Outcome) -> bool:
-    return outcome.verdict != AGREES or outcome.is_as_stated is False
-
-
 def _build_table(outcomes: Sequence[Outcome], several_sheets: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     if several_sheets:
@@ -157,14 +143,9 @@ def _build_table(outcomes: Sequence[Outcome], several_sheets: bool) -> Table:
     table.add_column("verdict")
     table.add_column("found", ratio=1, overflow="fold")
     for outcome in outcomes:
-        sheet = [Text(Path(outcome.task.sheet).name)] if several_sheets else []
-        table.add_row(*sheet, Text(outcome.task.id), Text(outcome.task.layout), _write_verdict(outcome),
-                      Text(outcome.message))  # fmt: skip
+        task, verdict = outcome.task, Text(outcome.verdict, style=_STYLES[outcome.verdict])
+        if outcome.is_as_stated is False:
+            verdict.append(f"\nstated: {task.expected}", style="bold")
+        sheet = [Text(Path(task.sheet).name)] if several_sheets else []
+        table.add_row(*sheet, Text(task.id), Text(task.layout), verdict, Text(outcome.message))
     return table
-
-
-def _write_verdict(outcome: Outcome) -> Text:
-    text = Text(outcome.verdict, style=_STYLES[outcome.verdict])
-    if outcome.is_as_stated is False:
-        text.append(f"\nstated: {outcome.task.expected}", style="bold")
-    return text

@@ -168,12 +168,6 @@ class Keeper:
             self._process.kill()
             self._process.join()
 
-    def __enter__(self) -> Keeper:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 # --- in the keeper's process ---------------------------------------------------------------------------------
 

@@ -130,7 +130,8 @@ def _read_row(place: str, row: dict[str | Any, Any]) -> dict[str, Any]:
 
 
 def _read_entry(sheet: str, place: str, number: int, table: dict[str, Any]) -> SheetEntry:
-    entry_id = _read_id(table, f"{Path(sheet).stem}-{number}")
+    # A number is as good an id as a text, which stands on one line.
+    entry_id = " ".join(str(table.get("id", "")).split())[:LONGEST_ID] or f"{Path(sheet).stem}-{number}"
     where = f"{sheet}, {place}" + (f" ({entry_id})" if "id" in table else "")
     texts = {name: _read_field(where, name, table) for name in ("expr", *_TEXTS)}
     expr = texts["expr"]
@@ -139,18 +140,15 @@ def _read_entry(sheet: str, place: str, number: int, table: dict[str, Any]) -> S
         raise DeclarationError(f"{where} has no expr", advice=advice)
     if "claim" in table and not texts["claim"]:
         raise DeclarationError(f"{where} has no claim", advice="write the formula to judge, or make it a case")
+    verdict = texts["verdict"] or None
+    if verdict and verdict not in VERDICTS:
+        advice = "use one of " + ", ".join(VERDICTS) + ", or leave the field out"
+        raise DeclarationError(f"{where}: {verdict[:80]!r} is not a verdict", advice=advice)
     shapes, assume = _read_declared(where, table)
     return SheetEntry(
         sheet, entry_id, expr, texts["wrt"] or None, shapes, assume, _read_order(where, table),
-        texts["layout"] or None, texts["claim"], {name: form for name in LAYOUTS if (form := texts[name])},
-        _read_expected(where, texts["verdict"]),
+        texts["layout"] or None, texts["claim"], {name: form for name in LAYOUTS if (form := texts[name])}, verdict,
     )  # fmt: skip
-
-
-def _read_id(table: dict[str, Any], otherwise: str) -> str:
-    """Return the id on one line; a number is as good as a text."""
-    given = " ".join(str(table.get("id", "")).split())
-    return given[:LONGEST_ID] or otherwise
 
 
 def _read_field(where: str, name: str, table: dict[str, Any]) -> str | None:
@@ -181,10 +179,3 @@ def _read_order(where: str, table: dict[str, Any]) -> int:
     if isinstance(given, bool) or not isinstance(given, int):
         raise DeclarationError(f"{where}: order is a whole number, not {given!r}"[:300], advice="write order = 2")
     return given
-
-
-def _read_expected(where: str, verdict: str | None) -> str | None:
-    if verdict and verdict not in VERDICTS:
-        advice = "use one of " + ", ".join(VERDICTS) + ", or leave the field out"
-        raise DeclarationError(f"{where}: {verdict[:80]!r} is not a verdict", advice=advice)
-    return verdict or None

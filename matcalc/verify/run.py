@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -57,7 +57,7 @@ class Run:
         self.rank = find_rank()
         self.journal = Journal(journal, self.rank)
         self.plan = Plan()
-        self.taken = self.done = 0
+        self.taken = 0
         self._sheets, self._resume = sheets, resume
         self._ranks = Ranks()
         self._open = ExitStack()
@@ -85,13 +85,13 @@ class Run:
         """Read the sheets and the journal and find the other processes; raises MatcalcError for what is wrong."""
         keeper = None
         if self.rank is not None:
-            keeper = self._open.enter_context(Keeper())
-            self._ranks = TorchRanks()
+            keeper = self._open.enter_context(closing(Keeper()))
+            self._ranks = Ranks(started_by_torchrun=True)
         device = self.settings.device or ("cuda" if self._ranks.has_own_gpu else "cpu")
         self.settings = replace(self.settings, device=device, local_rank=self._ranks.local_rank)
         self.plan = self._agree_on_plan()
         self.taken = len(self.plan.found)
-        self._keeper = keeper or self._open.enter_context(Keeper())
+        self._keeper = keeper or self._open.enter_context(closing(Keeper()))
 
     def _agree_on_plan(self) -> Plan:
         """Bring together what the journals of all processes hold, or raise the first error of any of them."""
@@ -136,7 +136,7 @@ class Run:
         found = self.plan.found | {key: finding for _, findings in everyone for key, finding in findings.items()}
         if total != sum(len(findings) for _, findings in everyone):
             raise LostProcessError("results were lost on their way from the other processes")
-        return [Outcome.of(task, found[key]) for key, task in zip(self.plan.keys, self.plan.tasks, strict=True)]
+        return [Outcome(task, found[key]["report"]) for key, task in zip(self.plan.keys, self.plan.tasks, strict=True)]
 
     def _judge_share(self, show: _Show) -> tuple[Findings, MatcalcError | None]:
         tasks = dict(zip(self.plan.keys, self.plan.tasks, strict=True))
@@ -146,7 +146,6 @@ class Run:
             for key, finding in zip(share, findings, strict=True):
                 self.journal.add(key, finding)
                 own[key] = finding
-                self.done += 1
                 show(tasks[key], finding)
         except MatcalcError as error:
             return own, error
@@ -167,9 +166,7 @@ def _raise_first(errors: Sequence[MatcalcError | None]) -> None:
             raise error
 
 
-# --- ranks ------------------------------------------------------------------------------------------
-#
-# The processes of one run: alone, or as many as torchrun started, on one machine or on several.
+# --- the processes of one run: alone, or as many as torchrun started ------------------------------
 
 
 _T = TypeVar("_T")
@@ -183,11 +180,34 @@ def find_rank() -> int | None:
 
 
 class Ranks:
-    """This process among those of its run: `rank` of `world`; alone it is 0 of 1 and nothing is ever sent."""
+    """This process among those of its run: `rank` of `world`; alone it is 0 of 1 and nothing is ever sent.
 
-    def __init__(self) -> None:
+    What torchrun started speaks over torch.distributed: gloo, and nccl where each process has its own GPU.  Every
+    method then raises LostProcessError when another process has died.
+    """
+
+    def __init__(self, started_by_torchrun: bool = False) -> None:
         self.rank, self.world, self.local_rank = 0, 1, 0
         self.has_own_gpu = False
+        self._dist: Any = None
+        if started_by_torchrun:
+            self._meet()
+
+    def _meet(self) -> None:
+        import torch
+
+        self.rank, self.world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
+        self.has_own_gpu = int(os.environ.get("LOCAL_WORLD_SIZE", self.world)) <= torch.cuda.device_count()
+        if self.has_own_gpu:
+            torch.cuda.set_device(self.local_rank)
+        self._dist = torch.distributed
+        try:
+            self._dist.init_process_group("cpu:gloo,cuda:nccl" if self.has_own_gpu else "gloo")
+            self._group = self._dist.new_group(backend="gloo", timeout=_PATIENCE)
+        except (RuntimeError, ValueError) as error:
+            reason = f"the processes of the run do not find each other: {_first_line(error)}"
+            raise LostProcessError(reason, advice="start all of them with torchrun") from None
 
     def split(self, items: Sequence[_T]) -> Sequence[_T]:
         """Return this process's share: every world-th item from its rank on, as DistributedSampler deals them out.
@@ -198,64 +218,20 @@ class Ranks:
 
     def exchange(self, own: _T) -> list[_T]:
         """Return what every process gave, by rank."""
-        return [own]
-
-    def gather(self, own: _T) -> list[_T]:
-        """Return on rank 0 what every process gave, by rank, and elsewhere nothing."""
-        return [own]
-
-    def total(self, own: int) -> int:
-        """Return the sum of every process's number."""
-        return own
-
-    def wait(self) -> None:
-        """Return when every process has come to this point."""
-
-    def leave(self) -> None:
-        """Part from the others."""
-
-
-class TorchRanks(Ranks):
-    """The processes that torchrun started, over torch.distributed: gloo, and nccl where each has its own GPU.
-
-    Every method raises LostProcessError when another process has died.
-    """
-
-    def __init__(self) -> None:
-        import torch
-        import torch.distributed as dist
-
-        super().__init__()
-        self.rank, self.world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
-        self.has_own_gpu = int(os.environ.get("LOCAL_WORLD_SIZE", self.world)) <= torch.cuda.device_count()
-        if self.has_own_gpu:
-            torch.cuda.set_device(self.local_rank)
-        self._dist: Any = dist
-        self._start("cpu:gloo,cuda:nccl" if self.has_own_gpu else "gloo")
-
-    def _start(self, backend: str) -> None:
-        try:
-            self._dist.init_process_group(backend)
-            self._group = self._dist.new_group(backend="gloo", timeout=_PATIENCE)
-        except (RuntimeError, ValueError) as error:
-            reason = f"the processes of the run do not find each other: {_first_line(error)}"
-            raise LostProcessError(reason, advice="start all of them with torchrun") from None
-
-    def exchange(self, own: _T) -> list[_T]:
-        """Return what every process gave, by rank."""
-        everyone: list[Any] = [None] * self.world
+        everyone: list[Any] = [own] * self.world
         self._speak(lambda: self._dist.all_gather_object(everyone, own, group=self._group))
         return everyone
 
     def gather(self, own: _T) -> list[_T]:
         """Return on rank 0 what every process gave, by rank, and elsewhere nothing."""
-        everyone: list[Any] | None = [None] * self.world if self.rank == 0 else None
+        everyone: list[Any] | None = [own] * self.world if self.rank == 0 else None
         self._speak(lambda: self._dist.gather_object(own, everyone, dst=0, group=self._group))
         return everyone or []
 
     def total(self, own: int) -> int:
         """Return the sum of every process's number; on GPUs it is nccl that adds."""
+        if self._dist is None:
+            return own
         import torch
 
         number = torch.tensor([own], device="cuda" if self.has_own_gpu else "cpu")
@@ -269,9 +245,12 @@ class TorchRanks(Ranks):
     def leave(self) -> None:
         """Part from the others, all at one time."""
         self.wait()
-        self._dist.destroy_process_group()
+        self._speak(lambda: self._dist.destroy_process_group())
 
-    def _speak(self, word: Any) -> None:
+    def _speak(self, word: Callable[[], object]) -> None:
+        """Say something to the others, if there are any."""
+        if self._dist is None:
+            return
         try:
             word()
         except RuntimeError:

@@ -111,9 +111,7 @@ def _digest_file(path: str) -> str:
         raise RuleError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-# --- judge task -------------------------------------------------------------------------------------
-#
-# Task -> finding, whatever happens: a task that cannot be read or runs out of memory is "could not check".
+# --- task -> finding, whatever happens ------------------------------------------------------------
 
 
 Finding = dict[str, Any]
@@ -125,17 +123,20 @@ _OUT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "bad_alloc"
 
 def judge_task(task: Task, settings: RunSettings) -> Finding:
     """Return what the judge finds of a task; an error is a verdict, not the end of the run."""
+    lack = f"it needs more than the {settings.memory:g} GiB of memory that --memory allows"
+    if str(settings.device).startswith("cuda"):
+        lack = f"the memory of the device {settings.device} does not suffice"
     try:
         report = _judge(task, settings)
     except MemoryError:
-        return stop_task(task, settings, _name_lack(settings))
+        return stop_task(task, settings, lack)
     except MatcalcError as error:
         report = _give_up(task, settings, "; ".join(filter(None, (error.reason, error.advice))))
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         report = _give_up(task, settings, f"internal error: {said}; please report it with this entry")
     if report.verdict == COULD_NOT_CHECK and any(words in report.message.lower() for words in _OUT_OF_MEMORY):
-        return stop_task(task, settings, _name_lack(settings))
+        return stop_task(task, settings, lack)
     return {"report": report.to_dict(), "limits": None}
 
 
@@ -145,23 +146,18 @@ def stop_task(task: Task, settings: RunSettings, reason: str) -> Finding:
 
 
 def _judge(task: Task, settings: RunSettings) -> CheckReport:
-    report = _judge_entry(task, settings)
-    rules = [word for path in settings.rules for word in ("--rules", path)]  # they are in force here, each proven once
-    return replace(report, command=f"{report.command} {shlex.join(rules)}") if rules else report
-
-
-def _judge_entry(task: Task, settings: RunSettings) -> CheckReport:
-    how: dict[str, Any] = {"trials": settings.trials, "seed": settings.seed, "dtype": settings.dtype}
-    how["device"] = settings.device
-    what: dict[str, Any] = {"layout": task.layout, "shapes": task.shapes, "assume": task.assume}
-    what["order"] = task.order
+    how: dict[str, Any] = {name: getattr(settings, name) for name in ("trials", "seed", "dtype", "device")}
+    what: dict[str, Any] = {name: getattr(task, name) for name in ("layout", "shapes", "assume", "order")}
     if task.claim is None:
         derivative = derive(task.expr, task.wrt, **what)
         if not isinstance(derivative, Derivative):
             reason = "an entry of a sheet is derived by one variable"
             raise DeclarationError(reason, advice="write an entry for each variable")
-        return replace(derivative.check(**how), correct=str(derivative))
-    return check(task.expr, task.claim, task.wrt, **what, **how)
+        report = replace(derivative.check(**how), correct=str(derivative))
+    else:
+        report = check(task.expr, task.claim, task.wrt, **what, **how)
+    rules = [word for path in settings.rules for word in ("--rules", path)]  # they are in force here, each proven once
+    return replace(report, command=f"{report.command} {shlex.join(rules)}") if rules else report
 
 
 def _give_up(task: Task, settings: RunSettings, reason: str) -> CheckReport:
@@ -171,15 +167,7 @@ def _give_up(task: Task, settings: RunSettings, reason: str) -> CheckReport:
     )
 
 
-def _name_lack(settings: RunSettings) -> str:
-    if str(settings.device).startswith("cuda"):
-        return f"the memory of the device {settings.device} does not suffice"
-    return f"it needs more than the {settings.memory:g} GiB of memory that --memory allows"
-
-
-# --- outcome ----------------------------------------------------------------------------------------
-#
-# What became of a task, and of all of them together.
+# --- what became of a task, and of all of them together -------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -188,11 +176,6 @@ class Outcome:
 
     task: Task
     report: dict[str, Any]
-
-    @classmethod
-    def of(cls, task: Task, finding: Finding) -> Outcome:
-        """Return the outcome of a finding."""
-        return cls(task, finding["report"])
 
     @property
     def verdict(self) -> str:

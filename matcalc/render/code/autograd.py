@@ -6,19 +6,18 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from matcalc.check.rule_texts import rules_in_force
 from matcalc.engine.result import derive_result
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression, einsum, list_letters, multiply, symbol, walk
 from matcalc.language.expression_to_text import ATOM, to_text
 from matcalc.language.rewrite import replace
-from matcalc.render.code.backends import write_helper
-from matcalc.render.code.module import describe_shape, expand, measure_text, write_imports
+from matcalc.language.text_to_expression import rules_in_force
+from matcalc.render.code.module import describe_shape, expand, measure_text, write_helpers, write_imports
 from matcalc.render.code.products import CodePart
 from matcalc.render.code.self_check import choose_sampling, write_drawing, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import Words
-from matcalc.render.code.writer import Names, Writer, regroup
+from matcalc.render.code.writer import Names, Writer, regroup, write_lines
 
 if TYPE_CHECKING:
     from matcalc.derivation import Derivative
@@ -51,12 +50,12 @@ class _AutogradFunction:
         self.signature = Signature(derivative.problem.symbols, {}, (name, "grad_output"))
         self.names = dict(self.signature.names)
         self.like = next(iter(self.names.values()))
-        self.words = Words("torch", self.like, self.signature.letters)
+        self.words = Words("torch", self.like, self.signature)
         self.plain = expand(derivative.function, self.words, self.book)
         (self.function,) = regroup(self.plain)
         self.variables = {**derivative.problem.symbols, **_find_symbols(self.function)}
-        self.cotangent = symbol(self._choose_cotangent(), derivative.function.dropped_shape)
-        self.result = symbol(self.own, self.function.dropped_shape)
+        self.cotangent = symbol(self._choose_cotangent(), derivative.function.squeezed_shape)
+        self.result = symbol(self.own, self.function.squeezed_shape)
         self.gradients = {each: self._derive(node) for each, node in self.variables.items()}
         self.saves_result = self.result in walk(*self.gradients.values())
 
@@ -72,7 +71,7 @@ class _AutogradFunction:
         if function.is_scalar:
             weighted = multiply(self.cotangent, function)
         else:
-            letters = "ijklabcdefgh"[: len(function.dropped_shape)]
+            letters = "ijklabcdefgh"[: len(function.squeezed_shape)]
             weighted = einsum(f"{letters},{letters}->", (self.cotangent, function))
         gradient = expand(derive_result(weighted, wrt, 1, self.book).expression("torch"), self.words, self.book)
         # A row is saved without its unit axis, so it would be taken for a column.
@@ -82,7 +81,7 @@ class _AutogradFunction:
     def write(self) -> str:
         forward, backward = self._write_forward(), self._write_backward()
         check = self._write_check()
-        helpers = [write_helper(entry, "torch") for entry in self.words.helpers]
+        helpers = write_helpers(self.words, self.book)
         methods = f"{self._describe()}\n\n{_indent(forward)}\n\n{_indent(backward)}"
         whole = f"class {self.name}(torch.autograd.Function):\n{methods}"
         return "\n\n\n".join([f"{self._describe_module()}\n\n{write_imports(self.words)}", *helpers, whole, check])
@@ -105,8 +104,7 @@ class _AutogradFunction:
         return {name for name, node in self.variables.items() if set(list_letters(node)) & (letters - own)}
 
     def _write_forward(self) -> list[str]:
-        writer, sizes = self._run([self.function], {}, self.like)
-        result = self.words.to_tensor(writer.parts[self.function])
+        writer, sizes, (result,) = self._run([self.function], {}, self.like)
         # An input that is returned as it is would be taken for the result of forward and of what came before.
         text = f"{result.wrap(ATOM)}.clone()" if self.function.op in ("symbol", "transpose") else result.text
         saved = self._saved + ([self.own] if self.saves_result else [])
@@ -119,7 +117,7 @@ class _AutogradFunction:
         if self.saves_result:
             known[self.result] = CodePart(self.own, ATOM, self.function.shape)
         roots = regroup(*self.gradients.values())
-        writer, sizes = self._run(roots, known, self.cotangent.name)
+        writer, sizes, parts = self._run(roots, known, self.cotangent.name)
         saved = self._saved + ([self.own] if self.saves_result else [])
         targets = ", ".join(saved) if len(saved) > 1 else f"({''.join(saved)},)"
         unpacked = [f"{targets} = ctx.saved_tensors"] if saved else []
@@ -127,40 +125,28 @@ class _AutogradFunction:
         lines = [str(line) for line, roots_of in zip(writer.lines, needs, strict=True) if len(roots_of) > 1]
         grads = [f"grad_{self.names[name]}" for name in self.gradients]
         body = [*unpacked, *sizes, *lines, f"{' = '.join(grads)} = None"]
-        for place, (grad, root) in enumerate(zip(grads, roots, strict=True)):
+        for place, (grad, part) in enumerate(zip(grads, parts, strict=True)):
             body.append(f"if ctx.needs_input_grad[{place}]:")
             own = [str(line) for line, of in zip(writer.lines, needs, strict=True) if of == {place}]
-            part = self.words.to_tensor(writer.parts[root])
             body += [f"    {line}" for line in (*own, f"{grad} = {part.text}")]
-        none = ["None"] * len(self._sizes_given)
+        none = ["None"] * len(self.words.sizes_given)
         return _write_method("backward", ["ctx", self.cotangent.name], [*body, f"return {', '.join([*grads, *none])}"])
 
     def _run(
         self, roots: list[Expression], further: Mapping[Expression, CodePart], like: str
-    ) -> tuple[Writer, list[str]]:
-        """Return the writer of expressions and the lines that find the sizes they need."""
+    ) -> tuple[Writer, list[str], list[CodePart]]:
+        """Return what `write_lines` does, with the arrays that this method of the class knows."""
         self.words.like = like
         taken = {*self.names.values(), self.own, self.cotangent.name, *(f"grad_{name}" for name in self.names.values())}
         taken |= {self.signature.letters[letter] for letter in list_letters(*roots)}
         known = {node: CodePart(self.names[name], ATOM, node.shape) for name, node in self.variables.items()}
         known |= {node: CodePart(self.names[node.name], ATOM, node.shape) for root in roots for node in walk(root)
                   if node.op == "symbol" and node.name in self.names}  # fmt: skip
-        before = dict(self.words.sizes_used)
-        self.words.sizes_used.clear()
-        writer = Writer(roots, self.words, Names(taken), {**known, **further})
-        for root in roots:
-            self.words.to_tensor(writer.parts[root])
-        sizes = self.signature.write_sizes(self.words.sizes_used)
-        self.words.sizes_used.update(before)
-        return writer, sizes
-
-    @property
-    def _sizes_given(self) -> list[str]:
-        return [self.signature.letters[letter] for letter in self.signature.list_unknown(self.words.sizes_used)]
+        return write_lines(roots, self.words, Names(taken), {**known, **further})
 
     @property
     def _arguments(self) -> list[str]:
-        return [*self.names.values(), *self._sizes_given]
+        return [*self.names.values(), *self.words.sizes_given]
 
     # --- words around it --------------------------------------------------------------------------
 
@@ -175,7 +161,7 @@ class _AutogradFunction:
         return f"{self.own} = {to_text(function)}" if measure_text(function) <= _LONGEST_FORMULA else ""
 
     def _describe(self) -> str:
-        shape = describe_shape(self.derivative.function.dropped_shape)
+        shape = describe_shape(self.derivative.function.squeezed_shape)
         what = self.function_text or "A formula"
         lines = [f'"""{what}, {shape}.', "", *self.signature.describe()]
         lines += ["", f"Call it as {self.name}.apply({', '.join(self._arguments)}).", ""]
@@ -189,7 +175,7 @@ class _AutogradFunction:
             sampling = choose_sampling(self.derivative.function, tuple(self.variables.values()), ())
         draws = write_draws(self.signature, sampling, "torch")
         tensors = ", ".join(f"{name}.requires_grad_()" for name in self.names.values())
-        inputs = ", ".join([tensors, *self._sizes_given])
+        inputs = ", ".join([tensors, *self.words.sizes_given])
         lines = ["torch.manual_seed(0)", *draws, f"inputs = ({inputs}{',' if ',' not in inputs else ''})"]
         lines += [f"torch.autograd.gradcheck({self.name}.apply, inputs)  # raises an error that shows both gradients"]
         lines += [f'print("{self.name}: every gradient agrees with finite differences")']

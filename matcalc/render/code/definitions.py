@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from matcalc.check.rule_texts import read_rule_text
 from matcalc.engine.differentials import fit, is_along
-from matcalc.language.expression import Expression, walk
-from matcalc.language.rewrite import map_along, rebuild, replace
-from matcalc.language.sizes import UNIT
+from matcalc.language.expression import Expression, rebuild, symbol, walk
+from matcalc.language.rewrite import map_along, replace
+from matcalc.language.sizes import UNIT, Size
+from matcalc.language.text_to_expression import parse_rule_text
+from matcalc.rule_files import Rule, shipped_rules
 
 
 def define_call(node: Expression, definition: str = "") -> Expression | None:
@@ -20,11 +21,29 @@ def define_call(node: Expression, definition: str = "") -> Expression | None:
     if not definition:
         return None
     if is_along(node):
-        core = read_rule_text(rule, definition, ((node.args[0].shape[axis], UNIT),))
+        core = parse_rule_text(rule, definition, tuple((arg.shape[axis], UNIT) for arg in node.args))
         mapped = map_along(_spell_out(core), arguments, axis)
         return None if mapped is None else fit(mapped, node.shape)
-    body = read_rule_text(rule, definition, tuple(arg.shape for arg in node.args))
+    body = parse_rule_text(rule, definition, tuple(arg.shape for arg in node.args))
     return fit(replace(body, {leaf: arguments[leaf.name] for leaf in walk(body) if leaf.op == "symbol"}), node.shape)
+
+
+def define_function(rule: Rule, backend: str) -> tuple[tuple[Expression, ...], Expression] | None:
+    """Return the variables and the value of a function that is written above the code, None for all others.
+
+    It is a shipped one whose definition stands beside its derivative and holds no sizes, so that one function serves
+    arrays of any shape, and in NumPy and JAX any axis.
+    """
+    if not rule.define or rule.is_definition or shipped_rules().find(rule.name) is not rule:
+        return None
+    axes = [(parameter.name, ("n",) if parameter.axes is None else parameter.axes) for parameter in rule.variables]
+    variables = tuple(symbol(name, tuple(map(Size.of, letters))) for name, letters in axes)
+    body = parse_rule_text(rule, rule.define, tuple(variable.shape for variable in variables))
+    if any(node.op in ("size", "filled") or (node.op == "call" and node.data[0].name == "size") for node in walk(body)):
+        return None
+    matrices = {name: symbol(name, (Size.of("m"), Size.of("n"))) for name, _ in axes}
+    is_along = not rule.axis or (backend != "torch" and map_along(body, matrices, 0) is not None)
+    return (variables, body) if is_along else None
 
 
 def _spell_out(body: Expression) -> Expression:

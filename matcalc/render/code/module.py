@@ -9,22 +9,20 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from matcalc.check.deduce_sizes import deduce_sizes, fit_shape
-from matcalc.check.rule_texts import rules_in_force
 from matcalc.errors import DeclarationError
-from matcalc.language.expression import Expression, list_letters, walk
+from matcalc.language.expression import Expression, list_letters, rebuild, walk
 from matcalc.language.expression_to_text import ATOM, to_text
-from matcalc.language.rewrite import rebuild
-from matcalc.language.sizes import Shape, write_shape
-from matcalc.render.code.backends import write_helper
-from matcalc.render.code.definitions import define_call
+from matcalc.language.sizes import Shape, deduce_sizes, fit_shape, write_shape
+from matcalc.language.text_to_expression import rules_in_force
+from matcalc.render.code.backends import has_source, write_source
+from matcalc.render.code.definitions import define_call, define_function
 from matcalc.render.code.products import CodePart
 from matcalc.render.code.self_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import CODE_BACKENDS, Words
-from matcalc.render.code.writer import Names, Writer, name_derivative_of, regroup
+from matcalc.render.code.writer import Names, name_derivative_of, regroup, write_lines
 from matcalc.render.report import name_derivative
-from matcalc.rule_files import RuleBook
+from matcalc.rule_files import RuleBook, shipped_rules
 
 if TYPE_CHECKING:
     from matcalc.derivation import Derivative
@@ -103,7 +101,7 @@ class _Module:
         own = derivative.result_name
         self.function_name, self.derivative_name = own, f"derivative_of_{own}"
         self.signature = Signature(derivative.problem.symbols, derivative.problem.abstract, (own,))
-        self.words = Words(backend, next(iter(self.signature.names.values())), self.signature.letters)
+        self.words = Words(backend, next(iter(self.signature.names.values())), self.signature)
         (self.function,) = regroup(expand(derivative.function, self.words, self.book))
         (self.formula,) = regroup(expand(derivative.expression, self.words, self.book))
 
@@ -114,7 +112,7 @@ class _Module:
             _write_function(self.function_name, self.arguments, self._describe_function(), bodies[0]),
             _write_function(self.derivative_name, self.arguments, self._describe_derivative(), bodies[1]),
         ]
-        helpers = [write_helper(entry, self.backend) for entry in self.words.helpers]
+        helpers = write_helpers(self.words, self.book)
         imports = write_imports(self.words, "functools" if "functools." in check else "")
         return "\n\n\n".join([f"{self._describe_module()}\n\n{imports}", *helpers, *functions, check])
 
@@ -124,11 +122,7 @@ class _Module:
     def arguments(self) -> list[str]:
         """The arguments of both functions, in order."""
         names = [*self.signature.names.values(), *self.signature.abstract]
-        return [*names, *self._derivatives_given, *self._sizes_given]
-
-    @property
-    def _sizes_given(self) -> list[str]:
-        return [self.signature.letters[letter] for letter in self.signature.list_unknown(self.words.sizes_used)]
+        return [*names, *self._derivatives_given, *self.words.sizes_given]
 
     @property
     def _derivatives_given(self) -> dict[str, Expression]:
@@ -143,13 +137,8 @@ class _Module:
         letters = self.words.sizes_used | dict.fromkeys(list_letters(expression))
         local = {self.signature.letters[letter] for letter in letters}
         names = Names({*self.signature.names.values(), *self.signature.abstract, self.function_name, *local})
-        before = dict(self.words.sizes_used)
-        self.words.sizes_used.clear()
         known = {node: CodePart(self.signature.names[name], ATOM, node.shape) for name, node in self._variables.items()}
-        writer = Writer([expression], self.words, names, known)
-        result = self.words.to_tensor(writer.parts[expression])
-        sizes = self.signature.write_sizes(self.words.sizes_used)
-        self.words.sizes_used.update(before)
+        writer, sizes, (result,) = write_lines([expression], self.words, names, known)
         return [*sizes, *map(str, writer.lines), f"return {result.text}"]
 
     @property
@@ -165,7 +154,7 @@ class _Module:
 
     def _describe_function(self) -> list[str]:
         text = self._write_formula(self.derivative.function) or "the function"
-        return [f"Return {self.function_name} = {text}, {describe_shape(self.derivative.function.dropped_shape)}."]
+        return [f"Return {self.function_name} = {text}, {describe_shape(self.derivative.function.squeezed_shape)}."]
 
     def _describe_derivative(self) -> list[str]:
         derivative = self.derivative
@@ -226,6 +215,37 @@ def describe_shape(shape: Shape) -> str:
     """Return "a scalar" or "shape (m, n)"."""
     written = write_shape(shape)
     return "a scalar" if written == "scalar" else f"shape {written}"
+
+
+def write_helpers(words: Words, book: RuleBook | None) -> list[str]:
+    """Return the source of each function that the code calls and the backend lacks, after those that it calls."""
+    written: dict[tuple[str, bool], str] = {}
+    while waiting := [helper for helper in words.helpers.items() if helper not in written]:
+        name, is_along = waiting[0]
+        is_source = has_source(name, words.backend)
+        text = write_source(name, words.backend) if is_source else _write_definition(name, is_along, words, book)
+        written[waiting[0]] = text
+    sources = [name for name in words.helpers if has_source(name, words.backend)]
+    return [written[name, words.helpers[name]] for name in dict.fromkeys([*sources, *reversed(words.helpers)])]
+
+
+def _write_definition(name: str, is_along: bool, words: Words, book: RuleBook | None) -> str:
+    """Return the source of a function that is its definition; of all entries where axis is None."""
+    rule = shipped_rules()[name]
+    found = define_function(rule, words.backend)
+    assert found is not None
+    variables, body = found
+    signature = Signature({variable.name: variable for variable in variables}, {})
+    names = list(signature.names.values())
+    before, words.like, words.is_along = words.like, names[0], is_along
+    known = {node: CodePart(signature.names[node.name], ATOM, node.shape) for node in variables}
+    writer, _, (part,) = write_lines(regroup(expand(body, words, book)), words, Names({*names}), known)
+    result = part.text
+    if is_along and body.is_scalar:
+        result = f"{words.prefix}.squeeze({result}, axis=axis)"
+    words.like, words.is_along = before, False
+    lines = [*(f"{line.name} = {line.text}" for line in writer.lines), f"return {result}"]
+    return _write_function(name, names + ["axis=None"] * is_along, [rule.sympy_definition], lines)
 
 
 # --- before writing -----------------------------------------------------------------------------------

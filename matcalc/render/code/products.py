@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import ATOM, POWER, PRODUCT, SIGN, SUM
-from matcalc.language.sizes import Shape, Size, drop_units
+from matcalc.language.sizes import Shape, Size, squeeze_shape
 
 # What a letter counts for when two orders of multiplying are compared.
 _USUAL_SIZE = 100
@@ -70,7 +70,7 @@ def _find_scaled(node: Expression) -> int | None:
 def _name_kind(node: Expression, is_shared: Callable[[Expression], bool]) -> tuple[str, Expression]:
     if node.op == "call" and node.data[0].name == "diag_of_vector":
         return "diag", node.args[0]
-    if node.op == "filled" and node.name == "ones" and len(node.dropped_shape) == 1:
+    if node.op == "filled" and node.name == "ones" and len(node.squeezed_shape) == 1:
         return "ones", node
     # An inverse that is needed anyway is not solved for again.
     if _is_inverse(node) and not is_shared(node):
@@ -117,7 +117,7 @@ def write_trace(chain: PartChain, written: Callable[[Expression], CodePart], pre
 
 def _make_piece(kind: str, node: Expression, part: CodePart) -> _Piece:
     if kind == "diag":
-        (size,) = node.dropped_shape
+        (size,) = node.squeezed_shape
         return _Piece(kind, part, size, size)
     rows, columns = node.shape
     return _Piece(kind, part, rows, columns)
@@ -212,8 +212,8 @@ def _multiply_pair(left: _Piece, right: _Piece, shape: Shape, prefix: str) -> Co
     if left.kind.startswith("inv"):
         return _solve(left.part, left.kind == "inv.T", _form(right, prefix), shape, prefix)
     if right.kind.startswith("inv"):
-        turned = _solve(right.part, right.kind == "inv", transpose_part(_form(left, prefix)), shape[::-1], prefix)
-        return transpose_part(turned)
+        transposed = _solve(right.part, right.kind == "inv", transpose_part(_form(left, prefix)), shape[::-1], prefix)
+        return transpose_part(transposed)
     return _add_up(left, right, shape, prefix) or join_parts("matmul", _form(left, prefix), _form(right, prefix), shape)
 
 
@@ -235,8 +235,8 @@ def _multiply_outer(left: CodePart, right: CodePart, shape: Shape, prefix: str) 
     return CodePart(f"{prefix}.outer({left.text}, {right.text})", ATOM, shape)
 
 
-def _solve(matrix: CodePart, turned: bool, right: CodePart, shape: Shape, prefix: str) -> CodePart:
-    text = transpose_part(matrix).text if turned else matrix.text
+def _solve(matrix: CodePart, transposed: bool, right: CodePart, shape: Shape, prefix: str) -> CodePart:
+    text = transpose_part(matrix).text if transposed else matrix.text
     return CodePart(f"{prefix}.linalg.solve({text}, {right.text})", ATOM, shape)
 
 
@@ -283,7 +283,7 @@ def _scale(product: CodePart, chain: PartChain, written: Callable[[Expression], 
 
 @dataclass(frozen=True)
 class CodePart:
-    """The source of a value; arrays have no unit axes, `shape` is the held one; a `plain` part is a Python number."""
+    """The source of a value; arrays have no unit axes, `shape` is the 2-D one; a `plain` part is a Python number."""
 
     text: str
     level: int
@@ -293,7 +293,7 @@ class CodePart:
     @property
     def rank(self) -> int:
         """The number of axes that the value has when the code runs."""
-        return len(drop_units(self.shape))
+        return len(squeeze_shape(self.shape))
 
     @property
     def is_simple(self) -> bool:
@@ -306,7 +306,7 @@ class CodePart:
 
 
 def align(part: CodePart, shape: Shape) -> CodePart:
-    """Return the part indexed so that it broadcasts against an array of a held shape as the held arrays would.
+    """Return the part indexed so that it broadcasts against an array of a 2-D shape as arrays of 2-D shapes would.
 
     >>> from matcalc.language.sizes import UNIT, Size
     >>> m, n = Size.of("m"), Size.of("n")

@@ -21,7 +21,7 @@ _ENTRIES = {
     "real": "draw_signed(0.2, 1.6{s})", "nonzero": "draw_signed(0.2, 1.6{s})", "positive": "draw(0.3, 1.8{s})",
     "unit-interval": "draw(0.1, 0.9{s})", "sign": "draw_signed(1.0, 1.0{s})", "small": "draw_signed(0.02, 0.22{s})",
     "simplex": "draw(0.2, 1.2{s})", "negative": "draw(-1.8, -0.3{s})", "large": "draw(2.0, 4.0{s})",
-    "dominant": "draw_signed(0.2, 1.6{s})",
+    "dominant": "draw_signed(0.2, 1.6{s})", "one-hot": "draw(0.2, 1.2{s})",
 }  # fmt: skip
 _SYMMETRIC = "({x} + {x}.T) / 2"
 # One line after the other; a product with its own transpose is symmetric to the last bit on some processors only.
@@ -35,6 +35,7 @@ _STRUCTURES = {
     "reflection": ("{eye} - 2 * {np}.outer({x}[0], {x}[0]) / ({x}[0] @ {x}[0])",),
     "posdef": ("{x} @ {x}.T / {n} + 0.5 * {eye}", _SYMMETRIC),
     "simplex": ("{x} / {np}.sum({x})",),
+    "one-hot": ("{np}.where({x} == {np}.max({x}), {x} / {x}, 0 * {x})",),
 }
 
 
@@ -115,7 +116,7 @@ def _fill_structure(word: str, name: str, size: str, backend: str) -> list[str]:
 
 
 def _measure(node: Expression, signature: Signature) -> list[str]:
-    return [_write_size(size, signature) for size in node.dropped_shape]
+    return [_write_size(size, signature) for size in node.squeezed_shape]
 
 
 def _write_size(size: Size, signature: Signature) -> str:
@@ -147,7 +148,7 @@ def write_arranged(derivative: Derivative, name: str, backend: str, signature: S
     axes, text = derivative.result.axes, name
     places = list(range(len(axes)))
     if derivative.layout == "vec":
-        split = len(axes) - len(derivative.wrt.dropped_shape)
+        split = len(axes) - len(derivative.wrt.squeezed_shape)
         places = [*reversed(places[:split]), *reversed(places[split:])]
     else:
         places = [axes.index(axis) for axis in arrange(axes, derivative.layout)]

@@ -14,6 +14,7 @@ from matcalc.language.sizes import Shape, Size, write_shape
 _TAKEN = {
     "np", "jnp", "jax", "torch", "math", "functools", "scipy", "rng", "self", "ctx", "draw", "draw_signed", "moved",
     "truth", "value", "errors", "error", "step", "scale", "inputs", "jacobian", "take_differences", "turn_blocks",
+    "differentiate",
 }  # fmt: skip
 
 
@@ -41,7 +42,7 @@ class Signature:
     def _sources(self) -> dict[str, tuple[str, int, Size]]:
         """For each letter that an array tells: which array, which axis, and the rest of that axis' size."""
         found: dict[str, tuple[str, int, Size]] = {}
-        axes = [(name, k, size) for name, node in self.variables.items() for k, size in enumerate(node.dropped_shape)]
+        axes = [(name, k, size) for name, node in self.variables.items() for k, size in enumerate(node.squeezed_shape)]
         for _ in axes:
             for name, k, size in axes:
                 unknown = [letter for letter in size.letters if letter not in found]
@@ -62,7 +63,7 @@ class Signature:
             if letter not in wanted or letter in done:
                 continue
             name, axis, rest = self._sources[letter]
-            shape = self.variables[name].dropped_shape
+            shape = self.variables[name].squeezed_shape
             together = [size.letters[0] for size in shape if len(size.letters) == 1 and size.number == 1]
             own = self.names[name]
             if len(together) == len(shape) > 1 and len(set(together)) == len(shape) and wanted >= set(together):
@@ -92,7 +93,7 @@ class Signature:
 
     def describe(self) -> list[str]:
         """Return one line for each argument: its name and its shape."""
-        lines = [f"{self.names[name]}: {write_shape(node.dropped_shape)}" for name, node in self.variables.items()]
+        lines = [f"{self.names[name]}: {write_shape(node.squeezed_shape)}" for name, node in self.variables.items()]
         return lines + [f"{name}: a function, its value {_describe(shape)}" for name, shape in self.abstract.items()]
 
 

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import reduce
+from operator import mul
 
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import ATOM, COMPARE, PRODUCT, SIGN, write_decimal
 from matcalc.language.sizes import Shape, Size
-from matcalc.render.code.backends import find_helper, list_modules, list_needed, name_helper
-from matcalc.render.code.products import CodePart, align, hold_part, join_parts, transpose_part
-from matcalc.rule_files import AXIS_NAMES, Rule
-from matcalc.rule_words import is_word, needs_axis, takes_last_axis, takes_one_axis
+from matcalc.render.code.backends import has_source, list_called, list_modules
+from matcalc.render.code.definitions import define_call, define_function
+from matcalc.render.code.products import CodePart, align, hold_part
+from matcalc.render.code.signature import Signature
+from matcalc.rule_files import AXIS_NAMES, Form, Rule, shipped_rules
+from matcalc.rule_words import is_word, needs_axis, needs_contiguous, takes_last_axis, takes_one_axis
 
 CODE_BACKENDS = ("numpy", "torch", "jax")
-# Torch's functions of numbers are Python's own.
-_OF_NUMBERS = {
-    "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf",
-}  # fmt: skip
-_OF_NUMBERS_TOO = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "abs": "fabs"}
 
 
 class Words:
-    """The words of one backend, and what the code so far needs: imports, helpers, letters of sizes.
+    """The words of one backend, and what the code so far needs: imports, functions above it, letters of sizes.
 
-    `like` names a tensor that has the dtype and device of the result; `letters` says what each size is called.
+    `like` names a tensor that has the dtype and device of the result; the signature says what each size is called.
+    Of `helpers`, the functions that the backend lacks, the value says whether they are called along an axis.  Within
+    the body of such a function (`is_along`) each function is called along the axis that this one is given.
     """
 
-    def __init__(self, backend: str, like: str, letters: Mapping[str, str]) -> None:
-        self.backend, self.like, self.letters = backend, like, letters
+    def __init__(self, backend: str, like: str, signature: Signature) -> None:
+        self.backend, self.like, self.signature = backend, like, signature
         self.prefix = {"numpy": "np", "torch": "torch", "jax": "jnp"}[backend]
         self.imports: set[str] = set()
-        self.helpers: list[str] = []
+        self.helpers: dict[str, bool] = {}
         self.sizes_used: dict[str, None] = {}
+        self.is_along = False
 
     # --- numbers, sizes ---------------------------------------------------------------------------
 
@@ -56,8 +59,13 @@ class Words:
         """Return a size as a product of local names."""
         self.sizes_used.update(dict.fromkeys(size.letters))
         parts = [str(size.number)] if size.number != 1 or not size.letters else []
-        parts += [self.letters[letter] for letter in size.letters]
+        parts += [self.signature.letters[letter] for letter in size.letters]
         return _number(" * ".join(parts), ATOM if len(parts) == 1 else PRODUCT)
+
+    @property
+    def sizes_given(self) -> list[str]:
+        """The sizes that no array tells, which are arguments."""
+        return [self.signature.letters[letter] for letter in self.signature.list_unknown(self.sizes_used)]
 
     def write_sizes(self, shape: Shape) -> str:
         """Return several sizes with commas between them."""
@@ -79,7 +87,7 @@ class Words:
         """Return eye, ones, zeros, fuse or commutation."""
         name, sizes = node.data
         if name in ("ones", "zeros"):
-            return self.fill_with(name, node.dropped_shape, node.shape)
+            return self.fill_with(name, node.squeezed_shape, node.shape)
         if name == "eye":
             return self._eye(node.shape[0] if sizes[0] == sizes[-1] else None, node.shape, sizes)
         rows, columns = sizes
@@ -87,8 +95,8 @@ class Words:
         m, n, whole = (self.write_size(size).text for size in (rows, columns, rows * columns))
         if name == "fuse":
             return CodePart(f"{eye.text}.reshape({whole}, {m}, {n})", ATOM, node.shape)
-        turned = f"{self.prefix}.{'permute' if self.backend == 'torch' else 'transpose'}"
-        text = f"{turned}({eye.text}.reshape({n}, {m}, {whole}), (1, 0, 2)).reshape({whole}, {whole})"
+        transposed = f"{self.prefix}.{'permute' if self.backend == 'torch' else 'transpose'}"
+        text = f"{transposed}({eye.text}.reshape({n}, {m}, {whole}), (1, 0, 2)).reshape({whole}, {whole})"
         return CodePart(text, ATOM, node.shape)
 
     def fill_with(self, name: str, dropped: Shape, shape: Shape) -> CodePart:
@@ -108,120 +116,104 @@ class Words:
     # --- calls ------------------------------------------------------------------------------------
 
     def knows(self, node: Expression) -> bool:
-        """Whether the backend has a word for a call, or one is written out."""
-        rule: Rule = node.data[0]
-        if rule.name in _EXPANDED:
-            return False
-        if rule.name in _SPECIAL or find_helper(rule.name, self.backend) is not None:
-            return True
-        return bool(self._find_word(rule)) and self._takes(rule, node, self._find_axis(node))
+        """Whether the backend has a word for a call, or a function above the code stands for one.
 
-    def _takes(self, rule: Rule, node: Expression, axis: int | str | None) -> bool:
-        """Whether the word can be told the axes of a call; a name alone has none in torch."""
-        if self.backend != "torch" or not rule.axis:
+        A definition that is a product is not called: it is multiplied with what stands around it.
+        """
+        rule: Rule = node.data[0]
+        if rule.name in _BUILT_IN:
             return True
-        form = rule.read_form("torch")
-        if axis is not None:
-            return form.has_axis or axis == "unit"
-        if rule.name in _OF_ALL or not form.has_axis:
-            return True
-        return len(node.args[0].dropped_shape) < 2 or not (needs_axis(form.path) and takes_one_axis(form.path))
+        if rule.is_definition and not rule.axis:
+            defined = define_call(node)
+            if defined is not None and defined.op == "matmul":
+                return False
+        return self._find_word(node) is not None or self._has_function(rule)
 
     def call(self, node: Expression, args: list[CodePart]) -> CodePart:
         """Return a call; raises MissingRuleError for a function that the backend has no word for."""
         rule: Rule = node.data[0]
-        axis = self._find_axis(node)
-        special = _SPECIAL.get(rule.name)
-        if special is not None:
-            return special(self, node, args)
+        if rule.name in _BUILT_IN:
+            return _BUILT_IN[rule.name](self, node, args)
         if rule.is_elementwise:
-            args = self._align_entries(rule, args, node.shape)
-        if axis == "unit":
-            return self._along_unit(rule, args[0], node)
-        if self.backend == "torch" and rule.name in _OF_ALL and axis is None and args[0].rank > 1:
-            return CodePart(f"{self.use_helper(rule.name + '_of_all')}({args[0].text})", ATOM, node.shape)
-        if not self._takes(rule, node, axis) and find_helper(rule.name, self.backend) is None:
-            raise self._refuse(rule, " along an axis")
-        return self._call_word(rule, args, axis, node.shape)
-
-    def _find_axis(self, node: Expression) -> int | str | None:
-        """Return the axis of the array without unit axes; "unit" for one that it lacks."""
-        axis = node.data[1]
-        if axis is None or not node.args:
-            return None
-        shape = node.args[0].shape
-        if shape[axis].is_unit:
-            return "unit"
-        return int(axis) if len(node.args[0].dropped_shape) == len(shape) else None
-
-    def _along_unit(self, rule: Rule, part: CodePart, node: Expression) -> CodePart:
-        """Return a function of single entries, each taken by itself."""
-        if rule.name in ("sum", "mean", "prod", "max", "min", "logsumexp", "cumsum"):
-            return CodePart(part.text, part.level, node.shape, part.plain)
-        if rule.name in ("softmax", "largest", "smallest"):
-            return self.fill_with("ones", node.dropped_shape, node.shape)
-        if rule.name in ("var", "log_softmax", "layer_norm"):
-            return self.fill_with("zeros", node.dropped_shape, node.shape)
-        raise self._refuse(rule, " along an axis")
-
-    def _align_entries(self, rule: Rule, args: list[CodePart], shape: Shape) -> list[CodePart]:
-        parts = [align(part, shape) for part in args]
-        if self.backend != "torch" or all(not part.plain for part in parts):
-            return parts
-        if all(part.plain for part in parts) and (rule.name in _OF_NUMBERS or rule.name in _OF_NUMBERS_TOO):
-            return parts
-        return [self.to_tensor(part) for part in parts]
-
-    def _call_word(self, rule: Rule, args: list[CodePart], axis: int | str | None, shape: Shape) -> CodePart:
+            args = [align(part, node.shape) for part in args]
+        if rule.vectors and len({(part.rank, part.shape[0].is_unit) for part in args}) > 1:
+            args = [hold_part(part) for part in args]
+        form = self._find_word(node)
         plain = bool(args) and all(part.plain for part in args)
-        if plain and self.backend == "torch" and rule.name in _OF_NUMBERS | set(_OF_NUMBERS_TOO):
+        name = "" if form is None or rule.axis else form.path.rpartition(".")[2]
+        if plain and self.backend == "torch" and hasattr(math, name):  # of numbers torch has no functions
             self.imports.add("import math")
-            return _number(f"math.{_OF_NUMBERS_TOO.get(rule.name, rule.name)}({args[0].text})", ATOM)
-        word, form = self._use_word(rule), rule.read_form(self.backend)
+            return _number(f"math.{name}({args[0].text})", ATOM)
+        # A number beside arrays, such as an exponent, stands as it is.
+        numbers = [p.name for p in rule.variables if not p.axes] if any(p.axes for p in rule.variables) else []
+        parts = {parameter.name: part for parameter, part in zip(rule.variables, args, strict=True)}
         if self.backend == "torch":
-            args = [self.to_tensor(part) for part in args]
-        parts = form.fill(dict(zip((parameter.name for parameter in rule.variables), args, strict=True)))
-        inside = [part.text if isinstance(part, CodePart) else repr(part) for part in parts]
-        inside += self._write_axis(rule, args[0], axis)
-        inside += [f"{keyword}={value!r}" for keyword, value in form.keywords]
-        return CodePart(f"{word}({', '.join(inside)})", ATOM, shape, plain and rule.is_elementwise)
+            parts = {name: part if name in numbers else self.to_tensor(part) for name, part in parts.items()}
+        text = self._call_function(node, parts) if form is None else self._call_word(node, form, parts)
+        return CodePart(text, ATOM, node.shape, plain and rule.is_elementwise)
 
-    def _write_axis(self, rule: Rule, part: CodePart, axis: int | str | None) -> list[str]:
-        """Return the option that names the axis of a function, or all of them where the word must be told so."""
-        form, keyword = rule.read_form(self.backend), AXIS_NAMES[self.backend]
-        if axis is not None:
-            return [f"{keyword}={axis}"]
-        if self.backend != "torch":
-            return ["axis=None"] if rule.axis and takes_last_axis(form.path) and part.rank > 1 else []
-        if not rule.axis or not (needs_axis(form.path) or find_helper(rule.name, "torch")):
-            return []
-        return ["dim=0" if part.rank < 2 else f"dim={tuple(range(part.rank))}"]
+    def _call_word(self, node: Expression, form: Form, parts: Mapping[str, CodePart]) -> str:
+        rule, first = node.data[0], next(iter(parts.values()))
+        texts = {name: part.text for name, part in parts.items()}
+        axis, shaped = self._write_axis(node), "{}"
+        if self.backend == "torch" and rule.axis and not axis and needs_axis(form.path):
+            axis = [f"dim={tuple(range(first.rank))}"] if first.rank > 1 else ["dim=0"]
+            if first.rank > 1 and takes_one_axis(form.path):
+                axis, texts = ["dim=0"], {name: f"{part.wrap(ATOM)}.flatten()" for name, part in parts.items()}
+                shaped = "{}" if node.is_scalar else f"{{}}.reshape({self.write_sizes(node.squeezed_shape)})"
+        elif rule.axis and not axis and takes_last_axis(form.path) and first.rank > 1:
+            axis = ["axis=None"]
+        if needs_contiguous(form.path):
+            texts = {name: f"{part.wrap(ATOM)}.contiguous()" for name, part in parts.items()}
+        module = form.path.rpartition(".")[0]
+        if "scipy" in module:
+            self.imports.add(f"import {module}")
+        word = form.path.replace("jax.numpy.", "jnp.").replace("numpy.", "np.")
+        inside = [texts[place.name] if place.literal is None else repr(place.literal) for place in form.places]
+        inside += axis + [f"{keyword}={value!r}" for keyword, value in form.keywords]
+        return shaped.format(f"{word}({', '.join(inside)})")
 
-    def _use_word(self, rule: Rule) -> str:
-        """Return the word for a rule's function and note what it needs."""
-        entry = find_helper(rule.name, self.backend)
-        word = self._find_word(rule)
-        if word and (entry is None or self.backend != "torch"):
-            module = word.rpartition(".")[0]
-            if "scipy" in module:
-                self.imports.add(f"import {module}")
-            return word.replace("jax.numpy.", "jnp.").replace("numpy.", "np.")
-        if entry is None:
-            raise self._refuse(rule, "")
-        return self.use_helper(entry)
+    def _call_function(self, node: Expression, parts: Mapping[str, CodePart]) -> str:
+        rule = node.data[0]
+        if not self._has_function(rule):
+            raise self._refuse(rule, " along an axis" if node.data[1] is not None else "")
+        axis = self._write_axis(node)
+        inside = [*(part.text for part in parts.values()), *(text for text in axis if "keepdim" not in text)]
+        return f"{self.use_helper(rule.name, bool(axis))}({', '.join(inside)})"
 
-    def use_helper(self, entry: str) -> str:
-        """Note that a helper is needed, with those that it calls, and return its name."""
-        for name in list_needed(entry, self.backend):
-            if name not in self.helpers:
-                self.helpers.append(name)
-        self.imports.update(f"import {module}" for module in list_modules(entry, self.backend))
-        return name_helper(entry, self.backend)
+    def _write_axis(self, node: Expression) -> list[str]:
+        """Return the options that name the axis of a function: that of the call, or of the function it is in."""
+        rule, axis, _ = node.data
+        keyword = AXIS_NAMES[self.backend]
+        if self.is_along and rule.axis:
+            return [f"{keyword}={keyword}", *(["keepdims=True"] if node.is_scalar else [])]
+        if axis is not None and node.args[0].shape[axis].is_unit:
+            raise self._refuse(rule, " along an axis of one entry")
+        return [] if axis is None or len(node.args[0].squeezed_shape) < 2 else [f"{keyword}={axis}"]
 
-    def _find_word(self, rule: Rule) -> str:
-        """Return the word that the code calls, never one that is not on the list of what rules may name."""
-        word = rule.read_form(self.backend).path
-        return word if is_word(word, self.backend) else ""
+    def _find_word(self, node: Expression) -> Form | None:
+        """Return the word that a call is written with, one of the list of what rules may name.
+
+        A name alone has no axis in torch.
+        """
+        rule: Rule = node.data[0]
+        form = rule.read_form(self.backend)
+        has_axis = self.backend != "torch" or node.data[1] is None or form.has_axis
+        return form if has_axis and is_word(form.path, self.backend) else None
+
+    def _has_function(self, rule: Rule) -> bool:
+        """Whether a function that the backend lacks is written above the code."""
+        is_source = rule.name in shipped_rules() and has_source(rule.name, self.backend)
+        return is_source or define_function(rule, self.backend) is not None
+
+    def use_helper(self, name: str, is_along: bool = False) -> str:
+        """Note that a function above the code is needed, with those that it calls, and return its name."""
+        if has_source(name, self.backend):
+            self.helpers |= dict.fromkeys(list_called(name, self.backend), False)
+            self.imports.update(f"import {module}" for module in list_modules(name, self.backend))
+        else:
+            self.helpers[name] = is_along or self.helpers.get(name, False)
+        return name
 
     def _refuse(self, rule: Rule, how: str) -> MissingRuleError:
         name = {"numpy": "NumPy", "torch": "torch", "jax": "JAX"}[self.backend]
@@ -237,41 +229,11 @@ def _number(text: str, level: int) -> CodePart:
     return CodePart(text, level, (unit, unit), plain=True)
 
 
-# --- words that are no plain calls ------------------------------------------------------------------
-
-
-def _write_diag(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
-    word = f"{words.prefix}.diagonal" if node.data[0].name == "diag_of_matrix" else f"{words.prefix}.diag"
-    return CodePart(f"{word}({words.to_tensor(args[0]).text})", ATOM, node.shape)
-
-
-def _write_vec(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
-    if args[0].rank < 2:
-        return CodePart(args[0].text, args[0].level, node.shape, args[0].plain)
-    return CodePart(f"{transpose_part(args[0]).text}.reshape(-1)", ATOM, node.shape)
-
-
-def _write_kron(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
-    """Vectors that meet matrices are held as columns or rows again."""
-    left, right = args
-    if not left.rank or not right.rank:
-        return join_parts("multiply", left, right, node.shape)
-    if left.rank == right.rank == 1 and left.shape[0].is_unit != right.shape[0].is_unit:
-        column, row = (left, right) if right.shape[0].is_unit else (right, left)
-        return CodePart(f"{words.prefix}.outer({column.text}, {row.text})", ATOM, node.shape)
-    if left.rank != right.rank:
-        left, right = hold_part(left), hold_part(right)
-    if words.backend == "torch":
-        # torch.kron takes no transposed views.
-        left, right = (CodePart(f"{part.wrap(ATOM)}.contiguous()", ATOM, part.shape) for part in (left, right))
-    return CodePart(f"{words.prefix}.kron({left.text}, {right.text})", ATOM, node.shape)
+# --- what the language itself knows ------------------------------------------------------------------
 
 
 def _write_size_of(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
-    total = Size((), 1)
-    for size in node.args[0].dropped_shape:
-        total = total * size
-    return words.write_size(total)
+    return words.write_size(reduce(mul, node.args[0].squeezed_shape, Size((), 1)))
 
 
 def _write_where(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
@@ -291,19 +253,6 @@ def _as_float(part: CodePart) -> CodePart:
     return CodePart(f"{part.text}.0", part.level, part.shape, True) if part.text.isdigit() else part
 
 
-def _write_power(words: Words, node: Expression, args: list[CodePart]) -> CodePart:
-    exponent = args[1].text if args[1].plain else f"int({args[1].text})"
-    return CodePart(f"{words.prefix}.linalg.matrix_power({args[0].text}, {exponent})", ATOM, node.shape)
-
-
-_SPECIAL: dict[str, Callable[[Words, Expression, list[CodePart]], CodePart]] = {
-    "diag_of_vector": _write_diag, "diag_of_matrix": _write_diag, "vec": _write_vec, "vec_of_vector": _write_vec,
-    "size": _write_size_of, "where": _write_where, "matrix_power": _write_power, "kron": _write_kron,
-    "kron_of_vectors": _write_kron, "kron_of_vector_and_matrix": _write_kron, "kron_of_matrix_and_vector": _write_kron,
-    "kron_of_row_and_matrix": _write_kron, "kron_of_matrix_and_row": _write_kron, "kron_of_rows": _write_kron,
-    "kron_of_column_and_row": _write_kron, "kron_of_row_and_column": _write_kron,
+_BUILT_IN: dict[str, Callable[[Words, Expression, list[CodePart]], CodePart]] = {
+    "size": _write_size_of, "where": _write_where,
 }  # fmt: skip
-# Their definitions are what a person would write.
-_EXPANDED = {"dot", "outer", "solve", "solve_vector", "square", "cross_entropy"}
-# Torch takes these along one axis alone: of a matrix as a whole, they are written out.
-_OF_ALL = {"softmax", "log_softmax"}

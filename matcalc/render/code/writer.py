@@ -8,9 +8,19 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
 
-from matcalc.language.expression import Expression, add, divide, matmul, multiply, negate, subtract, transpose, walk
+from matcalc.language.expression import (
+    Expression,
+    add,
+    divide,
+    matmul,
+    multiply,
+    negate,
+    rebuild,
+    subtract,
+    transpose,
+    walk,
+)
 from matcalc.language.expression_to_text import ATOM, COMPARE, SUM
-from matcalc.language.rewrite import rebuild
 from matcalc.language.sizes import Size, write_shape
 from matcalc.render.code.products import (
     CodePart,
@@ -37,7 +47,7 @@ class Line:
     node: Expression
 
     def __str__(self) -> str:
-        shape = self.node.dropped_shape
+        shape = self.node.squeezed_shape
         return f"{self.name} = {self.text}" + (f"  # {write_shape(shape)}" if shape else "")
 
 
@@ -150,6 +160,18 @@ class Writer:
         return seen
 
 
+def write_lines(
+    roots: list[Expression], words: Words, names: Names, known: Mapping[Expression, CodePart]
+) -> tuple[Writer, list[str], list[CodePart]]:
+    """Return the writer of expressions, the lines that find the sizes which they need, and each as an array."""
+    before, words.sizes_used = words.sizes_used, {}
+    writer = Writer(roots, words, names, known)
+    results = [words.to_tensor(writer.parts[root]) for root in roots]
+    sizes = words.signature.write_sizes(words.sizes_used)
+    words.sizes_used |= before
+    return writer, sizes, results
+
+
 def _is_trace(node: Expression) -> bool:
     return node.op == "call" and node.data[0].name == "trace"
 
@@ -170,19 +192,10 @@ def _compose_power(writer: Writer, node: Expression) -> CodePart:
 
 
 def _compose_compare(writer: Writer, node: Expression) -> CodePart:
-
     left, right = (align(writer.parts[arg], node.shape) for arg in node.args)
     if left.plain and right.plain:
         left = writer.words.to_tensor(left)
     return CodePart(f"{left.wrap(SUM)} {node.data[0]} {right.wrap(SUM)}", COMPARE, node.shape)
-
-
-def _compose_einsum(writer: Writer, node: Expression) -> CodePart:
-    return write_einsum_code(node, writer.parts, writer.words)
-
-
-def _compose_abstract(writer: Writer, node: Expression) -> CodePart:
-    return CodePart(f"{node.name}({writer.parts[node.args[0]].text})", ATOM, node.shape)
 
 
 def _compose_derivative(writer: Writer, node: Expression) -> CodePart:
@@ -214,8 +227,8 @@ _COMPOSERS: dict[str, Callable[[Writer, Expression], CodePart]] = {
     "call": lambda writer, node: writer.words.call(node, [writer.parts[arg] for arg in node.args]),
     "power": _compose_power,
     "compare": _compose_compare,
-    "einsum": _compose_einsum,
-    "abstract": _compose_abstract,
+    "einsum": lambda writer, node: write_einsum_code(node, writer.parts, writer.words),
+    "abstract": lambda writer, node: CodePart(f"{node.name}({writer.parts[node.args[0]].text})", ATOM, node.shape),
     "abstract_derivative": _compose_derivative,
 }
 
@@ -270,7 +283,7 @@ def _order_side(factors: list[Expression]) -> Expression:
     sums = [place for place, factor in enumerate(factors) if _is_light_sum(factor)]
     if len(sums) != 1:
         return reduce(matmul, factors)
-    return _spread(factors[: sums[0]], factors[sums[0]], factors[sums[0] + 1 :])
+    return _expand(factors[: sums[0]], factors[sums[0]], factors[sums[0] + 1 :])
 
 
 def _transpose(node: Expression) -> Expression:
@@ -309,13 +322,13 @@ def _apply(matrix: Expression, vector: Expression, times: Multiply) -> Expressio
     return vector if _is_eye(matrix) else times(matrix, vector)
 
 
-def _spread(before: list[Expression], light: Expression, after: list[Expression]) -> Expression:
+def _expand(before: list[Expression], light: Expression, after: list[Expression]) -> Expression:
     """Return the sum of the products with each term of a light sum."""
     if light.op in ("add", "subtract"):
         build = add if light.op == "add" else subtract
-        return build(*(_spread(before, term, after) for term in light.args))
+        return build(*(_expand(before, term, after) for term in light.args))
     if light.op == "negate":
-        return negate(_spread(before, light.args[0], after))
+        return negate(_expand(before, light.args[0], after))
     factors = [factor for factor in (*before, light, *after) if not _is_eye(factor)]
     return reduce(matmul, factors or [light])
 
@@ -324,7 +337,7 @@ def _spread(before: list[Expression], light: Expression, after: list[Expression]
 
 
 def _is_light_sum(node: Expression) -> bool:
-    return node.op in ("add", "subtract") and len(node.dropped_shape) == 2 and _is_light(node)
+    return node.op in ("add", "subtract") and len(node.squeezed_shape) == 2 and _is_light(node)
 
 
 def _is_light(node: Expression) -> bool:
@@ -374,7 +387,7 @@ def write_einsum_code(node: Expression, parts: Mapping[Expression, CodePart], wo
         if is_fuse(arg) and _can_reshape(own, plain, [*others, output], groups):
             groups[own[0]] = own[1:]
             del letters[place], texts[place]
-    sizes = {letter: size for own, arg in operands for letter, size in zip(own, arg.dropped_shape, strict=True)}
+    sizes = {letter: size for own, arg in operands for letter, size in zip(own, arg.squeezed_shape, strict=True)}
     for place in letters:
         if set(letters[place]) & set(groups):
             opened = _open(letters[place], groups)
@@ -414,7 +427,8 @@ def _open(letters: str, groups: Mapping[str, str]) -> str:
 
 def _reshape(part: CodePart, letters: str, sizes: Mapping[str, Size], words: Words) -> CodePart:
     shape = tuple(sizes[letter] for letter in letters)
-    return CodePart(f"{part.wrap(ATOM)}.reshape({words.write_sizes(shape)})", ATOM, shape)
+    inside = words.write_sizes(shape) if len(shape) > 1 else "-1"
+    return CodePart(f"{part.wrap(ATOM)}.reshape({inside})", ATOM, shape)
 
 
 def _contract(operands: list[tuple[str, CodePart]], output: str, node: Expression, words: Words) -> CodePart:
@@ -423,7 +437,7 @@ def _contract(operands: list[tuple[str, CodePart]], output: str, node: Expressio
         if own == output:
             return part
         if len(set(own)) == len(own) == len(output):
-            return _turn(own, part, output, node, words)
+            return _transpose_part(own, part, output, node, words)
         if own == "ii":
             return CodePart(f"{prefix}.{'diagonal' if output else 'trace'}({part.text})", ATOM, node.shape)
     texts = ", ".join(part.text for _, part in operands)
@@ -433,7 +447,7 @@ def _contract(operands: list[tuple[str, CodePart]], output: str, node: Expressio
     return CodePart(f"{words.prefix}.einsum('{subscripts}', {texts}{optimize})", ATOM, node.shape)
 
 
-def _turn(own: str, part: CodePart, output: str, node: Expression, words: Words) -> CodePart:
+def _transpose_part(own: str, part: CodePart, output: str, node: Expression, words: Words) -> CodePart:
     if len(own) == 2:
         return CodePart(transpose_part(part).text, ATOM, node.shape)
     axes = tuple(own.index(letter) for letter in output)
