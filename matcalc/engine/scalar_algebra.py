@@ -28,6 +28,7 @@ _MOST_GENERATORS = 8
 _MOST_FACTORS = 60
 _HIGHEST_POWER = 12
 _MOST_TERMS = 40
+_PLAIN_SCALARS = frozenset({"variable", "size", "constant"})
 _GROWING = frozenset({"exp", "cosh", "sinh", "expm1"})
 
 
@@ -36,13 +37,41 @@ def shorten_entrywise(graph: Graph, node: Node) -> Node:
 
     It ends: a form is only taken where it is shorter, and each node is tried once.
     """
-    if node.op not in {"sum", "product"} or node.weight > _MOST_FACTORS:
+    if node.op not in {"sum", "product"} or node.weight > _MOST_FACTORS or not _may_repeat(node):
         return node
     key = ("scalar algebra", node.id)
     if key not in graph.partials:
         graph.partials[key] = node
         graph.partials[key] = _shorten(graph, node)
     return graph.partials[key]
+
+
+def _may_repeat(node: Node) -> bool:
+    """Whether a sum or a choice is there and something stands at two places; asked first, since it costs little."""
+    seen: set[Any] = set()
+    has_sum = repeats = False
+    stack = [node]
+    while stack and not (has_sum and repeats):
+        top = stack.pop()
+        if top.op in {"sum", "power"}:
+            has_sum = has_sum or top.op == "sum"
+            stack += [part for part, _ in top.parts]
+            continue
+        keys: list[Any] = [top.id]
+        if top.op == "apply" and getattr(top.payload, "name", "") == "where":
+            # u > v and u <= v are one condition.
+            keys = [frozenset(part.id for part, _ in top.parts[0][0].parts)]
+            stack += [part for part, _ in top.parts[1:]]
+            has_sum = True
+        elif top.op == "product":
+            bound = tuple([(part.id, labels) for part, labels in top.parts if max(labels, default=-1) >= top.rank])
+            stack += [part for part, labels in top.parts if max(labels, default=-1) < top.rank]
+            keys = [bound, *{(identity, "matrix") for identity, _ in bound}] if bound else []
+        elif top.op in {"number", "ones"}:
+            continue
+        repeats = repeats or not seen.isdisjoint(keys)
+        seen.update(keys)
+    return has_sum and repeats
 
 
 def _shorten(graph: Graph, node: Node) -> Node:
@@ -258,6 +287,9 @@ class _Region:
 
     def may_shorten(self, tree: _Tree) -> bool:
         """Whether a generator stands at two places, so that something may cancel, and all is of a size to read."""
+        if self.shape and any(not node.rank and node.op not in _PLAIN_SCALARS for node, _ in self.nodes.values()):
+            # (y - (x.T @ y)*x/norm(x)**2)/norm(x): numbers made of the whole array stay where they are.
+            return False
         seen = Counter(part.key for part in _walk(tree) if part.op in {"generator", "choice"})
         kinds = {part.op for part in _walk(tree)}
         return len(seen) <= _MOST_GENERATORS and max(seen.values(), default=0) > 1 and bool(kinds & {"sum", "choice"})

@@ -350,14 +350,16 @@ def _quotient(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
     """sinh(z)/cosh(z) = tanh(z), which does not overflow, and sin(z)/cos(z) = tan(z)."""
     for above, below, name in _QUOTIENTS:
         for node, labels in parts:
-            if node.op != "apply" or node.payload != shipped_rules()[above]:
+            base, exponent = base_and_exponent(node)
+            if base.op != "apply" or base.payload != shipped_rules()[above] or exponent < 0:
                 continue
-            divisor = graph.power(graph.apply(shipped_rules()[below], node.parts, node.shape), -1)
+            divisor = graph.power(graph.apply(shipped_rules()[below], base.parts, base.shape), -exponent)
             if (divisor, labels) in parts:
                 rest = list(parts)
                 rest.remove((node, labels))
                 rest.remove((divisor, labels))
-                return [*rest, (graph.apply(shipped_rules()[name], node.parts, node.shape), labels)]
+                whole = graph.apply(shipped_rules()[name], base.parts, base.shape)
+                return [*rest, (graph.power(whole, exponent), labels)]
     return None
 
 

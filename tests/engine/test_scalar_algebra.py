@@ -27,6 +27,7 @@ SHORTER = [
     ("sum(exp(x)/(1+exp(x)))", "x", "exp(x)/(1 + exp(x))**2"),
     ("sum((x-y)**2/(x+y))", "x", "(x - y)*(x + 3*y)/(x + y)**2"),
     ("sum(0.044715*x**3)", "x", "0.134145*x**2"),
+    ("sum(sin(x)/cos(x))", "x", "1 + tan(x)**2"),
 ]
 
 
@@ -41,6 +42,7 @@ KEPT = [
     ("sum(sigmoid(x)**2)", "2*sigmoid(x)**2*(1 - sigmoid(x))"),
     ("sum(exp(-x)/(1+exp(-x)))", "-exp(-x)/(1 + exp(-x))**2"),  # exp(x) would overflow where exp(-x) does not
     ("sum(log(x)/x)", "1/x**2 - log(x)/x**2"),
+    ("norm(x/norm(x) - y)**2", "2*((x.T @ y)*x/norm(x)**3 - y/norm(x))"),  # numbers made of all of x stay
 ]
 
 
