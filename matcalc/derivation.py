@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from matcalc.engine.layout import check_layout
 from matcalc.engine.result import Result, derive_each, derive_result
+from matcalc.engine.special_points import derive_everywhere
 from matcalc.errors import DeclarationError, EvaluationError, LimitError, MatcalcError
 from matcalc.inputs import (
     Declaration,
@@ -440,7 +441,17 @@ class Derivative:
         """
         from matcalc.check.evaluate import evaluate_with
 
-        return evaluate_with(self.expression, values, sizes, self.problem.symbols.values(), self._rules)
+        return evaluate_with(self.numeric, values, sizes, self.problem.symbols.values(), self._rules)
+
+    @cached_property
+    def numeric(self) -> Expression:
+        """The formula by which numbers are computed: `expression`, or one that has them where that divides by 0."""
+        entry = self.entry
+        by = self.by if entry is None else (*self.by[:-1], entry.matrix)
+        found = derive_everywhere(self.function, by, self.expression, self._rules)
+        if found is None:
+            return self.expression
+        return (found if entry is None else found.pick(entry.units, entry.symbol)).expression(self.layout)
 
     @property
     def letters(self) -> tuple[str, ...]:

@@ -240,8 +240,8 @@ def _advise_name(value: str, backend: str) -> str:
 
 FLAGS = ("axis", "primitive", "opaque", "linear", "vectors", "inverts", "symmetric")
 TEXTS = (
-    "call", "differential", "define", "domain", "kinks", *BACKENDS, "sympy", "scalar", "latex", "source", "note",
-    "primary",
+    "call", "differential", "everywhere", "define", "domain", "kinks", *BACKENDS, "sympy", "scalar", "latex", "source",
+    "note", "primary",
 )  # fmt: skip
 FIELDS = ("elementwise", *TEXTS, *FLAGS)
 PRIMITIVES = ("sum", "size", "matrix_power", "tril", "triu")
@@ -401,7 +401,8 @@ class Rule:
     numbers stand in the place of its arrays, for a number is a 1 by 1 matrix.  A function that `inverts` its first
     matrix has no value where that is singular; a `symmetric` one is symmetric where that is.
     `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
-    in a trace and along a direction that commutes with X.
+    in a trace and along a direction that commutes with X.  `everywhere` is a differential, too: one that also has
+    numbers where the other, or that of the definition, divides by 0.
     """
 
     name: str
@@ -417,6 +418,7 @@ class Rule:
     symmetric: bool = False
     elementwise: tuple[str, ...] = ()
     differential: str = ""
+    everywhere: str = ""
     define: str = ""
     domain: str = ""
     kinks: str = ""

@@ -189,6 +189,18 @@ def leading_outer(x: Tensor) -> Tensor:
     return torch.outer(left[:, 0], right[0])
 
 
+def adjugate(x: Tensor) -> Tensor:
+    """The transpose of the cofactors, each a determinant of what is left without its row and column."""
+    size = len(x)
+    rest = [[place for place in range(size) if place != gone] for gone in range(size)]
+    cofactors = [[(-1) ** (i + j) * torch.linalg.det(x[rest[j]][:, rest[i]]) for j in range(size)] for i in range(size)]
+    return torch.stack([torch.stack(row) for row in cofactors])
+
+
+def multiply_others(x: Tensor) -> Tensor:
+    return torch.stack([torch.cat([x[:place], x[place + 1 :]]).prod() for place in range(len(x))])
+
+
 def fuse(first: int, second: int) -> Tensor:
     return torch.eye(first * second, dtype=DOUBLE).reshape(first * second, first, second)
 
@@ -243,7 +255,9 @@ WORDS: dict[str, Any] = {
     "binary_cross_entropy": loss(lambda p, y: -y * p.log() - (1 - y) * (1 - p).log()),
     "binary_cross_entropy_with_logits": loss(lambda z, y: functional.softplus(z, threshold=1000) - z * y),
     "kl_div": pairing(lambda p, q: (p * (p / q).log()).sum()),
-    "polar": polar, "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,
+    "adjugate": adjugate, "prod_others": mapping(multiply_others),
+    "reciprocal_or_zero": entrywise(lambda x: torch.where(x == 0, torch.zeros_like(x), 1 / x)), "polar": polar,
+    "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,
     "eye": lambda size: torch.eye(size, dtype=DOUBLE), "ones": filled(1.0), "zeros": filled(0.0),
 }  # fmt: skip
 

@@ -60,7 +60,8 @@ def _evaluate(
         for name, tensor in tensors.items()
     }
     with without_autocast(*(tensor.device.type for tensor in held.values())):
-        result = squeeze(expression, evaluate(expression, held, numbers, functions), numbers)
+        value = evaluate(expression, held, numbers, functions, needs_regular=False)
+        result = squeeze(expression, value, numbers)
     return result if torch.is_grad_enabled() else result.detach()
 
 

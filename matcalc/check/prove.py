@@ -64,6 +64,11 @@ def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
         if report and _has_nothing_to_compare(rule):
             message = f"evaluates at {report.points} points; nothing to compare it with"
             report = CheckReport(AGREES, points=report.points, seed=seed, message=message)
+        if report and rule.everywhere:
+            special = replace(rule, differential=rule.everywhere)
+            of_special = [call(special, node.args, node.shape) for node in calls]
+            if not (held := _prove_calls(rule, of_special, _compute_differentials, trials, seed)):
+                return held
         if report and rule.linear and not (linear := _prove_calls(rule, calls, _compute_sums, trials, seed)):
             return linear
         if report and rule.symmetric:
@@ -147,7 +152,8 @@ def _shape_of_result(rule: Rule, shapes: tuple[Shape, ...]) -> Shape:
 
 
 def _stated_texts(rule: Rule) -> tuple[str, ...]:
-    return tuple(text for text in (*rule.elementwise, rule.differential, rule.define, rule.sympy_definition) if text)
+    differentials = (*rule.elementwise, rule.differential, rule.everywhere)
+    return tuple(text for text in (*differentials, rule.define, rule.sympy_definition) if text)
 
 
 def _find_misfit(rule: Rule, node: Expression) -> str | None:

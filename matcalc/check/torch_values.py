@@ -35,6 +35,7 @@ class Setting:
     functions: Mapping[str, TensorFunction] = field(default_factory=dict)
     dtype: torch.dtype = torch.float64
     device: torch.device | str = "cpu"
+    needs_regular: bool = True
 
     def measure(self, shape: Shape) -> tuple[int, ...]:
         """Return the shape in numbers; raises EvaluationError for a size that is not known."""
@@ -55,13 +56,15 @@ def evaluate(
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
     functions: Mapping[str, TensorFunction] | None = None,
+    needs_regular: bool = True,
 ) -> Tensor:
     """Return the expression's value, of the shape it is held in: a column is (n, 1), a scalar (1, 1).
 
     `values` are held tensors by name, `sizes` numbers by letter, `functions` stand for abstract functions
-    and take and give tensors without unit axes.  Raises EvaluationError, or LimitError for huge arrays.
+    and take and give tensors without unit axes.  Where it `needs_regular` matrices, a function that inverts one which
+    is singular but for rounding has no number.  Raises EvaluationError, or LimitError for huge arrays.
     """
-    return evaluate_all((expression,), values, sizes, functions)[expression]
+    return evaluate_all((expression,), values, sizes, functions, needs_regular)[expression]
 
 
 def evaluate_all(
@@ -69,13 +72,15 @@ def evaluate_all(
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
     functions: Mapping[str, TensorFunction] | None = None,
+    needs_regular: bool = True,
 ) -> dict[Expression, Tensor]:
     """Return the value of every node below the roots, each node computed once.
 
     Letters that only the value of an abstract function tells are added to `sizes`, where that is a dict.
     """
     kinds = ((value.dtype, value.device) for value in values.values() if value.is_floating_point())
-    setting = Setting(values, sizes, functions or {}, *next(kinds, ()))
+    dtype, device = next(kinds, (torch.float64, torch.device("cpu")))
+    setting = Setting(values, sizes, functions or {}, dtype, device, needs_regular)
     found: dict[Expression, Tensor] = {}
     measured: dict[int, tuple[int, ...]] = {}
     for node, place in _list_steps(roots):
@@ -279,10 +284,15 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
         plain_shapes = [setting.measure(_list_axes(rule, parameter, shape)) for parameter, shape in pairs]
         plain = [value.reshape(shape).contiguous() for shape, value in zip(plain_shapes, args, strict=True)]
         value = PLAIN[rule.name](*plain) if rule.name in PLAIN else call_torch(rule, plain)
-        return require_regular(plain[0], value) if rule.inverts else value
+        return require_regular(plain[0], value) if setting.needs_regular and _inverts(rule, plain) else value
     require_value(rule)
     values = {parameter.name: value for parameter, value in zip(rule.variables, args, strict=True)}
-    return evaluate(parse_rule_text(rule, rule.define, shapes), values, setting.sizes, setting.functions)
+    body = parse_rule_text(rule, rule.define, shapes)
+    return evaluate(body, values, setting.sizes, setting.functions, setting.needs_regular)
+
+
+def _inverts(rule: Rule, args: list[Tensor]) -> bool:
+    return rule.inverts or (rule.name == "matrix_power" and args[1].item() < 0)
 
 
 def _list_axes(rule: Rule, parameter: Parameter, shape: Shape) -> Shape:
@@ -347,6 +357,23 @@ def largest(x: Tensor, axes: _Axes) -> Tensor:
     return chosen / torch.sum(chosen, dim=axes, keepdim=True)
 
 
+def multiply_others(x: Tensor, axes: _Axes) -> Tensor:
+    """Return for each entry the product of all others along the axes: 0 unless every 0 is the entry itself."""
+    is_zero = x == 0
+    filled = torch.where(is_zero, torch.ones_like(x), x)
+    product, others = filled, is_zero.to(x.dtype)
+    for axis in axes:
+        product, others = product.prod(axis, keepdim=True), others.sum(axis, keepdim=True)
+    return product / filled * (others == is_zero.to(x.dtype))
+
+
+def find_adjugate(x: Tensor) -> Tensor:
+    """Return the transpose of the cofactors, from U @ diag(s) @ V.T: det(U)*det(V)*V @ diag(prod_others(s)) @ U.T."""
+    left, values, right = torch.linalg.svd(x)
+    sign = torch.linalg.det(left) * torch.linalg.det(right)
+    return sign * (right.mT * multiply_others(values, (0,))) @ left.mT
+
+
 def require_regular(x: Tensor, value: Tensor) -> Tensor:
     """Return a value that needs the inverse of X; no number where X has none but for rounding, as x @ x.T."""
     if torch.is_grad_enabled() or not bool(value.isfinite().all()):
@@ -358,8 +385,7 @@ def require_regular(x: Tensor, value: Tensor) -> Tensor:
 
 def take_power(x: Tensor, exponent: Tensor) -> Tensor:
     """Return the matrix X multiplied with itself, or its inverse, exponent times."""
-    value = torch.linalg.matrix_power(x, round(exponent.item()))
-    return value if exponent.item() >= 0 else require_regular(x, value)
+    return torch.linalg.matrix_power(x, round(exponent.item()))
 
 
 def square_root(x: Tensor) -> Tensor:
@@ -410,7 +436,7 @@ def leading_outer(x: Tensor) -> Tensor:
     return torch.outer(left[:, 0], right[0])
 
 
-ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {"largest": largest}
+ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {"largest": largest, "prod_others": multiply_others}
 
 PLAIN: dict[str, Callable[..., Tensor]] = {
     "size": lambda x: torch.tensor(float(x.numel()), dtype=x.dtype, device=x.device),
@@ -420,6 +446,7 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "expm_jacobian": differentiate_exponential,
     "polar": polar_factor,
     "leading_outer": leading_outer,
+    "adjugate": find_adjugate,
 }
 
 

@@ -38,7 +38,7 @@ def scaled(rule: Rule) -> Iterator[Rule]:
                 texts = (*rule.elementwise[:place], form.format(text), *rule.elementwise[place + 1 :])
                 yield replace(rule, elementwise=texts)
         # A definition whose derivative is 0 wherever it has one is pinned by its value, in tests/torch_words.py.
-        for field in () if rule.differential.startswith("0*") else ("differential", "define", "primary"):
+        for field in () if rule.differential.startswith("0*") else ("differential", "everywhere", "define", "primary"):
             if getattr(rule, field):
                 yield replace(rule, **{field: form.format(getattr(rule, field))})
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from matcalc.engine.result import derive_result
+from matcalc.engine.special_points import derive_everywhere
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression, einsum, list_letters, multiply, symbol, walk
 from matcalc.language.expression_to_text import ATOM, to_text
@@ -73,7 +74,10 @@ class _AutogradFunction:
         else:
             letters = "ijklabcdefgh"[: len(function.squeezed_shape)]
             weighted = einsum(f"{letters},{letters}->", (self.cotangent, function))
-        gradient = expand(derive_result(weighted, wrt, 1, self.book).expression("torch"), self.words, self.book)
+        gradient = derive_result(weighted, wrt, 1, self.book).expression("torch")
+        if (numeric := derive_everywhere(weighted, [wrt], gradient, self.book)) is not None:
+            gradient = numeric.expression("torch")
+        gradient = expand(gradient, self.words, self.book)
         # A row is saved without its unit axis, so it would be taken for a column.
         kept = self.function.op not in _CHEAP and self.result.shape == self.function.shape
         return replace(gradient, {self.plain: self.result}) if kept else gradient

@@ -9,6 +9,13 @@ from __future__ import annotations
 import re
 
 _EVERYWHERE = {
+    "adjugate": '''
+def adjugate(X):
+    """The transpose of the cofactors of X, det(X)*inv(X) where X is invertible."""
+    left, values, right = {np}.linalg.svd(X)
+    sign = {np}.linalg.det(left) * {np}.linalg.det(right)
+    return sign * (right.T * prod_others(values)) @ left.T
+''',
     "leading_outer": '''
 def leading_outer(X):
     """u @ v.T of the singular vectors of the largest singular value."""
@@ -82,6 +89,13 @@ def largest(x, axis=None):
     chosen = {np}.where(x >= {np}.max(x, axis=axis, keepdims=True), 1.0, 0.0)
     return chosen / {np}.sum(chosen, axis=axis, keepdims=True)
 ''',
+    "prod_others": '''
+def prod_others(x, axis=None):
+    """For each entry the product of all others: 0 unless every 0 is the entry itself."""
+    filled = {np}.where(x == 0, 1.0, x)
+    others = {np}.sum(x == 0, axis=axis, keepdims=True) - (x == 0)
+    return {np}.where(others == 0, {np}.prod(filled, axis=axis, keepdims=True) / filled, 0.0)
+''',
     "logdet": '''
 def logdet(X):
     """The logarithm of the determinant, nan where that is negative."""
@@ -117,6 +131,14 @@ def largest(x, dim=()):
     """1 at the largest entry, shared by equal ones, 0 elsewhere."""
     chosen = (x >= torch.amax(x, dim=dim, keepdim=True)).to(x.dtype)
     return chosen / torch.sum(chosen, dim=dim, keepdim=True)
+''',
+    "prod_others": '''
+def prod_others(x, dim=None):
+    """For each entry the product of all others: 0 unless every 0 is the entry itself."""
+    filled, zeros = torch.where(x == 0, 1.0, x), x == 0
+    whole = torch.prod(filled) if dim is None else torch.prod(filled, dim=dim, keepdim=True)
+    others = (torch.sum(zeros) if dim is None else torch.sum(zeros, dim=dim, keepdim=True)) - zeros.to(torch.int64)
+    return torch.where(others == 0, whole / filled, 0.0)
 ''',
 }
 # What stands in the braces.

@@ -103,7 +103,7 @@ class _Module:
         self.signature = Signature(derivative.problem.symbols, derivative.problem.abstract, (own,))
         self.words = Words(backend, next(iter(self.signature.names.values())), self.signature)
         (self.function,) = regroup(expand(derivative.function, self.words, self.book))
-        (self.formula,) = regroup(expand(derivative.expression, self.words, self.book))
+        (self.formula,) = regroup(expand(derivative.numeric, self.words, self.book))
 
     def write(self) -> str:
         bodies = [self._write_body(expression) for expression in (self.function, self.formula)]
