@@ -28,6 +28,7 @@ NEARLY_ONE = 1e-4
 SYMMETRIC_SAMPLES = 2
 MAX_PERMUTED_AXES = 6
 MAX_SYMMETRISED = 5
+MAX_SUMMING = 4
 SYMMETRIC_KINDS = frozenset({"symmetric", "posdef", "diagonal", "skew", "orthogonal"})
 
 _Derive = Callable[[str], Expression | None]
@@ -37,6 +38,7 @@ _Derive = Callable[[str], Expression | None]
 class Diagnosis:
     """The readings that hold of a claim; `reasons` names them, or "other" where none does.
 
+    `summing` names the arrays whose entries, rows or columns must sum to 1 for the claim to be right.
     `axes` is the permutation that makes the claim right; `elsewhere` says, where nothing else fits, what the
     claim would be in another layout: a factor or a missing term of the derivative there.  `confirmed` says that
     the derived formula has torch's value at every sample, so that it may be shown.  `nearly` says that the claim is
@@ -49,6 +51,7 @@ class Diagnosis:
     factor: int | float | str | None = None
     terms: TermReading = field(default_factory=TermReading)
     symmetric: tuple[str, ...] = ()
+    summing: tuple[tuple[str, str], ...] = ()
     elsewhere: tuple[tuple[str, Diagnosis], ...] = ()
     confirmed: bool = False
     hints: tuple[Hint, ...] = ()
@@ -125,10 +128,13 @@ class _Reader:
         derived = self._derive_like_claim(layout) if confirmed else None
         terms = read_terms(self.samples, truths, self.question.claim.root, derived)
         symmetric = self._find_symmetric(layout)
+        summing = self._find_summing(layout)
         held = {"factor": factor is not None, "missing-term": terms.missing, "extra-term": terms.extra,
-                "symmetric-only": symmetric}  # fmt: skip
+                "symmetric-only": symmetric, "sum-only": summing}  # fmt: skip
         reasons = tuple(reason for reason in REASONS if held.get(reason)) or ("other",)
-        return Diagnosis(reasons, factor=factor, terms=terms, symmetric=symmetric, confirmed=confirmed)
+        return Diagnosis(
+            reasons, factor=factor, terms=terms, symmetric=symmetric, summing=summing, confirmed=confirmed
+        )
 
     # --- other layouts ----------------------------------------------------------------------------
 
@@ -175,6 +181,32 @@ class _Reader:
     def _holds_if_symmetric(self, names: Sequence[str], layout: str) -> bool:
         return self._holds(take_samples(self.question, SYMMETRIC_SAMPLES, symmetric=names, **self.settings), layout)
 
+    def _find_summing(self, layout: str) -> tuple[tuple[str, str], ...]:
+        """Return the fewest arrays whose rows, or columns, must sum to 1 for the claim to be right, or ().
+
+        Of a vector these are its entries.  The variables of the derivative are free.
+        """
+        found = symbols(self.question.function.root, *self.question.names)
+        moving = {wrt.name for wrt in self.question.by}
+        names = [name for name, node in found.items() if name not in moving and _may_sum(node)][:MAX_SUMMING]
+        for kind in ("rows", "columns") if names else ():
+            each = {name: kind if len(found[name].squeezed_shape) > 1 else "entries" for name in names}
+            if self._holds_if_summing(each, layout):
+                for count in range(1, len(names)):
+                    for chosen in combinations(each.items(), count):
+                        if self._holds_if_summing(dict(chosen), layout):
+                            return chosen
+                return tuple(each.items())
+        return ()
+
+    def _holds_if_summing(self, kinds: dict[str, str], layout: str) -> bool:
+        for count in (SYMMETRIC_SAMPLES, SAMPLES):
+            samples = take_samples(self.question, count, summing=kinds, **self.settings)
+            # Where the derivative is 0, as that of relu may be, much is right by chance.
+            if not self._holds(samples, layout) or not any(bool(one.truth.any()) for one in samples):
+                return False
+        return True
+
     # --- the derived answer -----------------------------------------------------------------------
 
     def _derive_like_claim(self, layout: str) -> Expression | None:
@@ -205,6 +237,10 @@ class _Reader:
 def _is_free_square(symbol: Expression) -> bool:
     shape: Shape = symbol.squeezed_shape
     return len(shape) == 2 and shape[0] == shape[1] and not symbol.data[1] & SYMMETRIC_KINDS
+
+
+def _may_sum(symbol: Expression) -> bool:
+    return bool(symbol.squeezed_shape) and not symbol.data[1]
 
 
 # --- hints ------------------------------------------------------------------------------------------

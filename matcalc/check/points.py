@@ -116,8 +116,12 @@ _ENTRIES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "positive": lambda u, g: 0.3 + 1.5 * u,
     "unit-interval": lambda u, g: 0.1 + 0.8 * u,
     "sign": lambda u, g: _signed(torch.ones_like(u), g),
-    "simplex": lambda u, g: (0.2 + u) / (0.2 + u).sum(dim=0, keepdim=True),
-    "one-hot": lambda u, g: (u == u.amax(dim=0, keepdim=True)).to(u.dtype),
+    # Of a matrix each row is a point of the simplex, as a batch of targets has it.
+    "simplex": lambda u, g: (0.2 + u) / (0.2 + u).sum(dim=_axis_of_rows(u), keepdim=True),
+    "simplex-columns": lambda u, g: (0.2 + u) / (0.2 + u).sum(dim=0, keepdim=True),
+    "one-hot": lambda u, g: (u == u.amax(dim=_axis_of_rows(u), keepdim=True)).to(u.dtype),
+    "unit-sum": lambda u, g: _sum_to_one(_signed(0.2 + 1.4 * u, g), _axis_of_rows(u)),
+    "unit-sum-columns": lambda u, g: _sum_to_one(_signed(0.2 + 1.4 * u, g), 0),
     "small": lambda u, g: _signed(0.02 + 0.2 * u, g),
     "negative": lambda u, g: -0.3 - 1.5 * u,
     "large": lambda u, g: 2 + 2 * u,
@@ -127,6 +131,15 @@ _ENTRIES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "around": lambda u, g: _signed(0.85 + 0.3 * u, g),
     "dominant": lambda u, g: _dominate(_signed(0.2 + 1.4 * u, g)),
 }
+
+
+def _axis_of_rows(x: Tensor) -> int:
+    """Return the axis along a row, of a column that along it."""
+    return 0 if x.shape[1] == 1 else 1
+
+
+def _sum_to_one(x: Tensor, axis: int) -> Tensor:
+    return x + (1 - x.sum(dim=axis, keepdim=True)) / x.shape[axis]
 
 
 def _dominate(x: Tensor) -> Tensor:
@@ -168,7 +181,10 @@ _STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 _TIMES = " times "
-_FIXED = {"sign", "simplex", "one-hot", "unit-interval", "orthogonal"}
+_FIXED_ENTRIES = ("sign", "one-hot", "simplex", "simplex-columns", "unit-interval")
+_FIXED = {*_FIXED_ENTRIES, "unit-sum", "unit-sum-columns", "orthogonal"}
+_SUMMING = {"rows": ("unit-sum", "simplex"), "entries": ("unit-sum", "simplex"),
+            "columns": ("unit-sum-columns", "simplex-columns")}  # fmt: skip
 _CAN_DOMINATE = ("", " invertible", " symmetric", " diagonal")
 
 
@@ -176,7 +192,7 @@ def list_domains(symbol: Expression) -> list[str]:
     """Return the domains that a variable may be drawn from, the least special first; assumptions fix the first word."""
     assumptions: frozenset[str] = symbol.data[1]
     structure = "".join(f" {name}" for name in _STRUCTURES if name in assumptions)
-    for fixed in ("sign", "one-hot", "simplex", "unit-interval"):
+    for fixed in _FIXED_ENTRIES:
         if fixed in assumptions:
             return [fixed + structure]
     if "positive" in assumptions:
@@ -227,11 +243,13 @@ class PointSearch:
         device: str = "cpu",
         tries: int = TRIES,
         symmetric: Iterable[str] = (),
+        summing: Mapping[str, str] | None = None,
         sizes: Mapping[str, int] | None = None,
     ) -> None:
         """`expression` sets the conditions; `extra` (the claim, wrt) adds names; `shape` is the derivative's.
 
-        The matrices named `symmetric` are made so, whatever else is known of them; `sizes` are kept at each point.
+        The matrices named `symmetric` are made so, whatever else is known of them; the rows, columns or all entries of
+        those in `summing` sum to 1, as {"Y": "rows"}; `sizes` are kept at each point.
         """
         self.expression, self.extra, self.shape = expression, extra, shape
         self.seed, self.dtype, self.device = seed, dtype, device
@@ -243,6 +261,7 @@ class PointSearch:
         self.domains = {name: list_domains(node) for name, node in self.variables.items()}
         for name in symmetric:
             self.domains[name] = [f"{domain} symmetric" for domain in self.domains[name]]
+        self.domains |= {name: list(_SUMMING[kind]) for name, kind in (summing or {}).items()}
         self.domains |= {name: ["real", "positive"] for name in self.abstract}
         self.chosen = dict.fromkeys(self.domains, 0)
         self.random = random.Random(f"search {seed}")

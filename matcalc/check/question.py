@@ -141,9 +141,10 @@ MAX_PASSES = 20_000
 
 
 def search_points(
-    question: Question, seed: int, dtype: str, device: str, symmetric: Iterable[str] = ()
+    question: Question, seed: int, dtype: str, device: str, symmetric: Iterable[str] = (),
+    summing: Mapping[str, str] | None = None,
 ) -> PointSearch:
-    """Return the search for points at which the question can be asked, some matrices symmetric where asked."""
+    """Return the search for points at which the question can be asked, some arrays symmetric or with sums 1."""
     import torch
 
     from matcalc.check.points import PointSearch
@@ -151,6 +152,7 @@ def search_points(
     return PointSearch(
         question.function.root, question.names,
         seed=seed, shape=question.shape("torch"), dtype=getattr(torch, dtype), device=device, symmetric=symmetric,
+        summing=summing,
     )  # fmt: skip
 
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 AGREES, DIFFERS, COULD_NOT_CHECK = "agrees", "differs", "could not check"
 
-REASONS = ("layout", "transpose", "factor", "missing-term", "extra-term", "symmetric-only", "shape", "other")
+REASONS = (
+    "layout", "transpose", "factor", "missing-term", "extra-term", "symmetric-only", "sum-only", "shape", "other",
+)  # fmt: skip
 
 
 @cache

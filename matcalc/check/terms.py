@@ -377,7 +377,8 @@ class Sample:
 
 
 def take_samples(
-    question: Question, count: int, *, seed: int, dtype: str, device: str, symmetric: Iterable[str] = ()
+    question: Question, count: int, *, seed: int, dtype: str, device: str, symmetric: Iterable[str] = (),
+    summing: Mapping[str, str] | None = None,
 ) -> list[Sample]:
     """Return samples at points of different sizes, fewer where points cannot be found.
 
@@ -385,7 +386,7 @@ def take_samples(
     """
     samples: list[Sample] = []
     for place in range(count):
-        search = search_points(question, seed + SEED_STEP * place, dtype, device, symmetric)
+        search = search_points(question, seed + SEED_STEP * place, dtype, device, symmetric, summing)
         sample = _take_sample(question, search, place)
         if sample is None:
             break

@@ -88,7 +88,7 @@ def _readable_step(graph: Graph, node: Node, parts: list[Part]) -> list[Part]:
 # * what stands below a fraction bar cancels where it stands opened above: (A @ x)/(A @ x)**2 is 1/(A @ x);
 # * a bracket times a vector is the difference of vectors where that has fewer factors: (eye - s @ ones.T) @ y;
 # * the Jacobian of a matrix function f comes down to f'(X) in a trace and along a direction that commutes with X;
-# * the entries of a point of the simplex sum to 1, and so do those of a one-hot vector.
+# * the entries of a point of the simplex sum to 1, of a matrix those of each row, and so do those of one-hot rows.
 
 
 _MANY_TERMS = 200
@@ -489,7 +489,9 @@ def _simplex_sum(graph: Graph, parts: list[Part], rank: int) -> list[Part] | Non
 
 def _simplex_axis(graph: Graph, node: Node) -> int | None:
     """The axis along which the entries of a node sum to 1, if there is one."""
-    if node.rank == 1 and (graph.has(node, "simplex") or graph.has(node, "one-hot")):
+    if node.rank and (graph.has(node, "simplex") or graph.has(node, "one-hot")):
+        return node.rank - 1
+    if node.rank and graph.has(node, "simplex-columns"):
         return 0
     if node.op == "call" and node.payload[0].name == "softmax":
         return node.payload[1] if node.rank == node.payload[1] + 1 else None

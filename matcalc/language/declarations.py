@@ -11,7 +11,7 @@ from matcalc.language.names import find_closest, is_plain_name, normalize_name
 from matcalc.language.sizes import Shape, Size
 
 ASSUMPTIONS = (
-    "real", "positive", "nonzero", "unit-interval", "sign", "simplex", "one-hot",
+    "real", "positive", "nonzero", "unit-interval", "sign", "simplex", "simplex-columns", "one-hot",
     "symmetric", "skew", "diagonal", "orthogonal", "posdef", "invertible",
 )  # fmt: skip
 SQUARE_ASSUMPTIONS = frozenset({"symmetric", "skew", "diagonal", "orthogonal", "posdef", "invertible"})
@@ -151,6 +151,7 @@ _OTHER_WORDS = {
     "sym": "symmetric", "hermitian": "symmetric", "antisymmetric": "skew", "diag": "diagonal",
     "orthonormal": "orthogonal", "unitary": "orthogonal", "rotation": "orthogonal", "nonsingular": "invertible",
     "regular": "invertible", "probability": "simplex", "probabilities": "simplex", "distribution": "simplex",
+    "simplex-rows": "simplex", "one-hot-rows": "one-hot", "onehot": "one-hot", "stochastic": "simplex",
     "pos": "positive",
     "nonnegative": "positive", "unit": "unit-interval",
 }  # fmt: skip

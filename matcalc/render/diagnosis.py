@@ -47,6 +47,10 @@ def _write_readings(found: Diagnosis, question: Question, subject: str) -> Itera
         yield f"As it stands it would be right only if {_join(found.symmetric)} were symmetric."
     elif found.symmetric:
         yield f"Right only if {_are_symmetric(found.symmetric)}, which is not assumed."
+    if found.summing:
+        words = {"columns": "simplex-columns"}
+        told = "; ".join(f"{name}: {words.get(kind, 'simplex')}" for name, kind in found.summing)
+        yield f'Right if {_sum_to_one(found.summing)}, which is not assumed: "{told}" says so.'
 
 
 def _write_terms(terms: TermReading) -> Iterator[str]:
@@ -163,11 +167,18 @@ def _describe(reading: Diagnosis, subject: str) -> str:
         return f"is {subject} but for the missing {to_text(reading.terms.missing)}"
     if reading.terms.extra:
         return f"is {subject} with {to_text(reading.terms.extra)} too much"
-    return f"is {subject} if {_are_symmetric(reading.symmetric)}"
+    if reading.symmetric:
+        return f"is {subject} if {_are_symmetric(reading.symmetric)}"
+    return f"is {subject} if {_sum_to_one(reading.summing)}"
 
 
 def _are_symmetric(names: tuple[str, ...]) -> str:
     return f"{_join(names)} {'is' if len(names) == 1 else 'are'} symmetric"
+
+
+def _sum_to_one(summing: tuple[tuple[str, str], ...]) -> str:
+    """Return a clause: the rows of Y and the entries of y sum to 1."""
+    return f"{_join(tuple(f'the {kind} of {name}' for name, kind in summing))} sum to 1"
 
 
 def _join(names: tuple[str, ...]) -> str:

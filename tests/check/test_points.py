@@ -61,8 +61,9 @@ def test_matrices_are_never_near_singular(text: str, seed: int) -> None:
         ("nonzero", lambda x: x.abs().min() > 0.1),
         ("unit-interval", lambda x: x.min() > 0 and x.max() < 1),
         ("sign", lambda x: torch.equal(x.abs(), torch.ones_like(x))),
-        ("one-hot", lambda x: torch.equal(x.sort(0).values, torch.eye(5, dtype=x.dtype)[:, -1:].expand(5, 5))),
-        ("simplex", lambda x: x.min() > 0 and torch.allclose(x.sum(0), torch.ones(5, dtype=x.dtype))),
+        ("one-hot", lambda x: torch.equal(x.sort(1).values, torch.eye(5, dtype=x.dtype)[-1:].expand(5, 5))),
+        ("simplex", lambda x: x.min() > 0 and torch.allclose(x.sum(1), torch.ones(5, dtype=x.dtype))),
+        ("simplex-columns", lambda x: x.min() > 0 and torch.allclose(x.sum(0), torch.ones(5, dtype=x.dtype))),
     ],
 )
 def test_assumptions_hold(assumption: str, holds: Any) -> None:

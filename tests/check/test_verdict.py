@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+import matcalc
 from matcalc.check.jacobian import arrange_axes, layout_shape, true_derivative
 from matcalc.check.report import CheckReport
 from matcalc.check.verdict import judge
@@ -269,3 +270,11 @@ def test_true_derivative_is_torchs_jacobian() -> None:
     found = true_derivative(problem.expressions[0], [problem.wrt], {"A": a, "x": x}, {"m": 2, "n": 3})
     expected = torch.autograd.functional.jacobian(lambda v: a @ torch.exp(v), x.reshape(3))
     assert torch.equal(found, expected)
+
+
+def test_a_claim_that_needs_a_sum_of_1_is_told_of_what() -> None:
+    loss, claim = "-sum(Y*log_softmax(X @ W, axis=1))", "X.T @ (softmax(X @ W, axis=1) - Y)"
+    found = matcalc.check(loss, claim, "W", layout="denominator")
+    assert found.message == 'differs. Right if the rows of Y sum to 1, which is not assumed: "Y: simplex" says so.'
+    found = matcalc.check("a.T @ x + sum(b)*sum(x)", "a + 1", "x", layout="denominator")
+    assert found.message == 'differs. Right if the entries of b sum to 1, which is not assumed: "b: simplex" says so.'

@@ -20,8 +20,8 @@ SIZES = (3, 2, 5, 4, 7, 6)
 _ENTRIES = {
     "real": "draw_signed(0.2, 1.6{s})", "nonzero": "draw_signed(0.2, 1.6{s})", "positive": "draw(0.3, 1.8{s})",
     "unit-interval": "draw(0.1, 0.9{s})", "sign": "draw_signed(1.0, 1.0{s})", "small": "draw_signed(0.02, 0.22{s})",
-    "simplex": "draw(0.2, 1.2{s})", "negative": "draw(-1.8, -0.3{s})", "large": "draw(2.0, 4.0{s})",
-    "dominant": "draw_signed(0.2, 1.6{s})", "one-hot": "draw(0.2, 1.2{s})",
+    "simplex": "draw(0.2, 1.2{s})", "simplex-columns": "draw(0.2, 1.2{s})", "negative": "draw(-1.8, -0.3{s})",
+    "large": "draw(2.0, 4.0{s})", "dominant": "draw_signed(0.2, 1.6{s})", "one-hot": "draw(0.2, 1.2{s})",
 }  # fmt: skip
 _SYMMETRIC = "({x} + {x}.T) / 2"
 # One line after the other; a product with its own transpose is symmetric to the last bit on some processors only.
@@ -34,8 +34,9 @@ _STRUCTURES = {
     "orthogonal": ("{np}.linalg.qr({x})[0]",),
     "reflection": ("{eye} - 2 * {np}.outer({x}[0], {x}[0]) / ({x}[0] @ {x}[0])",),
     "posdef": ("{x} @ {x}.T / {n} + 0.5 * {eye}", _SYMMETRIC),
-    "simplex": ("{x} / {np}.sum({x})",),
-    "one-hot": ("{np}.where({x} == {np}.max({x}), {x} / {x}, 0 * {x})",),
+    "simplex": ("{x} / {np}.sum({x}, axis=-1, keepdims=True)",),
+    "simplex-columns": ("{x} / {np}.sum({x}, axis=0, keepdims=True)",),
+    "one-hot": ("{np}.where({x} == {np}.amax({x}, axis=-1, keepdims=True), {x} / {x}, 0 * {x})",),
 }
 
 
