@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Union
 
 from matcalc.check.report import find_missing
@@ -84,7 +84,8 @@ class Question:
     """Is the claim the derivative of the function by wrt, of that order, in that layout?
 
     Of order 0 it asks whether the claim is the function's own value.  Of a mixed derivative `earlier` are the
-    variables before wrt, in the order of the differentiations.
+    variables before wrt, in the order of the differentiations.  `sizes` are those that hold at each point.  Where
+    the layout is nobody's choice, as that of a gradient in torch, the claim has no other one to be right in.
     """
 
     function: Function
@@ -93,6 +94,8 @@ class Question:
     layout: str = "numerator"
     order: int = 1
     earlier: tuple[Expression, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    has_layouts: bool = True
 
     @property
     def by(self) -> tuple[Expression, ...]:
@@ -177,6 +180,7 @@ def search_points(
     return PointSearch(
         question.function.root, question.names,
         seed=seed, shape=question.shape("torch"), dtype=getattr(torch, dtype), device=device, symmetric=symmetric,
+        sizes=question.sizes,
     )  # fmt: skip
 
 

@@ -143,7 +143,7 @@ def _write_number(value: int | float) -> str:
 def _write_shape(question: Question, subject: str) -> str:
     shapes = (write_shape(shape) for shape in (question.claim.shape, question.shape(question.layout)))
     told, wanted = ("is a scalar" if shape == "scalar" else f"has shape {shape}" for shape in shapes)
-    where = f" in {question.layout} layout" if question.order else ""
+    where = f" in {question.layout} layout" if question.order and question.has_layouts else ""
     return f"It {told}, but {subject}{where} {wanted}."
 
 
