@@ -98,6 +98,11 @@ class Question:
     has_layouts: bool = True
 
     @property
+    def is_code(self) -> bool:
+        """Whether the function or the claim is code, which does not tell where it bends."""
+        return bool(self.function.variables) or self.claim.root is None
+
+    @property
     def by(self) -> tuple[Expression, ...]:
         """The variables in the order of the differentiations."""
         return (*self.earlier, self.wrt) if self.earlier else (self.wrt,) * self.order
