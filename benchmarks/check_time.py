@@ -2,9 +2,9 @@
 
     python benchmarks/check_time.py [--rounds 3] [--cases 0]
 
-Ours starts from text and ends with the report: reading, drawing three points, the verdict, and for a wrong claim its
-diagnosis.  The peers are what an engineer would write: the function and the closed form as Python code, read before the
-clock starts, at the same three points, which are given to them; torch.autograd.functional.jacobian or
+Ours starts from text and ends with the report: reading, drawing three points, the verdict of torch, and for a wrong
+claim its diagnosis.  The peers are what an engineer would write: the function and the closed form as Python code, read
+before the clock starts, at the same three points, which are given to them; torch.autograd.functional.jacobian or
 torch.func.jacrev and torch.allclose; and torch.autograd.gradcheck, which needs no closed form and judges none.
 All take turns in one process, on one thread, after everything has been imported and done once.  What is measured is
 the time of the processor, so that other work on the machine does not count.
@@ -42,7 +42,7 @@ TRIALS = 3
 
 def check_with_matcalc(case: Case, layout: str, claim: str) -> str:
     """Return the verdict on a claim."""
-    options: dict[str, Any] = {"shapes": case.shapes, "assume": case.domain, "order": case.order}
+    options: dict[str, Any] = {"shapes": case.shapes, "assume": case.domain, "order": case.order, "proof": "torch"}
     return matcalc.check(case.expr, claim, case.wrt, layout=layout, **options).verdict
 
 

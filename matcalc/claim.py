@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matcalc.derivation import show_report
-from matcalc.engine.result import derive_result
+from matcalc.engine.result import derive_result, is_identical
 from matcalc.errors import DeclarationError, EvaluationError, MatcalcError, ShapeError
 from matcalc.inputs import (
     Declaration,
@@ -55,10 +55,12 @@ def check(
     dtype: str = "float64",
     device: str = "cpu",
     rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
+    proof: str = "both",
 ) -> CheckReport:
     """Say whether a formula is the derivative of an expression, and if not, what is wrong with it.
 
-    The claim is compared with torch.autograd.functional.jacobian of the expression at random points; `expr` may be
+    The claim is compared with torch.autograd.functional.jacobian of the expression at random points, and exactly,
+    entry by entry, in SymPy at small sizes; proof="exact" or "torch" asks for one of the two.  `expr` may be
     a text, a SymPy expression, or a function of torch tensors, whose arguments are then the variables.  The report
     has the `verdict`, and of a claim that differs all `reasons` that hold, the `correct` derivative and a sentence.
     Raises MatcalcError for what cannot be read.
@@ -69,7 +71,7 @@ def check(
     >>> print(check("x.T @ A @ x", "2*A @ x", layout="denominator"))
     differs. Right only if A is symmetric, which is not assumed.
     """
-    options = Options(layout, order, trials, seed, dtype, device)
+    options = Options(layout, order, trials, seed, dtype, device, proof)
     check_order(order)
     book = choose_rules(rules)
     if is_code(expr) or is_code(claim):
@@ -133,10 +135,20 @@ def _judge_text(asked: _Asked, options: Options) -> CheckReport:
         wrt, expression, formula = entry.symbol, entry.move(expression), entry.move(formula)
     question = Question(ExpressionFunction(expression), ExpressionClaim(formula), wrt, options.layout, options.order)
     report = options.judge(question, expression, asked.rules)
+    if report and options.proof in ("both", "exact"):
+        report = _add_every_size(report, question, expression, asked.rules)
     if entry is not None and report.correct:
         picked = derive_result(problem.expressions[0], entry.matrix, 1, asked.rules).pick(entry.units, entry.symbol)
         report = replace(report, correct=to_text(picked.expression(options.layout)))
     return replace(report, notes=_note_new_names(problem, alone) + report.notes, variables=_list_variables(problem))
+
+
+def _add_every_size(report: CheckReport, question: Question, function: Expression, rules: RuleBook) -> CheckReport:
+    """Return the report with what the engine adds where claim and derivative have the same index form."""
+    derived, claim = _prepare(function, question.wrt, question.order, rules)(question.layout), question.claim.root
+    if derived is None or claim is None or not is_identical(derived, claim, rules):
+        return report
+    return replace(report, every_size=True, message=f"{report.message}; identical in index form, so for every size")
 
 
 def _refuse_claim(alone: Problem, error: ShapeError, options: Options, rules: RuleBook) -> CheckReport:
@@ -289,12 +301,13 @@ class Options:
     seed: int = 0
     dtype: str = "float64"
     device: str = "cpu"
+    proof: str = "both"
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for an unknown layout or dtype."""
+        """Raise DeclarationError for an unknown layout, dtype or proof."""
         from matcalc.check.verdict import refuse_unknown
 
-        refuse_unknown(self.layout, self.dtype)
+        refuse_unknown(self.layout, self.dtype, self.proof)
 
     def judge(
         self, question: Question, function: Expression | None, rules: RuleBook,
@@ -308,11 +321,28 @@ class Options:
         from matcalc.check.verdict import judge_question
 
         report = judge_question(
-            question, trials=self.trials, seed=self.seed, dtype=self.dtype, device=self.device, rules=rules, truth=truth
-        )
-        if report.verdict == "differs":
-            return explain_difference(report, question, function, rules, subject)
-        return replace(report, page=show_report)
+            question, trials=self.trials, seed=self.seed, dtype=self.dtype, device=self.device, rules=rules,
+            truth=truth, proof=self.proof,
+        )  # fmt: skip
+        if report.verdict != "differs":
+            return replace(report, page=show_report)
+        if report.is_refuted_exactly or self.proof in ("exact", "none"):
+            return correct_exactly(report, question, function, rules)
+        return explain_difference(report, question, function, rules, subject)
+
+
+def correct_exactly(
+    report: CheckReport, question: Question, function: Expression | None, rules: RuleBook
+) -> CheckReport:
+    """Return the report of a claim that SymPy alone refutes with the right derivative, where SymPy confirms it."""
+    from matcalc.check.question import ExpressionClaim
+    from matcalc.check.verdict import judge_question
+
+    correct = _prepare(function, question.wrt, question.order, rules)(question.layout)
+    if correct is not None:
+        asked = replace(question, claim=ExpressionClaim(correct))
+        correct = correct if judge_question(asked, rules=rules, proof="exact") else None
+    return replace(report, correct=_write(correct), page=partial(show_report, correct=correct))
 
 
 def explain_difference(

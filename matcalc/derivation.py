@@ -38,6 +38,7 @@ from matcalc.rule_files import RuleBook
 if TYPE_CHECKING:
     from matcalc.check.report import CheckReport
     from matcalc.render.chain import Chain
+    from matcalc.render.entries import Components
     from matcalc.render.graph import ComputationGraph
     from matcalc.render.steps import Steps
 
@@ -386,6 +387,21 @@ class Derivative:
         with rules_in_force(self._rules):
             return to_sympy(self.expression, self.names)
 
+    def components(self, sizes: Mapping[str, int] | None = None) -> Components:
+        """Function and derivative written out entry by entry as SymPy matrices, or arrays of more axes.
+
+        `sizes` gives numbers for letters, the others are 2, 3, ...  Raises MatcalcError for what cannot be written out.
+
+        >>> from matcalc import derive
+        >>> derive("norm(x)**2", layout="denominator").components({"n": 2}).derivative
+        Matrix([
+        [2*x[0, 0]],
+        [2*x[1, 0]]])
+        """
+        from matcalc.render.entries import write_components
+
+        return write_components(self.function, self.expression, sizes, self._rules)
+
     # --- as a SymPy object ------------------------------------------------------------------------
 
     def _sympy_(self) -> Any:
@@ -449,9 +465,12 @@ class Derivative:
         return draw_point(self.function, (self.expression, *self.by), self.shape, sizes, seed, self._rules)
 
     def check(
-        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu"
+        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu", proof: str = "both"
     ) -> CheckReport:
-        """Compare what `str` prints, read again, with torch.autograd.functional.jacobian of the expression."""
+        """Compare what `str` prints, read again, with torch.autograd.functional.jacobian of the expression.
+
+        It is compared exactly as well, in SymPy, entry by entry at small sizes; proof="exact" or "torch" asks for one.
+        """
         from matcalc.check.question import ask
         from matcalc.check.report import could_not_check
         from matcalc.check.verdict import judge_question
@@ -468,7 +487,7 @@ class Derivative:
         move = self.entry.move if self.entry else lambda formula: formula
         expression, claim = map(move, printed.expressions)
         by = [printed.symbols.get(wrt.name, wrt) for wrt in self.by]
-        options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device}
+        options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device, "proof": proof}
         report = judge_question(ask(expression, claim, by, self.layout), rules=self._rules, **options)
         by_one, mixed = None if self.is_mixed else self._name_whole(), ",".join(wrt.name for wrt in self.by)
         declared = Declaration(by_one, shapes, self.assumed, self._files)
@@ -545,10 +564,10 @@ class _Collection(Mapping[Key, "Derivative"]):
         return "\n\n".join([self.write_head(), *parts])
 
     def check(
-        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu"
+        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu", proof: str = "both"
     ) -> dict[Key, CheckReport]:
-        """Compare each with torch.autograd.functional.jacobian, as `Derivative.check` does."""
-        return {key: one.check(trials, seed, dtype, device) for key, one in self.items()}
+        """Compare each with torch.autograd.functional.jacobian, and exactly, as `Derivative.check` does."""
+        return {key: one.check(trials, seed, dtype, device, proof) for key, one in self.items()}
 
     def evaluate(self, values: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> dict[Key, Any]:
         """Return each at a point, as `Derivative.evaluate` does; raises EvaluationError where values do not fit."""

@@ -313,7 +313,7 @@ def verified_rules(paths: str | Path | Iterable[str | Path]) -> RuleBook:
 # What was asked -> the command line that asks the same again.
 
 
-DEFAULTS = {"layout": "numerator", "order": 1, "trials": 3, "dtype": "float64", "device": "cpu"}
+DEFAULTS = {"layout": "numerator", "order": 1, "trials": 3, "dtype": "float64", "device": "cpu", "proof": "both"}
 
 
 @dataclass(frozen=True)

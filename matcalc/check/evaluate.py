@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from matcalc.check.modes import own_modes, without_autocast
-from matcalc.check.points import NoPoint, PointSearch, collect_letters
+from matcalc.check.points import NoPoint, PointSearch
 from matcalc.check.question import MAX_ENTRIES
 from matcalc.check.torch_values import evaluate, squeeze
 from matcalc.errors import DeclarationError, EvaluationError
-from matcalc.language.expression import Expression, symbols, walk
+from matcalc.language.expression import Expression, collect_letters, symbols, walk
 from matcalc.language.sizes import Shape, check_sizes, deduce_sizes, write_shape
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook

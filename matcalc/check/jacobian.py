@@ -1,16 +1,24 @@
-"""The truth: torch's own jacobian of the expression, and the judge's own arrangement of it in a layout."""
+"""The truth: torch's own jacobian of the expression, and the judge's own arrangement of it in a layout.
+
+torch is imported where numbers are computed: the layouts are needed without it as well.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from matcalc.check.torch_values import TensorFunction, evaluate, squeeze
 from matcalc.language.expression import Expression
+from matcalc.language.sizes import UNIT, Shape, squeeze_shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from matcalc.check.torch_values import TensorFunction
+
+JUDGED_LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
 
 
 def true_derivative(
@@ -25,6 +33,9 @@ def true_derivative(
     Each is torch.autograd.functional.jacobian of the one before; by none it is the value.  Every entry of a variable
     moves freely, whatever structure its value has; where the expression does not depend on it the derivative is zeros.
     """
+    import torch
+
+    from matcalc.check.torch_values import evaluate, squeeze
 
     def compute(values: Mapping[str, Tensor]) -> Tensor:
         return squeeze(expression, evaluate(expression, values, sizes, functions), sizes)
@@ -52,25 +63,63 @@ def true_derivative(
     return torch.stack(entries).reshape(tuple(shape) + tuple(entries[0].shape))
 
 
+# --- layouts ------------------------------------------------------------------------------------------
+
+
+def layout_shape(shape_y: Shape, shapes: Sequence[Shape], layout: str) -> Shape:
+    """Return the shape of a derivative by variables of these shapes, one after the other, without unit axes.
+
+    In numerator layout it is S_Y + reversed(S_X1) + reversed(S_X2) + ..., in denominator layout all of it reversed.
+
+    >>> from matcalc.language.sizes import Size
+    >>> m, n, k = (Size.of(letter) for letter in "mnk")
+    >>> layout_shape((m,), [(n, k)], "numerator"), layout_shape((m,), [(n, k)], "vec")
+    ((m, k, n), (m, n*k))
+    """
+    sizes = [*shape_y, *(size for shape in shapes for size in shape)]
+    ordered = tuple(sizes[axis] for axis in order_axes(len(shape_y), [len(shape) for shape in shapes], layout))
+    if layout != "vec" or not shapes:
+        return ordered
+    # The first axis is the fastest, and a size is written in the order of the axes.
+    split = len(ordered) - len(shapes[-1])
+    sides = (ordered[:split], ordered[split:])
+    return squeeze_shape(tuple(math.prod(reversed(side), start=UNIT) for side in sides))
+
+
+def order_axes(rank_y: int, ranks: Sequence[int], layout: str) -> list[int]:
+    """Return the order of a layout's axes, as places in torch's order, S_Y + S_X1 + S_X2 + ...
+
+    numerator: S_Y + reversed(S_X1) + reversed(S_X2) + ...; denominator: all of that reversed; mixed: numerator, except
+    torch's order for a scalar function; vec: rows count Y, then each earlier copy of X, columns the last X, both with
+    the first axis fastest.
+
+    >>> order_axes(2, [2], "numerator"), order_axes(2, [2], "vec")
+    ([0, 1, 3, 2], [1, 0, 3, 2])
+    """
+    ends = list(accumulate(ranks, initial=rank_y))
+    of_y, of_x = list(range(rank_y)), [list(range(start, end)) for start, end in pairwise(ends)]
+    if not ranks or layout == "torch" or (layout == "mixed" and rank_y == 0):
+        return list(range(ends[-1]))
+    if layout == "vec":
+        rows = of_y + [axis for copy in of_x[:-1] for axis in copy]
+        return rows[::-1] + of_x[-1][::-1]
+    numerator = of_y + [axis for copy in of_x for axis in reversed(copy)]
+    return numerator[::-1] if layout == "denominator" else numerator
+
+
 def arrange_axes(tensor: Tensor, rank_y: int, ranks: Sequence[int], layout: str) -> Tensor:
     """Return a derivative by variables of these ranks, one after the other, in a layout's order of axes.
 
-    It comes in torch's order, S_Y + S_X1 + S_X2 + ...  numerator: S_Y + reversed(S_X1) + reversed(S_X2) + ...;
-    denominator: all of that reversed; mixed: numerator, except torch's order for a scalar function; vec: d vec(Y)/d
-    vec(X).T with columns stacked, and for a higher order the vec of that by vec(X) again.
+    It comes in torch's order; vec is d vec(Y)/d vec(X).T with columns stacked, and for a higher order the vec of that
+    by vec(X) again.
 
+    >>> import torch
     >>> arrange_axes(torch.zeros(2, 3, 5, 7), 2, [2], "numerator").shape
     torch.Size([2, 3, 7, 5])
     """
-    of_y = list(range(rank_y))
-    ends = list(accumulate(ranks, initial=rank_y))
-    of_x = [list(range(start, end)) for start, end in pairwise(ends)]
-    if layout == "torch" or (layout == "mixed" and rank_y == 0):
-        return tensor
-    if layout == "vec":
-        # Rows count Y, then each earlier copy of X, Y's first axis fastest; columns count the last X.
-        rows, columns = [axis for axes in (of_y, *of_x[:-1]) for axis in axes], of_x[-1]
-        shape = [math.prod(tensor.shape[axis] for axis in axes) for axes in (rows, columns) if axes]
-        return tensor.permute(rows[::-1] + columns[::-1]).reshape(shape)
-    numerator = of_y + [axis for copy in of_x for axis in reversed(copy)]
-    return tensor.permute(numerator[::-1] if layout == "denominator" else numerator)
+    axes = order_axes(rank_y, ranks, layout)
+    if layout != "vec" or not ranks:
+        return tensor if axes == sorted(axes) else tensor.permute(axes)
+    split = len(axes) - ranks[-1]
+    shape = [math.prod(tensor.shape[axis] for axis in side) for side in (axes[:split], axes[split:]) if side]
+    return tensor.permute(axes).reshape(shape)

@@ -17,7 +17,7 @@ from matcalc.check.conditions import Trouble, find_trouble, names_below
 from matcalc.check.modes import own_modes
 from matcalc.check.torch_values import draw_unit, evaluate_all
 from matcalc.errors import EvaluationError, MatcalcError
-from matcalc.language.expression import Expression, subtract, symbols, walk
+from matcalc.language.expression import Expression, collect_letters, subtract, symbols, walk
 from matcalc.language.sizes import Shape
 from matcalc.language.text_to_expression import list_abstract, parse_rule_text
 
@@ -48,15 +48,6 @@ class NoPoint:
 
 
 # --- sizes ----------------------------------------------------------------------------------------
-
-
-def collect_letters(roots: Iterable[Expression]) -> list[str]:
-    """Return the letters of all sizes below the roots, in the order of their appearance."""
-    letters: dict[str, None] = {}
-    for node in walk(*roots):
-        for size in (*node.shape, *(node.data if node.op == "size" else ())):
-            letters.update(dict.fromkeys(size.letters))
-    return list(letters)
 
 
 def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0, shape: Shape = ()) -> dict[str, int]:

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import Comparison, compare_tensors
-from matcalc.check.points import NoPoint, Point, PointSearch, choose_sizes, collect_letters
+from matcalc.check.points import NoPoint, Point, PointSearch, choose_sizes
 from matcalc.check.report import DIFFERS, CheckReport, could_not_check
 from matcalc.check.torch_values import Setting, apply_along, call_torch, evaluate, squeeze
 from matcalc.errors import EvaluationError
-from matcalc.language.expression import Expression, call, symbol
+from matcalc.language.expression import Expression, call, collect_letters, symbol
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size
 from matcalc.rule_files import AXIS_NAMES, Form, Rule
 from matcalc.rule_words import BACKENDS, is_word, takes_last_axis

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Union
 
+from matcalc.check.jacobian import arrange_axes, layout_shape
 from matcalc.check.report import find_missing
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import UNIT, Shape, squeeze_shape
+from matcalc.language.sizes import Shape
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from matcalc.check.code import CodeClaim, CodeFunction
     from matcalc.check.points import Point, PointSearch
 
-
-JUDGED_LAYOUTS = ("numerator", "denominator", "mixed", "torch", "vec")
 
 Values = Mapping[str, "Tensor"]
 Function = Union["ExpressionFunction", "CodeFunction"]
@@ -123,8 +122,6 @@ class Question:
 
     def arrange(self, truth: Tensor, layout: str) -> Tensor:
         """Return a derivative in torch's order of axes in a layout's order."""
-        from matcalc.check.jacobian import arrange_axes
-
         ranks = [len(wrt.squeezed_shape) for wrt in self.by]
         return arrange_axes(truth, len(self.function.shape), ranks, layout) if ranks else truth
 
@@ -140,29 +137,6 @@ def ask(expression: Expression, claim: Expression, by: Sequence[Expression], lay
     is_mixed = any(one is not wrt for one in earlier)
     function, claimed = ExpressionFunction(expression), ExpressionClaim(claim)
     return Question(function, claimed, wrt, layout, len(by), tuple(earlier) if is_mixed else ())
-
-
-def layout_shape(shape_y: Shape, shapes: Sequence[Shape], layout: str) -> Shape:
-    """Return the shape of a derivative by variables of these shapes, one after the other, without unit axes.
-
-    In numerator layout it is S_Y + reversed(S_X1) + reversed(S_X2) + ..., in denominator layout all of it reversed.
-
-    >>> from matcalc.language.sizes import Size
-    >>> m, n, k = (Size.of(letter) for letter in "mnk")
-    >>> layout_shape((m,), [(n, k)], "numerator"), layout_shape((m,), [(n, k)], "vec")
-    ((m, k, n), (m, n*k))
-    """
-    if not shapes or layout == "torch" or (layout == "mixed" and not shape_y):
-        return shape_y + _join(shapes)
-    if layout == "vec":
-        rows, columns = shape_y + _join(shapes[:-1]), shapes[-1]
-        return squeeze_shape((math.prod(rows, start=UNIT), math.prod(columns, start=UNIT)))
-    numerator = shape_y + _join([shape[::-1] for shape in shapes])
-    return numerator[::-1] if layout == "denominator" else numerator
-
-
-def _join(shapes: Sequence[Shape]) -> Shape:
-    return tuple(size for shape in shapes for size in shape)
 
 
 # --- question points --------------------------------------------------------------------------------

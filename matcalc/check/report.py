@@ -22,7 +22,7 @@ def list_versions() -> tuple[tuple[str, str], ...]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = [("python", platform.python_version())]
-    for name, distribution in (("matcalc", "matcalc-checker"), ("torch", "torch")):
+    for name, distribution in (("matcalc", "matcalc-checker"), ("torch", "torch"), ("sympy", "sympy")):
         try:
             found.append((name, version(distribution)))
         except PackageNotFoundError:
@@ -55,6 +55,40 @@ class Worst:
         return f"should be {expected}, not {got}"
 
 
+EQUAL, DIFFERENT, NOT_SHOWN = "equal", "different", "not shown"
+PROOFS = ("both", "exact", "torch", "none")
+
+
+@dataclass(frozen=True)
+class ExactProof:
+    """What the exact comparison in SymPy found: "equal" at all of the sizes, "different", or "not shown" and why.
+
+    `sizes` are those at which the two sides are equal, entry by entry; of different ones the sizes at which they
+    differ, at `index` by `apart`, relative to the largest entry of the derivative.
+    """
+
+    verdict: str
+    sizes: tuple[dict[str, int], ...] = ()
+    reason: str = ""
+    apart: float = 0.0
+    index: tuple[int, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The sizes in words.
+
+        >>> ExactProof("equal", ({"m": 2, "n": 3}, {"m": 3, "n": 2})).where
+        ' at m, n = 2, 3 and 3, 2'
+        """
+        if not any(self.sizes):
+            return ""
+        numbers = " and ".join(", ".join(map(str, sizes.values())) for sizes in self.sizes)
+        return f" at {', '.join(self.sizes[0])} = {numbers}"
+
+    def __bool__(self) -> bool:
+        return self.verdict == EQUAL
+
+
 @dataclass(frozen=True)
 class CheckReport:
     """What the judge found; true only where the claim agrees with the truth at one point or more.
@@ -64,6 +98,8 @@ class CheckReport:
     times the derivative, a number or a text in the sizes; `missing` and `extra` are the terms it lacks or has
     too much; `symmetric` names the matrices that must be symmetric for it to be right; `correct` is the right
     derivative.  `variables` holds the shape each name was taken for, `command` repeats the check exactly.
+    `exact` says what the exact comparison in SymPy found, None where there was none, and `every_size` that claim and
+    derivative are one and the same in index form, which is the engine's word and decides nothing.
     `jacobians()` computes both sides again; `page` writes what a notebook shows, given by who asked for the check.
 
     >>> bool(CheckReport("could not check", message="could not check: torch is not installed"))
@@ -92,6 +128,8 @@ class CheckReport:
     device: str = "cpu"
     versions: dict[str, str] = field(default_factory=lambda: dict(list_versions()))
     command: str = ""
+    exact: ExactProof | None = None
+    every_size: bool = False
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
     page: Callable[[CheckReport], str] | None = field(default=None, repr=False, compare=False)
 
@@ -100,6 +138,11 @@ class CheckReport:
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def is_refuted_exactly(self) -> bool:
+        """Whether the exact comparison alone shows the difference, since torch was not asked or saw none."""
+        return self.exact is not None and self.exact.verdict == DIFFERENT and self.worst is None
 
     def jacobians(self) -> NumericJacobians | None:
         """Return the true derivative and the claimed one in numbers, None where they could not be computed."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from matcalc.check.jacobian import JUDGED_LAYOUTS
 from matcalc.check.prove import prove_rule
 from matcalc.check.question import (
-    JUDGED_LAYOUTS,
     Evidence,
     ExpressionClaim,
     ExpressionFunction,
@@ -16,7 +16,18 @@ from matcalc.check.question import (
     find_excess,
     search_points,
 )
-from matcalc.check.report import DIFFERS, CheckReport, Worst, could_not_check, find_missing
+from matcalc.check.report import (
+    AGREES,
+    COULD_NOT_CHECK,
+    DIFFERENT,
+    DIFFERS,
+    PROOFS,
+    CheckReport,
+    ExactProof,
+    Worst,
+    could_not_check,
+    find_missing,
+)
 from matcalc.errors import DeclarationError, MatcalcError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, write_shape
@@ -47,6 +58,7 @@ def judge(
     device: str = "cpu",
     abstract: Mapping[str, Shape] | None = None,
     rules: RuleBook | None = None,
+    proof: str = "both",
 ) -> CheckReport:
     """Return whether claim is the derivative of expression by wrt in that layout, tried at random points.
 
@@ -55,7 +67,7 @@ def judge(
     Raises DeclarationError for an unknown layout or dtype; all else that goes wrong is "could not check".
     """
     question = Question(ExpressionFunction(expression), ExpressionClaim(claim), wrt, layout, order)
-    return judge_question(question, trials=trials, seed=seed, dtype=dtype, device=device, rules=rules)
+    return judge_question(question, trials=trials, seed=seed, dtype=dtype, device=device, rules=rules, proof=proof)
 
 
 def judge_question(
@@ -67,30 +79,101 @@ def judge_question(
     device: str = "cpu",
     rules: RuleBook | None = None,
     truth: str = "torch.autograd.functional.jacobian",
+    proof: str = "both",
 ) -> CheckReport:
-    """Return the verdict on a question, tried at random points; `truth` names in the message what it is compared with.
+    """Return the verdict on a question, tried at random points and compared exactly in SymPy, or one of the two.
 
-    Raises DeclarationError for an unknown layout or dtype; all else that goes wrong is "could not check".
+    `proof` is "both", "exact", which imports neither torch nor NumPy, "torch" or "none"; `truth` names in the message
+    what the claim is compared with at the points.  Raises DeclarationError for an unknown layout, dtype or proof; all
+    else that goes wrong is "could not check".
     """
-    refuse_unknown(question.layout, dtype)
+    refuse_unknown(question.layout, dtype, proof)
     settings: dict[str, Any] = {"seed": seed, "layout": question.layout, "dtype": dtype, "device": device}
     misfit = _find_misfit(question)
     evidence = Evidence(question, seed, dtype, device, rules)
     if misfit:
         return CheckReport(DIFFERS, ("shape",), message=f"differs: {misfit}", evidence=evidence, **settings)
-    reason = "no points were asked for" if trials < 1 else find_missing(device)
+    if proof == "none":
+        return could_not_check("no proof was asked for", **settings)
+    exact = None
+    if proof != "torch":
+        from matcalc.check.exact import prove_exactly
+
+        exact = prove_exactly(question, rules)
+    if proof == "exact":
+        return _report_exactly(exact, replace(could_not_check("", **settings), evidence=evidence))
+    report = _judge_by_torch(evidence, trials, truth, settings)
+    return report if exact is None else _join_proofs(exact, report)
+
+
+def _judge_by_torch(asked: Evidence, trials: int, truth: str, settings: dict[str, Any]) -> CheckReport:
+    reason = "no points were asked for" if trials < 1 else find_missing(asked.device)
     if reason:
         return could_not_check(reason, **settings)
     from matcalc.check.modes import own_modes
 
-    with rules_in_force(rules), own_modes(dtype, device):
-        report = _judge_at_points(evidence, trials, truth)
-    return replace(report, dtype=dtype, device=device)
+    with rules_in_force(asked.rules), own_modes(asked.dtype, asked.device):
+        report = _judge_at_points(asked, trials, truth)
+    return replace(report, dtype=asked.dtype, device=asked.device)
 
 
-def refuse_unknown(layout: str, dtype: str) -> None:
-    """Raise DeclarationError for a layout or a dtype that the judge does not know."""
-    for what, given, allowed in (("layout", layout, JUDGED_LAYOUTS), ("dtype", dtype, DTYPES)):
+# --- both proofs ------------------------------------------------------------------------------------
+
+
+def _join_proofs(exact: ExactProof, report: CheckReport) -> CheckReport:
+    """Return torch's report with what the exact comparison adds; where they contradict each other nothing is proven."""
+    report = replace(report, exact=exact)
+    if report.verdict == AGREES and exact:
+        return replace(report, message=f"{_write_equal(exact)}; {report.message}")
+    if report.verdict == AGREES and exact.verdict == DIFFERENT:
+        return _report_rounding(exact, report)
+    if report.verdict == COULD_NOT_CHECK and (exact or exact.verdict == DIFFERENT):
+        told = _write_equal(exact) if exact else f"the claim is not the derivative, as SymPy shows{exact.where}"
+        return replace(report, notes=(*report.notes, told))
+    if report.verdict == DIFFERS and exact:
+        reason = f"{_write_equal(exact)}, but torch {report.message}; please report this as a bug"
+        return replace(could_not_check(reason), **_keep(report))
+    return report
+
+
+def _keep(report: CheckReport) -> dict[str, Any]:
+    """Return the fields of a report that say what was tried."""
+    names = ("max_error", "points", "seed", "layout", "sizes", "domains", "worst", "notes", "dtype", "device", "exact",
+             "evidence")  # fmt: skip
+    return {name: getattr(report, name) for name in names}
+
+
+def _report_rounding(exact: ExactProof, report: CheckReport) -> CheckReport:
+    """Return the report on a claim that torch cannot tell from the derivative, and that is another formula."""
+    message = (
+        f"differs. The numbers agree to {exact.apart:.1g}, but the formula is not the derivative, as SymPy shows"
+        f"{exact.where}: numbers in it are rounded, perhaps; write 2/3, not 0.66666667."
+    )
+    return replace(report, verdict=DIFFERS, reasons=("other",), message=message)
+
+
+def _report_exactly(exact: ExactProof | None, report: CheckReport) -> CheckReport:
+    """Return the verdict of the exact comparison alone."""
+    assert exact is not None
+    report = replace(report, exact=exact)
+    if exact:
+        return replace(report, verdict=AGREES, reasons=(), message=_write_equal(exact))
+    if exact.verdict == DIFFERENT:
+        entry = f"entry {list(exact.index)}" if exact.index else "the value"
+        told = f"differs: {entry} is off by {exact.apart:.2g} times the largest, as SymPy shows{exact.where}"
+        return replace(report, verdict=DIFFERS, reasons=("other",), message=told)
+    shown = f"; they are equal{exact.where}" if exact.sizes else ""
+    return replace(could_not_check(f"not shown in SymPy: {exact.reason}{shown}"), **_keep(report))
+
+
+def _write_equal(exact: ExactProof) -> str:
+    return f"exactly equal in SymPy{exact.where}"
+
+
+def refuse_unknown(layout: str, dtype: str, proof: str = "both") -> None:
+    """Raise DeclarationError for a layout, a dtype or a proof that the judge does not know."""
+    known = (("layout", layout, JUDGED_LAYOUTS), ("dtype", dtype, DTYPES), ("proof", proof, PROOFS))
+    for what, given, allowed in known:
         if given not in allowed:
             raise DeclarationError(f"{given!r} is not a {what}", advice="use one of " + ", ".join(allowed))
 

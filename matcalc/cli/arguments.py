@@ -80,6 +80,13 @@ def add_proof_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=seed, default=0, metavar="N", help="seed of the points (default 0)")
 
 
+def add_proof(parser: argparse.ArgumentParser) -> None:
+    """Add the choice between the two proofs."""
+    choices = ("both", "exact", "torch", "none")
+    help_text = "exact (SymPy), torch, both (default) or none"
+    parser.add_argument("--proof", default="both", metavar="PROOF", choices=choices, help=help_text)
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add the precision with which torch computes, and the device."""
     add = parser.add_argument
@@ -89,7 +96,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def read_proof_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return how a proof is made, as `Derivative.check` and `check` take it."""
-    return {name: getattr(options, name) for name in ("trials", "seed", "dtype", "device")}
+    return {name: getattr(options, name) for name in ("trials", "seed", "dtype", "device", "proof")}
 
 
 def build_graph(expression: str, options: argparse.Namespace) -> ComputationGraph:

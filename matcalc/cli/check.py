@@ -14,6 +14,7 @@ from matcalc.cli.arguments import (
     JSON_VERSION,
     add_device,
     add_expression_options,
+    add_proof,
     add_proof_options,
     paint,
     print_json,
@@ -30,6 +31,7 @@ def add_check(commands: Any) -> None:
     add = parser.add_argument
     add("--claim", required=True, metavar="FORMULA", type=str.strip, help="the derivative as you have it")
     add("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
+    add_proof(parser)
     add_proof_options(parser)
     add_device(parser)
     parser.set_defaults(run=check_claim)
@@ -52,7 +54,9 @@ def _write_report(report: CheckReport) -> str:
     rows = list(_list_rows(report))
     width = max((len(name) for name, _ in rows), default=0)
     body = [f"  {name:{width}}  {text}".replace("\n", f"\n{'':{width + 4}}") for name, text in rows]
-    return "\n".join([_write_variables(report), "", head + report.message.removeprefix(report.verdict), *body])
+    told = report.message.removeprefix(report.verdict)
+    gap = ": " if told == report.message else ""
+    return "\n".join([_write_variables(report), "", head + gap + told, *body])
 
 
 def _write_variables(report: CheckReport) -> str:

@@ -15,6 +15,7 @@ from matcalc.cli.arguments import (
     UsageError,
     add_device,
     add_expression_options,
+    add_proof,
     add_proof_options,
     paint,
     print_json,
@@ -37,7 +38,8 @@ def add_derive(commands: Any) -> None:
     shown.add_argument("--unicode", action="store_true", help="the derivative in the signs of mathematics")
     shown.add_argument("--steps", action="store_true", help="the derivation and the chain rule, step by step")
     shown.add_argument("--code", metavar="FOR", choices=_BACKENDS, help="Python source: numpy, torch, jax or autograd")
-    parser.add_argument("--no-check", action="store_true", help="skip the proof against torch")
+    parser.add_argument("--no-check", action="store_true", help="skip the proof")
+    add_proof(parser)
     add_proof_options(parser)
     add_device(parser)
     parser.set_defaults(run=show_derivatives)
@@ -52,12 +54,13 @@ def show_derivatives(options: argparse.Namespace) -> int:
         raise UsageError(reason, advice="name one variable with --wrt")
     if several and not options.json and not options.latex:
         print(answer.write_head(), flush=True)
+    is_unasked = options.no_check or options.proof == "none"
     reports: list[CheckReport | None] = []
     derivatives: list[Derivative] = list(answer.values()) if several else [answer]
     for derivative in derivatives:
         if not options.json:
             print(_write_one_of_several(derivative, options) if several else _write(derivative, options), flush=True)
-        reports.append(None if options.no_check else derivative.check(**read_proof_settings(options)))
+        reports.append(None if is_unasked else derivative.check(**read_proof_settings(options)))
         if reports[-1] is not None and not options.json:
             _print_verdict(reports[-1], options)
     if options.json:

@@ -173,6 +173,8 @@ class Network:
         if len(items) < 3:
             return column
         product = ex.multiply(items[0], chain(self.reversed(items[1:])))
+        if product.is_column:
+            return product
         summed = call_shipped("sum", product, (matrix.shape[0], UNIT), 1)
         return summed if self.lengths(summed) <= self.lengths(column) + 2 else column
 

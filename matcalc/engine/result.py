@@ -19,8 +19,8 @@ from matcalc.engine.index_to_matrix import MatrixReader, read_sum, read_term
 from matcalc.engine.layout import Axis, arrange, mixed_axes
 from matcalc.engine.network import LETTERS
 from matcalc.engine.simplify import distributed, gathered, simplify
-from matcalc.errors import LimitError
-from matcalc.language.expression import Expression, matmul, symbol, walk
+from matcalc.errors import LimitError, MatcalcError
+from matcalc.language.expression import Expression, matmul, subtract, symbol, transpose, walk
 from matcalc.language.sizes import UNIT, Shape
 from matcalc.rule_files import RuleBook
 
@@ -227,6 +227,24 @@ def _derive_again(
     simplified, nodes = simplify(graph, derived, free)
     for wrt, one in zip(wrts, nodes, strict=True):
         yield simplified, one, (*before, wrt)
+
+
+def is_identical(left: Expression, right: Expression, rules: RuleBook | None = None) -> bool:
+    """Whether two expressions of one shape, unit axes aside, come to the same index form.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> is_identical(*parse(["(A + A.T) @ x", "A @ x + (x.T @ A).T"]).expressions)
+    True
+    """
+    if left.shape != right.shape:
+        right = transpose(right)
+    graph = Graph(frozenset(), rules)
+    try:
+        difference = convert(graph, subtract(left, right)).node
+        _, (simplified,) = simplify(graph, [difference])
+    except (MatcalcError, RecursionError):
+        return False
+    return simplified.op == "zeros"
 
 
 # --- read result ------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def _shorten(graph: Graph, node: Node) -> Node:
     found = [form for form in region.forms(tree) if _count_terms(form) <= most]
     best = min(found, key=lengths.of, default=node)
     gain = lengths.of(node) - lengths.of(best)
-    if gain >= (1 if best.op != "sum" and node.op == "sum" else LEAST_GAIN) and region.are_equal(tree, best):
+    if gain >= LEAST_GAIN and region.are_equal(tree, best):
         return best
     # The order in which a form that is not taken wrote a sum must not become the order of that sum.
     while len(graph.sums) > written:
@@ -633,5 +633,6 @@ class _Lengths:
                                     zip(node.payload, node.parts, strict=True)])  # fmt: skip
                 return inside + len(node.parts) - 1 + coefficients
             case "power":
-                return inside + (1 if node.payload == -1 else 2) + 2 * (node.parts[0][0].op in {"sum", "product"})
+                # The bar of a fraction stands where the sign of a product would.
+                return inside + (0 if node.payload == -1 else 2) + 2 * (node.parts[0][0].op in {"sum", "product"})
         return inside + 3 + max(len(node.parts) - 1, 0)

@@ -134,6 +134,15 @@ def symbols(*roots: Expression) -> dict[str, Expression]:
     return {node.name: node for node in walk(*roots) if node.op == "symbol"}
 
 
+def collect_letters(roots: Iterable[Expression]) -> list[str]:
+    """Return the letters of all sizes below the roots, those used as numbers too, in the order of their appearance."""
+    letters: dict[str, None] = {}
+    for node in walk(*roots):
+        for size in (*node.shape, *(node.data if node.op == "size" else ())):
+            letters.update(dict.fromkeys(size.letters))
+    return list(letters)
+
+
 def list_letters(*roots: Expression) -> tuple[str, ...]:
     """Return the letters of all sizes in the shapes below the roots, in the order of their appearance."""
     return tuple(dict.fromkeys(letter for node in walk(*roots) for size in node.shape for letter in size.letters))

@@ -16,6 +16,7 @@ from matcalc.cli.arguments import (
     add_declarations,
     add_derivative_options,
     add_device,
+    add_proof,
     add_proof_options,
     build_graph,
     read_declared,
@@ -96,6 +97,7 @@ def _build_parser(command: str) -> Parser:
     if command != "derive":
         add("--claim", metavar="FORMULA", help="the derivative as you have it")
     if command == "check":
+        add_proof(parser)
         add_proof_options(parser)
         add_device(parser)
     return parser

@@ -255,9 +255,11 @@ def _list_views(derivative: Derivative) -> list[View]:
     chain: View = ("chain rule", lambda: write_chain_html(derivative.chain()), "d.chain()")
     graph: View = ("graph", lambda: write_graph_html(derivative.graph()), "d.graph()")
     code: View = ("code", lambda: write_codes(derivative), "print(d.code())")
+    components: View = ("components", lambda: write_components_html(derivative), "d.components()")
     if derivative.is_mixed:
-        return [("steps and no code", *steps[1:]), graph]
-    return [steps, chain, graph, code] if derivative.order == 1 else [steps, graph, code]
+        return [("steps and no code", *steps[1:]), graph, components]
+    views = [steps, chain, graph, code] if derivative.order == 1 else [steps, graph, code]
+    return [*views, components]
 
 
 def _fold_view(name: str, write: Callable[[], str], call: str) -> str:
@@ -296,6 +298,16 @@ def write_graph_html(graph: ComputationGraph) -> str:
 def draw_graph(graph: ComputationGraph) -> str:
     """Return the drawn graph as a part of a page, in the colour of its text; raises DrawingError as `to_svg` does."""
     return write_svg(graph.drawing, ink="currentColor", paper="")
+
+
+def write_components_html(derivative: Derivative) -> str:
+    """Return function and derivative written out entry by entry; raises MatcalcError where they cannot be."""
+    from sympy import latex
+
+    found = derivative.components()
+    sizes = ", ".join(f"{letter} = {number}" for letter, number in found.sizes.items())
+    told = f"<p>written out{f' at {escape(sizes)}' if sizes else ''}</p>"
+    return told + "".join(write_line(typeset(latex(one))) for one in (found.function, found.derivative))
 
 
 def write_codes(derivative: Derivative) -> str:

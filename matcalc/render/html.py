@@ -123,7 +123,8 @@ def write_verdict(verdict: str) -> str:
 def write_told(verdict: str, message: str) -> str:
     """Return the verdict and the rest of the sentence that begins with it."""
     rest = message.removeprefix(verdict).lstrip(" .:")
-    return f"<p>{write_verdict(verdict)} {escape(rest)}</p>"
+    gap = ": " if rest == message else " "
+    return f"<p>{write_verdict(verdict)}{gap}{escape(rest)}</p>"
 
 
 def write_note(note: str) -> str:

@@ -63,6 +63,8 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def write_junit(outcomes: Sequence[Outcome], path: str | Path) -> None:
     """Write the outcomes: what differs is a failure, what could not be checked an error, for it proves nothing.
 
+    Of what agrees the proof is told as the output of the test.
+
     Raises DeclarationError where the file cannot be written.
     """
     document: Any = JUnitXml("matcalc verify")
@@ -85,6 +87,8 @@ def _build_case(outcome: Outcome) -> Any:
         result = kinds[outcome.verdict](_clean(" ".join(outcome.message.split())), outcome.verdict)
         result.text = _clean("\n".join(_list_lines(outcome)))
         case.result = [result]
+    else:
+        case.system_out = _clean(" ".join(outcome.message.split()))
     return case
 
 

@@ -72,6 +72,7 @@ def _leave_with_keeper(pipe: Connection) -> None:
 
 def import_judge() -> None:
     """Import what the first task would import; nothing is computed, for a process that forks must have no threads."""
+    import matcalc.check.exact
     from matcalc.rule_files import shipped_rules
 
     shipped_rules()

@@ -188,7 +188,7 @@ def test_the_command_repeats_the_check_exactly():
 
 
 def test_versions_are_told():
-    assert set(matcalc.check("A @ x", "A").versions) == {"python", "matcalc", "torch"}
+    assert set(matcalc.check("A @ x", "A").versions) == {"python", "matcalc", "torch", "sympy"}
 
 
 def test_the_worst_entry_names_its_point():

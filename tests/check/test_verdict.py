@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from matcalc.check.jacobian import arrange_axes, true_derivative
-from matcalc.check.question import layout_shape
+from matcalc.check.jacobian import arrange_axes, layout_shape, true_derivative
 from matcalc.check.report import CheckReport
 from matcalc.check.verdict import judge
 from matcalc.errors import DeclarationError
@@ -107,9 +106,9 @@ def test_the_worst_entry_is_named() -> None:
 
 def test_the_message_of_agreement() -> None:
     report = check("A @ x", "A", trials=2, seed=5)
-    assert (
-        report.message == "agrees with torch.autograd.functional.jacobian at 2 points, largest relative error 0"
-    )
+    told = "agrees with torch.autograd.functional.jacobian at 2 points, largest relative error 0"
+    assert report.message == f"exactly equal in SymPy at m, n = 2, 3 and 3, 2; {told}"
+    assert check("A @ x", "A", trials=2, seed=5, proof="torch").message == told
     assert (report.verdict, report.seed, report.layout, report.points) == ("agrees", 5, "numerator", 2)
     assert set(report.sizes) == {"m", "n"}
     assert report.domains == {"A": "real", "x": "real"}

@@ -27,7 +27,8 @@ def test_a_right_claim(run):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "A: (m, n)   x: (n,)"
-    assert lines[2].startswith("agrees with torch.autograd.functional.jacobian at 3 points")
+    assert lines[2].startswith("agrees: exactly equal in SymPy at m, n = 2, 3 and 3, 2; agrees with torch.autograd.")
+    assert lines[2].endswith("; identical in index form, so for every size")
     assert lines[3].startswith("  points  3 with seed 0; m = ")
 
 

@@ -322,7 +322,8 @@ def test_the_important_parts_carry_their_names(panel):
 
 
 def test_the_sentence_for_screen_readers_is_the_answer(panel):
-    assert 'aria-live="polite">dy/dx   numerator layout, shape (m, n); agrees' in panel.answer.value
+    told = "dy/dx   numerator layout, shape (m, n); exactly equal in SymPy at m, n = 2, 3 and 3, 2; agrees"
+    assert f'aria-live="polite">{told}' in panel.answer.value
 
 
 # --- threads --------------------------------------------------------------------------------------

@@ -51,8 +51,10 @@ def test_a_card_says_function_derivative_shape_and_verdict():
     assert "A: (p, n)" in page.text
     assert "denominator layout, shape (n,), a column" in page.text
     assert "0nx axis 0variable" in page.text
-    assert "✓ agrees with torch.autograd.functional.jacobian at 3 points, largest relative error" in page.text
-    assert page.folds == ["steps", "chain rule", "graph", "code", "numpy", "torch", "jax", "torch.autograd.Function"]
+    equal = "✓ agrees: exactly equal in SymPy at p, n = 2, 3 and 3, 2"
+    assert f"{equal}; agrees with torch.autograd.functional.jacobian at 3 points, largest relative error" in page.text
+    codes = ["code", "numpy", "torch", "jax", "torch.autograd.Function"]
+    assert page.folds == ["steps", "chain rule", "graph", *codes, "components"]
 
 
 def test_assumptions_and_notes_are_told():
@@ -93,7 +95,7 @@ def test_a_scalar_has_no_table_of_axes():
 
 def test_a_view_that_there_is_not_says_why():
     page = show("x.T @ A @ y", order=("x", "y"))
-    assert page.folds == ["graph"]
+    assert page.folds == ["graph", "components"]
     assert "no steps and no code: steps are shown of derivatives by one variable" in page.text
 
 

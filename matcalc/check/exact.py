@@ -1,0 +1,391 @@
+"""Question -> whether the claim is the derivative exactly, every entry compared in SymPy's rings at small sizes."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+from mpmath import mp
+from sympy.polys.domains import QQ
+from sympy.polys.rings import PolyElement as Element
+
+from matcalc.check.exact_entries import Entries, Writing, find_determinant, write_out
+from matcalc.check.exact_field import Condition, Tower
+from matcalc.check.exact_generators import Budget, FreeEntry, Generator, NoRoom, NotShown, Numbers, UnitEntry
+from matcalc.check.jacobian import order_axes
+from matcalc.check.question import ExpressionFunction, Question
+from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
+from matcalc.errors import MatcalcError
+from matcalc.language.expression import Expression, collect_letters, symbols, walk
+from matcalc.language.text_to_expression import rules_in_force
+from matcalc.rule_files import RuleBook
+
+# Products of terms are counted, since a report must be the same on a slow machine; the time is for what is not counted.
+PRODUCTS = 250_000
+SECONDS = 30.0
+_CAPACITIES = (20, 60, 160)
+_DIGITS = 50
+_TRIES = 24
+_MOST_POINTS = 6
+
+
+def prove_exactly(
+    question: Question, rules: RuleBook | None = None, products: int = PRODUCTS, seconds: float = SECONDS
+) -> ExactProof:
+    """Return whether the claim is the derivative, entry by entry, at two assignments of sizes to the letters."""
+    root, claim = question.function.root, question.claim.root
+    if claim is None or not isinstance(question.function, ExpressionFunction):
+        return ExactProof(NOT_SHOWN, reason="code has no exact form")
+    letters = collect_letters((root, claim, *question.by))
+    deadline, left = time.monotonic() + seconds, products
+    shown: list[dict[str, int]] = []
+    reason = ""
+    with rules_in_force(rules):
+        for sizes in list_sizes(letters):
+            budget = Budget(min(left, products // 2), deadline)
+            try:
+                answer = _prove_at(question, sizes, budget)
+            except (NotShown, MatcalcError) as error:
+                answer = ExactProof(NOT_SHOWN, reason=error.reason)
+            except RecursionError:
+                answer = ExactProof(NOT_SHOWN, reason="it is nested too deeply")
+            left -= budget.spent
+            if answer.verdict == DIFFERENT:
+                return answer
+            if answer.verdict == EQUAL:
+                shown.append(sizes)
+            reason = reason or answer.reason
+            if _tell_apart(shown, letters):
+                return ExactProof(EQUAL, tuple(shown))
+            if left < 0 or time.monotonic() > deadline:
+                break
+    return ExactProof(NOT_SHOWN, tuple(shown), reason)
+
+
+def _tell_apart(shown: Sequence[Mapping[str, int]], letters: Sequence[str]) -> bool:
+    """Whether a claim that mistakes a letter for another one, or for a number, would have been seen."""
+    numbers = [tuple(sizes[letter] for sizes in shown) for letter in letters]
+    return bool(shown) and len(set(numbers)) == len(numbers) and all(len(set(hand)) > 1 for hand in numbers)
+
+
+def list_sizes(letters: Sequence[str]) -> Iterator[dict[str, int]]:
+    """Yield assignments of small sizes; in the first two each letter changes, and any two letters differ in one.
+
+    >>> list(list_sizes(["m", "n"]))[:2]
+    [{'m': 2, 'n': 3}, {'m': 3, 'n': 2}]
+    """
+    if not letters:
+        yield {}
+        return
+    count = len(letters)
+    for hand in dict.fromkeys((hand * (count // len(hand) + 1))[:count] for hand in _HANDS):
+        yield dict(zip(letters, hand, strict=True))
+
+
+# What cannot be written out at these sizes, or takes too long, is tried at those that follow.
+_HANDS = (
+    (2, 3, 4, 3, 2, 4), (3, 2, 2, 4, 4, 3), (2, 3, 2, 3, 1, 1),
+    (1, 2, 2, 3, 3, 2), (2, 1, 3, 2, 2, 3), (4, 2, 1, 1, 3, 2),
+)  # fmt: skip
+
+
+def _prove_at(question: Question, sizes: dict[str, int], budget: Budget) -> ExactProof:
+    """Return the answer at some sizes, in the smallest ring that has room."""
+    for capacity in _CAPACITIES:
+        try:
+            return _Comparison(question, sizes, Tower(capacity, budget)).judge()
+        except NoRoom as error:
+            reason = error.reason
+    raise NotShown(reason)
+
+
+class _Comparison:
+    """The derivative and the claim at some sizes, entry by entry."""
+
+    def __init__(self, question: Question, sizes: dict[str, int], tower: Tower) -> None:
+        self.question, self.sizes, self.tower = question, sizes, tower
+        root, claim = question.function.root, question.claim.root
+        assert claim is not None
+        nodes = list(walk(root, claim))
+        tower.assumes_conditions = not any(node.op == "compare" for node in nodes)
+        self.variables = symbols(root, claim, *question.by)
+        self.moving = {wrt.name for wrt in question.by}
+        self.free: dict[str, list[Generator]] = {}
+        self.images: dict[int, Element] = {}
+        self.values: dict[str, Entries] = {}
+        self.structured: dict[str, Entries] = {}
+        for name, variable in self.variables.items():
+            self.structured[name] = write_out_symbol(tower, variable, sizes)
+            self.values[name] = self._free(variable) if name in self.moving else self.structured[name]
+
+    def _free(self, variable: Expression) -> Entries:
+        """Return entries that move freely, whatever structure the variable has."""
+        structured = self.structured[variable.name]
+        if not variable.data[1] - _KINDS_OF_ENTRIES:
+            self.free[variable.name] = [_find_generator(self.tower, entry) for entry in structured.flat]
+            return structured
+        found = []
+        for place, image in enumerate(structured.flat):
+            generator = self.tower.add(FreeEntry(f"free {variable.name}", place))
+            self.images[generator.index] = image
+            found.append(generator)
+        self.free[variable.name] = found
+        return Entries(structured.shape, tuple(map(self.tower.element, found)))
+
+    def judge(self) -> ExactProof:
+        """Return whether the two are equal."""
+        truth = self.compute_truth()
+        needed = list(self.tower.conditions)
+        # What the claim needs, the function may do without.
+        self.tower.assumes_conditions = False
+        apart = [a - b for a, b in zip(truth, self.compute_claim(), strict=True)]
+        if not all(map(self.tower.comes_to_zero, apart)):
+            return self._refute(truth, apart)
+        if self.tower.conditions:
+            points = list(self._list_points(needed))
+            if not points:
+                return ExactProof(NOT_SHOWN, reason="no point was found at which everything is defined")
+            if not all(self._is_defined(values, self.tower.conditions) for values in points):
+                return ExactProof(NOT_SHOWN, reason="the claim has no value at some points")
+        return ExactProof(EQUAL, (self.sizes,))
+
+    def compute_truth(self) -> list[Element]:
+        """Return the entries of the derivative in the layout's order."""
+        function = write_out(self.question.function.root, Writing(self.tower, self.values, self.sizes))
+        flat = list(function.flat)
+        for wrt in self.question.by:
+            flat = [self.tower.differentiate(entry, by) for entry in flat for by in self.free[wrt.name]]
+        if self.images:
+            images = dict(self.images)
+            flat = [self.tower.substitute(entry, images) for entry in flat]
+        return self._arrange(flat)
+
+    def compute_claim(self) -> list[Element]:
+        """Return the entries of the claim."""
+        root = self.question.claim.root
+        assert root is not None
+        return list(write_out(root, Writing(self.tower, self.structured, self.sizes)).flat)
+
+    def _arrange(self, flat: list[Element]) -> list[Element]:
+        """Return entries in torch's order of axes in the layout's order."""
+        question = self.question
+        ranks = [len(wrt.squeezed_shape) for wrt in question.by]
+        axes = order_axes(len(question.function.shape), ranks, question.layout)
+        shape = [size.value(self.sizes) for size in question.shape("torch")]
+        steps = [1] * len(shape)
+        for place in range(len(shape) - 2, -1, -1):
+            steps[place] = steps[place + 1] * shape[place + 1]
+        return [
+            flat[sum(place * steps[axis] for place, axis in zip(index, axes, strict=True))]
+            for index in product(*(range(shape[axis]) for axis in axes))
+        ]
+
+    # --- numbers ---
+
+    def _refute(self, truth: list[Element], differences: list[Element]) -> ExactProof:
+        """Return that the two differ where a number with many digits shows it, else that nothing was shown."""
+        for values in self._list_points(self.tower.conditions):
+            try:
+                found, _ = self._measure(values, truth, differences, _DIGITS)
+                apart, largest = self._measure(values, truth, differences, 2 * _DIGITS)
+            except NotShown:
+                continue
+            place = max(range(len(apart)), key=apart.__getitem__)
+            # What is only rounding has another size with other digits.
+            if apart[place] and abs(found[place] - apart[place]) < apart[place] / 1000:
+                shape = [size.value(self.sizes) for size in self.question.shape(self.question.layout)]
+                relative = float(apart[place] / max(largest, apart[place]))
+                return ExactProof(DIFFERENT, (self.sizes,), "", relative, find_index(place, shape))
+        return ExactProof(NOT_SHOWN, reason="the difference did not come to zero")
+
+    def _measure(
+        self, values: Mapping[Any, Any], truth: list[Element], differences: list[Element], digits: int
+    ) -> tuple[list[Any], Any]:
+        """Return how large each difference is at a point, and the largest entry of the derivative."""
+        with mp.workdps(digits):
+            numbers = Numbers(self.tower, _to_numbers(values))
+            largest = max(abs(numbers.evaluate(entry)) for entry in truth)
+            return [abs(numbers.evaluate(difference)) for difference in differences], largest
+
+    def _list_points(self, conditions: Sequence[Condition]) -> Iterator[dict[tuple[str, int], Fraction]]:
+        """Yield rational values of the variables at which conditions hold, of all signs, a few of them."""
+        generators = [g for g in self.tower.generators if isinstance(g, FreeEntry) and not g.name.startswith("free")]
+        choices = random.Random(0)
+        left = _MOST_POINTS
+        for attempt in range(_TRIES):
+            values = {
+                (g.name, g.place): _draw(g, attempt, choices) + self._lift_diagonal(g, attempt) for g in generators
+            }
+            if self._is_defined(values, conditions):
+                yield values
+                left -= 1
+            if not left:
+                return
+
+    def _is_defined(self, values: Mapping[tuple[str, int], Fraction], conditions: Sequence[Condition]) -> bool:
+        """Whether what must be positive is so at a point."""
+        with mp.workdps(20):
+            numbers = Numbers(self.tower, _to_numbers(values))
+            try:
+                return all(numbers.evaluate(self._place(condition)) > 1e-6 for condition, _ in conditions)
+            except NotShown:
+                return False
+
+    def _lift_diagonal(self, generator: FreeEntry, attempt: int) -> int:
+        """Return what is added to an entry of a square matrix: every other time the diagonal outweighs the rest."""
+        variable = self.structured.get(generator.name)
+        if variable is None or not attempt % 2 or variable.shape[0] != variable.shape[-1] or len(variable.shape) != 2:
+            return 0
+        size = variable.shape[0]
+        return 2 * size if size > 1 and generator.place % (size + 1) == 0 and type(generator) is FreeEntry else 0
+
+    def _place(self, element: Element) -> Element:
+        """Return an element with the variable's own structure in the place of its free entries."""
+        return self.tower.substitute(element, dict(self.images)) if self.images else element
+
+
+def find_index(place: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the index of the entry at a place in the row by row order.
+
+    >>> find_index(5, (2, 3))
+    (1, 2)
+    """
+    index: list[int] = []
+    for size in reversed(shape):
+        place, rest = divmod(place, size)
+        index.append(rest)
+    return tuple(reversed(index))
+
+
+def _draw(generator: FreeEntry, attempt: int, choices: random.Random) -> Fraction:
+    """Return a number for a variable: at first positive ones, then of both signs, near 0, negative, large."""
+    if isinstance(generator, UnitEntry):
+        return Fraction(choices.choice((1, -1)))
+    unit = Fraction(choices.randrange(1, 997), 997)
+    if generator.name.startswith("share"):
+        return unit / 10
+    if generator.positive:
+        return Fraction(1, 4) + unit * (1, 3, Fraction(1, 2))[attempt % 3]
+    spread = (Fraction(1), Fraction(2), Fraction(1, 5), Fraction(1), Fraction(4), Fraction(1, 20))[attempt % 6]
+    side = (1, choices.choice((1, -1)), choices.choice((1, -1)), -1, 1, choices.choice((1, -1)))[attempt % 6]
+    return side * (Fraction(1, 4) + unit) * spread
+
+
+def _to_numbers(values: Mapping[tuple[str, int], Fraction]) -> dict[tuple[str, int], Any]:
+    return {key: mp.mpf(value.numerator) / value.denominator for key, value in values.items()}
+
+
+# --- variables ----------------------------------------------------------------------------------------------
+
+# What is known of each entry on its own; other assumptions tie the entries together.
+_KINDS_OF_ENTRIES = frozenset({"positive", "nonzero", "invertible"})
+_KNOWN = frozenset({"symmetric", "posdef", "skew", "diagonal", "unit-interval", "sign", "simplex", "orthogonal"})
+
+
+def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int]) -> Entries:
+    """Return the entries of a variable, with what is assumed of it written into them; raises NotShown."""
+    shape = tuple(size.value(sizes) for size in variable.shape)
+    assumed: frozenset[str] = variable.data[1] - {"real"}
+    ties = assumed - _KINDS_OF_ENTRIES
+    if not ties <= _KNOWN or len(ties - {"posdef", "symmetric"}) > 1 or (
+        ties & {"orthogonal", "simplex"} and len(ties) > 1
+    ):  # fmt: skip
+        raise NotShown(f"{variable.name} is assumed to be {', '.join(sorted(ties))}")
+    is_positive = bool(assumed & {"positive", "unit-interval"})
+    make = UnitEntry if "sign" in assumed else FreeEntry
+
+    def entry(place: int) -> Element:
+        key = ("variable", variable.name, place)
+        return tower.element(tower.find(key, lambda: make(variable.name, place, positive=is_positive)))
+
+    if "simplex" in assumed:
+        return _write_shares(tower, variable.name, shape)
+    if "orthogonal" in assumed:
+        return _write_orthogonal(tower, variable.name, shape)
+    columns = shape[-1]
+    flat = []
+    for place, index in enumerate(product(*map(range, shape))):
+        flat.append(_tie(tower, ties, index, place, columns, entry))
+    found = Entries(shape, tuple(flat))
+    if "posdef" in ties:
+        _require_posdef(tower, found, variable.name)
+    if "unit-interval" in assumed:
+        for one in flat:
+            tower.conditions.append((tower.one - one, f"{variable.name} is below 1"))
+    return found
+
+
+def _tie(tower: Tower, ties: frozenset[str], index: tuple[int, ...], place: int, columns: int, entry: Any) -> Element:
+    """Return an entry of a matrix whose entries are tied to each other."""
+    if len(index) == 2 and index[0] != index[1]:
+        if "diagonal" in ties:
+            return tower.zero
+        mirrored = index[1] * columns + index[0]
+        if ties & {"symmetric", "posdef"} and index[0] > index[1]:
+            one: Element = entry(mirrored)
+            return one
+        if "skew" in ties and index[0] > index[1]:
+            return -entry(mirrored)
+    elif "skew" in ties:
+        return tower.zero
+    one = entry(place)
+    return one
+
+
+def _require_posdef(tower: Tower, x: Entries, name: str) -> None:
+    """Note that the leading minors of a matrix are positive."""
+    rows = x.rows()
+    for count in range(1, len(rows) + 1):
+        corner = Entries((count, count), tuple(entry for row in rows[:count] for entry in row[:count]))
+        tower.conditions.append((find_determinant(tower, corner), f"{name} is positive definite"))
+
+
+def _write_shares(tower: Tower, name: str, shape: tuple[int, ...]) -> Entries:
+    """Return positive entries with the sum 1, of a matrix those of each row."""
+    rows = 1 if 1 in shape else shape[0]
+    width = shape[0] * shape[1] // rows
+    flat: list[Element] = []
+    for row in range(rows):
+        own = [
+            tower.element(tower.add(FreeEntry(f"share {name}", row * width + place, positive=True)))
+            for place in range(width - 1)
+        ]
+        last = tower.one - tower.sum(own)
+        tower.conditions.append((last, f"{name} has positive entries"))
+        flat += [*own, last]
+    return Entries(shape, tuple(flat))
+
+
+def _write_orthogonal(tower: Tower, name: str, shape: tuple[int, ...]) -> Entries:
+    """Return a rotation with rational entries, the first column times 1 or -1; of two or three rows."""
+    size = shape[0]
+    if size not in (2, 3):
+        raise NotShown(f"{name} is assumed to be orthogonal")
+    side = tower.element(tower.add(UnitEntry(f"side {name}")))
+    letters = [tower.element(tower.add(FreeEntry(f"angle {name}", place))) for place in range(3 if size == 3 else 1)]
+    if size == 2:
+        (t,) = letters
+        over = tower.invert(tower.one + t**2)
+        rotation = [[1 - t**2, 2 * t], [-2 * t, 1 - t**2]]
+    else:
+        b, c, d = letters
+        over = tower.invert(tower.one + b**2 + c**2 + d**2)
+        rotation = [
+            [1 + b**2 - c**2 - d**2, 2 * (b * c - d), 2 * (b * d + c)],
+            [2 * (b * c + d), 1 - b**2 + c**2 - d**2, 2 * (c * d - b)],
+            [2 * (b * d - c), 2 * (c * d + b), 1 - b**2 - c**2 + d**2],
+        ]
+    flat = []
+    for row in rotation:
+        for column, entry in enumerate(row):
+            one = tower.multiply(entry.mul_ground(QQ(1)), over)
+            flat.append(tower.multiply(one, side) if column == 0 else one)
+    return Entries(shape, tuple(flat))
+
+
+def _find_generator(tower: Tower, entry: Element) -> Generator:
+    return tower.list_generators(entry)[0]
