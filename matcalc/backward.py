@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matcalc.check.question import ExpressionFunction, Question
-from matcalc.check.report import CheckReport, could_not_check, find_missing, find_worst
+from matcalc.check.report import DIFFERS, CheckReport, could_not_check, find_missing, find_worst
 from matcalc.claim import Options, list_arguments
-from matcalc.errors import DeclarationError, EvaluationError, MatcalcError
-from matcalc.inputs import choose_rules, declare_variables, declared_shapes, read_input, write_input
+from matcalc.errors import DeclarationError, EvaluationError
+from matcalc.inputs import choose_rules, declare_variables, read_input, write_input
 from matcalc.language.declarations import Declared, read_shapes
-from matcalc.language.expression import Expression
+from matcalc.language.expression import Expression, call, multiply, symbol
 from matcalc.language.names import name_wrt
+from matcalc.language.sizes import SCALAR, deduce_sizes
 from matcalc.language.text_to_expression import Problem, parse
 from matcalc.rule_files import RuleBook
 
@@ -89,6 +90,7 @@ def check_backward(
     shapes: Declared = None,
     assume: Declared = None,
     inputs: Sequence[str] | None = None,
+    params: Mapping[str, str] | None = None,
     trials: int = 3,
     seed: int = 0,
     dtype: str = "float64",
@@ -100,7 +102,9 @@ def check_backward(
     First its value is compared with the expression's, then for every input in `wrt` (all of them by default) the
     vector-Jacobian product that its backward returns for a random grad_output with torch's own derivative of the
     expression.  `inputs` names its arguments in order; by default they have the names that its forward gives them.
-    Vectors are passed as (n,), matrices as (m, n).  Raises MatcalcError for what cannot be read.
+    `params` says which parameters of a module stand in the formula, as in {"W": "weight"}: they are inputs as well,
+    in the module's own sizes.  Vectors are passed as (n,), matrices as (m, n).  Raises MatcalcError for what cannot
+    be read, and for a variable of the formula that the function does not get.
 
     >>> import torch
     >>> report = check_backward(lambda A, x: A @ x, "A @ x")
@@ -109,27 +113,65 @@ def check_backward(
     """
     book = choose_rules(rules)
     options = Options("torch", 1, trials, seed, dtype, device)
-    call = getattr(fn, "apply", fn) if isinstance(fn, type) else fn
     formula, shapes, assume, carried = read_input(expr, shapes, assume, book)
     text, shapes = write_input(formula), declare_variables(wrt, shapes, carried)
     problem = parse(text, shapes=shapes, assume=assume, rules=book)
-    names, note = _name_inputs(call, problem, inputs, shapes)
-    judge = _Judge(text, call, names, problem, assume, options, book)
+    bound = dict(params or {})
+    call = _read_call(fn, bound)
+    names, note = _name_inputs(fn, problem, inputs, shapes, bound)
+    judge = _Judge(call, names, problem, options, book, _fix_sizes(call, problem, bound))
     reports = {name: judge.judge_input(name) for name in _choose_inputs(wrt, names)}
     return BackwardReport(judge.judge_value(), reports, (note,) if note else ())
 
 
+def _read_call(fn: Callable[..., Any], bound: Mapping[str, str]) -> Callable[..., Any]:
+    """Return what is called: `apply` of a torch.autograd.Function, a module with the parameters that are bound."""
+    if isinstance(fn, type):
+        call: Callable[..., Any] = getattr(fn, "apply", fn)
+        return call
+    if find_missing():
+        return fn
+    from torch.nn import Module
+
+    from matcalc.check.code import BoundModule
+
+    if isinstance(fn, Module):
+        return BoundModule(fn, tuple(bound.values()))
+    if bound:
+        raise DeclarationError("params= binds variables to the parameters of a torch.nn.Module, and this is none")
+    return fn
+
+
+def _fix_sizes(call: Callable[..., Any], problem: Problem, bound: Mapping[str, str]) -> dict[str, int]:
+    """Return the sizes that the parameters of a module have; raises DeclarationError where they do not fit."""
+    if not bound:
+        return {}
+    from matcalc.check.code import BoundModule
+
+    assert isinstance(call, BoundModule)
+    shapes = dict(zip(bound, call.measure_parameters(), strict=True))
+    return deduce_sizes({name: (problem.symbols[name], shape) for name, shape in shapes.items()})
+
+
 def _name_inputs(
-    call: Callable[..., Any], problem: Problem, inputs: Sequence[str] | None, shapes: Declared
+    fn: Callable[..., Any], problem: Problem, inputs: Sequence[str] | None, shapes: Declared, bound: Mapping[str, str]
 ) -> tuple[list[str], str]:
-    """Return the variables that a function takes, in its order, and a note where the order had to be guessed."""
-    known = list(problem.symbols)
-    if inputs is not None:
-        unknown = [name for name in inputs if name not in known]
-        if unknown:
-            raise DeclarationError(f"the formula has no variable {unknown[0]}; it has {', '.join(known)}")
-        return list(inputs), ""
-    own = list_arguments(call, shapes)
+    """Return the variables that a function takes, in its order, those that are bound last, and a note on the order."""
+    if unknown := [name for name in (*(inputs or ()), *bound) if name not in problem.symbols]:
+        known = ", ".join(problem.symbols)
+        raise DeclarationError(f"the formula has no variable {unknown[0]}; it has {known}")
+    free = [name for name in problem.symbols if name not in bound]
+    names, note = (list(inputs), "") if inputs is not None else _match_arguments(fn, free, shapes)
+    if left := [name for name in free if name not in names]:
+        reason = f"the formula has {', '.join(left)}, which the function does not get"
+        advice = f'bind the parameters of a module, as in params={{"{left[0]}": "weight"}}, or pass all as arguments'
+        raise DeclarationError(reason, advice=advice)
+    return [*names, *bound], note
+
+
+def _match_arguments(fn: Callable[..., Any], known: list[str], shapes: Declared) -> tuple[list[str], str]:
+    """Return the variables that a function's own names mean, and a note where the order had to be guessed."""
+    own = list_arguments(fn, shapes)
     if all(name in known for name in own):
         return own, ""
     ordered = [name for name in read_shapes(shapes) if name in known]
@@ -156,68 +198,103 @@ def _choose_inputs(wrt: str | Iterable[str] | None, names: list[str]) -> list[st
 class _Judge:
     """A function, the formula it claims to compute, and how both are judged."""
 
-    text: str
     call: Callable[..., Any]
     names: list[str]
     problem: Problem
-    assume: Declared
     options: Options
     rules: RuleBook
+    sizes: Mapping[str, int]
 
     def judge_value(self) -> CheckReport:
         """Return the report on the value that forward computes."""
         from matcalc.check.code import CodeClaim, infer_code_shape
 
-        missing = find_missing(self.options.device)
-        settings = {"seed": self.options.seed, "dtype": self.options.dtype, "device": self.options.device}
+        missing, settings = find_missing(self.options.device), self.settings
         if missing:
             return could_not_check(missing, **settings)
-        code, formula = self._read_code(self.problem), self.problem.expressions[0]
+        code, formula = self._read_code(), self.problem.expressions[0]
         try:
-            shape = infer_code_shape(code, self.options.seed, self.options.dtype, self.options.device)
+            shape = infer_code_shape(code, **settings, sizes=self.sizes, expected=formula.squeezed_shape)
         except EvaluationError as error:
             return could_not_check(error.reason, **settings)
-        question = Question(ExpressionFunction(formula), CodeClaim(code, shape), code.parameters[0], "torch", 0)
+        claim = CodeClaim(code, shape)
+        question = Question(ExpressionFunction(formula), claim, code.parameters[0], "torch", 0, sizes=self.sizes)
         return replace(self.options, order=0).judge(question, formula, self.rules, "the formula", "the value")
 
     def judge_input(self, name: str) -> CheckReport:
-        """Return the report on the gradient that backward gives for one input."""
-        from matcalc.check.backward import BackwardClaim
+        """Return the report on the gradient that backward gives for one input, whichever others need one as well."""
+        if missing := find_missing(self.options.device):
+            return could_not_check(missing, **self.settings, layout="torch")
+        cases = self._list_needed(name)
+        report = CheckReport("could not check")
+        for case in cases:
+            report = self._judge_gradient(name, case)
+            if not report:
+                return report if len(cases) == 1 else self._tell_needed(report, name, case, cases)
+        return report
 
-        try:
-            problem, cotangent = self._weigh_output(name)
-        except MatcalcError as error:
-            return could_not_check(error.reason, seed=self.options.seed, layout="torch")
-        assert problem.wrt is not None
-        weighted = problem.expressions[0]
-        claim = BackwardClaim(self._read_code(problem), problem.wrt, cotangent)
-        question = Question(ExpressionFunction(weighted), claim, problem.wrt, "torch")
-        report = self.options.judge(question, weighted, self.rules, "torch.autograd of the formula", GRADIENT)
+    def _list_needed(self, name: str) -> list[frozenset[str]]:
+        """Return which inputs need a gradient in the cases to be judged: all, one alone, and all but one."""
+        whole = frozenset(self.names)
+        cases = [whole, frozenset({name}), *(whole - {other} for other in self.names if other != name)]
+        return list(dict.fromkeys(cases))
+
+    def _tell_needed(
+        self, report: CheckReport, name: str, case: frozenset[str], cases: list[frozenset[str]]
+    ) -> CheckReport:
+        """Add to a report that differs in one case that it agrees in another."""
+        others = [other for other in cases if other != case and report.verdict == "differs"]
+        right = next((other for other in others if self._judge_gradient(name, other)), None)
+        if right is None:
+            return report
+        told = f"That is so where {self._join(case)}; where {self._join(right)}, it agrees."
+        return replace(report, message=f"{report.message} {told}")
+
+    def _join(self, needed: frozenset[str]) -> str:
+        names = [name for name in self.names if name in needed]
+        return f"{names[0]} alone needs a gradient" if len(names) == 1 else f"{', '.join(names)} need a gradient"
+
+    def _judge_gradient(self, name: str, needed: frozenset[str]) -> CheckReport:
+        """Return the report on the gradient for one input where those that are named need one."""
+        from matcalc.check.backward import BackwardClaim, find_faults
+
+        weighted, cotangent = self._weigh_output()
+        wrt = self.problem.symbols[name]
+        claim = BackwardClaim(self._read_code(), wrt, cotangent, needed)
+        question = Question(
+            ExpressionFunction(weighted), claim, wrt, "torch", sizes=self.sizes, has_layouts=False
+        )  # fmt: skip
+        claim, fault = find_faults(question, claim, trials=self.options.trials, **self.settings)
+        report = self.options.judge(
+            replace(question, claim=claim), weighted, self.rules, "torch.autograd of the formula", GRADIENT
+        )
+        if fault:
+            return replace(report, verdict=DIFFERS, reasons=("other",), message=f"differs. {fault}")
         return self._add_misuse(report, question, claim)
 
-    def _weigh_output(self, name: str) -> tuple[Problem, Expression]:
-        """Return the problem of sum(grad_output*Y), whose gradient is the vector-Jacobian product, and grad_output."""
-        shape = self.problem.expressions[0].squeezed_shape
+    def _weigh_output(self) -> tuple[Expression, Expression]:
+        """Return sum(grad_output*Y), whose gradient is the vector-Jacobian product, and grad_output."""
+        formula = self.problem.expressions[0]
         names = (COTANGENT + count * "_" for count in itertools.count())
-        cotangent = next(name for name in names if name not in self.problem.symbols)
-        product = f"{cotangent}*({self.text})"
-        declared = {**declared_shapes(self.problem.symbols), **self.problem.abstract, cotangent: tuple(map(str, shape))}
-        problem = parse(
-            f"sum({product})" if shape else product, wrt=name, shapes=declared, assume=self.assume, rules=self.rules
-        )
-        return problem, problem.symbols[cotangent]
+        cotangent = symbol(next(name for name in names if name not in self.problem.symbols), formula.shape)
+        product = multiply(cotangent, formula)
+        return product if formula.is_scalar else call(self.rules["sum"], (product,), SCALAR), cotangent
 
     def _add_misuse(self, report: CheckReport, question: Question, claim: BackwardClaim) -> CheckReport:
         """Add to a report that differs what backward does with grad_output, where that explains it."""
         from matcalc.check.backward import describe_misuse
 
-        if report.verdict != "differs":
+        if report.verdict != DIFFERS:
             return report
-        options = self.options
-        misuse = describe_misuse(question, claim, seed=options.seed, dtype=options.dtype, device=options.device)
+        misuse = describe_misuse(question, claim, **self.settings)
         return replace(report, message=f"{report.message} {misuse}") if misuse else report
 
-    def _read_code(self, problem: Problem) -> Code:
+    def _read_code(self) -> Code:
         from matcalc.check.code import Code
 
-        return Code(self.call, tuple(problem.symbols[name] for name in self.names))
+        return Code(self.call, tuple(self.problem.symbols[name] for name in self.names))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What every check of the function shares."""
+        return {"seed": self.options.seed, "dtype": self.options.dtype, "device": self.options.device}

@@ -36,7 +36,14 @@ class Code:
 
         Raises EvaluationError with the function's own error, or where it returns no tensor.
         """
-        arguments = [squeeze(symbol, values[symbol.name], sizes) for symbol in self.parameters]
+        return self.call_with(self.copy_arguments(values, sizes))
+
+    def copy_arguments(self, values: Values, sizes: Mapping[str, int]) -> list[Tensor]:
+        """Return what the function is called with: copies, for it may write into them."""
+        return [squeeze(symbol, values[symbol.name], sizes).clone() for symbol in self.parameters]
+
+    def call_with(self, arguments: Sequence[Tensor]) -> Tensor:
+        """Return the function's value; raises EvaluationError as `run` does."""
         try:
             value = self.call(*arguments)
         except Exception as error:
@@ -51,6 +58,43 @@ class Code:
         owner = getattr(self.call, "__self__", self.call)
         named = owner if inspect.isclass(owner) else self.call
         return str(getattr(named, "__name__", type(self.call).__name__))
+
+
+@dataclass(frozen=True)
+class BoundModule:
+    """A module as a function of its arguments and of those of its parameters that are named.
+
+    What else it holds stays as it is, in the dtype of what it is called with; nothing is written into the module.
+    """
+
+    module: torch.nn.Module
+    parameters: tuple[str, ...] = ()
+
+    def __call__(self, *arguments: Tensor) -> Any:
+        """Return what the module gives with the last arguments in the place of the parameters."""
+        count = len(arguments) - len(self.parameters)
+        held = {**dict(self.module.named_parameters()), **dict(self.module.named_buffers())}
+        copies = {name: _copy_like(value.detach(), arguments) for name, value in held.items()}
+        bound = dict(zip(self.parameters, arguments[count:], strict=True))
+        return torch.func.functional_call(self.module, {**copies, **bound}, arguments[:count])
+
+    def measure_parameters(self) -> list[tuple[int, ...]]:
+        """Return the shapes of the parameters; raises DeclarationError for one that the module does not have."""
+        held = dict(self.module.named_parameters())
+        for name in self.parameters:
+            if name not in held:
+                known = ", ".join(held) or "none"
+                raise DeclarationError(f"the module has no parameter {name!r}; it has {known}"[:500])
+        return [tuple(held[name].shape) for name in self.parameters]
+
+    @property
+    def __name__(self) -> str:
+        """The name of the module's class."""
+        return type(self.module).__name__
+
+
+def _copy_like(value: Tensor, arguments: Sequence[Tensor]) -> Tensor:
+    return value.to(arguments[0], copy=True) if value.is_floating_point() and arguments else value.clone()
 
 
 @dataclass(frozen=True)
@@ -170,13 +214,19 @@ def find_forward(call: Callable[..., Any]) -> Callable[..., Any]:
 # --- shapes ---------------------------------------------------------------------------------------
 
 
-def infer_code_shape(code: Code, seed: int, dtype: str, device: str) -> Shape:
+def infer_code_shape(
+    code: Code, seed: int, dtype: str, device: str,
+    sizes: Mapping[str, int] | None = None, expected: Shape | None = None,
+) -> Shape:  # fmt: skip
     """Return the symbolic shape of a function's value, without unit axes, by running it at different sizes.
 
+    `sizes` are those that cannot be different ones; `expected` is the shape where it fits at each point.
     Raises EvaluationError where the function fails, or where an axis is no product of the sizes.
     """
     with own_modes(dtype, device), torch.no_grad():
-        seen = [_measure_value(code, number, seed, dtype, device) for number in range(SHAPE_POINTS)]
+        seen = [_measure_value(code, number, seed, dtype, device, sizes) for number in range(SHAPE_POINTS)]
+    if expected is not None and all(_fits(expected, *one) for one in seen):
+        return expected
     if len({len(shape) for shape, _ in seen}) > 1:
         raise EvaluationError(f"the value of {code.name} has not always as many axes")
     letters = sorted(seen[0][1])
@@ -184,11 +234,17 @@ def infer_code_shape(code: Code, seed: int, dtype: str, device: str) -> Shape:
     return squeeze_shape(tuple(_name_axis(code, axis, letters, [sizes for _, sizes in seen]) for axis in axes))
 
 
+def _fits(expected: Shape, shape: tuple[int, ...], sizes: Mapping[str, int]) -> bool:
+    return [size.value(sizes) for size in expected] == [number for number in shape if number != 1]
+
+
 def _measure_value(
-    code: Code, number: int, seed: int, dtype: str, device: str
+    code: Code, number: int, seed: int, dtype: str, device: str, sizes: Mapping[str, int] | None
 ) -> tuple[tuple[int, ...], Mapping[str, int]]:
     """Return the shape of the value at a point, and the point's sizes."""
-    search = PointSearch(code.parameters[0], code.parameters, seed=seed, dtype=getattr(torch, dtype), device=device)
+    search = PointSearch(
+        code.parameters[0], code.parameters, seed=seed, dtype=getattr(torch, dtype), device=device, sizes=sizes
+    )
     point = search.find(number)
     if isinstance(point, NoPoint):
         raise EvaluationError(point.reason)

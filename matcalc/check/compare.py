@@ -24,25 +24,28 @@ Both = Callable[[dict[str, Tensor]], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Truth and claim at one point: the relative error and the entry where it is largest."""
+    """Truth and claim at one point: the relative error and the entry where it is largest; `room` is for rounding."""
 
     error: float
     worst: Worst
     point: Point
     dtype: torch.dtype
+    room: float = 1.0
 
     @property
     def is_small(self) -> bool:
         """Whether the two agree at this point."""
-        return self.error <= TOLERANCES[self.dtype]
+        return self.error <= self.room * TOLERANCES[self.dtype]
 
 
-def compare_tensors(compute: Both, point: Point, number: int) -> Comparison | None:
+def compare_tensors(
+    compute: Both, point: Point, number: int, suspicious: float = SUSPICIOUS
+) -> Comparison | None:
     """Return how far apart the two tensors are that `compute` gives at the point, or None if not finite.
 
     The error is relative to the largest true entry, with an absolute floor for derivatives that are exactly
     zero.  An error slightly too large is judged again: it counts only so far as it is larger than the rounding
-    errors, which computing at two neighbouring points shows.
+    errors, which computing at two neighbouring points shows; one of `suspicious` tolerances and more counts whole.
     """
     truth, got = compute(point.values)
     difference = (truth - got).abs()
@@ -51,7 +54,7 @@ def compare_tensors(compute: Both, point: Point, number: int) -> Comparison | No
     tolerance = TOLERANCES[truth.dtype]
     largest, scale = float(difference.amax()), float(truth.abs().amax())
     scale = max(scale, ABSOLUTE[truth.dtype] / tolerance * min(point.largest, LARGEST_FLOOR))
-    if tolerance < largest / scale and largest < SUSPICIOUS * tolerance * max(scale, point.largest):
+    if tolerance < largest / scale and largest < suspicious * tolerance * max(scale, point.largest):
         scale = max(scale, ROUNDING_ALLOWED / tolerance * _measure_rounding(compute, point, truth, got))
     place = tuple(map(int, torch.unravel_index(difference.argmax(), truth.shape)))
     worst = Worst(place, float(truth[place]), float(got[place]), number)
@@ -63,13 +66,14 @@ def _measure_rounding(compute: Both, point: Point, truth: Tensor, got: Tensor) -
     generator = torch.Generator().manual_seed(0)
     changes = [0.0]
     for _ in range(2):
-        moved = {name: _nudge(value, generator) for name, value in point.values.items()}
+        moved = {name: nudge(value, generator) for name, value in point.values.items()}
         for there, here in zip(compute(moved), (truth, got), strict=True):
             changes.append(float((there - here).abs().amax()))
     return max(changes)
 
 
-def _nudge(value: Tensor, generator: torch.Generator) -> Tensor:
+def nudge(value: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a value with its last digits changed."""
     noise = draw_unit(value.shape, generator).to(value) - 0.5
     return value * (1 + 2 * _NUDGE * torch.finfo(value.dtype).eps * noise)
 

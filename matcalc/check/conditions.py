@@ -42,13 +42,16 @@ def names_below(node: Expression) -> tuple[str, ...]:
     return tuple(part.name for part in walk(node) if part.op in ("symbol", "abstract", "abstract_derivative"))
 
 
-def find_trouble(expression: Expression, point: Point) -> tuple[Trouble | None, float]:
+def find_trouble(
+    expression: Expression, point: Point, largest: float = LARGEST
+) -> tuple[Trouble | None, float]:
     """Return the first condition that a node violates at a point, if any, and the largest magnitude of a node.
 
-    Raises EvaluationError where a node cannot be evaluated at all.
+    A node may not be more than `largest` times as large as what is constant.  Raises EvaluationError where one cannot
+    be evaluated at all.
     """
     values = evaluate_all((expression,), point.values, point.sizes, point.functions)
-    inspection = _Inspection(values, point)
+    inspection = _Inspection(values, point, largest)
     for node in values:
         reason = inspection.inspect(node)
         if reason is not None:
@@ -73,8 +76,8 @@ def find_hidden_kink(expression: Expression, point: Point) -> str | None:
 class _Inspection:
     """The values of all nodes at one point, and the conditions on them."""
 
-    def __init__(self, values: dict[Expression, Tensor], point: Point) -> None:
-        self.values, self.point = values, point
+    def __init__(self, values: dict[Expression, Tensor], point: Point, bound: float) -> None:
+        self.values, self.point, self.bound = values, point, bound
         self.largest = self.limit = 1.0
         self.variable: set[Expression] = set()
 
@@ -93,7 +96,7 @@ class _Inspection:
             return f"{_describe(node)} is nearly 0"
         if math.isfinite(magnitude) and node not in self.variable:
             self.limit = max(self.limit, magnitude)
-        if not magnitude <= self.limit * LARGEST:
+        if not magnitude <= self.limit * self.bound:
             return f"{_describe(node)} is not a finite number of moderate size"
         self.largest = max(self.largest, magnitude)
         return None
@@ -154,7 +157,7 @@ class _Inspection:
         """Look inside a function that states no conditions of its own."""
         if not rule.is_definition or rule.domain or rule.kinks or axis is not None:
             return None
-        inner = _Inspection(self._evaluate_text(rule, rule.define, shapes, args), self.point)
+        inner = _Inspection(self._evaluate_text(rule, rule.define, shapes, args), self.point, self.bound)
         found = next((reason for reason in map(inner.inspect, inner.values) if reason), None)
         return f"{rule.call}: {found}" if found else None
 

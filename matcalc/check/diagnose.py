@@ -83,8 +83,8 @@ def _diagnose(question: Question, derive: _Derive, settings: dict[str, Any]) -> 
 def _look_elsewhere(reader: _Reader, found: Diagnosis) -> Diagnosis:
     """Add hints, and what the claim would be in the other layouts, where one fault alone does not explain it."""
     readings = []
-    for layout in READ_LAYOUTS:
-        if layout != reader.question.layout and reader.fits_shape(layout):
+    for layout in reader.list_others(reader.question.layout):
+        if reader.fits_shape(layout):
             reading = reader.read_value(layout)
             if set(reading.reasons) - {"other"}:
                 readings.append((layout, reading))
@@ -98,6 +98,10 @@ class _Reader:
     def __init__(self, question: Question, samples: list[Sample], derive: _Derive, settings: dict[str, Any]) -> None:
         self.question, self.samples, self.derive, self.settings = question, samples, derive, settings
 
+    def list_others(self, layout: str) -> list[str]:
+        """Return the layouts beside one in which the claim may be meant."""
+        return [other for other in READ_LAYOUTS if other != layout] if self.question.has_layouts else []
+
     def holds(self, layout: str) -> bool:
         """Whether the claim is right at every sample in a layout."""
         return self.fits_shape(layout) and self._holds(self.samples, layout)
@@ -110,8 +114,8 @@ class _Reader:
         """Return all readings of the claim in the layout that was asked for."""
         is_fitting = self.fits_shape(layout)
         by_value = self.read_value(layout) if is_fitting else Diagnosis(("shape",), confirmed=self.confirm(layout))
-        others = [other for other in READ_LAYOUTS if other != layout]
-        fits, axes = tuple(other for other in others if self.holds(other)), self._find_axes(layout)
+        fits = tuple(other for other in self.list_others(layout) if self.holds(other))
+        axes = self._find_axes(layout)
         found = {*by_value.reasons, *(["layout"] if fits else []), *(["transpose"] if axes else [])}
         if len(found) > 1:
             found.discard("other")

@@ -182,7 +182,7 @@ _STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
 
 _TIMES = " times "
 _FIXED_ENTRIES = ("sign", "one-hot", "simplex", "simplex-columns", "unit-interval")
-_FIXED = {*_FIXED_ENTRIES, "unit-sum", "unit-sum-columns", "orthogonal"}
+FIXED_DOMAINS = {*_FIXED_ENTRIES, "unit-sum", "unit-sum-columns", "orthogonal"}
 _SUMMING = {"rows": ("unit-sum", "simplex"), "entries": ("unit-sum", "simplex"),
             "columns": ("unit-sum-columns", "simplex-columns")}  # fmt: skip
 _CAN_DOMINATE = ("", " invertible", " symmetric", " diagonal")
@@ -218,7 +218,7 @@ def draw(shape: tuple[int, ...], domain: str, generator: torch.Generator) -> Ten
 def move(domains: list[str], numbers: Iterable[float], choices: random.Random) -> str:
     """Return one of the domains, in half of the cases scaled to one of the numbers or near it, if it may be."""
     domain = choices.choice(domains)
-    if choices.random() < 0.5 or not _FIXED.isdisjoint(domain.split()):
+    if choices.random() < 0.5 or not FIXED_DOMAINS.isdisjoint(domain.split()):
         return domain
     kind, *structures = domain.split()
     near = "around" if any(other.startswith("negative") for other in domains) else "near"
@@ -409,7 +409,7 @@ class Branch:
         if self.call is None:
             return (self.decider,)
         deciding = symbols(self.decider)
-        return tuple(arg for name, arg in _name_arguments(self.call).items() if name in deciding)
+        return tuple(arg for name, arg in name_arguments(self.call).items() if name in deciding)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -429,7 +429,8 @@ class Branch:
         return (self.decider, self.call)
 
 
-def _name_arguments(call: Expression) -> dict[str, Expression]:
+def name_arguments(call: Expression) -> dict[str, Expression]:
+    """Return the arguments of a call by the names of its rule's parameters."""
     names = [parameter.name for parameter in call.data[0].variables]
     return dict(zip(names, call.args, strict=True))
 
@@ -464,18 +465,19 @@ def _list_branches_of_call(node: Expression) -> Iterator[Branch]:
     shapes = tuple(arg.shape for arg in node.args)
     deciders: list[Expression] = []
     if rule.is_elementwise and rule.kinks:
-        deciders = [part for part in _split_factors(parse_rule_text(rule, rule.kinks, shapes)) if part.op != "call"]
+        deciders = [part for part in split_factors(parse_rule_text(rule, rule.kinks, shapes)) if part.op != "call"]
     elif rule.is_definition and not rule.kinks and not rule.domain and axis is None:
         inner = list_branches(parse_rule_text(rule, rule.define, shapes))
         deciders = [branch.decider for branch in inner if branch.call is None]
     for text in deciders:
-        decider = _put_arguments(text, _name_arguments(node))
+        decider = _put_arguments(text, name_arguments(node))
         yield Branch(text, node) if decider is None else Branch(_strip(decider))
 
 
-def _split_factors(node: Expression) -> Iterator[Expression]:
+def split_factors(node: Expression) -> Iterator[Expression]:
+    """Yield the factors of a product, of anything else itself."""
     for arg in node.args if node.op == "multiply" else ():
-        yield from _split_factors(arg)
+        yield from split_factors(arg)
     if node.op != "multiply":
         yield node
 
@@ -558,7 +560,7 @@ class Coverage:
         for branch in self.branches:
             inner: Mapping[Expression, Tensor] = found
             if branch.call is not None:
-                args = {name: found[arg] for name, arg in _name_arguments(branch.call).items()}
+                args = {name: found[arg] for name, arg in name_arguments(branch.call).items()}
                 inner = evaluate_all((branch.decider,), args, point.sizes, point.functions)
             distances.append(inner[branch.decider])
         return distances

@@ -11,7 +11,7 @@ from operator import mul
 from typing import TYPE_CHECKING
 
 from matcalc.check.question import MAX_ENTRIES
-from matcalc.check.report import AGREES, DIFFERS, CheckReport, could_not_check, find_missing
+from matcalc.check.report import AGREES, DIFFERS, CheckReport, Worst, could_not_check, find_missing
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import Expression, call, compare, number, symbol, symbols
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape, write_shape
@@ -181,7 +181,35 @@ def _prove_calls(rule: Rule, calls: list[Expression], compute: Compute, trials: 
             if isinstance(found, str):
                 return could_not_check(found, seed=seed)
             comparisons.append(found)
-    return summarize(comparisons, "", _name_truth(rule), seed=seed)
+    report = summarize(comparisons, "", _name_truth(rule), seed=seed)
+    wrong = _prove_over_scales(rule, calls, compute, seed, len(comparisons) + 1) if report else None
+    return report if wrong is None else wrong
+
+
+def _prove_over_scales(
+    rule: Rule, calls: list[Expression], compute: Compute, seed: int, number: int
+) -> CheckReport | None:
+    """Return the report of a place far from 1 where what is stated is wrong, None where it is right wherever tried."""
+    from matcalc.check.compare import summarize
+    from matcalc.check.points import Point, PointSearch
+    from matcalc.check.scales import find_wrong, scan_entries
+
+    for node in calls if not rule.is_elementwise or rule.name == "where" else ():
+        point = PointSearch(node, seed=seed).find(0)
+        found = find_wrong(node, partial(compute, node), point, number) if isinstance(point, Point) else None
+        if found is not None:
+            return summarize([found], "", _name_truth(rule), seed=seed)
+    if not rule.is_elementwise or rule.name == "where":
+        return None
+    by_entry = _compute_partials_by_entry if compute is _compute_partials else compute
+    column = next((node for node in calls if node.shape == _COLUMN), None)
+    wrong = column and scan_entries(column, _stated_texts(rule), by_entry, seed)
+    if not wrong:
+        return None
+    by = f"the derivative by {wrong.name} " if compute is _compute_partials else ""
+    message = f"differs: at {wrong.place} {by}should be {wrong.expected:.6g}, not {wrong.got:.6g}"
+    worst = Worst((), wrong.expected, wrong.got, number, seed)
+    return CheckReport(DIFFERS, ("other",), seed=seed, worst=worst, message=message)
 
 
 def _compare_at_some_point(
@@ -313,6 +341,19 @@ def _compute_partials(node: Expression, point: Point, values: dict[str, Tensor])
         entries = values[name].numel()
         truths.append(_compute_jacobian(node, name, point, values).reshape(entries, entries))
         stated.append(torch.diag(_evaluate_text(node, text, point, values).reshape(-1)))
+    return torch.stack(truths), torch.stack(stated)
+
+
+def _compute_partials_by_entry(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
+    """Return torch's derivative of each entry by the entry of each parameter, and the stated ones, as columns."""
+    import torch
+
+    from matcalc.check.torch_values import evaluate
+
+    inputs = {name: values[name].detach().requires_grad_() for name in _names(node)}
+    total = evaluate(node, inputs, point.sizes).sum()
+    truths = torch.autograd.grad(total, list(inputs.values()), materialize_grads=True)
+    stated = [_evaluate_text(node, text, point, values) for text in node.data[0].elementwise]
     return torch.stack(truths), torch.stack(stated)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Union
 
 from matcalc.check.jacobian import arrange_axes, layout_shape
@@ -83,7 +83,8 @@ class Question:
     """Is the claim the derivative of the function by wrt, of that order, in that layout?
 
     Of order 0 it asks whether the claim is the function's own value.  Of a mixed derivative `earlier` are the
-    variables before wrt, in the order of the differentiations.
+    variables before wrt, in the order of the differentiations.  `sizes` are those that hold at each point.  Where
+    the layout is nobody's choice, as that of a gradient in torch, the claim has no other one to be right in.
     """
 
     function: Function
@@ -92,6 +93,13 @@ class Question:
     layout: str = "numerator"
     order: int = 1
     earlier: tuple[Expression, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    has_layouts: bool = True
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the function or the claim is code, which does not tell where it bends."""
+        return bool(self.function.variables) or self.claim.root is None
 
     @property
     def by(self) -> tuple[Expression, ...]:
@@ -152,7 +160,7 @@ def search_points(
     return PointSearch(
         question.function.root, question.names,
         seed=seed, shape=question.shape("torch"), dtype=getattr(torch, dtype), device=device, symmetric=symmetric,
-        summing=summing,
+        summing=summing, sizes=question.sizes,
     )  # fmt: skip
 
 

@@ -35,8 +35,10 @@ from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from matcalc.check.compare import Comparison
-    from matcalc.check.points import PointSearch
+    from matcalc.check.points import Point, PointSearch
 
 __all__ = ["CheckReport", "Worst", "judge", "judge_question", "prove_rule"]
 
@@ -205,6 +207,8 @@ def _judge_at_points(asked: Evidence, trials: int, truth: str) -> CheckReport:
     # A claim without a value at most points is not confirmed by the few where it has one.
     if len(comparisons) < trials and search.objection and all(one.is_small for one in comparisons):
         comparisons = []
+    if question.is_code and comparisons and all(one.is_small for one in comparisons):
+        comparisons = _look_far(question, comparisons)
     report = summarize(comparisons, reason, truth, seed=seed, layout=question.layout)
     if comparisons:
         shown = find_shown(comparisons)
@@ -214,6 +218,17 @@ def _judge_at_points(asked: Evidence, trials: int, truth: str) -> CheckReport:
     if not report or not search.objection:
         return report
     return replace(report, notes=(f"at some points it could not be tried: {search.objection}",))
+
+
+def _look_far(question: Question, comparisons: list[Comparison]) -> list[Comparison]:
+    """Return the comparisons, or the one where the claim is wrong at another scale: code does not tell its branches."""
+    from matcalc.check.scales import find_wrong
+
+    def compute(point: Point, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return question.compute_both(values, point)
+
+    wrong = find_wrong(question.function.root, compute, comparisons[0].point, len(comparisons) + 1)
+    return comparisons if wrong is None else [wrong]
 
 
 def _compare_at_some_point(question: Question, search: PointSearch, trial: int) -> Comparison | str:

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from matcalc.check.terms import TermReading
 
 
+NEARLY_RIGHT = 1e-2
+
+
 def write_diagnosis(found: Diagnosis, question: Question, worst: Worst | None, subject: str = "the derivative") -> str:
     """Return what is wrong with a claim, one sentence for each reading; `subject` is what was claimed."""
     example = f": at point {worst.point} {worst.entry} {worst.numbers}" if worst else ""
+    if found.nearly and worst and not _is_near(worst):
+        return f"It is {subject} at most points, but not everywhere{example}: a branch is missed, perhaps."
     if found.nearly:
         rounded = "numbers in it are rounded, perhaps; write 2/3, not 0.66666667"
         return f"It is nearly {subject}{example}: {rounded}."
@@ -30,6 +35,11 @@ def write_diagnosis(found: Diagnosis, question: Question, worst: Worst | None, s
         sentences = [f"It is not {subject}{example}.", *_write_terms(found.terms)]
     sentences += [_write_hint(hint, subject) for hint in found.hints]
     return " ".join([*sentences, *_write_elsewhere(found.elsewhere, subject)])
+
+
+def _is_near(worst: Worst) -> bool:
+    """Whether the worst entry is off by no more than a number that is rounded makes it."""
+    return abs(worst.got - worst.expected) <= NEARLY_RIGHT * max(abs(worst.got), abs(worst.expected))
 
 
 def _write_readings(found: Diagnosis, question: Question, subject: str) -> Iterator[str]:
@@ -147,7 +157,7 @@ def _write_number(value: int | float) -> str:
 def _write_shape(question: Question, subject: str) -> str:
     shapes = (write_shape(shape) for shape in (question.claim.shape, question.shape(question.layout)))
     told, wanted = ("is a scalar" if shape == "scalar" else f"has shape {shape}" for shape in shapes)
-    where = f" in {question.layout} layout" if question.order else ""
+    where = f" in {question.layout} layout" if question.order and question.has_layouts else ""
     return f"It {told}, but {subject}{where} {wanted}."
 
 
