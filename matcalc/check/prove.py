@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from matcalc.check.question import MAX_ENTRIES
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, could_not_check, find_missing
-from matcalc.errors import EvaluationError, MatcalcError
+from matcalc.errors import EvaluationError, MatcalcError, MissingRuleError
 from matcalc.language.expression import Expression, call, compare, number, symbol, symbols
+from matcalc.language.scalar_calculus import state_partial
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape, write_shape
 from matcalc.language.text_to_expression import parse_rule_text, rules_in_force
 from matcalc.rule_files import Parameter, Rule, RuleBook
@@ -199,7 +200,7 @@ def _compare_at_some_point(
 def _find_excess(node: Expression, point: Point) -> str | None:
     """Return why the derivatives are too large to be computed, if they are to be and are."""
     rule = node.data[0]
-    if not rule.elementwise and not rule.differential:
+    if not rule.is_elementwise and not rule.differential:
         return None
     entries = math.prod(size.value(point.sizes) for size in node.shape)
     entries *= max(value.numel() for value in point.values.values())
@@ -209,7 +210,7 @@ def _find_excess(node: Expression, point: Point) -> str | None:
 def _has_nothing_to_compare(rule: Rule) -> bool:
     from matcalc.check.torch_values import has_own_value
 
-    derivative = rule.elementwise or rule.differential or rule.primary
+    derivative = rule.is_elementwise or rule.differential or rule.primary
     return not derivative and not (rule.define and has_own_value(rule))
 
 
@@ -219,7 +220,9 @@ def _list_values(rule: Rule) -> list[tuple[str, str]]:
 
     beside = rule.define if not rule.is_definition and has_own_value(rule) else ""
     of_sympy = "" if rule.sympy_word else rule.sympy
-    return [(text, named) for text, named in ((beside, "its definition"), (of_sympy, "that for SymPy")) if text]
+    formula = rule.formula if rule.formula != rule.define else ""
+    texts = ((beside, "its definition"), (formula, "its function"), (of_sympy, "that for SymPy"))
+    return [(text, named) for text, named in texts if text]
 
 
 def _name_truth(rule: Rule) -> str:
@@ -233,7 +236,7 @@ def _name_truth(rule: Rule) -> str:
 
 
 def _choose_computation(rule: Rule) -> Compute:
-    if rule.elementwise:
+    if rule.is_elementwise:
         return _compute_partials
     if rule.differential:
         return _compute_differentials
@@ -303,11 +306,24 @@ def _compute_partials(node: Expression, point: Point, values: dict[str, Tensor])
     import torch
 
     truths, stated = [], []
-    for name, text in zip(_names(node), node.data[0].elementwise, strict=True):
+    for name, text in _list_partials(node.data[0]):
         entries = values[name].numel()
         truths.append(_compute_jacobian(node, name, point, values).reshape(entries, entries))
         stated.append(torch.diag(_evaluate_text(node, text, point, values).reshape(-1)))
     return torch.stack(truths), torch.stack(stated)
+
+
+def _list_partials(rule: Rule) -> list[tuple[str, str]]:
+    """Return each parameter with the derivative by it; raises MissingRuleError where SymPy knows none of them."""
+    found, refused = [], None
+    for place, parameter in enumerate(rule.variables):
+        try:
+            found.append((parameter.name, state_partial(rule, place)))
+        except MissingRuleError as error:
+            refused = error
+    if refused and not found:
+        raise refused
+    return found
 
 
 def _compute_differentials(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
