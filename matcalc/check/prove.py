@@ -14,7 +14,7 @@ from matcalc.check.question import MAX_ENTRIES
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, could_not_check, find_missing
 from matcalc.errors import EvaluationError, MatcalcError, MissingRuleError
 from matcalc.language.expression import Expression, call, compare, number, symbol, symbols
-from matcalc.language.scalar_calculus import state_partial
+from matcalc.language.scalar_calculus import is_exactly_stated, state_partial
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape, write_shape
 from matcalc.language.text_to_expression import parse_rule_text, rules_in_force
 from matcalc.rule_files import Parameter, Rule, RuleBook
@@ -81,9 +81,21 @@ def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
             value = _prove_calls(rule, [of_numbers], partial(_compute_values, rule.scalar), trials, seed)
             if not value:
                 return value
+        if report and rule.elementwise:
+            report = _compare_with_sympy(rule, report)
         return prove_words(rule, calls, report, trials) if report else report
     except (MatcalcError, RuntimeError) as error:
         return could_not_check(getattr(error, "reason", str(error)), seed=seed)
+
+
+def _compare_with_sympy(rule: Rule, report: CheckReport) -> CheckReport:
+    """Return the report, with whether the stated derivatives are exactly those that SymPy finds, where that is shown."""
+    exact = [is_exactly_stated(rule, place) for place in range(len(rule.variables))]
+    if False in exact:
+        text = rule.elementwise[exact.index(False)]
+        message = f"differs: {text} agrees in its first digits, but is not the derivative that SymPy finds"
+        return CheckReport(DIFFERS, ("other",), seed=report.seed, message=message)
+    return replace(report, message=f"{report.message}; exactly SymPy's derivative") if all(exact) else report
 
 
 def _find_unknown(rule: Rule) -> str | None:

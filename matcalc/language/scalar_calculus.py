@@ -53,7 +53,7 @@ def _state_partial(rule: Rule, place: int, book: RuleBook) -> str:
         derivative = _replace_jumps(sympy.diff(function, symbols[place]))
     except (sympy.core.function.ArgumentIndexError, NotImplementedError, ValueError):
         raise _refuse_partial(rule, place, "") from None
-    if derivative.has(sympy.Derivative, sympy.Subs, sympy.Integral, sympy.Sum):
+    if _is_open(derivative):
         raise _refuse_partial(rule, place, "")
     if derivative.has(sympy.nan, sympy.zoo, sympy.I):
         raise _refuse_partial(rule, place, f"; it finds {derivative}, which is no real number")
@@ -63,6 +63,13 @@ def _state_partial(rule: Rule, place: int, book: RuleBook) -> str:
         return _write_text(shortest, book)
     except MatcalcError as error:
         raise _refuse_partial(rule, place, f" in the words of the language: {error.reason}") from error
+
+
+def _is_open(derivative: Any) -> bool:
+    """Whether SymPy leaves a derivative as it was asked for."""
+    import sympy
+
+    return bool(derivative.has(sympy.Derivative, sympy.Subs, sympy.Integral, sympy.Sum))
 
 
 def _write_text(form: Any, book: RuleBook) -> str:
@@ -257,3 +264,67 @@ def _turn_difference(product: Any) -> Any:
         if factor.is_Add:
             return product / factor * -1 * (-factor)
     return product
+
+
+# --- a stated derivative ------------------------------------------------------------------------------
+
+# Numbers on both sides of the usual jumps, none of them special, and how small a difference is none at 40 digits.
+_TRIED = ("37/123", "213/124", "-52/125", "331/127")
+_NO_DIFFERENCE = 1e-25
+
+
+def is_exactly_stated(rule: Rule, place: int, book: RuleBook | None = None) -> bool | None:
+    """Whether the derivative that a rule states is SymPy's of what the function is; None where neither can be shown.
+
+    >>> from matcalc.rule_files import read_rule
+    >>> entry = {"elementwise": "2.0000000001*x", "define": "x**2"}
+    >>> is_exactly_stated(read_rule("mine", entry, "my.toml"), 0)
+    False
+    >>> is_exactly_stated(shipped_rules()["sigmoid"], 0)
+    True
+    """
+    import sympy
+
+    symbols = [sympy.Symbol(parameter.name, real=True) for parameter in rule.variables]
+    try:
+        function = write_function(rule, symbols, book, expand=True)
+        stated = _write_text_of(rule, rule.elementwise[place], symbols, book, expand=True)
+        difference = _replace_jumps(sympy.diff(function, symbols[place])) - stated
+        if _is_open(difference):
+            return None
+        if _differs_somewhere(function, difference, symbols):
+            return False
+        return all(map(_is_shown_zero, _split_at_zero(difference, symbols))) or None
+    except (MatcalcError, TypeError, ValueError, AttributeError, NotImplementedError):
+        return None
+
+
+def _differs_somewhere(function: Any, difference: Any, symbols: Sequence[Any]) -> bool:
+    """Whether a difference is not 0 at a point where the function is a real number."""
+    import sympy
+
+    for place in range(len(_TRIED)):
+        point = {symbol: sympy.Rational(_TRIED[(place + at) % len(_TRIED)]) for at, symbol in enumerate(symbols)}
+        value, gap = (sympy.N(part.subs(point), 40) for part in (function, difference))
+        if value.is_real and gap.is_real and gap.is_finite and abs(gap) > _NO_DIFFERENCE:
+            return True
+    return False
+
+
+def _split_at_zero(difference: Any, symbols: Sequence[Any]) -> list[Any]:
+    """Return what a difference is on both sides of 0, or of x = y, where it has jumps or kinks."""
+    import sympy
+
+    if not difference.has(sympy.Piecewise, sympy.Max, sympy.Min, sympy.Abs, sympy.sign):
+        return [difference]
+    step, first, *others = sympy.Symbol("step", positive=True), *symbols
+    middle = others[0] if others else sympy.Integer(0)
+    return [difference.subs(first, middle + sign * step) for sign in (1, -1)]
+
+
+def _is_shown_zero(difference: Any) -> bool:
+    """Whether the difference of two forms is 0 as a quotient of polynomials in exponentials, or by simplification."""
+    import sympy
+
+    above, _ = sympy.fraction(sympy.together(difference.rewrite(sympy.exp)))
+    return bool(sympy.expand(above) == 0 or sympy.simplify(difference) == 0)

@@ -19,6 +19,7 @@ from matcalc.render.latex import write_sympy_template
 from matcalc.rule_files import ORDERS, Rule, find_sympy_rules, shipped_rules, sympy_rules
 from matcalc.rule_words import find_foreign_latex
 from tests.sampling import sample
+from tests.write_functions import PAGE, write_page
 
 # What SymPy knows no derivative of: words with values alone.
 WITHOUT_DERIVATIVE = {"zeta", "dirichlet_eta"}
@@ -175,3 +176,7 @@ def test_sympy_is_imported_only_for_what_it_derives() -> None:
         command = [sys.executable, "-c", code.format(text)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         assert done.stdout.strip() == is_imported
+
+
+def test_the_page_is_what_the_program_writes() -> None:
+    assert PAGE.read_text(encoding="utf-8") == write_page(), "write it again: python -m tests.write_functions"
