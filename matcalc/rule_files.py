@@ -8,7 +8,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -240,15 +240,18 @@ def _advise_name(value: str, backend: str) -> str:
 
 FLAGS = ("axis", "primitive", "opaque", "linear", "vectors", "inverts", "symmetric")
 TEXTS = (
-    "call", "differential", "everywhere", "define", "domain", "kinks", *BACKENDS, "sympy", "scalar", "latex", "source",
-    "note", "primary",
+    "call", "function", "differential", "everywhere", "define", "domain", "kinks", *BACKENDS, "sympy", "scalar",
+    "latex", "source", "note", "primary",
 )  # fmt: skip
 FIELDS = ("elementwise", *TEXTS, *FLAGS)
 PRIMITIVES = ("sum", "size", "matrix_power", "tril", "triu")
 LONGEST_LATEX = 500
-_DERIVED_BY = ("elementwise", "differential", "define", "primitive", "opaque")
-# The definition beside a derivative is the value.
-_WITH_VALUE = (["elementwise", "define"], ["differential", "define"])
+_DERIVED_BY = ("elementwise", "function", "differential", "define", "primitive", "opaque")
+# The definition beside a derivative is the value; derivatives beside what the function is are those of SymPy, kept.
+_WITH_VALUE = (
+    ["elementwise", "define"], ["differential", "define"], ["function", "define"], ["elementwise", "function"],
+    ["elementwise", "function", "define"],
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -306,10 +309,11 @@ def check_fields(entry: Entry) -> None:
     if entry.fields.get("scalar"):
         _check_scalar(entry, entry.fields["scalar"])
     stated = [field for field in _DERIVED_BY if entry.fields.get(field)]
-    if len(stated) != 1 and stated not in _WITH_VALUE:
+    is_of_sympy = not stated and entry.fields.get("sympy", "").startswith("sympy.")
+    if len(stated) != 1 and stated not in _WITH_VALUE and not is_of_sympy:
         listed = ", ".join(stated) or "none"
-        reason = "it must state one of elementwise, differential, define, or one of the first two with define"
-        raise entry.refuse(f"{reason}; it states {listed}")
+        reason = "it must state one of function, elementwise, differential, define"
+        raise entry.refuse(f"{reason}, or one of the first three with define; it states {listed}")
 
 
 def _check_flag(entry: Entry, field: str, value: object) -> None:
@@ -393,9 +397,10 @@ class Rule:
     """One function of the language: what it is, and what its differential is.
 
     Exactly one of these says how to differentiate: `elementwise` holds one partial derivative per
-    parameter, `differential` is linear in dX for each parameter X, `define` is an expression that
-    stands for the call, a `primitive` is known to the engine, an `opaque` function has no derivative.
-    Beside one of the first two `define` is the value alone.  `sympy` is a word of SymPy, or a definition for it
+    parameter, `formula` is what a function of numbers is, of which SymPy finds those, `differential` is linear in dX
+    for each parameter X, `define` is an expression that stands for the call, a `primitive` is known to the engine, an
+    `opaque` function has no derivative.  Where there is none of them, it is the function of SymPy that `sympy` names.
+    Beside one of the first three `define` is the value alone.  `sympy` is a word of SymPy, or a definition for it
     where `define` says what SymPy lacks.  A `linear` function is so in each of its parameters; of one with
     `vectors` a column or a row may stand in the place of each matrix.  `scalar` is what the function is where
     numbers stand in the place of its arrays, for a number is a 1 by 1 matrix.  A function that `inverts` its first
@@ -417,6 +422,7 @@ class Rule:
     inverts: bool = False
     symmetric: bool = False
     elementwise: tuple[str, ...] = ()
+    formula: str = ""
     differential: str = ""
     everywhere: str = ""
     define: str = ""
@@ -441,12 +447,18 @@ class Rule:
     @property
     def is_elementwise(self) -> bool:
         """Whether the function works entry by entry."""
-        return bool(self.elementwise)
+        return bool(self.elementwise) or self.is_derived_by_sympy
+
+    @property
+    def is_derived_by_sympy(self) -> bool:
+        """Whether the rule says what the function is and leaves its derivatives to SymPy."""
+        is_word = not (self.differential or self.define or self.primitive or self.opaque) and bool(self.sympy_word)
+        return not self.elementwise and (bool(self.formula) or is_word)
 
     @property
     def is_definition(self) -> bool:
         """Whether its definition is all that there is to derive."""
-        return bool(self.define) and not (self.elementwise or self.differential)
+        return bool(self.define) and not (self.elementwise or self.formula or self.differential)
 
     def read_form(self, backend: str) -> Form:
         """Return how the rule's word in a backend is called; its path is "" where there is none."""
@@ -489,9 +501,13 @@ def read_rule(name: str, fields: Mapping[str, Any], file: str) -> Rule:
         raise entry.refuse(f"it has {variables} parameters and {len(elementwise)} derivatives", "elementwise")
     check_words(entry, parameters)
     flags: dict[str, Any] = {key: fields.get(key, False) for key in FLAGS}
-    texts: dict[str, Any] = {key: fields.get(key, "") for key in TEXTS if key != "call"}
+    texts: dict[str, Any] = {key: fields.get(key, "") for key in TEXTS if key not in ("call", "function")}
+    formula = fields.get("function", "")
+    if formula and (result or any(parameter.axes for parameter in parameters)):
+        raise entry.refuse("function says what a function of numbers is", "function", advice="define one of arrays")
+    texts["define"] = texts["define"] or formula
     return Rule(
-        name=name, function=function, parameters=parameters, result=result, elementwise=elementwise,
+        name=name, function=function, parameters=parameters, result=result, elementwise=elementwise, formula=formula,
         file=file, **flags, **texts,
     )  # fmt: skip
 
@@ -595,6 +611,40 @@ def shipped_rules() -> RuleBook:
     """Return the rules that come with matcalc, read once."""
     folder = rules_folder()
     return RuleBook(rule for name in FUNCTION_FILES for rule in read_rules(folder / name))
+
+
+# The first parameter of a function of SymPy that has an order: a whole number n that is written out, or any number v.
+ORDERS = ("n", "v")
+# Of a higher order polynomials are too long to be read, and their values lose too many digits.
+HIGHEST_POLYNOMIAL = 12
+
+
+@lru_cache(maxsize=1)
+def sympy_rules() -> RuleBook:
+    """Return the functions of numbers that SymPy knows and the other files lack, read once."""
+    return RuleBook(read_rules(rules_folder() / "sympy.toml"))
+
+
+@lru_cache(maxsize=4000)
+def find_sympy_rules(function: str, order: int | None) -> tuple[Rule, ...]:
+    """Return the forms of a function by its name in SymPy, asin for arcsin too; () where SymPy's numbers have none.
+
+    `order` is the first argument where that is a whole number: besselj(0, x) is a function of x alone.
+    """
+    named = [*sympy_rules().overloads(function)]
+    named = named or [rule for rule in (*shipped_rules(), *sympy_rules()) if rule.sympy == f"sympy.{function}"]
+    return tuple(_fix_order(rule, order) for rule in named if rule.is_elementwise)
+
+
+def _fix_order(rule: Rule, order: int | None) -> Rule:
+    """Return the rule with the number in the place of its order n or v, which no backend takes below 0."""
+    largest = dict(zip(ORDERS, (HIGHEST_POLYNOMIAL, LARGEST_LITERAL), strict=True)).get(rule.parameters[0].name)
+    if order is None or largest is None or abs(order) > largest:
+        return rule
+    kept: dict[str, Any] = dict.fromkeys(BACKENDS, "") if order < 0 else {}
+    name = f"{rule.name}_{order}".replace("-", "minus")
+    parameters = (Parameter("", literal=order), *rule.parameters[1:])
+    return replace(rule, name=name, parameters=parameters, latex=rule.latex.replace("{n}", str(order)), **kept)
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,7 +116,12 @@ WORDS = {
 # SymPy's are classes, made of symbols: none evaluates a text.
 SYMPY_WORDS = frozenset(f"sympy.{name}" for name in """
     exp log sqrt sin cos tan sinh cosh tanh asin acos atan asinh acosh atanh atan2 Abs sign erf erfc Max Min
-    Trace Determinant Inverse KroneckerProduct DiagMatrix
+    Trace Determinant Inverse KroneckerProduct DiagMatrix betainc betainc_regularized catalan
+    Chi Ci Ei Heaviside LambertW Li Shi Si acot acoth acsc acsch airyai airyaiprime airybi airybiprime asec asech
+    assoc_laguerre assoc_legendre besseli besselj besselk bessely beta binomial ceiling chebyshevt chebyshevu cot
+    coth csc csch digamma dirichlet_eta elliptic_e elliptic_f elliptic_k elliptic_pi erf2 erfcinv erfi erfinv expint
+    factorial floor frac fresnelc fresnels gamma gegenbauer harmonic hermite hermite_prob jacobi jn laguerre
+    legendre li loggamma lowergamma polygamma polylog sec sech sinc trigamma uppergamma yn zeta
 """.split())  # fmt: skip
 # The kinds of norms that have a name, and the words that take one in the place after the array.
 _NORMS = ("fro", "nuc")

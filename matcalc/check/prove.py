@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from matcalc.check.question import MAX_ENTRIES
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, Worst, could_not_check, find_missing
-from matcalc.errors import EvaluationError, MatcalcError
+from matcalc.errors import EvaluationError, MatcalcError, MissingRuleError
 from matcalc.language.expression import Expression, call, compare, number, symbol, symbols
+from matcalc.language.scalar_calculus import is_exactly_stated, state_partial
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape, write_shape
 from matcalc.language.text_to_expression import parse_rule_text, rules_in_force
 from matcalc.rule_files import Parameter, Rule, RuleBook
@@ -85,9 +86,21 @@ def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
             value = _prove_calls(rule, [of_numbers], partial(_compute_values, rule.scalar), trials, seed)
             if not value:
                 return value
+        if report and rule.elementwise:
+            report = _compare_with_sympy(rule, report)
         return prove_words(rule, calls, report, trials) if report else report
     except (MatcalcError, RuntimeError) as error:
         return could_not_check(getattr(error, "reason", str(error)), seed=seed)
+
+
+def _compare_with_sympy(rule: Rule, report: CheckReport) -> CheckReport:
+    """Return the report, with whether the stated derivatives are exactly those of SymPy, where that is shown."""
+    exact = [is_exactly_stated(rule, place) for place in range(len(rule.variables))]
+    if False in exact:
+        text = rule.elementwise[exact.index(False)]
+        message = f"differs: {text} agrees in its first digits, but is not the derivative that SymPy finds"
+        return CheckReport(DIFFERS, ("other",), seed=report.seed, message=message)
+    return replace(report, message=f"{report.message}; exactly SymPy's derivative") if all(exact) else report
 
 
 def _find_unknown(rule: Rule) -> str | None:
@@ -233,7 +246,7 @@ def _compare_at_some_point(
 def _find_excess(node: Expression, point: Point) -> str | None:
     """Return why the derivatives are too large to be computed, if they are to be and are."""
     rule = node.data[0]
-    if not rule.elementwise and not rule.differential:
+    if not rule.is_elementwise and not rule.differential:
         return None
     entries = math.prod(size.value(point.sizes) for size in node.shape)
     entries *= max(value.numel() for value in point.values.values())
@@ -243,7 +256,7 @@ def _find_excess(node: Expression, point: Point) -> str | None:
 def _has_nothing_to_compare(rule: Rule) -> bool:
     from matcalc.check.torch_values import has_own_value
 
-    derivative = rule.elementwise or rule.differential or rule.primary
+    derivative = rule.is_elementwise or rule.differential or rule.primary
     return not derivative and not (rule.define and has_own_value(rule))
 
 
@@ -253,7 +266,9 @@ def _list_values(rule: Rule) -> list[tuple[str, str]]:
 
     beside = rule.define if not rule.is_definition and has_own_value(rule) else ""
     of_sympy = "" if rule.sympy_word else rule.sympy
-    return [(text, named) for text, named in ((beside, "its definition"), (of_sympy, "that for SymPy")) if text]
+    formula = rule.formula if rule.formula != rule.define else ""
+    texts = ((beside, "its definition"), (formula, "its function"), (of_sympy, "that for SymPy"))
+    return [(text, named) for text, named in texts if text]
 
 
 def _name_truth(rule: Rule) -> str:
@@ -267,7 +282,7 @@ def _name_truth(rule: Rule) -> str:
 
 
 def _choose_computation(rule: Rule) -> Compute:
-    if rule.elementwise:
+    if rule.is_elementwise:
         return _compute_partials
     if rule.differential:
         return _compute_differentials
@@ -337,7 +352,7 @@ def _compute_partials(node: Expression, point: Point, values: dict[str, Tensor])
     import torch
 
     truths, stated = [], []
-    for name, text in zip(_names(node), node.data[0].elementwise, strict=True):
+    for name, text in _list_partials(node.data[0]):
         entries = values[name].numel()
         truths.append(_compute_jacobian(node, name, point, values).reshape(entries, entries))
         stated.append(torch.diag(_evaluate_text(node, text, point, values).reshape(-1)))
@@ -350,11 +365,25 @@ def _compute_partials_by_entry(node: Expression, point: Point, values: dict[str,
 
     from matcalc.check.torch_values import evaluate
 
+    partials = _list_partials(node.data[0])
     inputs = {name: values[name].detach().requires_grad_() for name in _names(node)}
     total = evaluate(node, inputs, point.sizes).sum()
-    truths = torch.autograd.grad(total, list(inputs.values()), materialize_grads=True)
-    stated = [_evaluate_text(node, text, point, values) for text in node.data[0].elementwise]
+    truths = torch.autograd.grad(total, [inputs[name] for name, _ in partials], materialize_grads=True)
+    stated = [_evaluate_text(node, text, point, values) for _, text in partials]
     return torch.stack(truths), torch.stack(stated)
+
+
+def _list_partials(rule: Rule) -> list[tuple[str, str]]:
+    """Return each parameter with the derivative by it; raises MissingRuleError where SymPy knows none of them."""
+    found, refused = [], None
+    for place, parameter in enumerate(rule.variables):
+        try:
+            found.append((parameter.name, state_partial(rule, place)))
+        except MissingRuleError as error:
+            refused = error
+    if refused and not found:
+        raise refused
+    return found
 
 
 def _compute_differentials(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:

@@ -36,7 +36,7 @@ def prove_words(rule: Rule, calls: Sequence[Expression], report: CheckReport, tr
     """
     proven, notes = [], list(report.notes)
     for backend in (*BACKENDS, "sympy"):
-        form = rule.read_form(backend) if backend != "sympy" else Form(rule.sympy_word, rule.variables)
+        form = rule.read_form(backend) if backend != "sympy" else Form(rule.sympy_word, rule.parameters)
         path, along = form.path, list(_list_along(rule, calls[0]))
         # The torch word is the truth itself, but for how it is told the axis.
         nodes: Sequence[Expression] = (*calls, *along)

@@ -16,6 +16,7 @@ from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, rebuild, walk
 from matcalc.language.rewrite import map_along, replace
+from matcalc.language.scalar_calculus import state_partial
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule, RuleBook
@@ -282,9 +283,10 @@ class _Expansion:
             return True
         if node.op == "compare" or (node.op == "call" and node.data[0].name == "size"):
             return False
-        weights = node.data[0].elementwise if node.op == "call" else ()
+        rule = node.data[0] if node.op == "call" and node.data[0].is_elementwise else None
         return any(
-            self._varying[arg] and not (weights and weights[place] == "0") for place, arg in enumerate(node.args)
+            self._varying[arg] and not (rule and state_partial(rule, place, self.rules) == "0")
+            for place, arg in enumerate(node.args)
         )
 
     def _change(self, node: Expression) -> Expression:
@@ -352,9 +354,9 @@ def _state_elementwise(
 ) -> Expression:
     rule = whole.data[0]
     terms = [
-        ex.multiply(_read(rule, rule.elementwise[place], letters, (), book), changes[place])
+        ex.multiply(_read(rule, text, letters, (), book), changes[place])
         for place, moves in enumerate(moving)
-        if moves and rule.elementwise[place] != "0"
+        if moves and (text := state_partial(rule, place, book)) != "0"
     ]
     return reduce(ex.add, terms) if terms else zeros(whole.shape)
 

@@ -15,6 +15,7 @@ from matcalc.engine.index_form import Graph, Labels, Node, Part, reachable
 from matcalc.engine.sums import sum_inside
 from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.expression import symbol
+from matcalc.language.scalar_calculus import state_partial
 from matcalc.language.sizes import UNIT, Shape, squeeze_shape, to_2d_shape, write_shape
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import shipped_rules
@@ -223,7 +224,8 @@ def _pull_back_abstract(graph: Graph, node: Node, carried: Part, out: Labels, ax
 def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
     """Return f'_k(arguments), a tensor with the axes of the node; 0 for the sides of a comparison."""
     rule = node.payload
-    if isinstance(rule, str) or rule.elementwise[k] == "0":
+    text = "0" if isinstance(rule, str) else state_partial(rule, k, graph.rules)
+    if text == "0":
         return graph.zeros(node.shape)
     bindings = {parameter.name: Tensor(part) for parameter, (part, _) in zip(rule.variables, node.parts, strict=True)}
     # An operand that lacks axes of the result has unit axes in their place.
@@ -231,7 +233,7 @@ def elementwise_partial(graph: Graph, node: Node, k: int) -> Node:
         to_2d_shape(tuple([size if k in labels else UNIT for k, size in enumerate(node.shape)]))
         for _, labels in node.parts
     ])
-    body = parse_rule_text(rule, rule.elementwise[k], shapes, graph.rules)
+    body = parse_rule_text(rule, text, shapes, graph.rules)
     partial = convert(graph, body, bindings).node
     carried = [at for at, size in enumerate(body.shape) if not size.is_unit] if not body.is_scalar else []
     missing = graph.missing_ones(node.shape, carried)

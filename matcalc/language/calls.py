@@ -28,7 +28,7 @@ from matcalc.language.draft import (
 from matcalc.language.explain_calls import advise_arguments, advise_axis, advise_keyword, explain_missing, write_forms
 from matcalc.language.read_text import restore_name
 from matcalc.language.sizes import UNIT, Size
-from matcalc.rule_files import Parameter, Rule
+from matcalc.rule_files import HIGHEST_POLYNOMIAL, ORDERS, Parameter, Rule, find_sympy_rules
 
 HIGHEST_ORDER = 6
 
@@ -55,7 +55,7 @@ def _advise_member(reading: Reading, node: ast.Call, function: ast.Attribute) ->
     name = {"I": "inv", "dot": "matmul"}.get(name, name)
     owner = [] if re.fullmatch(_MODULE, before) else [before]
     args = [re.sub(rf"\b{_MODULE}\.(?=\w+\()", "", text) for text in [*owner, *map(reading.source.write, node.args)]]
-    rules = reading.book.overloads(name)
+    rules = reading.book.overloads(name) or list(find_sympy_rules(name, None))
     if not rules and name not in names.SPECIAL:
         return explain_missing(reading, name, reading.source.span(node), args).advice
     if rules and all(len(rule.parameters) != len(args) for rule in rules):
@@ -102,10 +102,16 @@ def infer_call(reading: Reading, node: ast.Call, args: tuple[Draft, ...]) -> Dra
         return infer_einsum(reading, args, span)
     if is_derivative:
         return _infer_derivative(reading, node, args[0])
-    if reading.book.overloads(name):
+    if reading.book.overloads(name) or (not _is_own(reading, name) and find_forms(reading, name, args)):
         note_index(reading, name, args)
         return call_rule(reading, name, node, read_power(reading, args, span) if name == "matrix_power" else args)
     return _infer_abstract(reading, name, node, args)
+
+
+def _is_own(reading: Reading, name: str) -> bool:
+    """Whether a name stands for something of the reader's, so that no function of SymPy is meant."""
+    own = (reading.declared, reading.abstract, reading.defined, reading.awaited, reading.sizes)
+    return any(name in names for names in own)
 
 
 def _refuse_keywords(reading: Reading, name: str, node: ast.Call, none_allowed: bool) -> None:
@@ -396,13 +402,13 @@ def call_rule(reading: Reading, name: str, node: ast.Call, args: tuple[Draft, ..
     if name == "norm":
         _refuse_counting(args, span)
     if axis is not None or keepdims:
-        return _call_along_axis(reading, reading.book.overloads(name), node, args, axis, keepdims)
+        return _call_along_axis(reading, find_forms(reading, name, args), node, args, axis, keepdims)
     return call_function(reading, name, args, span)
 
 
 def call_function(reading: Reading, name: str, args: tuple[Draft, ...], span: tuple[int, int]) -> Draft:
     """Return the draft of a function of its arguments by the first overload that fits; raises ShapeError."""
-    rules = reading.book.overloads(name)
+    rules = find_forms(reading, name, args)
     for rule in rules:
         variables = _match(rule, args)
         if variables is not None:
@@ -411,6 +417,20 @@ def call_function(reading: Reading, name: str, args: tuple[Draft, ...], span: tu
     if scalar is not None:
         return scalar
     raise _explain_no_match(reading, name, rules, args, span)
+
+
+def find_forms(reading: Reading, name: str, args: tuple[Draft, ...]) -> list[Rule]:
+    """Return the forms of a function: the reader's and the shipped ones, else those that SymPy knows by this name."""
+    if rules := reading.book.overloads(name):
+        return rules
+    order = args[0].value if args else None
+    rules = list(find_sympy_rules(name, int(order) if order is not None and order.denominator == 1 else None))
+    for rule in rules:
+        if rule.parameters[0].name == ORDERS[0] and len(args) == len(rule.parameters):
+            given = reading.write(args[0])
+            reason = f"the order of {name} is a whole number up to {HIGHEST_POLYNOMIAL}, and {given} is none"
+            raise ParseError(reason, span=args[0].span, advice=f"write {rule.call.replace(ORDERS[0], '2', 1)}")
+    return rules
 
 
 def _refuse_counting(args: tuple[Draft, ...], span: tuple[int, int]) -> None:

@@ -18,8 +18,7 @@ _Span = tuple[int, int]
 _HUBER = "where(abs({0}) <= delta, {0}**2/2, delta*(abs({0}) - delta/2))"
 _OTHER_NAMES = {
     "ln": "log({0})", "tr": "trace({0})", "inverse": "inv({0})", "pinverse": "pinv({0})", "transpose": "{0}.T",
-    "sgn": "sign({0})", "asin": "arcsin({0})", "acos": "arccos({0})", "atan": "arctan({0})",
-    "asinh": "arcsinh({0})", "acosh": "arccosh({0})", "atanh": "arctanh({0})", "atan2": "arctan2({0}, {1})",
+    "sgn": "sign({0})",
     "power": "{0}**{1}", "pow": "{0}**{1}", "matmul": "{0} @ {1}", "mm": "{0} @ {1}", "mv": "{0} @ {1}",
     "multiply": "{0} * {1}", "mul": "{0} * {1}", "hadamard": "{0} * {1}", "divide": "{0} / {1}", "div": "{0} / {1}",
     "add": "{0} + {1}", "subtract": "{0} - {1}", "sub": "{0} - {1}", "negative": "-{0}", "neg": "-{0}",
@@ -30,14 +29,14 @@ _OTHER_NAMES = {
     "nansum": "sum({0})", "nanmean": "mean({0})", "nanprod": "prod({0})", "nanmax": "max({0})", "nanmin": "min({0})",
     "nanstd": "std({0})", "nanvar": "var({0})", "average": "mean({0})", "ptp": "max({0}) - min({0})",
     "matrix_exp": "expm({0})", "cbrt": "{0}**(1/3)", "exp10": "10**{0}", "hypot": "sqrt({0}**2 + {1}**2)",
-    "sinc": "sin(pi*{0})/(pi*{0})", "frobenius": "norm({0})", "vector_norm": "norm({0})", "l2_norm": "norm({0})",
+    "frobenius": "norm({0})", "vector_norm": "norm({0})", "l2_norm": "norm({0})",
     "matrix_norm": "norm({0})", "inner": "dot({0}, {1})", "vdot": "dot({0}, {1})", "mse": "mean(({0} - {1})**2)",
     "rmse": "sqrt(mean(({0} - {1})**2))", "huber": _HUBER,
     "l1": "l1_loss({0}, {1})", "mae": "l1_loss({0}, {1})", "smooth_l1": "smooth_l1_loss({0}, {1})",
     "bce": "binary_cross_entropy({0}, {1})", "bce_loss": "binary_cross_entropy({0}, {1})",
     "bce_with_logits": "binary_cross_entropy_with_logits({0}, {1})", "kl_divergence": "kl_div({0}, {1})",
     "rel_entr": "xlogy({0}, {0}/{1})", "xlog1py": "xlogy({0}, 1 + {1})", "entropy": "sum(entr({0}))",
-    "cot": "1/tan({0})", "sec": "1/cos({0})", "csc": "1/sin({0})", "logcosh": "log(cosh({0}))",
+    "logcosh": "log(cosh({0}))",
     "hard_sigmoid": "hardsigmoid({0})", "hard_swish": "hardswish({0})", "hard_silu": "hardswish({0})",
     "hard_tanh": "hardtanh({0})", "soft_sign": "softsign({0})", "log_sigmoid": "logsigmoid({0})",
     "log_expit": "logsigmoid({0})", "logsoftmax": "log_softmax({0})", "softmin": "softmax(-{0})",
@@ -45,18 +44,39 @@ _OTHER_NAMES = {
     "batchnorm": "batch_norm({0})", "rmsnorm": "rms_norm({0})", "diagonal": "diag({0})",
 }  # fmt: skip
 _STACKED = "arrays cannot be stacked; derive by each block"
+_COMPLEX = """
+    re im conjugate arg adjoint hankel1 hankel2 hn1 hn2 ynm znm exp_polar polar_lift periodic_argument
+    principal_branch
+"""
+_WHOLE = """
+    andre bell bernoulli carmichael chebyshevt_root chebyshevu_root divisor_sigma euler factorial2 fibonacci genocchi
+    jacobi_symbol kronecker_symbol kroneckerdelta legendre_symbol levicivita lucas mobius motzkin partition primenu
+    primeomega primepi reduced_totient rem stieltjes subfactorial totient tribonacci
+"""
+_WITHOUT_VALUES = "erf2inv lerchphi marcumq mathieuc mathieucprime mathieus mathieusprime multigamma riemann_xi"
+_WITHOUT_DERIVATIVE = "rf ff risingfactorial fallingfactorial"
+_OF_LISTS = "appellf1 hyper meijerg"
 _ABSENT = {
     **dict.fromkeys(("vstack", "hstack", "stack", "concatenate", "cat", "block"), _STACKED),
     "cross": "there is no cross product; multiply by the skew matrix of the vector",
     "logm": "there is no matrix logarithm; log works entry by entry",
     "len": "a size is a letter: declare x: n, and write n", "median": "there is no median; mean(x) is the average",
     **dict.fromkeys(("stop_gradient", "detach"), "give what is held constant a name of its own"),
-    **dict.fromkeys(("floor", "ceil", "round", "trunc"), "it jumps, and has derivative 0 between"),
+    **dict.fromkeys(("ceil", "round", "trunc"), "it jumps, and has derivative 0 between"),
     **dict.fromkeys(("flatten", "ravel"), "vec(X) stacks the columns, vec(X.T) the rows"),
     "dropout": "what is random has no derivative; multiply by a mask, x*m",
     "rank": "a rank has no derivative", "argmax": "argmax has no derivative; largest(x) marks the largest entry",
     "eig": "eigenvalues are not in the language", "eigvals": "eigenvalues are not in the language",
     "svd": "singular values are not in the language; norm(X, 'nuc') is their sum",
+    # Functions of SymPy that are no words here.
+    "piecewise": "write where(x > 0, x, y)",
+    **dict.fromkeys(_COMPLEX.split(), "it is complex valued, and all numbers here are real"),
+    **dict.fromkeys(_WHOLE.split(), "it is a function of whole numbers and has no derivative"),
+    **dict.fromkeys(_WITHOUT_VALUES.split(), "there are no values of it by which a derivative could be proven"),
+    **dict.fromkeys(_WITHOUT_DERIVATIVE.split(), "SymPy knows no derivative of it"),
+    **dict.fromkeys(_OF_LISTS.split(), "it takes lists of numbers"),
+    "diracdelta": "it is no function of numbers; Heaviside(x) is the step",
+    "singularityfunction": "it is no function of numbers; Heaviside(x) is the step",
 }  # fmt: skip
 _ENTRIES = {
     1: '    [{name}]\n    elementwise = "..."   # the derivative of {name}(x) by x',

@@ -15,7 +15,7 @@ from sympy.matrices.expressions.special import GenericIdentity, GenericZeroMatri
 
 from matcalc.errors import DeclarationError, LimitError, MatcalcError
 from matcalc.language import names
-from matcalc.language.calls import HIGHEST_ORDER, infer_where, read_power, refuse_comparison
+from matcalc.language.calls import HIGHEST_ORDER, find_forms, infer_where, read_power, refuse_comparison
 from matcalc.language.draft import SCALAR_AXES, Draft, hold_axes, is_unit
 from matcalc.language.expression import Expression
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES
@@ -294,6 +294,21 @@ def _function(function: str, of: str = "scalars") -> Read:
     return steps
 
 
+def _polygamma(reader: Reader, expr: Any) -> ReadSteps:
+    if expr.args[0] == 0:
+        return reader.call("digamma", (yield expr.args[1]))
+    return (yield from _named(reader, expr))
+
+
+def _named(reader: Reader, expr: Any) -> ReadSteps:
+    """Read a function of numbers that the language calls by the name that SymPy has for it."""
+    found = yield from read_all(expr.args)
+    reader.require_scalars(expr, found)
+    if not find_forms(reader, expr.func.__name__, tuple(found)):
+        raise refuse(expr)
+    return reader.call(expr.func.__name__, *found)
+
+
 def _rewritten(form: Callable[..., Any]) -> Read:
     """A reader of a function of numbers that others express."""
 
@@ -466,14 +481,8 @@ _READERS: dict[type, Read] = ARRAY_READERS | {
     sympy.atan: _function("arctan"), sympy.Abs: _function("abs"), sympy.sign: _function("sign"),
     sympy.erf: _function("erf"), sympy.erfc: _function("erfc"), sympy.asinh: _function("arcsinh"),
     sympy.acosh: _function("arccosh"), sympy.atanh: _function("arctanh"), sympy.atan2: _function("arctan2"),
-    sympy.sec: _rewritten(lambda t: 1 / sympy.cos(t)), sympy.csc: _rewritten(lambda t: 1 / sympy.sin(t)),
-    sympy.cot: _rewritten(lambda t: 1 / sympy.tan(t)), sympy.sech: _rewritten(lambda t: 1 / sympy.cosh(t)),
-    sympy.csch: _rewritten(lambda t: 1 / sympy.sinh(t)), sympy.coth: _rewritten(lambda t: 1 / sympy.tanh(t)),
-    sympy.asec: _rewritten(lambda t: sympy.acos(1 / t)), sympy.acsc: _rewritten(lambda t: sympy.asin(1 / t)),
-    sympy.acot: _rewritten(lambda t: sympy.atan(1 / t)), sympy.asech: _rewritten(lambda t: sympy.acosh(1 / t)),
-    sympy.acsch: _rewritten(lambda t: sympy.asinh(1 / t)), sympy.acoth: _rewritten(lambda t: sympy.atanh(1 / t)),
-    sympy.sinc: _rewritten(lambda t: sympy.sin(t) / t), sympy.re: _rewritten(lambda t: t),
-    sympy.conjugate: _rewritten(lambda t: t), sympy.Max: _function("maximum"), sympy.Min: _function("minimum"),
+    sympy.re: _rewritten(lambda t: t), sympy.conjugate: _rewritten(lambda t: t), sympy.Max: _function("maximum"),
+    sympy.Min: _function("minimum"), sympy.Function: _named, sympy.polygamma: _polygamma,
     sympy.Heaviside: _heaviside, sympy.Piecewise: _piecewise, sympy.Gt: _relation(">"), sympy.Lt: _relation("<"),
     sympy.Ge: _relation(">="), sympy.Le: _relation("<="),
     AppliedUndef: _abstract, sympy.Derivative: _derivative, sympy.Subs: _derivative,

@@ -291,8 +291,12 @@ def parse_rule_text(rule: Rule, text: str, shapes: tuple[Shape, ...], book: Rule
     axes, which stand for the sizes given; without a book it is read with the one in force.  Raises the MatcalcErrors of
     `parse`.
     """
-    book = _book.get() if book is None else book
-    return _parse_rule_text(rule, text, shapes, shipped_rules() if book is None else book)
+    return _parse_rule_text(rule, text, shapes, choose_book(book))
+
+
+def choose_book(book: RuleBook | None) -> RuleBook:
+    """Return the book, without one that in force, at first the shipped rules."""
+    return book or _book.get() or shipped_rules()
 
 
 @lru_cache(maxsize=4000)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from fractions import Fraction
+from functools import cache, partial
 from itertools import groupby
 
 from matcalc.errors import LimitError
@@ -30,7 +31,9 @@ from matcalc.language.expression_to_text import (
     write_nodes,
 )
 from matcalc.language.names import GREEK
+from matcalc.language.scalar_calculus import apply_word, find_sympy_word
 from matcalc.render.named_parts import has_named_parts, name_parts
+from matcalc.rule_files import Rule
 
 _RELATIONS = {">": ">", "<": "<", ">=": "\\geq", "<=": "\\leq"}
 _OPPOSITE = {">": "\\leq", "<": "\\geq", ">=": "<", "<=": ">"}
@@ -214,7 +217,7 @@ def _call(node: Expression, parts: list[TextPart]) -> TextPart:
     rule, axis, keepdims = node.data
     if rule.name in _SPECIAL:
         return _SPECIAL[rule.name](node, parts)
-    template = rule.latex or _make_template(node)
+    template = rule.latex or write_sympy_template(rule) or _make_template(node)
     if axis is not None:
         template = _mark_operator(template, f"{{\\mathrm{{axis}}\\,{axis}}}")
     elif rule.is_elementwise and _is_matrix(node) and rule.function in _ALSO_OF_MATRICES:
@@ -232,6 +235,29 @@ def _make_template(node: Expression) -> str:
     rule = node.data[0]
     inside = [f"\\text{{{p.literal}}}" if p.literal is not None else f"{{{p.name}}}" for p in rule.parameters]
     return f"{write_word(rule.function)}({', '.join(inside)})"
+
+
+@cache
+def write_sympy_template(rule: Rule) -> str:
+    r"""Return how SymPy typesets the function that a rule names, with its parameters in braces; "" where it names none.
+
+    >>> from matcalc.rule_files import find_sympy_rules
+    >>> write_sympy_template(find_sympy_rules("besselj", 0)[0])
+    'J_{0}({x})'
+    """
+    if not rule.sympy_word or not rule.is_elementwise:
+        return ""
+    import sympy
+
+    # A printer of SymPy may lay out an argument as it likes, but leaves letters alone that mean nothing.
+    places = {f"placeof{chr(97 + at)}": parameter.name for at, parameter in enumerate(rule.variables)}
+    word, symbols = find_sympy_word(rule), [sympy.Symbol(place) for place in places]
+    function = apply_word(rule, word, symbols)
+    if not isinstance(function, sympy.Function):  # a polynomial of numeric order
+        function = apply_word(rule, partial(word, evaluate=False), symbols)
+    text = re.sub(r"(?<!\^)\{\\left\(", "(", str(sympy.latex(function)).replace(" \\right)}", ")"))
+    text = text.replace("\\left(", "(").replace("\\right)", ")").replace("\\middle|", " \\mid")
+    return re.sub("|".join(places), lambda place: f"{{{places[place[0]]}}}", text)
 
 
 def _mark_operator(template: str, mark: str) -> str:

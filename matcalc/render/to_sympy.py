@@ -25,6 +25,7 @@ from matcalc.errors import MatcalcError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, walk
 from matcalc.language.expression_to_text import is_longer, to_text
+from matcalc.language.scalar_calculus import OPERATIONS, RELATIONS, apply_word, choose, find_sympy_word
 from matcalc.language.sizes import SCALAR, Shape, Size
 from matcalc.language.sympy_arrays_to_expression import find_unit_place, make_unit_vector
 from matcalc.language.text_to_expression import parse_rule_text
@@ -188,40 +189,33 @@ def _refuse_arrays(node: Expression, args: list[Any]) -> None:
 
 # --- entry by entry -------------------------------------------------------------------------------
 
-_OPERATIONS: dict[str, Callable[..., Any]] = {
-    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
-    "divide": lambda a, b: a / b, "power": lambda a, b: a**b, "negate": lambda a: -a,
-}  # fmt: skip
 _ENTRIES = ("d", *(f"d{number}" for number in range(100)))
-_RELATIONS = {">": sympy.Gt, "<": sympy.Lt, ">=": sympy.Ge, "<=": sympy.Le}
 
 
 def _works_entrywise(node: Expression) -> bool:
     is_function = node.op == "call" and _is_function_of_entries(node.data[0])
-    return not node.is_scalar and (node.op in _OPERATIONS or node.op == "compare" or is_function)
+    return not node.is_scalar and (node.op in OPERATIONS or node.op == "compare" or is_function)
 
 
 def _is_function_of_entries(rule: Rule) -> bool:
     """Whether SymPy has the function of numbers, or a definition entry by entry."""
     of_arrays = rule.axis or any(parameter.axes for parameter in rule.variables)
-    is_known = rule.name == "where" or _find_word(rule) or (rule.is_elementwise and rule.sympy_definition)
+    is_known = rule.name == "where" or find_sympy_word(rule) or (rule.is_elementwise and rule.sympy_definition)
     return bool(is_known) and not of_arrays
-
-
-def _find_word(rule: Rule) -> Callable[..., Any] | None:
-    """Return the SymPy function that a rule names, None where it names none."""
-    return getattr(sympy, rule.sympy_word.removeprefix("sympy.")) if rule.sympy_word else None
 
 
 def _apply(node: Expression, args: list[Any]) -> Any:
     """Return one entry of a node, of the entries of its operands."""
     if node.op == "compare":
-        return _RELATIONS[node.data[0]](*args)
-    if node.op in _OPERATIONS:
-        return _OPERATIONS[node.op](*args)
+        return RELATIONS[node.data[0]](*args)
+    if node.op in OPERATIONS:
+        return OPERATIONS[node.op](*args)
     rule = node.data[0]
-    known = choose if rule.name == "where" else _find_word(rule)
-    return known(*args) if known else _define(_Writer({}), rule, rule.sympy_definition, (SCALAR,) * len(args), args)
+    if rule.name == "where":
+        return choose(*args)
+    if (word := find_sympy_word(rule)) is not None:
+        return apply_word(rule, word, args)
+    return _define(_Writer({}), rule, rule.sympy_definition, (SCALAR,) * len(args), args)
 
 
 def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
@@ -298,7 +292,7 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
         return _define(writer, rule, rule.scalar, shapes, args) if rule.scalar else args[0]
     if rule.name in _BUILT_IN:
         return _BUILT_IN[rule.name](*args)
-    if (word := _find_word(rule)) is not None:
+    if (word := find_sympy_word(rule)) is not None:
         return _call_word(word, args)
     definition = rule.sympy_definition
     nodes = walk(parse_rule_text(rule, definition, shapes)) if definition else ()
@@ -491,11 +485,6 @@ def _arrange(whole: Any, axes: list[str], output: str) -> Any:
 # --- sympy functions --------------------------------------------------------------------------------
 #
 # The functions that are no single word of SymPy; the rules name the words.
-
-
-def choose(condition: Any, chosen: Any, otherwise: Any) -> Any:
-    """Return `chosen` where the condition holds, else `otherwise`."""
-    return sympy.Piecewise((chosen, condition), (otherwise, True))
 
 
 def take_entry(product: Any) -> Any:

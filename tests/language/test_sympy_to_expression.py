@@ -319,7 +319,7 @@ def test_what_sympy_gets_wrong_is_right_here(expr: sp.Basic, wrt: sp.Basic, answ
 @pytest.mark.parametrize(
     ("expr", "named"),
     [
-        (sp.gamma(t), "class gamma"), (sp.I * t, "class ImaginaryUnit"), (sp.oo * t, "class Infinity"),
+        (sp.hankel1(1, t), "class hankel1"), (sp.I * t, "class ImaginaryUnit"), (sp.oo * t, "class Infinity"),
         (sp.Sum(t, (t, 1, m)), "class Sum"), (A[n - 1, 1], "class MatrixElement"), (A[1:, :], "class MatrixSlice"),
         (sp.log(A), "class log"), (sp.Integral(t, t), "class Integral"),
         (sp.MatPow(A, t), "class MatPow"), (u(t, c), "class u"), (sp.BlockMatrix([[A, B]]), "class BlockMatrix"),
@@ -496,8 +496,8 @@ def test_huge_sympy_expressions_are_refused_at_once() -> None:
         deep = sp.sin(deep, evaluate=False)
     for _ in range(60):
         wide = sp.exp(wide) + sp.sin(wide)
-    for expr in (deep, wide, long, many, sp.gamma(wide) + t):
-        with pytest.raises(MatcalcError, match=r"deep|long|class gamma|characters"):
+    for expr in (deep, wide, long, many, sp.hankel1(1, wide) + t):
+        with pytest.raises(MatcalcError, match=r"deep|long|class hankel1|characters"):
             derive(expr, "t")
 
 
