@@ -14,6 +14,7 @@ from matcalc.check.report import CheckReport, could_not_check, find_missing, fin
 from matcalc.claim import Options, list_arguments
 from matcalc.errors import DeclarationError, EvaluationError, MatcalcError
 from matcalc.inputs import choose_rules, declare_variables, declared_shapes, read_input, write_input
+from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression
 from matcalc.language.names import name_wrt
@@ -112,7 +113,8 @@ def check_backward(
     call = getattr(fn, "apply", fn) if isinstance(fn, type) else fn
     formula, shapes, assume, carried = read_input(expr, shapes, assume, book)
     text, shapes = write_input(formula), declare_variables(wrt, shapes, carried)
-    problem = parse(text, shapes=shapes, assume=assume, rules=book)
+    problem = parse_any(text, shapes=shapes, assume=assume, rules=book)
+    text = problem.reading or text
     names, note = _name_inputs(call, problem, inputs, shapes)
     judge = _Judge(text, call, names, problem, assume, options, book)
     reports = {name: judge.judge_input(name) for name in _choose_inputs(wrt, names)}
