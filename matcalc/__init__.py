@@ -15,9 +15,11 @@ from matcalc.data_parallel import check_data_parallel
 from matcalc.derivation import BlockHessian, Derivative, Derivatives, derive
 from matcalc.errors import MatcalcError
 from matcalc.inputs import load_rules
+from matcalc.language.any_text_to_expression import parse_any as parse
 from matcalc.notebook import explore, load_ipython_extension
 
 __all__ = [
     "BlockHessian", "Derivative", "Derivatives", "MatcalcError",
     "check", "check_backward", "check_data_parallel", "derive", "explore", "load_ipython_extension", "load_rules",
+    "parse",
 ]  # fmt: skip

@@ -14,11 +14,12 @@ from matcalc.check.report import DIFFERS, CheckReport, could_not_check, find_mis
 from matcalc.claim import Options, list_arguments
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.inputs import choose_rules, declare_variables, read_input, write_input
+from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression, call, multiply, symbol
 from matcalc.language.names import name_wrt
 from matcalc.language.sizes import SCALAR, deduce_sizes
-from matcalc.language.text_to_expression import Problem, parse
+from matcalc.language.text_to_expression import Problem
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ def check_backward(
     options = Options("torch", 1, trials, seed, dtype, device)
     formula, shapes, assume, carried = read_input(expr, shapes, assume, book)
     text, shapes = write_input(formula), declare_variables(wrt, shapes, carried)
-    problem = parse(text, shapes=shapes, assume=assume, rules=book)
+    problem = parse_any(text, shapes=shapes, assume=assume, rules=book)
+    text = problem.reading or text
     bound = dict(params or {})
     call = _read_call(fn, bound)
     names, note = _name_inputs(fn, problem, inputs, shapes, bound)

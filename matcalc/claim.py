@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -26,6 +25,7 @@ from matcalc.inputs import (
     write_command,
     write_input,
 )
+from matcalc.language.any_text_to_expression import list_words, parse_any
 from matcalc.language.declarations import Declared, read_assumptions, read_shapes
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.expression_to_text import to_text
@@ -56,12 +56,14 @@ def check(
     device: str = "cpu",
     rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
     proof: str = "both",
+    syntax: str = "auto",
 ) -> CheckReport:
     """Say whether a formula is the derivative of an expression, and if not, what is wrong with it.
 
     The claim is compared with torch.autograd.functional.jacobian of the expression at random points, and exactly,
     entry by entry, in SymPy at small sizes; proof="exact" or "torch" asks for one of the two.  `expr` may be
-    a text, a SymPy expression, or a function of torch tensors, whose arguments are then the variables.  The report
+    a text, a SymPy expression, or a function of torch tensors, whose arguments are then the variables; texts are read
+    in the `syntax` that `derive` takes.  The report
     has the `verdict`, and of a claim that differs all `reasons` that hold, the `correct` derivative and a sentence.
     Raises MatcalcError for what cannot be read.
 
@@ -82,7 +84,7 @@ def check(
     wrt = wrt if entry is None else wrt.parent
     claimed, shapes, assume, _ = read_input(claim, shapes, assume, book)
     function, shapes, assume, names = read_input(expr, shapes, assume, book, wrt)
-    asked = _Asked(function, claimed, name_wrt(wrt), declare_variables(wrt, shapes, names), assume, book, entry)
+    asked = _Asked(function, claimed, name_wrt(wrt), declare_variables(wrt, shapes, names), assume, book, entry, syntax)
     words = ["check", write_input(function), "--claim", write_input(claimed)]
     report = _judge_text(asked, options)
     declared = Declaration(asked.wrt, asked.shapes, asked.assume, list_paths(rules))
@@ -100,23 +102,26 @@ class _Asked:
     assume: Declared
     rules: RuleBook
     entry: EntryVariable | None = None
+    syntax: str = "auto"
 
     def read_function(self) -> Problem:
         """Return the expression read by itself: a claim may not change its shapes."""
-        words = re.findall(r"\w+", self.function) if isinstance(self.function, str) else symbols(self.function)
+        words = list_words(self.function) if isinstance(self.function, str) else symbols(self.function)
         named = set(words) | set(read_shapes(self.shapes))
         known = {name: words for name, words in read_assumptions(self.assume).items() if name in named}
-        return parse(
-            self.function, wrt=self.wrt, choose_wrt=self.wrt is None, shapes=self.shapes, assume=known, rules=self.rules
-        )
+        return parse_any(
+            self.function, wrt=self.wrt, choose_wrt=self.wrt is None, shapes=self.shapes, assume=known,
+            rules=self.rules, syntax=self.syntax,
+        )  # fmt: skip
 
     def read_both(self, alone: Problem) -> Problem:
         """Return the expression and the claim, the shapes of the expression's variables being given."""
         assert alone.wrt is not None
         shapes = {**read_shapes(self.shapes), **declared_shapes(alone.symbols), **alone.abstract}
-        return parse(
-            [self.function, self.claim], wrt=alone.wrt.name, shapes=shapes, assume=self.assume, rules=self.rules
-        )
+        return parse_any(
+            [self.function, self.claim], wrt=alone.wrt.name, shapes=shapes, assume=self.assume, rules=self.rules,
+            syntax=self.syntax,
+        )  # fmt: skip
 
 
 def _judge_text(asked: _Asked, options: Options) -> CheckReport:
@@ -140,7 +145,7 @@ def _judge_text(asked: _Asked, options: Options) -> CheckReport:
     if entry is not None and report.correct:
         picked = derive_result(problem.expressions[0], entry.matrix, 1, asked.rules).pick(entry.units, entry.symbol)
         report = replace(report, correct=to_text(picked.expression(options.layout)))
-    return replace(report, notes=_note_new_names(problem, alone) + report.notes, variables=_list_variables(problem))
+    return replace(report, notes=_note_readings(problem, alone) + report.notes, variables=_list_variables(problem))
 
 
 def _add_every_size(report: CheckReport, question: Question, function: Expression, rules: RuleBook) -> CheckReport:
@@ -171,6 +176,15 @@ def _list_variables(problem: Problem) -> dict[str, tuple[str, ...]]:
     return declared_shapes(problem.symbols) | {
         f"{name}()": tuple(map(str, shape)) for name, shape in problem.abstract.items()
     }
+
+
+def _note_readings(problem: Problem, alone: Problem) -> tuple[str, ...]:
+    """Say how the texts were read where they were written in another notation, and what was assumed of their names."""
+    claim = to_text(problem.expressions[1]) if problem.reading is not None else None
+    read = [f"read as {alone.reading}"] if alone.reading else []
+    read += [f"the claim is read as {claim}"] if claim else []
+    assumed = [note for note in (*alone.notes, *problem.notes) if "is taken for" in note]
+    return (*read, *dict.fromkeys(assumed), *_note_new_names(problem, alone))
 
 
 def _note_new_names(problem: Problem, alone: Problem) -> tuple[str, ...]:

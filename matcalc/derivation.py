@@ -16,6 +16,7 @@ from matcalc.inputs import (
     Declaration,
     EntryVariable,
     choose_rules,
+    declare_inferred,
     declare_variables,
     declared_shapes,
     list_paths,
@@ -50,13 +51,14 @@ Rules = RuleBook | str | Path | Iterable[str | Path] | None
 
 @overload
 def derive(expr: Any, wrt: Several, *, layout: str = ..., shapes: Declared = ..., assume: Declared = ...,
-           order: Literal[1] = ..., rules: Rules = ...) -> Derivatives: ...  # fmt: skip
+           order: Literal[1] = ..., rules: Rules = ..., syntax: str = ...) -> Derivatives: ...  # fmt: skip
 @overload
 def derive(expr: Any, wrt: Several, *, layout: str = ..., shapes: Declared = ..., assume: Declared = ...,
-           order: Literal[2], rules: Rules = ...) -> BlockHessian: ...  # fmt: skip
+           order: Literal[2], rules: Rules = ..., syntax: str = ...) -> BlockHessian: ...  # fmt: skip
 @overload
 def derive(expr: Any, wrt: Any = ..., *, layout: str = ..., shapes: Declared = ..., assume: Declared = ...,
-           order: int | str | Sequence[Any] = ..., rules: Rules = ...) -> Derivative: ...  # fmt: skip
+           order: int | str | Sequence[Any] = ..., rules: Rules = ...,
+           syntax: str = ...) -> Derivative: ...  # fmt: skip
 def derive(
     expr: Any,
     wrt: Any = None,
@@ -66,6 +68,7 @@ def derive(
     assume: Declared = None,
     order: int | str | Sequence[Any] = 1,
     rules: Rules = None,
+    syntax: str = "auto",
 ) -> Derivative | Derivatives | BlockHessian:
     """Derive an expression by one of its variables, or by several.
 
@@ -74,6 +77,9 @@ def derive(
     numerator layout the result has shape S_Y + order * reversed(S_X), in denominator layout all of it reversed.
     `shapes` declares {"A": ("m", "n"), "x": ("n",), "c": ()}, `assume` what is known: {"A": "symmetric"}; `rules`
     adds rules of your own, verified before use.  Raises MatcalcError.
+
+    A text that is not in the language is read as people write it: x^T A x, LaTeX, MATLAB, calls of NumPy and torch; the
+    `reading` says how.  `syntax` is auto, matcalc (the language alone), math, latex, matlab or python.
 
     wrt=["W", "b"] or "all" gives a `Derivatives`, one derivation shared; with order=2 a `BlockHessian`.
     order=("x", "y") is the mixed derivative, first by x, then by y, of shape S_Y + reversed(S_x) + reversed(S_y).
@@ -89,7 +95,8 @@ def derive(
     variables = order if isinstance(order, list | tuple) else wrt
     source, shapes, assume, names = read_input(expr, shapes, assume, book, variables)
     shapes, text = declare_variables(variables, shapes, names), write_input(source)
-    problem, asked = read_problem(source, asked, shapes=shapes, assume=assume, rules=book)
+    problem, asked = read_problem(source, asked, shapes=shapes, assume=assume, rules=book, syntax=syntax)
+    text, shapes = problem.reading or text, declare_inferred(problem, shapes)
     given, files = read_shapes(shapes), list_paths(rules)
     try:
         by = [[problem.symbols[name] for name in step] for step in asked.steps]
@@ -140,6 +147,15 @@ class Derivative:
     def function(self) -> Expression:
         """The expression that was differentiated."""
         return self.problem.expressions[0]
+
+    @property
+    def reading(self) -> str | None:
+        """How the text was read, in the language, where it was written in another notation.
+
+        >>> derive("x'Ax").reading
+        'x.T @ A @ x'
+        """
+        return self.problem.reading
 
     @property
     def by(self) -> tuple[Expression, ...]:

@@ -11,6 +11,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from matcalc.errors import DeclarationError, LimitError, RuleError
+from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.declarations import (
     Declared,
     read_assumptions,
@@ -24,7 +25,7 @@ from matcalc.language.expression_to_text import is_longer, to_text
 from matcalc.language.names import name_wrt
 from matcalc.language.read_text import LONGEST_SOURCE, SourceText
 from matcalc.language.rewrite import replace as replace_nodes
-from matcalc.language.text_to_expression import Problem, list_abstract, parse, require_shape
+from matcalc.language.text_to_expression import Problem, list_abstract, require_shape
 from matcalc.rule_files import RuleBook, read_rules, shipped_rules
 
 MAX_ORDER = 6
@@ -160,6 +161,12 @@ def read_entry_asked(wrt: Any, order: Any, rules: RuleBook | None) -> EntryVaria
     return EntryVariable(matrix, units, symbol(f"{matrix.name}_{between.join(places)}", ()), str(wrt), names)
 
 
+def declare_inferred(problem: Problem, shapes: Declared) -> dict[str, Any]:
+    """Return the declared shapes with those without which the text, or its reading, would be read otherwise."""
+    known = declared_shapes(problem.symbols)
+    return {**split_shapes(shapes), **{name: known[name] for name in problem.inferred}}
+
+
 def is_code(expr: Any) -> bool:
     """Whether an input is a Python function of tensors; a SymPy symbol can be called as well, but is none."""
     return callable(expr) and not hasattr(expr, "free_symbols")
@@ -242,21 +249,23 @@ def _check_several(asked: Asked) -> Asked:
 def read_problem(text: str | Expression, asked: Asked, **declared: Any) -> tuple[Problem, Asked]:
     """Return what a text says, every asked variable among its symbols, and the names that were asked for.
 
-    Raises the errors of `parse`.
+    Raises the errors of `parse_any`.
     """
     if asked.every:
-        found = parse(text, **declared).symbols
+        found = parse_any(text, **declared).symbols
         if not found:
             raise DeclarationError("there is no variable", advice="declare its shape if the derivative shall be zero")
         # A variable called "all" is meant by its name.
         asked = Asked((ALL,), asked.order) if ALL in found else replace(asked, names=tuple(found))
     first = asked.names[0] if asked.names else None
-    problem = parse(text, wrt=first, choose_wrt=first is None, **declared)
+    problem = parse_any(text, wrt=first, choose_wrt=first is None, **declared)
+    assert problem.wrt is not None
+    if first is not None and first != problem.wrt.name:  # β by its name, beta
+        asked = replace(asked, names=(problem.wrt.name, *asked.names[1:]))
     for name in asked.names:
         if name not in problem.symbols:
-            problem.symbols[name] = parse(text, wrt=name, **declared).symbols[name]
+            problem.symbols[name] = parse_any(text, wrt=name, **declared).symbols[name]
     if not asked.names:
-        assert problem.wrt is not None
         asked = replace(asked, names=(problem.wrt.name,))
     return problem, asked
 

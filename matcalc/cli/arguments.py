@@ -55,6 +55,7 @@ def add_derivative_options(parser: argparse.ArgumentParser, several: bool = Fals
 def add_declarations(parser: argparse.ArgumentParser) -> None:
     """Add what is declared about the names of an expression, and the rules it is read with."""
     add = parser.add_argument
+    add("--syntax", default="auto", metavar="SYNTAX", help="auto (default), matcalc, math, latex, matlab or python")
     add("--vars", action="append", default=[], metavar="DECL", help='shapes: "A: m,n; x: n; c: scalar"')
     add("--assume", action="append", default=[], metavar="DECL", help='what is known: "A: symmetric; x: positive"')
     add("--rules", action="append", default=[], metavar="FILE", help="your own rules, verified first; may be repeated")
@@ -68,6 +69,7 @@ def read_declared(options: argparse.Namespace) -> dict[str, Any]:
         "assume": "; ".join(options.assume),
         "order": options.order,
         "rules": options.rules or None,
+        "syntax": options.syntax,
     }
 
 

@@ -16,6 +16,7 @@ from matcalc.language.draft import (
     Draft,
     DraftAxis,
     Reading,
+    Unknown,
     broadcast_axes,
     hold_axes,
     is_unit,
@@ -211,6 +212,13 @@ def fill(reading: Reading, name: str, sizes: list[Size], span: _Span) -> Draft:
     return reading.add("filled", (), axes, span, (name, tuple(sizes)))
 
 
+def fill_open(reading: Reading, name: str, span: _Span) -> Draft:
+    """Return the identity, or a column of ones, of the size that fits."""
+    size = Unknown()
+    axes: Axes = (size, size) if name == "eye" else (size, UNIT)
+    return reading.add("filled", (), axes, span, (name, (size,)))
+
+
 def _read_sizes(reading: Reading, name: str, node: ast.Call) -> list[Size]:
     fewest, most = names.FILLED[name]
     span, count = reading.source.span(node), len(node.args)
@@ -402,7 +410,7 @@ def call_rule(reading: Reading, name: str, node: ast.Call, args: tuple[Draft, ..
     if name == "norm":
         _refuse_counting(args, span)
     if axis is not None or keepdims:
-        return _call_along_axis(reading, find_forms(reading, name, args), node, args, axis, keepdims)
+        return call_along_axis(reading, find_forms(reading, name, args), span, args, axis, keepdims)
     return call_function(reading, name, args, span)
 
 
@@ -587,11 +595,10 @@ def _read_literal(node: ast.expr) -> object:
     return node.value if isinstance(node, ast.Constant) else None
 
 
-def _call_along_axis(
-    reading: Reading, rules: list[Rule], node: ast.Call, args: tuple[Draft, ...], axis: int | None, keepdims: bool
+def call_along_axis(
+    reading: Reading, rules: list[Rule], span: _Span, args: tuple[Draft, ...], axis: int | None, keepdims: bool
 ) -> Draft:
     """sum(X, axis=0), softmax(X, axis=1): the rule holds for each column, or for each row."""
-    span = reading.source.span(node)
     fitting = (rule for rule in rules if rule.axis and len(rule.parameters) == len(rule.variables) == len(args))
     rule = next(fitting, None)
     if rule is None or any(arg.op in ("text", "compare") for arg in args):

@@ -62,7 +62,9 @@ class Reading:
     """What is known while texts are read: the names, their shapes so far, the drafts in order, the notes.
 
     `defined` holds what names of definitions stand for, those of earlier texts too; `awaited` the names that
-    the text has still to define.  `find_stated_shape` returns which argument the definition of a rule is shaped
+    the text has still to define.  With `has_identity` an I that is no variable is the identity of the size that fits,
+    and `assumed` has the numbers of axes of names that are not those of their letters.
+    `find_stated_shape` returns which argument the definition of a rule is shaped
     like, None for a scalar; it is handed in, since the definition is a text itself, read by the module that
     starts a reading.
     """
@@ -72,6 +74,8 @@ class Reading:
     declared: Mapping[str, Shape] = field(default_factory=dict)
     sizes: dict[str, Size] = field(default_factory=dict)
     is_rule: bool = False
+    has_identity: bool = False
+    assumed: dict[str, int] = field(default_factory=dict)
     source: SourceText = _NO_TEXT
     symbols: dict[str, Axes] = field(default_factory=dict)
     abstract: dict[str, Axes] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from matcalc.errors import LimitError, ParseError, ShapeError
 from matcalc.language import names as names
-from matcalc.language.calls import infer_call, list_operands, refuse_comparison
+from matcalc.language.calls import fill_open, infer_call, list_operands, refuse_comparison
 from matcalc.language.draft import (
     SCALAR_AXES,
     Draft,
@@ -124,10 +124,12 @@ def _infer_name(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Dr
     elif name in names.CONSTANTS:
         note_constant(reading, name)
         return reading.add("constant", (), SCALAR_AXES, span, (name,))
+    elif name == "I" and reading.has_identity:
+        return fill_open(reading, "eye", span)
     elif name not in reading.symbols:
         _refuse_name(reading, name, span)
         note_name(reading, name)
-        reading.symbols[name] = open_shape(names.count_axes(name))
+        reading.symbols[name] = open_shape(reading.assumed.get(name, names.count_axes(name)))
     return reading.add("symbol", (), reading.symbols[name], span, (name,))
 
 
@@ -159,7 +161,7 @@ def _infer_operator(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -
     left, right = args
     span = reading.source.span(node)
     if isinstance(node.op, ast.MatMult):
-        return _infer_product(reading, span, left, right)
+        return infer_product(reading, span, left, right)
     op = _OPERATORS.get(type(node.op))
     if op is None:
         between = (left.span[1], right.span[0])
@@ -224,7 +226,8 @@ def _note_broadcast(reading: Reading, op: str, left: Draft, right: Draft) -> Non
     reading.note(f"{text} {verb} every column; write {_transpose_text(text)} to {infinitive} every row, as torch does")
 
 
-def _infer_product(reading: Reading, span: tuple[int, int], left: Draft, right: Draft) -> Draft:
+def infer_product(reading: Reading, span: tuple[int, int], left: Draft, right: Draft) -> Draft:
+    """Return the draft of left @ right; raises ShapeError where the inner sizes differ."""
     if len(left.axes) != 2 or len(right.axes) != 2:
         raise ShapeError(
             "@ multiplies matrices and vectors only", span=span, advice="use einsum for arrays with more axes"

@@ -48,6 +48,23 @@ def is_single_letter(name: str) -> bool:
     return re.fullmatch(r"[^\W\d_][\d_]*", name) is not None
 
 
+def spell_greek(name: str) -> str:
+    """Return a name with its Greek letter as a word, or its Greek word as a letter; another name as it is.
+
+    >>> spell_greek("β_1"), spell_greek("Sigma")
+    ('beta_1', 'Σ')
+    """
+    stem, line, rest = name.partition("_")
+    if len(stem) == 1 and "\u0370" <= stem <= "\u03ff":
+        size, _, word = unicodedata.name(stem, "").removeprefix("GREEK ").partition(" LETTER ")
+        word = {"LAMDA": "LAMBDA", "FINAL SIGMA": "SIGMA"}.get(word, word)
+        return (word.capitalize() if size == "CAPITAL" else word.lower()) + line + rest
+    kind, word = ("CAPITAL" if stem[:1].isupper() else "SMALL"), {"lambda": "LAMDA"}.get(stem.lower(), stem.upper())
+    if stem.lower() in GREEK and not stem.lower().startswith("var"):
+        return unicodedata.lookup(f"GREEK {kind} LETTER {word}") + line + rest
+    return name
+
+
 def find_closest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that a misspelt one most likely means, or None."""
     found = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -44,7 +45,9 @@ class Problem:
     """What texts say: the expressions, their variables by name, and the one to differentiate by.
 
     `abstract` holds the output shapes of abstract functions without unit axes; `notes` what the reader
-    should know about how the texts were understood, `definitions` what the names that the texts define stand for.
+    should know about how the texts were understood, `definitions` what the names that the texts define stand for,
+    `reading` the first text in the language where it was written in another notation, `inferred` the names that are by
+    their use what their letters do not say.
     """
 
     expressions: tuple[Expression, ...]
@@ -53,6 +56,8 @@ class Problem:
     wrt: Expression | None
     notes: tuple[str, ...]
     definitions: tuple[tuple[str, Expression], ...] = ()
+    reading: str | None = None
+    inferred: tuple[str, ...] = ()
 
 
 def parse(
@@ -74,26 +79,106 @@ def parse(
     >>> {name: symbol.shape for name, symbol in problem.symbols.items()}
     {'A': (m, n), 'X': (n, k), 'B': (k, l)}
     """
-    declared, assumptions = read_shapes(shapes), read_assumptions(assume)
-    sources = [_read_source(text) for text in ([texts] if isinstance(texts, str | Expression) else texts)]
-    for source in sources:
-        if isinstance(source, Expression):
-            _declare_typed(source, declared, assumptions)
-    reading = Reading(shipped_rules() if rules is None else rules, find_stated_shape, declared)
-    reading.sizes = _collect_sizes(reading, sources)
-    try:
-        roots = [_infer_source(reading, source) for source in sources]
-        for name in reading.abstract:
-            if name in reading.symbols:
-                raise DeclarationError(f"{name} is used as a function and as a variable", advice="rename one of them")
-        chosen = _choose_wrt(reading, wrt, choose_wrt)
-        _apply_assumptions(reading, assumptions)
-    except MatcalcError as error:
-        raise error.complete(reading.source.text, reading.write_symbols()) from None
-    return _settle_problem(reading, roots, chosen, assumptions)
+    asked = Texts.of(texts, wrt, choose_wrt, shapes, assume, rules)
+    return asked.settle(asked.read_language())
 
 
-def _read_source(text: str | Expression) -> SourceText | Expression:
+@dataclass(frozen=True)
+class Understood:
+    """What one way to read the texts gives: the names and drafts, the roots, the variable and the assumptions."""
+
+    reading: Reading
+    roots: list[Draft | Expression]
+    wrt: str | None
+    assumptions: dict[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts that are read together, and what is declared about their names."""
+
+    texts: tuple[str | Expression, ...]
+    wrt: str | None
+    choose_wrt: bool
+    declared: dict[str, Shape]
+    assumptions: dict[str, frozenset[str]]
+    rules: RuleBook
+
+    @classmethod
+    def of(
+        cls, texts: str | Expression | Sequence[str | Expression], wrt: str | None, choose_wrt: bool,
+        shapes: Declared, assume: Declared, rules: RuleBook | None,
+    ) -> Texts:  # fmt: skip
+        """Return the texts with what is declared about them; raises DeclarationError for what is no declaration."""
+        given = (texts,) if isinstance(texts, str | Expression) else tuple(texts)
+        book = shipped_rules() if rules is None else rules
+        return cls(given, wrt, choose_wrt, read_shapes(shapes), read_assumptions(assume), book)
+
+    def read_language(self) -> Understood:
+        """Return what the texts mean in the language itself."""
+        return self.understand([_read_source(text) for text in self.texts])
+
+    def understand(
+        self, sources: Sequence[Source], kinds: Mapping[str, int] | None = None, infer_own: InferOwn | None = None
+    ) -> Understood:
+        """Return what texts, trees and expressions mean; with `kinds` names have the axes that are assumed there.
+
+        `infer_own` reads a source that is neither a text of the language nor an expression.
+        """
+        declared, assumptions = dict(self.declared), dict(self.assumptions)
+        for source in sources:
+            if isinstance(source, Expression):
+                _declare_typed(source, declared, assumptions)
+            elif isinstance(source, NotatedText):
+                source.declare(declared, assumptions)
+        reading = Reading(self.rules, find_stated_shape, declared, has_identity=kinds is not None)
+        reading.sizes = _collect_sizes(reading, sources)
+        for name, axes in (kinds or {}).items():
+            reading.assumed[name] = axes
+        try:
+            roots = [
+                infer_own(reading, source) if infer_own is not None and isinstance(source, NotatedText)
+                else _infer_source(reading, source) for source in sources
+            ]  # fmt: skip
+            for name in reading.abstract:
+                if name in reading.symbols:
+                    reason = f"{name} is used as a function and as a variable"
+                    raise DeclarationError(reason, advice="rename one of them")
+            chosen = _choose_wrt(reading, self.wrt, self.choose_wrt)
+            _apply_assumptions(reading, assumptions)
+        except MatcalcError as error:
+            raise error.complete(reading.source.text, reading.write_symbols()) from None
+        return Understood(reading, roots, chosen, assumptions)
+
+    def settle(self, understood: Understood) -> Problem:
+        """Name the sizes and build the nodes."""
+        return _settle_problem(understood.reading, understood.roots, understood.wrt, understood.assumptions)
+
+
+class NotatedText(SourceText):
+    """A text in mathematical notation, whose parts know their places themselves."""
+
+    def __init__(
+        self, text: str, sizes: Collection[str], shapes: Mapping[str, Shape], assumed: Mapping[str, frozenset[str]]
+    ) -> None:
+        self.text = re.sub(r"\s", " ", text)
+        self.definitions = ()
+        self.sizes = frozenset(sizes)
+        self.shapes, self.assumed = shapes, assumed
+
+    def declare(self, declared: dict[str, Shape], assumptions: dict[str, frozenset[str]]) -> None:
+        """Add what the text says of its names, unless the reader declared them."""
+        for name, shape in self.shapes.items():
+            declared.setdefault(name, shape)
+        for name, words in self.assumed.items():
+            assumptions[name] = assumptions.get(name, frozenset()) | words
+
+
+Source = SourceText | Expression
+InferOwn = Callable[[Reading, NotatedText], Draft]
+
+
+def _read_source(text: str | Expression) -> Source:
     if isinstance(text, Expression):
         return text
     try:
@@ -129,12 +214,15 @@ def list_abstract(*roots: Expression) -> dict[str, Shape]:
     return found
 
 
-def _collect_sizes(reading: Reading, sources: list[SourceText | Expression]) -> dict[str, Size]:
+def _collect_sizes(reading: Reading, sources: Sequence[Source]) -> dict[str, Size]:
     """Return the names that stand for sizes: declared letters, and names used as sizes in a text."""
     letters = {letter for shape in reading.declared.values() for size in shape for letter in size.letters}
     for source in sources:
         if isinstance(source, Expression):
             letters.update(list_letters(source), *(node.data[0].letters for node in walk(source) if node.op == "size"))
+            continue
+        if isinstance(source, NotatedText):
+            letters |= source.sizes - set(reading.declared)
             continue
         for tree in (*(definition.tree for definition in source.definitions), source.tree):
             letters |= list_size_names(tree)
@@ -146,7 +234,7 @@ def _collect_sizes(reading: Reading, sources: list[SourceText | Expression]) -> 
     return {letter: Size.of(letter) for letter in letters}
 
 
-def _infer_source(reading: Reading, source: SourceText | Expression) -> Draft | Expression:
+def _infer_source(reading: Reading, source: Source) -> Draft | Expression:
     if isinstance(source, Expression):
         for name, node in symbols(source).items():
             reading.symbols.setdefault(name, node.shape)
@@ -260,7 +348,7 @@ def _build(
         case "size":
             return expression.size_value(data[0])
         case "filled":
-            return expression.filled(data[0], *data[1])
+            return expression.filled(data[0], *settle(data[1], letters))
         case "abstract":
             return expression.abstract(data[0], args[0], settle(draft.axes, letters))
         case "abstract_derivative":

@@ -14,11 +14,12 @@ from matcalc.derivation import Derivative, derive
 from matcalc.engine.layout import check_layout
 from matcalc.errors import DeclarationError, MatcalcError
 from matcalc.inputs import choose_rules, read_input, write_input
+from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.declarations import Declared, read_assumptions, read_shape, split_assumptions, split_shapes
 from matcalc.language.names import normalize_name
 from matcalc.language.read_text import split_statements
 from matcalc.language.sizes import write_shape
-from matcalc.language.text_to_expression import Problem, parse
+from matcalc.language.text_to_expression import Problem
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
@@ -372,7 +373,7 @@ def join_lines(text: str) -> str:
 
 
 def _parse(text: str, declared: Declarations, rules: RuleBook, wrt: str | None = None) -> Problem:
-    return parse(text, wrt=wrt, shapes=declared.shapes, assume=declared.assume, rules=rules)
+    return parse_any(text, wrt=wrt, shapes=declared.shapes, assume=declared.assume, rules=rules)
 
 
 def _parse_by(text: str, declared: Declarations, rules: RuleBook, wanted: str | None) -> Problem:

@@ -71,7 +71,8 @@ def _check(options: argparse.Namespace) -> Any:
 def _explore(options: argparse.Namespace) -> Any:
     from matcalc.notebook.explorer import Explorer
 
-    return Explorer(explore_state(options.expression, options.wrt, **read_declared(options), claim=options.claim or ""))
+    declared = {name: value for name, value in read_declared(options).items() if name != "syntax"}
+    return Explorer(explore_state(options.expression, options.wrt, **declared, claim=options.claim or ""))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {

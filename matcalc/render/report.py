@@ -73,7 +73,8 @@ def _orientation(derivative: Derivative) -> str:
 def write_report(derivative: Derivative) -> str:
     """Return the whole answer: what was read, the derivative, and the views that say more than it does."""
     declaration, header = write_header(derivative)
-    lines = [declaration, "", header]
+    read = [f"read as  {derivative.reading}"] if derivative.reading else []
+    lines = [*read, declaration, "", header]
     rows = list(_views(derivative))
     width = max(len(name) for name, _ in rows)
     begin = "\n" + " " * (width + 4)
@@ -227,6 +228,7 @@ def write_data(derivative: Derivative) -> dict[str, Any]:
     by = [wrt.name for wrt in derivative.by]
     return {
         "expression": derivative.text,
+        "reading": derivative.reading,
         "wrt": ",".join(by) if derivative.is_mixed else by[0],
         "order": derivative.order,
         "layout": derivative.layout,

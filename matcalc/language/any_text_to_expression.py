@@ -1,0 +1,64 @@
+"""Text in the language or in any notation -> typed expression; the reader of notation is loaded when it is needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from matcalc.errors import DeclarationError, LimitError, MatcalcError
+from matcalc.language.declarations import Declared
+from matcalc.language.expression import Expression
+from matcalc.language.habits import is_doubtful, require_one_meaning
+from matcalc.language.text_to_expression import Problem, Texts, Understood
+from matcalc.rule_files import RuleBook
+
+SYNTAXES = ("auto", "matcalc", "math", "latex", "matlab", "python")
+
+
+def parse_any(
+    texts: str | Expression | Sequence[str | Expression],
+    *,
+    wrt: str | None = None,
+    choose_wrt: bool = False,
+    shapes: Declared = None,
+    assume: Declared = None,
+    rules: RuleBook | None = None,
+    syntax: str = "auto",
+) -> Problem:
+    """Return the typed expressions of texts in the language, or as people write mathematics.
+
+    What the language accepts means what it means there; what it refuses is read as notation: x^T A x, LaTeX, MATLAB,
+    calls of NumPy and torch.  `reading` of the problem is then the first text in the language.  `syntax` is one of
+    auto, matcalc (the language alone), math, latex, matlab and python.  Raises a MatcalcError that points at the place.
+
+    >>> problem = parse_any("\u2016Ax \u2212 b\u2016\u00b2")
+    >>> problem.reading, problem.symbols["A"].shape
+    ('norm(A @ x - b)**2', (n, k))
+    """
+    if syntax not in SYNTAXES:
+        raise DeclarationError(f"there is no syntax {syntax!r}"[:80], advice="use one of " + ", ".join(SYNTAXES))
+    asked = Texts.of(texts, wrt, choose_wrt, shapes, assume, rules)
+    if syntax == "matcalc":
+        return asked.settle(asked.read_language())
+    understood: Understood | None = None
+    refused: MatcalcError | None = None
+    if syntax == "auto":
+        try:
+            understood = asked.read_language()
+        except LimitError:
+            raise
+        except MatcalcError as error:
+            refused = error
+        if understood is not None:
+            require_one_meaning(understood.reading)
+            if not is_doubtful(understood.reading):
+                return asked.settle(understood)
+    from matcalc.language.notation_to_expression import read_notation
+
+    return read_notation(asked, syntax, understood, refused)
+
+
+def list_words(text: str) -> set[str]:
+    """Return the words of a text, and the letters of which words such as Ax are made."""
+    words = set(re.findall(r"\w+", text))
+    return words | {letter for word in words for letter in word if letter.isalpha()}

@@ -1,0 +1,66 @@
+"""What the language would accept and people hardly mean so: a free I, * for a product of matrices, AB @ x."""
+
+from __future__ import annotations
+
+import re
+
+from matcalc.errors import ParseError
+from matcalc.language.draft import Draft, Reading, resolve
+from matcalc.language.sizes import Size
+
+
+class AmbiguityError(ParseError):
+    """The text has two meanings, and nothing tells which is meant."""
+
+
+def is_doubtful(reading: Reading) -> bool:
+    """Whether a text is of the language, but likely a habit of another: a free I, σ(x), a scalar beside an array."""
+    free = set(reading.symbols) - set(reading.declared)
+    if {"σ", "sigma"} & set(reading.abstract) - set(reading.declared):
+        return True
+    return "I" in free or (bool(free) and any(map(is_mixed_sum, reading.drafts)))
+
+
+_CAPITALS = re.compile(r"[A-Z]{2}")
+_OWN_MARKS = re.compile(r"@|axis|keepdims|\*\*|einsum")
+_PLAIN = "; --syntax matcalc reads it as it stands"
+
+
+def require_one_meaning(reading: Reading) -> None:
+    """Raise AmbiguityError where * stands for a product of matrices, A(x + b) for one, or AB @ x for A @ B @ x."""
+    text = reading.source.text
+    for name in reading.symbols:
+        if _CAPITALS.fullmatch(name) and name not in reading.declared and not reading.abstract:
+            place = re.search(rf"\b{name}\b", text)
+            advice = f"did you mean {name[0]} @ {name[1]}, or one name {name}? then declare it, --vars '{name}: m,n'"
+            raise AmbiguityError(f"{name} may be a product", span=place and place.span(), advice=advice).complete(
+                text, {}
+            )
+    for draft in reading.drafts:
+        if draft.op == "abstract" and draft.data[0].isupper() and draft.args[0].op in ("add", "subtract"):
+            name, inside = draft.data[0], reading.write(draft.args[0])
+            if name not in reading.declared:
+                advice = f"did you mean {name} @ ({inside}), or a function {name}{_PLAIN}?"
+                error = AmbiguityError(f"{name}(...) may be a product", span=draft.span, advice=advice)
+                raise error.complete(text, reading.write_symbols())
+        if draft.op == "multiply" and not _OWN_MARKS.search(text) and _is_matrix_product(*draft.args):
+            left, right = map(reading.write, draft.args)
+            advice = f"did you mean {left} @ {right}, or {left} * {right} entry by entry{_PLAIN}?"
+            error = AmbiguityError("* may stand for a product of matrices", span=draft.span, advice=advice)
+            raise error.complete(text, reading.write_symbols())
+
+
+def _is_matrix_product(left: Draft, right: Draft) -> bool:
+    """Whether * stands between a row and a matrix, a matrix and a column, or a row and a column that @ multiplies."""
+    if not ((left.is_row and (right.is_matrix or right.is_column)) or (left.is_matrix and right.is_column)):
+        return False
+    inner, outer = resolve(left.axes[1]), resolve(right.axes[0])
+    return inner == outer or not (isinstance(inner, Size) and isinstance(outer, Size))
+
+
+def is_mixed_sum(draft: Draft) -> bool:
+    """Whether a draft adds a scalar, which is no number, and an array."""
+    if draft.op not in ("add", "subtract"):
+        return False
+    left, right = draft.args
+    return left.is_scalar != right.is_scalar and (left if left.is_scalar else right).value is None

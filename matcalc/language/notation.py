@@ -1,0 +1,872 @@
+r"""Tokens of mathematical notation -> a tree: one grammar for blackboard and LaTeX, MATLAB and Python.
+
+Where a text can be read in two ways, such as Ax as a product or as a name, the tree has a choice: what the names are
+decides it, and where both fit the reader is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+
+from matcalc.errors import LimitError, ParseError
+from matcalc.language.names import GREEK, spell_greek
+from matcalc.language.notation_tokens import Token, is_greek
+
+DEEPEST = 60
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NotationNode:
+    """One part of a formula: an operation on others, a name, a number, or a choice between several readings.
+
+    `value` is the name, the number or what else belongs to the kind; of a choice its number and the cost of each.
+    """
+
+    kind: str
+    args: tuple[NotationNode, ...] = ()
+    value: object = None
+    start: int = 0
+    end: int = 0
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The place in the text."""
+        return self.start, self.end
+
+
+def walk_nodes(*roots: NotationNode) -> Iterator[NotationNode]:
+    """Yield every node below the roots, each before its operands."""
+    stack = list(reversed(roots))
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(node.args))
+
+
+# --- words ----------------------------------------------------------------------------------------------
+
+# Functions that notation calls otherwise than the language, by their name in small letters.
+FUNCTION_WORDS = {
+    "tr": "trace", "ln": "log", "sgn": "sign", "logistic": "sigmoid", "asin": "arcsin", "acos": "arccos",
+    "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "inverse": "inv", "lse": "logsumexp",
+    "vect": "vec", "lndet": "logdet", "determinant": "det", "diagonal": "diag", "logsoftmax": "log_softmax",
+    "average": "mean", "kronecker": "kron", "diagmat": "diag", "exponential": "exp", "identity": "eye",
+    "vector": "ones_or_zeros", "matrix": "ones_or_zeros", "adjoint": "transpose", "mm": "matmul", "absolute": "abs",
+    "fabs": "abs", "squared": "square", "swish": "silu", "mtimes": "matmul", "times": "hadamard", "mldivide": "solve",
+    "length": "size", "numel": "size", "len": "size", "multiply": "hadamard", "pow": "power",
+    **{name: name for name in ("norm1", "norm2", "transpose", "hadamard", "ones", "zeros", "eye", "power", "inner",
+                               "matmul", "einsum", "dot", "size")},
+}  # fmt: skip
+# Names that formulas spell out and that are no product of letters.
+NAME_WORDS = frozenset(
+    """lam eps reg lr tol mu nu xi pi sig gam alp bet del tau phi psi chi rho eta loss err res obs out pred target
+    targets inputs input weights weight bias logits data noise cov prior post temp scale shift hat wd kappa
+    zeta""".split()
+)
+MODULES = frozenset("np numpy torch jnp jax F nn scipy sp tf math linalg LA la numpy.linalg functional special".split())
+GREEK_LETTERS = GREEK | {"Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"}
+TRANSPOSES = frozenset({"T", "⊤", "t", "'", "tr", "⊺", "H", "top", "transpose", "prime", "*T"})
+
+
+# --- the grammar --------------------------------------------------------------------------------------------
+
+_COMPARE, _SUM, _PRODUCT, _ADJACENT, _POWER = 5, 10, 20, 30, 40
+_INFIX = {
+    "+": ("add", _SUM), "-": ("subtract", _SUM), "*": ("star", _PRODUCT), "/": ("divide", _PRODUCT),
+    "@": ("matmul", _PRODUCT), "·": ("dot_sign", _PRODUCT), "×": ("cross_sign", _PRODUCT),
+    "⊙": ("hadamard", _PRODUCT), ".*": ("hadamard", _PRODUCT),
+    "./": ("quotient", _PRODUCT), "⊘": ("quotient", _PRODUCT),
+    "⊗": ("kron", _PRODUCT), "\\": ("solve", _PRODUCT), ".\\": ("solve", _PRODUCT), ":": ("frobenius", _PRODUCT),
+    "<": ("compare", _COMPARE), ">": ("compare", _COMPARE), "<=": ("compare", _COMPARE), ">=": ("compare", _COMPARE),
+}  # fmt: skip
+_CONSUMING = frozenset({"trace", "det", "logdet", "tr", "log", "exp", "vec", "diag", "inv"})
+_METHODS_AS_SIGNS = frozenset({"T", "mT", "H", "I"})
+_INDEX_LETTERS = frozenset("ijklmnpqrstab")
+
+
+def is_sign(token: Token, *signs: str) -> bool:
+    return token.kind == "op" and token.text in signs
+
+
+def opens_inner(tokens: Sequence[Token], place: int) -> bool:
+    """Whether the < at a place opens an inner product: <a, b> has a comma before its >."""
+    depth, comma = 0, False
+    for token in tokens[place + 1 :]:
+        depth += {"open": 1, "close": -1}.get(token.kind, 0)
+        if depth < 0:
+            return False
+        comma = comma or (depth == 0 and is_sign(token, ","))
+        if depth == 0 and is_sign(token, ">"):
+            return comma
+    return False
+
+
+class NotationParser:
+    """A Pratt parser: each sign has a strength, and names next to each other are a product."""
+
+    def __init__(self, syntax: str, known: Collection[str], functions: Collection[str]) -> None:
+        self.syntax = syntax
+        self.known = frozenset(known)
+        self.functions = functions
+        self._choices = count()
+        self._tokens: list[Token] = []
+        self._place = 0
+        self._depth = 0
+        self._closers: list[str] = []
+
+    def read(self, tokens: Sequence[Token]) -> NotationNode:
+        """Return the tree of one formula."""
+        if not tokens:
+            raise ParseError("a part of the formula is missing")
+        end = tokens[-1].end
+        self._tokens, self._place = [*tokens, Token("end", "", end, end)], 0
+        self._closers = []
+        node = self._expression(0)
+        if self._next.kind != "end":
+            raise self._unexpected()
+        return node
+
+    # --- tokens
+
+    @property
+    def _next(self) -> Token:
+        token = self._tokens[self._place]
+        if self._closers == ["|"] and is_sign(token, "‖") and token.end - token.start == 2:  # |a||b| closes and opens
+            middle = token.start + 1
+            halves = [replace(token, text="|", end=middle), replace(token, text="|", start=middle, spaced=False)]
+            self._tokens[self._place : self._place + 1] = halves
+        return self._tokens[self._place]
+
+    def _peek(self, ahead: int) -> Token:
+        return self._tokens[min(self._place + ahead, len(self._tokens) - 1)]
+
+    def _take(self) -> Token:
+        token = self._tokens[self._place]
+        if token.kind != "end":
+            self._place += 1
+        return token
+
+    def _is(self, *signs: str) -> bool:
+        return is_sign(self._next, *signs)
+
+    def _unexpected(self) -> ParseError:
+        token = self._next
+        if token.kind == "end":
+            return ParseError(
+                "the formula ends too early", span=(token.start, token.start + 1), advice="write what follows"
+            )
+        return ParseError(f"{token.text!r} cannot stand here", span=(token.start, max(token.end, token.start + 1)))
+
+    def _close(self, opening: Token, closing: str) -> Token:
+        if self._next.kind != "close" or self._next.text != closing:
+            if self._next.kind == "end":
+                raise ParseError(
+                    f"{opening.text!r} is never closed", span=(opening.start, opening.end), advice="close the bracket"
+                )
+            raise self._unexpected()
+        return self._take()
+
+    # --- expressions
+
+    def _expression(self, strength: int) -> NotationNode:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise LimitError("the formula is nested too deeply", advice="split it into parts")
+        left = self._prefix()
+        while (grown := self._grow(left, strength)) is not None:
+            left = grown
+        self._depth -= 1
+        return left
+
+    def _grow(self, left: NotationNode, strength: int) -> NotationNode | None:
+        """Return what `left` becomes with the next sign or factor, None where it is complete."""
+        token = self._next
+        if token.kind == "op":
+            if token.text in self._closers:
+                return None
+            if token.text in ("^", ".^", "'", "⊤", ".'", "**"):
+                return self._postfix(left)
+            if token.text == "." and left.kind != "number":
+                return self._member(left)
+            if token.text == "_":
+                return self._subscript(left)
+            infix = _INFIX.get(token.text)
+            if infix is not None:
+                kind, binding = infix
+                if token.text == "<" and self._starts_inner():
+                    return self._adjacent(left) if strength < _ADJACENT else None
+                return self._infix(left, kind, binding) if binding > strength else None
+        if token.kind == "open" and token.text == "[" and not token.spaced and self.syntax == "python":
+            return self._brackets(left)
+        if self._starts_factor(token) and strength < _ADJACENT:
+            return self._adjacent(left)
+        return None
+
+    def _infix(self, left: NotationNode, kind: str, binding: int) -> NotationNode:
+        token = self._take()
+        if kind == "divide":
+            return self._divide(left, token)
+        right = self._expression(binding)
+        value = token.text if kind == "compare" else None
+        return NotationNode(kind, (left, right), value, left.start, right.end)
+
+    def _divide(self, left: NotationNode, slash: Token) -> NotationNode:
+        """Return a quotient; of 1/2 x, 1/N sum(x) and a / b c it is decided how far the denominator reaches."""
+        tight = not slash.spaced and not self._next.spaced
+        first = self._expression(_ADJACENT)
+        quotient = NotationNode("divide", (left, first), None, left.start, first.end)
+        if not self._starts_factor(self._next) or self.syntax == "python":
+            return quotient
+        if first.kind == "number" and (left.kind == "number" or self._next.spaced or not self._next.text[:1].isalpha()):
+            return quotient  # 1/2 x, λ/2 ‖w‖²
+        if tight and self._next.spaced:
+            return quotient  # 1/N sum(x)
+        rest = [self._expression(_ADJACENT)]
+        while self._starts_factor(self._next):
+            rest.append(self._expression(_ADJACENT))
+        whole = NotationNode("divide", (left, self._join([first, *rest])), None, left.start, rest[-1].end)
+        if tight and first.kind != "number":
+            return whole  # xᵀAx/xᵀx
+        scaled = self._join([quotient, *rest])
+        return self._choose((whole, 0.0), (scaled, 0.0))
+
+    def _join(self, factors: Sequence[NotationNode]) -> NotationNode:
+        product = factors[0]
+        for factor in factors[1:]:
+            product = NotationNode("juxtapose", (product, factor), None, product.start, factor.end)
+        return product
+
+    def _choose(self, *readings: tuple[NotationNode, float]) -> NotationNode:
+        nodes = tuple(node for node, _ in readings)
+        if len(nodes) == 1:
+            return nodes[0]
+        return NotationNode(
+            "choice", nodes, (next(self._choices), tuple(cost for _, cost in readings)), nodes[0].start, nodes[0].end
+        )
+
+    def _starts_factor(self, token: Token) -> bool:
+        """Whether a token begins a factor that can stand beside another one without a sign."""
+        if token.kind in ("name", "word", "number", "ones"):
+            return True
+        if token.kind == "open":
+            return token.text in "([{"
+        if token.kind != "op" or token.text in self._closers:
+            return False
+        return token.text in ("‖", "|", "⟨", "√", "frac", "∑", "Σ") or (token.text == "<" and self._starts_inner())
+
+    def _starts_inner(self) -> bool:
+        """Whether < opens an inner product."""
+        return ">" not in self._closers and opens_inner(self._tokens, self._place)
+
+    def _adjacent(self, left: NotationNode) -> NotationNode:
+        before = self._place
+        if self.syntax == "python" and left.kind not in ("number",) and self._next.kind != "number":
+            raise self._unexpected()
+        if left.kind == "number" and self._next.kind == "number":
+            raise self._unexpected()
+        right = self._expression(_ADJACENT)
+        assert self._place > before
+        if right.kind == "group" and right.args[0].kind == "all":
+            return NotationNode("call", (left,), "vec", left.start, right.end)
+        return NotationNode("juxtapose", (left, right), None, left.start, right.end)
+
+    # --- prefixes
+
+    def _prefix(self) -> NotationNode:
+        token = self._take()
+        if token.kind == "number":
+            return self._number(token)
+        if token.kind == "ones":
+            return NotationNode("ones", (), None, token.start, token.end)
+        if token.kind == "text":
+            return NotationNode("text", (), token.text, token.start, token.end)
+        if token.kind in ("name", "word"):
+            return self._name(token)
+        if token.kind == "open":
+            return self._group(token)
+        if token.kind == "op":
+            return self._sign(token)
+        self._place -= token.kind != "end"
+        raise self._unexpected()
+
+    def _number(self, token: Token) -> NotationNode:
+        node = NotationNode("number", (), token.text, token.start, token.end)
+        transposed = is_sign(self._next, "'", "⊤") or (
+            is_sign(self._next, "^") and self._exponent_word(1) in TRANSPOSES
+        )
+        if set(token.text) == {"1"} and transposed and len(token.text) <= 2:
+            ones = NotationNode("ones", (), None, token.start, token.end)
+            if len(token.text) == 2:  # 1 1^T without a space
+                return NotationNode("juxtapose", (ones, self._postfix(ones)), None, token.start, token.end)
+            return ones
+        following = self._next
+        if token.text == "1" and following.kind == "number" and following.text == "1":
+            return NotationNode("ones", (), None, token.start, token.end)
+        return node
+
+    def _exponent_word(self, ahead: int) -> str:
+        """Return the one word that an exponent is, without its brackets; nothing where it is more."""
+        token = self._peek(ahead)
+        if token.kind == "open":
+            inside, closing = self._peek(ahead + 1), self._peek(ahead + 2)
+            return inside.text if closing.kind == "close" and inside.kind in ("name", "word", "op") else ""
+        return token.text if token.kind in ("name", "word", "op") else ""
+
+    def _group(self, opening: Token) -> NotationNode:
+        closing = {"(": ")", "[": "]", "{": "}"}[opening.text]
+        items = self._list(closing)
+        end = self._close(opening, closing).end
+        if opening.text == "[" and self.syntax in ("python", "matlab") and len(items) != 1:
+            return NotationNode("list", tuple(items), None, opening.start, end)
+        if len(items) == 1:
+            inside = items[0]
+            return NotationNode("group", (inside,), None, opening.start, end)
+        return NotationNode("list", tuple(items), None, opening.start, end)
+
+    def _list(self, closing: str) -> list[NotationNode]:
+        """Return the items between brackets, keywords included."""
+        outer, self._closers = self._closers, []
+        items: list[NotationNode] = []
+        while not (self._next.kind == "close" and self._next.text == closing):
+            if self._next.kind == "end":
+                break
+            items.append(self._item())
+            if self._is(",", ";"):
+                self._take()
+            elif self._next.kind != "close":
+                break
+        self._closers = outer
+        return items
+
+    def _item(self) -> NotationNode:
+        token = self._next
+        if token.kind == "name" and is_sign(self._peek(1), "="):
+            self._take(), self._take()
+            inside = self._item()
+            return NotationNode("keyword", (inside,), token.text, token.start, inside.end)
+        if self._is(":"):
+            self._take()
+            return NotationNode("all", (), None, token.start, token.end)
+        return self._expression(0)
+
+    def _sign(self, token: Token) -> NotationNode:
+        text = token.text
+        if text in ("-", "+"):
+            operand = self._expression(_PRODUCT)
+            return NotationNode("negate", (operand,), None, token.start, operand.end) if text == "-" else operand
+        if text in ("‖", "|"):
+            return self._bars(token)
+        if text in ("⟨", "<"):
+            return self._inner(token)
+        if text == "√":
+            return self._root(token)
+        if text == "frac":
+            over, under = self._braced(), self._braced()
+            return NotationNode("divide", (over, under), "frac", token.start, under.end)
+        if text in ("∑", "Σ"):
+            return self._sum(token)
+        if text == "∏":
+            raise ParseError(
+                "products over an index are not read", span=(token.start, token.end), advice="write prod(x)"
+            )
+        if text in ("∇", "∂"):
+            raise ParseError("only the function is written; it is derived", span=(token.start, token.end),
+                             advice="leave out what asks for the derivative")  # fmt: skip
+        self._place -= 1
+        raise self._unexpected()
+
+    def _braced(self) -> NotationNode:
+        if self._next.kind == "open" and self._next.text == "{":
+            opening = self._take()
+            inside = self._inside("}")
+            self._close(opening, "}")
+            return inside
+        return self._single(is_fraction=True)
+
+    def _inside(self, closing: str) -> NotationNode:
+        outer, self._closers = self._closers, []
+        inside = self._expression(0)
+        self._closers = outer
+        return inside
+
+    def _single(self, is_fraction: bool = False) -> NotationNode:
+        """Return what one sign stands for, as LaTeX reads an exponent without braces."""
+        token = self._take()
+        if token.kind == "number" and is_fraction and len(token.text) == 2 and token.text.isdigit():
+            rest = replace(token, text=token.text[1], start=token.start + 1)
+            self._tokens[self._place - 1 : self._place] = [replace(token, text=token.text[0], end=rest.start), rest]
+            token = self._tokens[self._place - 1]
+        if token.kind == "number":
+            if self.syntax == "latex" and len(token.text) > 1:
+                raise ParseError(
+                    "digits without braces", span=(token.start, token.end), advice="write braces, as in {12}"
+                )
+            return NotationNode("number", (), token.text, token.start, token.end)
+        if token.kind in ("name", "ones"):
+            return NotationNode("name", (), token.text, token.start, token.end)
+        self._place -= 1
+        return self._prefix()
+
+    def _root(self, token: Token) -> NotationNode:
+        if self._next.kind == "open" and self._next.text == "[":
+            raise ParseError(
+                "roots of another degree than 2 are not read", span=(token.start, token.end), advice="write x**(1/3)"
+            )
+        if self._next.kind == "open":
+            inside = self._group(self._take())
+        else:
+            inside = self._expression(_ADJACENT) if self.syntax != "latex" else self._braced()
+        return NotationNode("call", (inside,), "sqrt", token.start, inside.end)
+
+    def _bars(self, opening: Token) -> NotationNode:
+        self._closers, outer = [opening.text], self._closers
+        inside = self._expression(0)
+        if not self._is(opening.text):
+            if self._next.kind == "end":
+                raise ParseError(
+                    f"{opening.text!r} is never closed", span=(opening.start, opening.end), advice="close the bars"
+                )
+            raise self._unexpected()
+        self._closers = outer
+        end = self._take().end
+        kind = "norm" if opening.text == "‖" else "bars"
+        below: str | None = None
+        if self._is("_"):
+            below, end = self._read_below()
+        return NotationNode(kind, (inside,), below, opening.start, end)
+
+    def _inner(self, opening: Token) -> NotationNode:
+        closing = "⟩" if opening.text == "⟨" else ">"
+        self._closers, outer = [closing], self._closers
+        left = self._expression(0)
+        if not self._is(",", "|"):
+            raise self._unexpected()
+        self._take()
+        right = self._expression(0)
+        if not self._is(closing):
+            raise self._unexpected()
+        self._closers = outer
+        end = self._take().end
+        if self._is("_"):
+            _, end = self._read_below()
+        return NotationNode("inner", (left, right), None, opening.start, end)
+
+    def _read_below(self) -> tuple[str, int]:
+        """Return the text of a subscript and where it ends."""
+        self._take()
+        token = self._take()
+        if token.kind != "open":
+            return token.text, token.end
+        words = []
+        while self._next.kind not in ("close", "end"):
+            words.append(self._take().text)
+        return "".join(words), self._close(token, {"(": ")", "[": "]", "{": "}"}[token.text]).end
+
+    def _sum(self, token: Token) -> NotationNode:
+        """Return a sum over indices: what it runs over is the product that follows."""
+        below, upper = "", ""
+        for _ in range(2):
+            if self._is("_"):
+                below, _ = self._read_below()
+            elif self._is("^"):
+                upper, _ = self._read_below()
+        letters = _read_indices(below)
+        if not letters:
+            raise ParseError("the sum has no index", span=(token.start, token.end), advice="write sum(x), or sum_i x_i")
+        return self._sum_of(letters, token, upper)
+
+    def _sum_of(self, letters: str, token: Token, upper: str = "") -> NotationNode:
+        body = self._expression(_PRODUCT)
+        size = upper if upper.isidentifier() else ""
+        return NotationNode("sum", (body,), (letters, size), token.start, body.end)
+
+    # --- powers and what else stands behind
+
+    def _postfix(self, base: NotationNode) -> NotationNode:
+        """Return a base with the power or transpose that follows; behind letters it belongs to the last of them."""
+        start = self._place
+        ends = []
+        for last in list_last_factors(base):
+            self._place = start
+            ends.append(self._postfix_of(last))
+        return replace_last_factors(base, ends)
+
+    def _postfix_of(self, base: NotationNode) -> NotationNode:
+        token = self._take()
+        if token.text in ("'", "⊤", ".'"):
+            return NotationNode("transpose", (base,), None, base.start, token.end)
+        if token.text == ".^":
+            if self._is("'", "⊤"):
+                return NotationNode("transpose", (base,), None, base.start, self._take().end)
+            exponent = self._exponent()
+            return NotationNode("entry_power", (base, exponent), None, base.start, exponent.end)
+        if token.text == "**":
+            exponent = self._exponent()
+            return NotationNode("entry_power", (base, exponent), None, base.start, exponent.end)
+        word = self._exponent_word(0)
+        if word in TRANSPOSES and not (word in ("t", "tr") and word in self.known):
+            if word == "T" and "T" in self.known:
+                raise ParseError(
+                    "T is a name here, and the transpose", span=(token.start, self._next.end), advice="write A.T"
+                )
+            end = self._skip_exponent()
+            return NotationNode("transpose", (base,), None, base.start, end)
+        if self._is_minus_transpose():
+            opening = self._take()
+            while self._next.kind != "close":
+                self._take()
+            end = self._close(opening, {"(": ")", "{": "}", "[": "]"}[opening.text]).end
+            inverse = NotationNode("power", (base, NotationNode("number", (), "-1", end, end)), None, base.start, end)
+            return NotationNode("transpose", (inverse,), None, base.start, end)
+        if word in ("⊙", "*", "+", "†") and self._next.kind != "name":
+            return self._special_power(base, word)
+        exponent = self._exponent()
+        return NotationNode("power", (base, exponent), None, base.start, exponent.end)
+
+    def _special_power(self, base: NotationNode, word: str) -> NotationNode:
+        start = self._next.start
+        if word == "+":
+            end = self._skip_exponent()
+            return NotationNode("call", (base,), "pinv", base.start, end)
+        raise ParseError(f"the power {word} has no meaning here", span=(start, start + 1))
+
+    def _is_minus_transpose(self) -> bool:
+        if self._next.kind != "open":
+            return False
+        texts = []
+        for ahead in range(1, 5):
+            token = self._peek(ahead)
+            if token.kind == "close":
+                break
+            texts.append(token.text)
+        return texts[:1] == ["-"] and len(texts) in (2, 3) and texts[-1] in TRANSPOSES and texts[1:-1] in ([], ["1"])
+
+    def _skip_exponent(self) -> int:
+        token = self._take()
+        if token.kind == "open":
+            while self._next.kind != "close":
+                self._take()
+            return self._take().end
+        return token.end
+
+    def _exponent(self) -> NotationNode:
+        if self._is("-"):
+            sign = self._take()
+            operand = self._exponent_operand()
+            return NotationNode("negate", (operand,), None, sign.start, operand.end)
+        return self._exponent_operand()
+
+    def _exponent_operand(self) -> NotationNode:
+        if self._next.kind == "open" and self._next.text == "{":
+            opening = self._take()
+            if is_sign(self._next, "⊙"):
+                self._take()
+                inside = self._inside("}")
+                end = self._close(opening, "}").end
+                return NotationNode("entrywise", (inside,), None, opening.start, end)
+            inside = self._inside("}")
+            end = self._close(opening, "}").end
+            return NotationNode("group", (inside,), None, opening.start, end)
+        if self._next.kind == "open":
+            return self._group(self._take())
+        if self.syntax == "latex":
+            return self._single()
+        token = self._take()
+        if token.kind == "number":
+            return NotationNode("number", (), token.text, token.start, token.end)
+        if token.kind in ("name", "word"):
+            if self._next.kind == "open" and not self._next.spaced and self._function(token) is not None:
+                return self._name(token)
+            return self._letters(token, functions=False)
+        self._place -= token.kind != "end"
+        raise self._unexpected()
+
+    def _subscript(self, base: NotationNode) -> NotationNode:
+        """Return a name with its subscript: W_1 is a name, A_{ij} an entry."""
+        place = self._next
+        if base.kind == "group" or base.kind in ("call", "norm", "bars"):
+            below, end = self._read_below()
+            return NotationNode("subscripted", (base,), below, base.start, end)
+        below, end = self._read_below()
+        if base.kind not in ("name", "ones", "choice", "number"):
+            raise ParseError("a subscript stands behind a name", span=(place.start, end))
+        if base.kind != "name":
+            return NotationNode("ones" if base.kind in ("ones", "number") else "subscripted", (), None, base.start, end)
+        return make_subscripted(str(base.value), below, base.start, end)
+
+    def _member(self, left: NotationNode) -> NotationNode:
+        """Return X.T, x.dot(y), or the product x.A.x of Mathematica."""
+        dot, token = self._take(), self._take()
+        if token.kind == "open" and token.text == "(":
+            right = self._group(token)
+            return NotationNode("matmul", (left, right), None, left.start, right.end)
+        if token.text == "logabsdet" and left.kind == "call" and str(left.value).endswith("slogdet"):
+            return NotationNode("call", left.args, "logabsdet", left.start, token.end)
+        if token.kind not in ("name", "word"):
+            raise ParseError("a name stands behind the point", span=(dot.start, dot.end))
+        is_call = self._next.kind == "open" and not self._next.spaced
+        if token.text in _METHODS_AS_SIGNS or (token.text in ("t", "transpose", "T") and is_call):
+            end = token.end
+            if is_call and token.text != "T":
+                opening = self._take()
+                self._list(")")
+                end = self._close(opening, ")").end
+            if token.text == "I":
+                return NotationNode("call", (left,), "inv", left.start, end)
+            return NotationNode("transpose", (left,), None, left.start, end)
+        if is_call and (len(token.text) > 1) and not is_sign(self._peek(1), "."):
+            opening = self._take()
+            items = self._list(")")
+            end = self._close(opening, ")").end
+            return NotationNode("call", (left, *items), f".{token.text}", left.start, end)
+        if token.text in ("shape", "size", "ndim"):
+            return NotationNode("size_of", (left,), token.text, left.start, token.end)
+        right = self._letters(token, functions=False)
+        while self._is("^", "'", "⊤"):
+            right = self._postfix(right)
+        return NotationNode("matmul", (left, right), None, left.start, right.end)
+
+    def _brackets(self, left: NotationNode) -> NotationNode:
+        opening = self._take()
+        items = self._list("]")
+        end = self._close(opening, "]").end
+        return NotationNode("pick", (left, *items), None, left.start, end)
+
+    # --- names
+
+    def _name(self, token: Token) -> NotationNode:
+        if token.text in MODULES and is_sign(self._next, ".") and token.text not in self.known:
+            return self._library_call(token)
+        word = self._sum_word(token)
+        if word is not None:
+            return self._sum_of(*word)
+        function = self._function(token)
+        if function is not None:
+            return self._call(function, token)
+        node = self._letters(token)
+        return node
+
+    def _sum_word(self, token: Token) -> tuple[str, Token, str] | None:
+        """Return the indices of sum_i, sum_{ij} or sum_{i=1}^n, and up to which size they run."""
+        if token.text in self.known:
+            return None
+        found = re.fullmatch(r"[Ss]um_([a-z]{1,3})", token.text)
+        letters, upper = found[1] if found else "", ""
+        if token.text in ("sum", "Sum") and self._is("_"):
+            letters = _read_indices(self._read_below()[0])
+        if letters and self._is("^"):
+            upper, _ = self._read_below()
+        return (letters, token, upper) if letters else None
+
+    def _function(self, token: Token) -> str | None:
+        """Return the function that a word means, None where it is a name."""
+        text = token.text
+        if text in self.known and not (self._next.kind == "open" and text in self.functions):
+            return None
+        bare = text.lower() if len(text) > 1 else text
+        called = self._next.kind == "open" and not self._next.spaced
+        if text in ("σ", "sigma") and called and self._next.text == "(":
+            return "sigmoid"
+        if len(text) == 1 or is_greek(text[0]) or (text in GREEK_LETTERS):
+            return None
+        if bare in FUNCTION_WORDS and (
+            called or bare not in ("vector", "matrix", "inner", "power", "size", "length", "times")
+        ):
+            return FUNCTION_WORDS[bare]
+        if text in self.functions:
+            return text
+        return bare if bare in self.functions else None
+
+    def _call(self, function: str, token: Token) -> NotationNode:
+        power: NotationNode | None = None
+        if self._is("^") and self.syntax in ("math", "latex", "matlab"):
+            if self._exponent_word(1) in TRANSPOSES:
+                raise ParseError(f"{token.text} is a function and cannot be transposed", span=(token.start, token.end))
+            self._take()
+            power = self._exponent()
+        if self._is("_"):
+            below, end = self._read_below()
+            if function == "log" and below in ("2", "10"):
+                function = "log" + below
+            elif not (function == "log" and below == "e"):
+                raise ParseError(f"{token.text} takes no subscript", span=(token.start, end))
+        node = self._apply(function, token)
+        return node if power is None else NotationNode("power", (node, power), None, token.start, node.end)
+
+    def _apply(self, function: str, token: Token) -> NotationNode:
+        if self._next.kind == "open" and not (self._next.text == "{" and self.syntax != "latex"):
+            opening = self._take()
+            closing = {"(": ")", "[": "]", "{": "}"}[opening.text]
+            items = self._list(closing)
+            end = self._close(opening, closing).end
+            return NotationNode("call", tuple(items), function, token.start, end)
+        if self.syntax == "python" or not self._starts_argument():
+            raise ParseError(
+                f"{token.text} is a function", span=(token.start, token.end), advice=f"write {token.text}(x)"
+            )
+        if self._is("-"):
+            inside = self._expression(_PRODUCT)
+            return NotationNode("call", (inside,), function, token.start, inside.end)
+        factors = [self._expression(_ADJACENT)]
+        while self._starts_factor(self._next) and not self._starts_function(self._next):
+            factors.append(self._expression(_ADJACENT))
+        whole = NotationNode("call", (self._join(factors),), function, token.start, factors[-1].end)
+        if len(factors) == 1 or function in ("trace", "det", "logdet"):
+            return whole
+        first = NotationNode("call", (factors[0],), function, token.start, factors[0].end)
+        return self._choose((whole, 0.0), (self._join([first, *factors[1:]]), 0.5))
+
+    def _starts_argument(self) -> bool:
+        return self._starts_factor(self._next) or self._is("-", "∑", "Σ")
+
+    def _starts_function(self, token: Token) -> bool:
+        if token.kind not in ("name", "word"):
+            return False
+        bare = token.text.lower() if len(token.text) > 1 else token.text
+        return len(token.text) > 1 and (
+            bare in FUNCTION_WORDS or bare in self.functions or token.text.startswith("sum_")
+        )
+
+    def _library_call(self, token: Token) -> NotationNode:
+        """Return np.linalg.norm(x): the function of a library, with the meaning it has there."""
+        path = [token.text]
+        while self._is("."):
+            self._take()
+            path.append(self._take().text)
+        if self._next.kind == "open" and self._next.text == "(":
+            opening = self._take()
+            items = self._list(")")
+            end = self._close(opening, ")").end
+            return NotationNode("call", tuple(items), ".".join(path), token.start, end)
+        if path[-1] in ("pi", "e"):
+            return NotationNode("name", (), path[-1], token.start, self._peek(-1).end)
+        if path[-1] in ("newaxis",):
+            return NotationNode("name", (), "None", token.start, token.end)
+        raise ParseError(
+            f"{'.'.join(path)} has no meaning here", span=(token.start, token.end), advice="call the function"
+        )
+
+    def _letters(self, token: Token, functions: bool = True) -> NotationNode:
+        """Return a run of letters as a name, as a product of names, or as the choice between them."""
+        text, start, end = token.text, token.start, token.end
+        whole = NotationNode("name", (), text, start, end)
+        stem, _, below = text.partition("_")
+        if text in self.known or len(stem) <= 1 or token.kind == "word" or (self.syntax == "latex" and len(text) > 1):
+            return make_subscripted(stem, below, start, end) if below and text not in self.known else whole
+        if stem in GREEK_LETTERS or stem.lower() in NAME_WORDS or text == "None":
+            return whole
+        spaced = split_letters(stem, self.known)
+        if spaced is None:
+            return whole
+        product = self._product_of_letters(spaced, below, start, end)
+        return self._choose(*self._weigh(text, stem, whole, product))
+
+    def _weigh(
+        self, text: str, stem: str, whole: NotationNode, product: NotationNode
+    ) -> list[tuple[NotationNode, float]]:
+        """Return the readings of a run of letters with their costs: the usual one costs nothing."""
+        letters = re.findall(r"[^\W\d_]", stem)
+        is_known = any(letter in self.known for letter in letters)
+        if self.syntax == "python":
+            return [(whole, 0.0), (product, 0.0 if is_known and not stem.islower() else 4.0)]
+        if stem.islower() and len(stem) > 2:
+            return [(whole, 0.0), (product, 3.0)]
+        if stem.islower():
+            return [(product, 0.0), (whole, 1.5)]
+        return [(product, 0.0), (whole, 3.0)]
+
+    def _product_of_letters(self, parts: list[str], below: str, start: int, end: int) -> NotationNode:
+        place, product = start, None
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
+            stop = end if last else place + len(part)
+            if part in ("T", "t") and product is not None and number:
+                last_factor = product.args[-1] if product.kind == "juxtapose" else product
+                turned = NotationNode("transpose", (last_factor,), None, last_factor.start, stop)
+                before = product.args[:-1] if product.kind == "juxtapose" else ()
+                product = replace(product, args=(*before, turned), end=stop) if before else turned
+            else:
+                factor = (
+                    make_subscripted(part, below, place, stop)
+                    if last and below
+                    else NotationNode("name", (), part, place, stop)
+                )
+                product = factor if product is None else NotationNode("juxtapose", (product, factor), None, start, stop)
+            place = stop
+        assert product is not None
+        return product
+
+
+def list_last_factors(node: NotationNode) -> list[NotationNode]:
+    """Return what a power behind a run of letters belongs to: of Ax as a product x, as a name Ax."""
+    if node.kind != "choice":
+        return [node]
+    return [reading.args[-1] if reading.kind == "juxtapose" else reading for reading in node.args]
+
+
+def replace_last_factors(node: NotationNode, ends: Sequence[NotationNode]) -> NotationNode:
+    """Return a run of letters whose last factors have been replaced."""
+    if node.kind != "choice":
+        return ends[0]
+    readings = tuple(
+        replace(reading, args=(*reading.args[:-1], end), end=end.end) if reading.kind == "juxtapose" else end
+        for reading, end in zip(node.args, ends, strict=True)
+    )
+    return replace(node, args=readings, end=ends[0].end)
+
+
+def split_letters(stem: str, known: Collection[str]) -> list[str] | None:
+    """Return the letters of a run that may be a product: Ax, AXB, xTAx, Xbeta; None where it is a word.
+
+    >>> split_letters("xTAx", ()), split_letters("hidden", ())
+    (['x', 'T', 'A', 'x'], None)
+    """
+    for name in sorted({*GREEK_LETTERS, *known}, key=len, reverse=True):
+        if len(name) > 2 and stem.endswith(name) and len(stem) - len(name) in (1, 2) and stem[: -len(name)].isalpha():
+            return [*stem[: -len(name)], name]
+    if not re.fullmatch(r"[A-Za-z\u0370-\u03ff]\d?(?:[A-Za-z\u0370-\u03ff]\d?)+", stem):
+        return None
+    parts = re.findall(r"[A-Za-z\u0370-\u03ff]\d*", stem)
+    if stem.islower() and len(parts) > 3:
+        return None
+    return parts if len(parts) <= 8 and (len(parts) <= 3 or not re.search(r"[a-z]{3}", stem)) else None
+
+
+def _read_indices(below: str) -> str:
+    """Return the letters of an index text such as i, ij, "i,j", i=1: each a lower-case letter."""
+    text = re.sub(r"=[^,]*", "", below).replace(",", "").replace(" ", "")
+    text = text.split("∈")[0]
+    return text if re.fullmatch(r"[a-z]{1,4}", text) and len(set(text)) == len(text) else ""
+
+
+def spell_as_known(name: str, known: Collection[str]) -> str:
+    """Return a name as the reader spelled it elsewhere: β where beta is declared, W_2 where W2 is."""
+    if name in known:
+        return name
+    others = [spell_greek(name), name.replace("_", ""), spell_greek(name).replace("_", "")]
+    return next((other for other in others if other in known), name)
+
+
+def respell(node: NotationNode, known: Collection[str]) -> NotationNode:
+    """Return a tree whose names are spelled as those that are known."""
+    if node.kind == "name":
+        return replace(node, value=spell_as_known(str(node.value), known))
+    if node.kind == "entry":
+        assert isinstance(node.value, tuple)
+        stem, letters, name = node.value
+        return replace(node, value=(spell_as_known(stem, known), letters, spell_as_known(name, known)))
+    return replace(node, args=tuple(respell(arg, known) for arg in node.args)) if node.args else node
+
+
+def make_subscripted(stem: str, below: str, start: int, end: int) -> NotationNode:
+    """Return a name with a subscript, which is an entry where the subscript is of index letters."""
+    below = re.sub(r"[\s{}]", "", below)
+    plain = re.sub(r"\W", "", below)
+    letters = below.replace(",", "")
+    name = f"{stem}_{plain}"
+    if re.fullmatch(r"[a-z]{1,3}", letters) and set(letters) <= _INDEX_LETTERS:
+        return NotationNode("entry", (), (stem, letters, name), start, end)
+    return NotationNode("name", (), name, start, end)

@@ -1,0 +1,684 @@
+"""Calls in mathematical notation, MATLAB and Python -> drafts, each with the meaning that it has there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from matcalc.errors import LimitError, ParseError, ShapeError
+from matcalc.language import names as names
+from matcalc.language.calls import call_along_axis, fill, infer_einsum, infer_where, read_power
+from matcalc.language.declarations import LARGEST_SIZE
+from matcalc.language.draft import SCALAR_AXES, Draft, Unknown
+from matcalc.language.notation import NotationNode
+from matcalc.language.notation_to_draft import (
+    SCALAR_FOR_ARRAY,
+    Handler,
+    Indexed,
+    Interpreter,
+    Meaning,
+    add_drafts,
+    ask_which,
+    multiply_arrays,
+    solve,
+)
+from matcalc.language.sizes import UNIT, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: the last part of its name, where it comes from, its arguments and keywords, its place."""
+
+    name: str
+    library: str
+    args: tuple[NotationNode, ...]
+    keywords: Mapping[str, NotationNode]
+    node: NotationNode
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The place in the text."""
+        return self.node.span
+
+    @property
+    def is_torch(self) -> bool:
+        """Whether the call is torch's for certain."""
+        return self.library in ("torch", "F", "nn") or bool({"dim", "keepdim", "unbiased"} & set(self.keywords))
+
+
+def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return the draft of a call; raises a MatcalcError where the function, or what it is given, is not known."""
+    path = str(node.value)
+    library, _, name = path.rpartition(".")
+    keywords = {str(arg.value): arg.args[0] for arg in node.args if arg.kind == "keyword"}
+    args = tuple(arg for arg in node.args if arg.kind != "keyword")
+    if args and args[0].kind == "list" and not library and name not in ("kron", "dot"):
+        args = (*args[0].args, *args[1:])
+    origin = library.partition(".")[0] if not path.startswith(".") else "method"
+    call = Call(_SAME.get(name, name), origin, args, keywords, node)
+    handler = _SPECIAL.get(call.name)
+    return handler(reader, call) if handler is not None else _call_plain(reader, call)
+
+
+_SAME = {
+    "absolute": "abs", "fabs": "abs", "arcsin": "arcsin", "asin": "arcsin", "acos": "arccos", "atan": "arctan",
+    "inverse": "inv", "amax": "max", "amin": "min", "negative": "neg", "mm": "matmul", "mv": "matmul", "bmm": "matmul",
+    "mul": "multiply", "hadamard": "multiply", "times": "multiply", "true_divide": "divide", "div": "divide",
+    "quotient": "divide", "sub": "subtract", "clamp": "clip", "vdot": "vdot", "power": "pow", "float_power": "pow",
+    "t": "transpose", "swapaxes": "transpose", "permute": "transpose", "special.expit": "expit", "matrix_exp": "expm",
+    "logistic": "sigmoid", "ravel": "flatten", "view": "reshape", "adjoint": "transpose", "clip_by_value": "clip",
+    "concat": "concatenate", "logsoftmax": "log_softmax", "sgn": "sign", "log_sigmoid": "logsigmoid", "swish": "silu",
+    "tr": "trace", "diagonal": "diag", "diag_embed": "diag", "diagflat": "diag", "reduce_sum": "sum",
+    "reduce_mean": "mean",
+    "identity": "eye", "multi_dot": "chain", "chain_matmul": "chain", "asinh": "arcsinh", "acosh": "arccosh",
+    "atanh": "arctanh", "sigmoid": "sigmoid", "matrix_transpose": "transpose", "mtimes": "matmul", "mldivide": "solve",
+}  # fmt: skip
+
+
+# --- functions that the language has ------------------------------------------------------------------------
+
+
+def _call_plain(reader: Interpreter, call: Call) -> Meaning:
+    reading = reader.reading
+    if not reading.book.overloads(call.name):
+        raise ParseError(f"{call.name} is no function that is known here", span=call.span)
+    if call.name == "log" and len(call.args) == 1 and not call.keywords and _is_determinant(reader, call.args[0]):
+        inside = _strip(reader, call.args[0])
+        operand = reader.draft(inside.args[0])
+        if operand.is_matrix:
+            return reader.call("logdet", (operand,), call.span)
+    axis, keepdims, rest = _read_axis(reader, call)
+    if rest:
+        raise ParseError(f"{call.name} takes no {rest[0]}=", span=call.span, advice="leave it out")
+    meanings = [_read_argument(reader, arg, call) for arg in call.args]
+    if axis is not None or keepdims:
+        drafts = [meaning if isinstance(meaning, Draft) else reader.close(meaning, call.node) for meaning in meanings]
+        return _along_axis(reader, call, drafts, axis, keepdims)
+    rule = reading.book.overloads(call.name)[0]
+    if (
+        any(isinstance(meaning, Indexed) for meaning in meanings)
+        and not rule.is_elementwise
+        and not _is_entrywise(reader, call.name)
+    ):
+        meanings = [each if isinstance(each, Draft) else _whole(reader, each, call) for each in meanings]
+    return reader.over_entries(lambda drafts: _call_drafts(reader, call, drafts), meanings, call.node)
+
+
+def _whole(reader: Interpreter, meaning: Indexed, call: Call) -> Draft:
+    if meaning.free and call.name in ("sum", "mean", "prod", "max", "min"):
+        raise ParseError(
+            f"{call.name} of an entry", span=call.span, advice=f"write {call.name}_i x_i, or {call.name}(x)"
+        )
+    return reader.close(meaning, call.node)
+
+
+_REDUCTIONS = frozenset({"sum", "mean", "max", "min", "prod", "var", "std", "norm", "logsumexp", "size"})
+
+
+def _is_entrywise(reader: Interpreter, name: str) -> bool:
+    rules = reader.reading.book.overloads(name)
+    each = all(rule.is_elementwise or (rule.is_definition and not isinstance(rule.result, tuple)) for rule in rules)
+    return each and name not in _REDUCTIONS
+
+
+def _read_argument(reader: Interpreter, arg: NotationNode, call: Call) -> Meaning:
+    """Return an argument; in sum(X^2) the square is that of the entries."""
+    inside = _strip(reader, arg)
+    if call.name in ("sum", "mean") and inside.kind == "power":
+        base = reader.draft(inside.args[0])
+        if base.is_matrix:
+            raise ask_which(
+                "a square in a sum has two meanings",
+                "the square of each entry, .^2",
+                "the product with itself",
+                inside.span,
+            )
+    return reader.read(arg)
+
+
+def _call_drafts(reader: Interpreter, call: Call, drafts: Sequence[Draft]) -> Draft:
+    if reader.syntax == "matlab" and len(drafts) == 1 and drafts[0].is_matrix:
+        _ask_about_matlab(reader, call, drafts[0])
+    if reader.syntax in ("math", "latex") and call.name in _MATRIX_FUNCTIONS and drafts[0].is_matrix:
+        if call.name == "exp":
+            text = reader.reading.write(drafts[0])
+            raise ask_which(
+                "exp of a matrix has two meanings", f"expm({text})", f"exp({text}) entry by entry", call.span
+            )
+    return reader.call(call.name, drafts, call.span)
+
+
+_MATRIX_FUNCTIONS = frozenset({"exp", "log"})
+
+
+def _ask_about_matlab(reader: Interpreter, call: Call, matrix: Draft) -> None:
+    """Raise for what MATLAB and mathematics read otherwise: sum(X) down the columns, norm(X) the spectral norm."""
+    text = reader.reading.write(matrix)
+    if call.name in ("sum", "mean", "max", "min", "prod", "var", "std"):
+        first, second = f"{call.name}({text}, axis=0)", f"{call.name}({text}) of all entries"
+        raise ask_which(f"{call.name} of a matrix is taken down the columns in MATLAB", first, second, call.span)
+    if call.name == "norm":
+        first, second = f"norm({text}, 2), as MATLAB does", f"norm({text}, 'fro')"
+        raise ask_which("norm of a matrix has two meanings", first, second, call.span)
+
+
+def _strip(reader: Interpreter, node: NotationNode) -> NotationNode:
+    while node.kind in ("group", "choice"):
+        node = reader.choose(node) if node.kind == "choice" else node.args[0]
+    return node
+
+
+def _is_determinant(reader: Interpreter, node: NotationNode) -> bool:
+    inside = _strip(reader, node)
+    return inside.kind == "bars" or (
+        inside.kind == "call" and str(inside.value).rpartition(".")[2] == "det" and len(inside.args) == 1
+    )
+
+
+# --- axis= and keepdims= ----------------------------------------------------------------------------------------
+
+
+def _read_axis(reader: Interpreter, call: Call) -> tuple[int | None, bool, list[str]]:
+    """Return axis, keepdims, and the names of the keywords that are left."""
+    axis, keepdims, rest = None, False, []
+    for name, value in call.keywords.items():
+        if name in ("axis", "dim"):
+            axis = None if value.kind == "name" and value.value == "None" else _read_integer(reader, value)
+        elif name in ("keepdims", "keepdim"):
+            keepdims = _read_bool(value)
+        else:
+            rest.append(name)
+    return axis, keepdims, rest
+
+
+def _read_integer(reader: Interpreter, node: NotationNode) -> int:
+    draft = reader.draft(node)
+    if draft.value is None or draft.value.denominator != 1:
+        raise ParseError("a whole number stands here", span=node.span)
+    return int(draft.value)
+
+
+def _read_bool(node: NotationNode) -> bool:
+    if node.kind == "name" and node.value in ("True", "False"):
+        return node.value == "True"
+    raise ParseError("True or False stands here", span=node.span)
+
+
+def _along_axis(reader: Interpreter, call: Call, drafts: Sequence[Draft], axis: int | None, keepdims: bool) -> Draft:
+    reading, first = reader.reading, drafts[0]
+    if first.is_scalar:
+        reader.cost += SCALAR_FOR_ARRAY
+    found = call_along_axis(reading, reading.book.overloads(call.name), call.span, tuple(drafts), axis, keepdims)
+    if keepdims and axis is not None and found.is_column:
+        reader.columns.add(found.position)
+    return found
+
+
+# --- functions with a meaning of their own ------------------------------------------------------------------------
+
+
+def _drafts(reader: Interpreter, call: Call, count: int | None = None, allowed: Sequence[str] = ()) -> list[Draft]:
+    """Return the arguments; raises ParseError for another number of them, and for keywords that are not allowed."""
+    if count is not None and len(call.args) != count:
+        raise ParseError(f"{call.name} cannot take {len(call.args)} arguments", span=call.span)
+    if unknown := [name for name in call.keywords if name not in allowed]:
+        raise ParseError(f"{call.name} takes no {unknown[0]}= here", span=call.span)
+    return [reader.draft(arg) for arg in call.args]
+
+
+def _matmul(reader: Interpreter, call: Call) -> Meaning:
+    left, right = _drafts(reader, call, 2)
+    if reader.syntax != "python":
+        return reader.product(left, right, call.span)
+    return multiply_arrays(reader, left, right, call.span)
+
+
+def _dot(reader: Interpreter, call: Call) -> Meaning:
+    left, right = _drafts(reader, call, 2)
+    if left.is_scalar or right.is_scalar:
+        return reader.elementwise("multiply", left, right, call.span)
+    if (left.is_column and right.is_column) or (reader.syntax != "python" and not call.library):
+        return reader.call("dot", (left, right), call.span)
+    return multiply_arrays(reader, left, right, call.span)
+
+
+def _inner(reader: Interpreter, call: Call) -> Meaning:
+    left, right = _drafts(reader, call, 2)
+    if left.is_column and right.is_column:
+        return reader.call("dot", (left, right), call.span)
+    if left.is_matrix and call.library in ("np", "numpy", "torch", "jnp"):
+        return multiply_arrays(
+            reader, left, reader.transpose(right, right.span) if right.is_matrix else right, call.span
+        )
+    if call.library:
+        raise ShapeError("inner takes two vectors", span=call.span)
+    return _sum_of_products(reader, call, left, right)
+
+
+def _vdot(reader: Interpreter, call: Call) -> Meaning:
+    left, right = _drafts(reader, call, 2)
+    return _sum_of_products(reader, call, left, right)
+
+
+def _sum_of_products(reader: Interpreter, call: Call, left: Draft, right: Draft) -> Draft:
+    if left.is_column and right.is_column:
+        return reader.call("dot", (left, right), call.span)
+    if not (left.is_matrix and right.is_matrix):
+        raise ShapeError(f"{call.name} takes two vectors or two matrices", span=call.span)
+    return reader.call("sum", (reader.elementwise("multiply", left, right, call.span),), call.span)
+
+
+def _chain(reader: Interpreter, call: Call) -> Meaning:
+    items = call.args[0].args if len(call.args) == 1 and call.args[0].kind == "list" else call.args
+    product = reader.draft(items[0])
+    for item in items[1:]:
+        product = multiply_arrays(reader, product, reader.draft(item), call.span)
+    return product
+
+
+def _entrywise(op: str) -> Callable[[Interpreter, Call], Meaning]:
+    kinds = {"multiply": "hadamard", "divide": "quotient", "add": "add", "subtract": "subtract", "pow": "entry_power"}
+
+    def read(reader: Interpreter, call: Call) -> Meaning:
+        if len(call.args) != 2 or call.keywords:
+            raise ParseError(f"{call.name} takes two arguments", span=call.span)
+        return reader.read(NotationNode(kinds[op], call.args, None, *call.span))
+
+    return read
+
+
+def _negate(reader: Interpreter, call: Call) -> Meaning:
+    (operand,) = _drafts(reader, call, 1)
+    return reader.reading.add("negate", (operand,), operand.axes, call.span)
+
+
+def _transpose(reader: Interpreter, call: Call) -> Meaning:
+    if not call.args or len(call.args) not in (1, 3):
+        raise ParseError("transpose takes one matrix", span=call.span)
+    if len(call.args) == 3 and sorted(_read_integer(reader, arg) % 2 for arg in call.args[1:]) != [0, 1]:
+        raise ParseError("a transpose exchanges the axes 0 and 1", span=call.span)
+    return reader.transpose(reader.draft(call.args[0]), call.span)
+
+
+def _clip(reader: Interpreter, call: Call) -> Meaning:
+    words = {"min": 1, "max": 2, "a_min": 1, "a_max": 2, "min_value": 1, "max_value": 2}
+    bounds: list[Draft | None] = [None, None]
+    for place, arg in enumerate(call.args[1:3]):
+        bounds[place] = None if arg.kind == "name" and arg.value == "None" else reader.draft(arg)
+    for name, value in call.keywords.items():
+        if name not in words:
+            raise ParseError(f"clip takes no {name}=", span=call.span)
+        bounds[words[name] - 1] = reader.draft(value)
+    operand = reader.draft(call.args[0])
+    low, high = bounds
+    if low is not None and high is not None:
+        return reader.call("clip", (operand, low, high), call.span)
+    if low is not None:
+        return reader.call("maximum", (operand, low), call.span)
+    if high is not None:
+        return reader.call("minimum", (operand, high), call.span)
+    raise ParseError("clip needs a bound", span=call.span)
+
+
+def _norm(reader: Interpreter, call: Call) -> Meaning:
+    axis, keepdims, rest = _read_axis(reader, call)
+    operand = reader.draft(call.args[0])
+    if operand.is_scalar:
+        reader.cost += SCALAR_FOR_ARRAY
+    given = [*call.args[1:2], *(call.keywords[name] for name in rest if name in ("ord", "p"))]
+    if len(call.args) > 2 or len(given) > 1 or any(name not in ("ord", "p") for name in rest):
+        raise ParseError("norm takes an array and an order", span=call.span)
+    order = _read_order(reader, given[0]) if given else None
+    if axis is not None or keepdims:
+        if order not in (None, 2):
+            raise ParseError("norm along an axis is the 2-norm here", span=call.span)
+        return _along_axis(reader, call, [operand], axis, keepdims)
+    return _apply_norm(reader, call, operand, order)
+
+
+def _read_order(reader: Interpreter, node: NotationNode) -> str | int | None:
+    if node.kind == "text":
+        return str(node.value)
+    if node.kind == "name" and node.value == "None":
+        return None
+    return _read_integer(reader, node)
+
+
+def _apply_norm(reader: Interpreter, call: Call, operand: Draft, order: str | int | None) -> Draft:
+    if order is None and reader.syntax == "matlab" and operand.is_matrix:
+        _ask_about_matlab(reader, call, operand)
+    if order in (None, "fro", "f") or (order == 2 and operand.is_column):
+        if order in (None, 2) or not operand.is_matrix:
+            return reader.call("norm", (operand,), call.span)
+        return reader.call(
+            "norm", (operand, reader.reading.add("text", (), SCALAR_AXES, call.span, ("fro",))), call.span
+        )
+    is_flat = call.is_torch and "linalg" not in str(call.node.value)
+    if is_flat and operand.is_matrix and isinstance(order, int):  # torch.norm(X, 2) is that of the entries
+        if order == 2:
+            return reader.call("norm", (operand,), call.span)
+        operand = reader.call("vec", (operand,), call.span)
+    if operand.is_matrix and order == 1:
+        raise ParseError("the largest sum of a column is not known here", span=call.span, advice="write sum(abs(X))")
+    if isinstance(order, str):
+        argument = reader.reading.add("text", (), SCALAR_AXES, call.span, (order,))
+    else:
+        argument = reader.number(order or 0, call.span)
+    return reader.call("norm", (operand, argument), call.span)
+
+
+def _norm1(reader: Interpreter, call: Call) -> Meaning:
+    (operand,) = _drafts(reader, call, 1)
+    return reader.call("norm", (operand, reader.number(1, call.span)), call.span)
+
+
+def _norm2(reader: Interpreter, call: Call) -> Meaning:
+    (operand,) = _drafts(reader, call, 1)
+    if operand.is_matrix:
+        raise ask_which("norm2 of a matrix has two meanings", "norm(X, 2)", "norm(X, 'fro')", call.span)
+    return reader.call("norm", (operand,), call.span)
+
+
+def _variance(reader: Interpreter, call: Call) -> Meaning:
+    """var and std: torch divides by n - 1, NumPy by n, unless a keyword says otherwise."""
+    axis, keepdims, rest = _read_axis(reader, call)
+    operand = reader.draft(call.args[0])
+    less: int | None = None
+    for name in rest:
+        if name in ("unbiased",):
+            less = int(_read_bool(call.keywords[name]))
+        elif name in ("ddof", "correction"):
+            less = _read_integer(reader, call.keywords[name])
+        else:
+            raise ParseError(f"{call.name} takes no {name}=", span=call.span)
+    if less is None:
+        if call.library == "method" and not call.is_torch and "axis" not in call.keywords:
+            raise ask_which(f"{call.name} has two meanings", f"{call.name}(x), divided by n as NumPy does",
+                      f"{call.name}(x)*n/(n - 1), as torch does", call.span)  # fmt: skip
+        less = int(call.is_torch or call.library == "")
+        if not call.library and reader.syntax != "matlab":
+            less = 0
+    if len(call.args) > 1:
+        raise ParseError(f"{call.name} takes one argument", span=call.span)
+    if axis is not None or keepdims:
+        value = _along_axis(reader, call, [operand], axis, keepdims)
+        size_axis = operand.axes[axis % 2] if axis is not None and operand.is_matrix else None
+    else:
+        value, size_axis = reader.call(call.name, (operand,), call.span), None
+    if not less:
+        return value
+    if size_axis is not None:
+        raise ParseError(
+            f"{call.name} along an axis, divided by n - 1, is not read", span=call.span, advice="say unbiased=False"
+        )
+    size = reader.call("size", (operand,), call.span)
+    rest_size = reader.elementwise("subtract", size, reader.number(less, call.span), call.span)
+    ratio = reader.elementwise("divide", size, rest_size, call.span)
+    if call.name == "std":
+        ratio = reader.call("sqrt", (ratio,), call.span)
+    return reader.elementwise("multiply", value, ratio, call.span)
+
+
+def _reduce(reader: Interpreter, call: Call) -> Meaning:
+    """sum, mean and their kin: a second argument is an axis, counted from 1 in MATLAB and from 0 in Python."""
+    inside = _strip(reader, call.args[0]) if call.args else None
+    if reader.syntax == "matlab" and inside is not None and inside.kind == "call" and inside.value == call.name:
+        operand = reader.draft(inside.args[0])
+        if len(inside.args) == 1 and len(call.args) == 1 and operand.is_matrix:  # sum(sum(X))
+            return reader.call(call.name, (operand,), call.span)
+    if len(call.args) == 2 and call.args[1].kind in ("number", "negate", "text", "name"):
+        axis_node = call.args[1]
+        keywords = dict(call.keywords)
+        operand = reader.draft(call.args[0])
+        if axis_node.kind == "text" and axis_node.value == "all":
+            return reader.call(call.name, (operand,), call.span)
+        if call.name in ("max", "min") and call.library != "method":
+            word = {"max": "maximum", "min": "minimum"}[call.name]
+            if call.library and not call.is_torch:
+                raise ParseError(f"{call.name} along an axis", span=call.span, advice="write axis=0")
+            return reader.call(word, (operand, reader.draft(axis_node)), call.span)
+        axis = _read_integer(reader, axis_node)
+        if reader.syntax != "python":
+            if not operand.is_matrix:
+                raise ShapeError(f"{reader.reading.write(operand)} has no second axis", span=call.span)
+            axis -= 1
+        _, keepdims, _ = _read_axis(reader, Call(call.name, call.library, call.args, keywords, call.node))
+        return _along_axis(reader, call, [operand], axis, keepdims)
+    if call.name in ("max", "min") and len(call.args) == 2:
+        return reader.call({"max": "maximum", "min": "minimum"}[call.name], _drafts(reader, call, 2), call.span)
+    return _call_plain(reader, call)
+
+
+def _softmax(reader: Interpreter, call: Call) -> Meaning:
+    if len(call.args) == 2:
+        axis = _read_integer(reader, call.args[1])
+        return _along_axis(reader, call, [reader.draft(call.args[0])], axis, False)
+    if len(call.args) != 1:
+        raise ParseError(f"{call.name} takes one argument", span=call.span)
+    operand = reader.draft(call.args[0])
+    if "dim" not in call.keywords and "axis" not in call.keywords and operand.is_matrix:
+        text = reader.reading.write(operand)
+        if call.library in ("jax", "tf"):
+            return _along_axis(reader, call, [operand], -1, False)
+        first, second = f"{call.name}({text}, axis=1), of each row", f"{call.name}({text}, axis=0), of each column"
+        raise ask_which(f"{call.name} of a matrix has several meanings", first, second, call.span)
+    return _call_plain(reader, call)
+
+
+def _gelu(reader: Interpreter, call: Call) -> Meaning:
+    """gelu is exact in torch, and a formula with tanh in JAX unless approximate=False says otherwise."""
+    approximate = call.library == "jax"
+    for name, value in call.keywords.items():
+        if name != "approximate":
+            raise ParseError(f"gelu takes no {name}=", span=call.span)
+        approximate = value.value in ("tanh", "True")
+    if len(call.args) != 1:
+        raise ParseError("gelu takes one argument", span=call.span)
+    operand = reader.draft(call.args[0])
+    if not approximate:
+        return reader.call("gelu", (operand,), call.span)
+    span, make = call.span, reader.elementwise
+    cube = make(
+        "multiply",
+        reader.number(Fraction("0.044715"), span),
+        make("power", operand, reader.number(3, span), span),
+        span,
+    )
+    pi = reader.reading.add("constant", (), SCALAR_AXES, span, ("pi",))
+    scale = reader.call("sqrt", (make("divide", reader.number(2, span), pi, span),), span)
+    inside = make("multiply", scale, make("add", operand, cube, span), span)
+    grown = make("add", reader.number(1, span), reader.call("tanh", (inside,), span), span)
+    return make("divide", make("multiply", operand, grown, span), reader.number(2, span), span)
+
+
+def _leaky_relu(reader: Interpreter, call: Call) -> Meaning:
+    slope = [*call.args[1:2], *(value for name, value in call.keywords.items() if name in ("negative_slope", "alpha"))]
+    args = [reader.draft(call.args[0]), *(reader.draft(node) for node in slope)]
+    return reader.call("leaky_relu", args, call.span)
+
+
+def _solve(reader: Interpreter, call: Call) -> Meaning:
+    left, right = _drafts(reader, call, 2)
+    return solve(reader, left, right, call.span)
+
+
+def _diag(reader: Interpreter, call: Call) -> Meaning:
+    (operand,) = _drafts(reader, call, 1)
+    return reader.call("diag", (operand,), call.span)
+
+
+def _outer(reader: Interpreter, call: Call) -> Meaning:
+    left, right = _drafts(reader, call, 2)
+    return reader.call("outer", (left, right), call.span)
+
+
+def _kron(reader: Interpreter, call: Call) -> Meaning:
+    left, right = _drafts(reader, call, 2)
+    return reader.call("kron", (left, right), call.span)
+
+
+def _einsum(reader: Interpreter, call: Call) -> Meaning:
+    drafts = _drafts(reader, call)
+    if drafts and drafts[0].op == "text" and "..." in str(drafts[0].data[0]):
+        raise ParseError("einsum with ... is not read", span=call.span)
+    return infer_einsum(reader.reading, tuple(drafts), call.span)
+
+
+def _where(reader: Interpreter, call: Call) -> Meaning:
+    if len(call.args) != 3 or call.args[0].kind != "compare":
+        raise ParseError("where takes a comparison and two values", span=call.span)
+    left, right = (reader.draft(arg) for arg in call.args[0].args)
+    compared = reader.elementwise("add", left, right, call.args[0].span)
+    condition = reader.reading.add("compare", (left, right), compared.axes, call.args[0].span, (call.args[0].value,))
+    return infer_where(reader.reading, (condition, *(reader.draft(arg) for arg in call.args[1:])), call.span)
+
+
+def _matrix_power(reader: Interpreter, call: Call) -> Meaning:
+    drafts = _drafts(reader, call, 2)
+    return reader.call("matrix_power", read_power(reader.reading, tuple(drafts), call.span), call.span)
+
+
+def _slogdet(reader: Interpreter, call: Call) -> Meaning:
+    raise ParseError("slogdet gives a sign and a logarithm", span=call.span, advice="write slogdet(X)[1]")
+
+
+def _flatten(reader: Interpreter, call: Call) -> Meaning:
+    """Rows behind each other, as Python has them: vec(X.T)."""
+    operand = reader.draft(call.args[0])
+    if call.name == "reshape" and not (len(call.args) == 2 and _strip(reader, call.args[1]).kind == "negate"):
+        raise ParseError("reshape is only read as reshape(-1)", span=call.span)
+    if call.keywords or (call.name == "flatten" and len(call.args) > 1):
+        raise ParseError(f"{call.name} is read without options", span=call.span)
+    if not operand.is_matrix:
+        return operand
+    return reader.call("vec", (reader.transpose(operand, call.span),), call.span)
+
+
+def _item(reader: Interpreter, call: Call) -> Meaning:
+    return reader.draft(call.args[0])
+
+
+# --- arrays filled with numbers ---------------------------------------------------------------------------------
+
+
+def _fill(reader: Interpreter, call: Call) -> Meaning:
+    """eye(n), ones(m, n) and their kin; without sizes, or with _, of the size that fits."""
+    nodes = [item for arg in call.args for item in (arg.args if arg.kind in ("list", "group") else (arg,))]
+    if call.name == "eye" and (not nodes or nodes[0].kind in ("call", "size_of")):
+        return reader.filled("eye", call.span)
+    sizes = [_read_size(reader, node) for node in nodes]
+    if call.name == "eye":
+        if len(set(sizes)) != 1:
+            raise ParseError("eye takes one size", span=call.span)
+        sizes = sizes[:1]
+    if call.name != "eye" and len(sizes) == 2 and sizes[0].is_unit and not sizes[1].is_unit:
+        column = fill(reader.reading, call.name, sizes[1:], call.span)
+        return reader.transpose(column, call.span)
+    if reader.syntax == "matlab" and len(sizes) == 1 and call.name != "eye":
+        size = str(sizes[0])
+        raise ask_which(
+            f"{call.name}({size}) is a matrix in MATLAB",
+            f"{call.name}({size}, 1)",
+            f"{call.name}({size}, {size})",
+            call.span,
+        )
+    return fill(reader.reading, call.name, sizes, call.span)
+
+
+def _read_size(reader: Interpreter, node: NotationNode) -> Size:
+    if node.kind == "number" and str(node.value).isdigit() and int(str(node.value)[:20]) >= 1:
+        if int(str(node.value)[:20]) > LARGEST_SIZE:
+            raise LimitError(f"the size is beyond {LARGEST_SIZE}", span=node.span)
+        return Size.of(int(str(node.value)))
+    if node.kind == "name" and str(node.value) in reader.reading.sizes:
+        return reader.reading.sizes[str(node.value)]
+    raise ParseError("this is not a size", span=node.span, advice="sizes are names and whole numbers, as in eye(n)")
+
+
+def list_written_sizes(node: NotationNode) -> set[str]:
+    """Return the names that stand for sizes in eye(n) and its kin."""
+    if node.kind == "call" and str(node.value).rpartition(".")[2] in ("eye", "ones", "zeros", "identity"):
+        inside = [item for arg in node.args for item in (arg.args if arg.kind in ("list", "group") else (arg,))]
+        return {str(item.value) for item in inside if item.kind == "name"}
+    return set()
+
+
+def _fill_like(reader: Interpreter, call: Call) -> Meaning:
+    (like,) = _drafts(reader, call, 1)
+    name = call.name.removesuffix("_like")
+    one = reader.elementwise("multiply", reader.number(0, call.span), like, call.span)
+    return reader.elementwise("add", one, reader.number(1, call.span), call.span) if name == "ones" else one
+
+
+def _constant_array(reader: Interpreter, call: Call) -> Meaning:
+    """vector(1) and matrix(1) of matrixcalculus.org: an array of that number, of the size that fits."""
+    value = reader.draft(call.args[0]) if len(call.args) == 1 else None
+    if value is None or value.value is None:
+        raise ParseError("vector takes a number, as in vector(1)", span=call.span)
+    word = reader.reading.source.text[call.span[0] : call.span[0] + 6].lower()
+    sizes = (Unknown(),) if word == "vector" else (Unknown(), Unknown())
+    axes = (*sizes, UNIT) if len(sizes) == 1 else sizes
+    ones = reader.reading.add("filled", (), axes, call.span, ("ones", sizes))
+    return ones if value.value == 1 else reader.elementwise("multiply", value, ones, call.span)
+
+
+def _loss(reader: Interpreter, call: Call) -> Meaning:
+    """mse_loss and l1_loss: their mean over all entries, or with reduction='sum' their sum."""
+    left, right = _drafts(reader, call, 2, ("reduction",))
+    reduction = call.keywords.get("reduction")
+    word = "mean" if reduction is None else str(reduction.value)
+    if word not in ("mean", "sum"):
+        raise ParseError(f"{call.name} is read with reduction='mean' or 'sum'", span=call.span)
+    difference = add_drafts(reader, "subtract", left, right, call.span)
+    function = {"mse_loss": "square", "l1_loss": "abs"}[call.name]
+    return reader.call(word, (reader.call(function, (difference,), call.span),), call.span)
+
+
+def _linear(reader: Interpreter, call: Call) -> Meaning:
+    """F.linear(x, W, b), which is x @ W.T + b."""
+    operand, weight, *bias = _drafts(reader, call)
+    product = multiply_arrays(reader, operand, reader.transpose(weight, weight.span), call.span)
+    return add_drafts(reader, "add", product, bias[0], call.span) if bias else product
+
+
+_SPECIAL: dict[str, Callable[[Interpreter, Call], Meaning]] = {
+    "matmul": _matmul, "dot": _dot, "inner": _inner, "vdot": _vdot, "chain": _chain, "neg": _negate,
+    "multiply": _entrywise("multiply"), "divide": _entrywise("divide"), "add": _entrywise("add"),
+    "subtract": _entrywise("subtract"), "pow": _entrywise("pow"), "transpose": _transpose, "clip": _clip, "norm": _norm,
+    "norm1": _norm1, "norm2": _norm2, "var": _variance, "std": _variance,
+    **dict.fromkeys(("sum", "mean", "max", "min", "prod"), _reduce),
+    "softmax": _softmax, "log_softmax": _softmax, "gelu": _gelu, "leaky_relu": _leaky_relu,
+    "solve": _solve, "diag": _diag, "outer": _outer, "kron": _kron, "einsum": _einsum, "where": _where,
+    "matrix_power": _matrix_power, "slogdet": _slogdet, "flatten": _flatten, "reshape": _flatten, "item": _item,
+    "eye": _fill, "ones": _fill, "zeros": _fill, "ones_like": _fill_like, "zeros_like": _fill_like,
+    "ones_or_zeros": _constant_array, "mse_loss": _loss, "l1_loss": _loss, "linear": _linear,
+}  # fmt: skip
+
+
+# --- brackets -----------------------------------------------------------------------------------------------------
+
+
+def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return x[:, None], x[None, :] and slogdet(X)[1]; other entries are not read."""
+    base, *items = node.args
+    if base.kind == "call" and str(base.value).endswith("slogdet") and len(items) == 1:
+        if _read_integer(reader, items[0]) == 1:
+            return reader.call("logabsdet", (reader.draft(base.args[0]),), node.span)
+    signs = ["all" if item.kind == "all" else str(item.value) for item in items]
+    array = reader.draft(base)
+    if signs == ["all"] or signs == ["all", "all"]:
+        return array
+    if array.is_column and signs == ["all", "None"]:
+        # A copy with two axes: the name itself still has one.
+        shown = reader.reading.add(array.op, array.args, array.axes, array.span, array.data)
+        reader.columns.add(shown.position)
+        return shown
+    if array.is_column and signs == ["None", "all"]:
+        return reader.transpose(array, node.span)
+    raise ParseError(
+        "entries cannot be picked here", span=node.span, advice="multiply by a unit vector, as in e_1.T @ X @ e_2"
+    )
+
+
+CALL_HANDLERS: Mapping[str, Handler] = {"call": read_call, "pick": read_pick}

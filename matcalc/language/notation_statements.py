@@ -1,0 +1,257 @@
+r"""What a text around a formula says: definitions, conditions, and by what it asks to derive."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from matcalc.errors import ParseError
+from matcalc.language.notation import NotationNode, NotationParser, is_sign, opens_inner, respell, spell_as_known
+from matcalc.language.notation_tokens import Token, read_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """What a text says: definitions in order, the formula, by what it is to be derived, and what is said of names."""
+
+    definitions: tuple[tuple[str, NotationNode], ...]
+    root: NotationNode
+    wrt: str | None = None
+    shapes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    assumed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bold: frozenset[str] = frozenset()
+
+
+_SEPARATORS = frozenset("where with and for if given when let assuming suppose such that here is subject to".split())
+ASSUMED_WORDS = {
+    "symmetric": "symmetric", "sym": "symmetric", "skew": "skew", "diagonal": "diagonal", "orthogonal": "orthogonal",
+    "invertible": "invertible", "nonsingular": "invertible", "posdef": "posdef", "spd": "posdef", "pd": "posdef",
+    "positive": "positive", "definite": "posdef", "psd": "posdef", "nonzero": "nonzero",
+}  # fmt: skip
+
+
+# --- the text around the formula ----------------------------------------------------------------------
+
+_NAME = (
+    r"(?:\\?[A-Za-z\u0370-\u03ff]+(?:_?\{?\w+\}?)?"  # x, \beta, W_1
+    r"|\\(?:mathbf|boldsymbol|bm|vec)\s*\{?\\?\w+\}?)"  # \mathbf{x}
+)
+_VERB = r"(?:(?:please\s+)?(?:find|compute|calculate|determine|evaluate|derive|get|take|show|what\s+is|what's)\s+)?"
+_D = r"(?:d|\\partial|\\mathrm\s*\{d\})"
+_ASKED = re.compile(
+    rf"\s*{_VERB}(?:the\s+)?(?:(?:partial|first|matrix)\s+)*(?:derivative|gradient|jacobian|grad)"
+    r"\s+(?:of|for)\s+(?:the\s+function\s+)?",
+    re.IGNORECASE,
+)
+_DIFFERENTIATE = re.compile(r"\s*(?:please\s+)?(?:differentiate|derive)\s+(?=\S)", re.IGNORECASE)
+_BY = re.compile(
+    r"[\s,]+(?:with\s+respect\s+to|w\.?\s?r\.?\s?t\.?|wrt)\s+(?:the\s+)?(?:matrix\s+|vector\s+|scalar\s+)?"
+    rf"({_NAME})\s*[.?!]*\s*$",
+    re.IGNORECASE,
+)
+_OPTIMIZE = re.compile(
+    r"\s*\\?(?:operatorname\*?\{)?(?:minimi[sz]e|maximi[sz]e|(?:arg\s?)?(?:min|max)(?=\}?\s*_|\s+over\b))\}?"
+    rf"\s*(?:_\s*(?:\{{([^{{}}]*)\}}|(\w))|(?:over|for)\s+({_NAME})[\s:,]+)?[\s:]*",
+    re.IGNORECASE,
+)
+_D_FRONT = re.compile(rf"\s*(?:d|∂|\\partial)\s*/\s*(?:d|∂|\\partial)\s*({_NAME})(?![\w])")
+_D_FRACTION = re.compile(rf"\s*\\[dt]?frac\s*\{{\s*{_D}\s*\}}\s*\{{\s*{_D}\s*({_NAME})\s*\}}")
+_D_WHOLE_FRACTION = re.compile(
+    rf"\s*\\[dt]?frac\s*\{{\s*{_D}\s*(?=[\\(\[|{{A-Za-z])(.+)\}}\s*\{{\s*{_D}\s*({_NAME})\s*\}}\s*$", re.DOTALL
+)
+_D_WHOLE = re.compile(
+    r"\s*(?:∂|d(?=\s*[(\[|‖]|\s*(?:tr|log|det|sum|norm|trace|exp)\b|\s+))\s*(.+?)"
+    rf"\s*/\s*[∂d]\s*({_NAME})\s*$",
+    re.DOTALL,
+)
+_NABLA = re.compile(rf"\s*(?:∇|\\nabla)\s*(?:_?\s*\{{\s*({_NAME})\s*\}}|_\s*({_NAME}?)(?=[\s(\[\\|‖])|(?=\s*[(\[\\]))")
+_RETURN = re.compile(r"\s*(?:def\s+\w+\([^()]*\)\s*(?:->[^:]*)?:\s*)?return\s+")
+_LAMBDA = re.compile(r"\s*(?:\w+\s*=\s*)?lambda\s+(\w+(?:\s*,\s*\w+)*)\s*:\s*")
+_MATHEMATICS = re.compile(r"\s*(\$\$?|\\\[|\\\()(.*?)(\$\$?|\\\]|\\\))\s*[.,]?\s*", re.DOTALL)
+
+
+def strip_question(text: str) -> tuple[str, str | None]:
+    """Return a text with what asks for the derivative blanked out, and by what it asks.
+
+    >>> strip_question("d/dX tr(AX)")
+    ('     tr(AX)', 'X')
+    """
+    wrt: str | None = None
+    if found := _RETURN.match(text):
+        text = _blank(text, 0, found.end())
+    if found := _LAMBDA.match(text):
+        names = found[1].split(",")
+        text, wrt = _blank(text, 0, found.end()), names[0].strip() if len(names) == 1 else None
+    dollars = _MATHEMATICS.fullmatch(text)
+    if dollars:
+        text = _blank(_blank(text, 0, dollars.end(1)), dollars.start(3), len(text))
+    if found := _BY.search(text):
+        wrt, text = found[1], _blank(text, found.start(), len(text))
+    if found := _ASKED.match(text) or (wrt and _DIFFERENTIATE.match(text)) or None:
+        text = _blank(text, 0, found.end())
+    if found := _OPTIMIZE.match(text):
+        asked = found[1] or found[2] or found[3]
+        wrt = asked if asked and re.fullmatch(_NAME, asked.strip()) else wrt
+        text = _blank(text, 0, found.end())
+    for pattern in (_D_FRONT, _D_FRACTION):
+        if found := pattern.match(text):
+            return _end(_blank(text, 0, found.end())), read_variable(found[1])
+    for pattern in (_D_WHOLE_FRACTION, _D_WHOLE):
+        if found := pattern.match(text):
+            text = _blank(_blank(text, 0, found.start(1)), found.end(1), len(text))
+            return _end(text), read_variable(found[2])
+    if found := _NABLA.match(text):
+        wrt = found[1] or found[2] or wrt
+        text = _blank(text, 0, found.end())
+    return _end(text), None if wrt is None else read_variable(wrt)
+
+
+def _blank(text: str, start: int, end: int) -> str:
+    return text[:start] + " " * (end - start) + text[end:]
+
+
+def _end(text: str) -> str:
+    """Return a text without the point or question mark behind it."""
+    kept = re.sub(r"[\s.?!,;]+$", "", text)
+    return kept + " " * (len(text) - len(kept))
+
+
+def read_variable(text: str) -> str:
+    r"""Return the name of a variable as it is written: \mathbf{x} is x, \beta is beta."""
+    return re.sub(r"\\(mathbf|boldsymbol|bm|vec)(?![A-Za-z])|[\\{}\s]", "", text)
+
+
+# --- the formula ------------------------------------------------------------------------------------------
+
+
+def read_formula(text: str, syntax: str, known: Collection[str], functions: Collection[str]) -> Formula:
+    """Return what a text in some notation says; raises ParseError with a place where it cannot be read.
+
+    `known` are names that are variables for certain, `functions` those of the functions that exist.
+
+    >>> formula = read_formula("x^T A x, A symmetric", "math", (), ())
+    >>> formula.root.kind, dict(formula.assumed)
+    ('juxtapose', {'A': ('symmetric',)})
+    """
+    stripped, wrt = strip_question(text)
+    tokens = read_tokens(stripped, syntax)
+    if len(tokens) == 1:
+        raise ParseError("there is no expression", advice="write one, such as A @ x")
+    known = {*known, *([wrt] if wrt else [])}
+    statements = list(_split(tokens))
+    defined = {part[0].text for part in statements if _is_definition(part)}
+    reader = NotationParser(syntax, known | defined, frozenset(functions))
+    bold = frozenset(
+        spell_as_known(token.text, reader.known) for token in tokens if token.bold and token.kind == "name"
+    )
+    return replace(_read_statements(statements, reader, wrt), bold=bold)
+
+
+def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    """Yield the statements of a text: what stands between , ; and words such as where, outside of brackets."""
+    depth, inner = 0, False
+    part: list[Token] = []
+    for place, token in enumerate(tokens):
+        depth += {"open": 1, "close": -1}.get(token.kind, 0) or {"⟨": 1, "⟩": -1}.get(token.text, 0)
+        if is_sign(token, "<") and opens_inner(tokens, place):
+            depth, inner = depth + 1, True
+        elif inner and is_sign(token, ">"):
+            depth, inner = depth - 1, False
+        separates = token.kind == "op" and token.text in (",", ";")
+        if token.kind in ("name", "word") and token.text.lower() in _SEPARATORS and len(token.text) > 1:
+            separates = place > 0 or token.text.lower() == "let"
+        if depth <= 0 and (separates or token.kind == "end"):
+            if part:
+                yield part
+            part = []
+        else:
+            part.append(token)
+
+
+def _is_definition(part: Sequence[Token]) -> bool:
+    return len(part) > 2 and part[0].kind == "name" and is_sign(part[1], "=")
+
+
+def _read_statements(statements: list[list[Token]], reader: NotationParser, wrt: str | None) -> Formula:
+    definitions: list[tuple[str, list[Token]]] = []
+    formulas: list[list[Token]] = []
+    shapes: dict[str, tuple[str, ...]] = {}
+    assumed: dict[str, tuple[str, ...]] = {}
+    for part in statements:
+        if _read_membership(part, shapes) or _read_assumption(part, assumed, bool(formulas or definitions)):
+            continue
+        head = _find_head(part)
+        if head is None:
+            formulas.append(part)
+        elif head[1] and not formulas:
+            formulas.append(part[head[2] :])
+        else:
+            definitions.append((head[0], part[head[2] :]))
+    used = {token.text for _, part in definitions for token in part} | {
+        token.text for part in formulas for token in part
+    }
+    if not formulas:  # f = x'Ax: what is defined and not used is the formula itself
+        open_ends = [place for place, (name, _) in enumerate(definitions) if name not in used] or [len(definitions) - 1]
+        if not definitions or len(open_ends) != 1:
+            raise ParseError("the formula is missing", advice="write the formula, and definitions beside it")
+        formulas.append(definitions.pop(open_ends[0])[1])
+    if len(formulas) > 1:
+        first = formulas[1][0]
+        raise ParseError(
+            "there are several formulas", span=(first.start, formulas[1][-1].end), advice="write one formula"
+        )
+    known = reader.known
+    defined = tuple((name, respell(reader.read(part), known)) for name, part in definitions)
+    return Formula(defined, respell(reader.read(formulas[0]), known), wrt, shapes, assumed)
+
+
+def _find_head(part: Sequence[Token]) -> tuple[str, bool, int] | None:
+    """Return the name before =, whether it is called as f(x) is, and where the right side begins; None without ="""
+    depth = 0
+    for place, token in enumerate(part):
+        depth += {"open": 1, "close": -1}.get(token.kind, 0)
+        if depth == 0 and is_sign(token, "=") and place > 0:
+            left = part[:place]
+            if left[0].kind not in ("name", "word"):
+                return None
+            if len(left) == 1:
+                return left[0].text, False, place + 1
+            if left[1].kind == "open" and left[-1].kind == "close":
+                return left[0].text, True, place + 1
+            if len(left) == 3 and is_sign(left[1], "_"):
+                return f"{left[0].text}_{left[2].text}", False, place + 1
+            return None
+    return None
+
+
+def _read_membership(part: Sequence[Token], shapes: dict[str, tuple[str, ...]]) -> bool:
+    r"""Keep the shape of x ∈ R^n or A ∈ R^{m×n}; whether the statement is one."""
+    place = next((place for place, token in enumerate(part) if is_sign(token, "∈")), None)
+    place = place or next((place for place, token in enumerate(part) if token.text == "in" and place), None)
+    if not place or place + 1 >= len(part) or part[place + 1].text not in ("R", "ℝ"):
+        return False
+    sizes = [token.text for token in part[place + 2 :] if token.kind in ("name", "number")]
+    sizes = [letter for size in sizes for letter in (re.split("x", size) if re.fullmatch(r"\w+x\w+", size) else [size])]
+    sizes = [size for size in sizes if size != "x"]
+    for token in part[:place]:
+        if token.kind == "name":
+            shapes[token.text] = tuple(sizes)
+    return True
+
+
+def _read_assumption(part: Sequence[Token], assumed: dict[str, tuple[str, ...]], has_formula: bool) -> bool:
+    """Keep what is said of names in "A symmetric"; whether the statement says nothing else."""
+    words = [
+        token.text.lower() for token in part if token.kind in ("name", "word") and token.text.lower() in ASSUMED_WORDS
+    ]
+    names = [token.text for token in part if token.kind == "name" and token.text.lower() not in ASSUMED_WORDS]
+    fillers = {"is", "are", "a", "an", "matrix", "matrices", "all", "be", "semi", "semidefinite"}
+    names = [name for name in names if name not in fillers]
+    others = [token for token in part if token.kind not in ("name", "word")]
+    if not words or not has_formula or others:
+        return False
+    kinds = [ASSUMED_WORDS[word] for word in words if not (word == "positive" and {"definite", "posdef"} & set(words))]
+    for name in names or list(assumed)[-1:]:
+        assumed[name] = (*assumed.get(name, ()), *kinds)
+    return True

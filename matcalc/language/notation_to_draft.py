@@ -1,0 +1,633 @@
+"""A tree of mathematical notation -> drafts: what each sign means for what stands beside it.
+
+Where the kinds of the names do not decide what a sign means, an error asks with the readings written out; so a formula
+is read as its writer means it, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from matcalc.errors import ParseError, ShapeError
+from matcalc.language import names as names
+from matcalc.language.calls import call_function, fill_open, infer_einsum, read_power
+from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold_axes, is_unit, open_shape, unify
+from matcalc.language.habits import AmbiguityError
+from matcalc.language.infer_shapes import compute_value, infer_product, use_definition
+from matcalc.language.notation import NotationNode, walk_nodes
+from matcalc.language.sizes import Size
+
+# What a reading costs where it is possible, but hardly meant.
+MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL = 2.0, 4.0, 0.7, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A product of entries such as A_ij x_j: each factor with its indices, and the indices still free."""
+
+    factors: tuple[tuple[Draft, str], ...]
+    free: str
+
+
+Meaning = Draft | Indexed
+Handler = Callable[["Interpreter", NotationNode], Meaning]
+
+
+@dataclass(slots=True, eq=False)
+class Interpreter:
+    """Turns one tree into drafts, with what is assumed of the names and one reading of each choice.
+
+    `cost` grows with each part that is hardly meant so; `handlers` say what each kind of part means; `columns` are the
+    drafts that Python holds with two axes; `limits` the sizes up to which indices run.
+    """
+
+    reading: Reading
+    syntax: str
+    kinds: Mapping[str, int]
+    choices: Mapping[int, int]
+    handlers: Mapping[str, Handler]
+    repeated: frozenset[str] = frozenset()
+    cost: float = 0.0
+    visited: set[str] = field(default_factory=set)
+    chosen: set[int] = field(default_factory=set)
+    columns: set[int] = field(default_factory=set)
+    bound: list[str] = field(default_factory=list)
+    limits: dict[str, Size] = field(default_factory=dict)
+
+    # --- drafts
+
+    def draft(self, node: NotationNode) -> Draft:
+        """Return the draft of a part that is no entry; an index that is repeated is summed."""
+        meaning = self.read(node)
+        return meaning if isinstance(meaning, Draft) else self.close(meaning, node)
+
+    def read(self, node: NotationNode) -> Meaning:
+        """Return what a part means; raises a MatcalcError where it means nothing."""
+        handler = self.handlers.get(node.kind)
+        if handler is None:
+            raise ParseError("this has no meaning here", span=node.span)
+        return handler(self, node)
+
+    def close(self, meaning: Indexed, node: NotationNode) -> Draft:
+        """Return entries as an array, summed over the indices that are repeated: A_ij x_j is A @ x."""
+        letters = [letter for _, each in meaning.factors for letter in dict.fromkeys(each)]
+        twice = {letter for letter in letters if letters.count(letter) > 1 or self._is_diagonal(meaning, letter)}
+        free = "".join(letter for letter in meaning.free if letter not in twice or letter in self.bound)
+        return self._contract(meaning, free, node)
+
+    @staticmethod
+    def _is_diagonal(meaning: Indexed, letter: str) -> bool:
+        return any(each.count(letter) > 1 for _, each in meaning.factors)
+
+    def _contract(self, meaning: Indexed, output: str, node: NotationNode) -> Draft:
+        scalars = [factor for factor, letters in meaning.factors if not letters]
+        factors = [(factor, letters) for factor, letters in meaning.factors if letters]
+        if len(factors) == 1 and factors[0][1] == output:
+            product = factors[0][0]
+        elif len(factors) == 1 and not output and len(set(factors[0][1])) == len(factors[0][1]):
+            product = call_function(self.reading, "sum", (factors[0][0],), node.span)
+        else:
+            text = ",".join(letters for _, letters in factors) + "->" + output
+            quoted = self.reading.add("text", (), SCALAR_AXES, node.span, (text,))
+            product = infer_einsum(self.reading, (quoted, *(factor for factor, _ in factors)), node.span)
+        for scalar in reversed(scalars):
+            product = self.reading.add("multiply", (scalar, product), product.axes, node.span)
+        return product
+
+    def number(self, value: Fraction | int, span: tuple[int, int]) -> Draft:
+        """Return the draft of a number."""
+        return self.reading.add("number", (), SCALAR_AXES, span, (Fraction(value),), Fraction(value))
+
+    def call(self, name: str, args: Sequence[Draft], span: tuple[int, int]) -> Draft:
+        """Return a call of a function of the language."""
+        if name in _ARRAY_FUNCTIONS and args and args[0].is_scalar and args[0].value is None:
+            self.cost += SCALAR_FOR_ARRAY
+        return call_function(self.reading, name, tuple(args), span)
+
+    def transpose(self, operand: Draft, span: tuple[int, int]) -> Draft:
+        """Return the transpose; of a transpose what was transposed."""
+        if operand.op == "transpose":
+            return operand.args[0]
+        if operand.is_scalar:
+            return operand
+        if len(operand.axes) != 2:
+            raise ShapeError("only vectors and matrices are transposed", span=span)
+        return self.reading.add("transpose", (operand,), operand.axes[::-1], span)
+
+    def elementwise(self, op: str, left: Draft, right: Draft, span: tuple[int, int]) -> Draft:
+        """Return left op right entry by entry, shapes broadcast as the language does."""
+        value = compute_value(op, left, right, span)
+        axes = broadcast_axes(left.axes, right.axes)
+        if axes is None:
+            one, other = self.reading.write_shapes(left.axes, right.axes)
+            raise ShapeError(f"{self.reading.write(left)} is {one}, {self.reading.write(right)} is {other}", span=span)
+        return self.reading.add(op, (left, right), axes, span, (), value)
+
+    def filled(self, name: str, span: tuple[int, int]) -> Draft:
+        """Return the identity, or a column of ones, of the size that fits."""
+        return fill_open(self.reading, name, span)
+
+    # --- names and choices
+
+    def read_name(self, name: str, span: tuple[int, int]) -> Draft:
+        """Return the draft of a name: a definition, a variable, a size, a number, or the identity."""
+        reading = self.reading
+        name = names.normalize_name(name)
+        self.visited.add(name)
+        if name in reading.awaited or name in reading.defined:
+            return use_definition(reading, name, span)
+        if name in reading.declared:
+            reading.symbols.setdefault(name, hold_axes(reading.declared[name]))
+        elif name in reading.sizes:
+            return reading.add("size", (), SCALAR_AXES, span, (reading.sizes[name],))
+        elif name in names.CONSTANTS:
+            return reading.add("constant", (), SCALAR_AXES, span, (name,))
+        elif (name == "I" or name.startswith("I_")) and name not in self.kinds:
+            return self.filled("eye", span)
+        elif name not in reading.symbols:
+            if not names.is_plain_name(name) or len(name) > 50:
+                raise ParseError(f"{name[:50]} cannot be a name", span=span)
+            reading.symbols[name] = open_shape(self.kinds.get(name, names.count_axes(name)))
+        return reading.add("symbol", (), reading.symbols[name], span, (name,))
+
+    def choose(self, node: NotationNode) -> NotationNode:
+        """Return the reading that a choice has in this attempt."""
+        assert isinstance(node.value, tuple)
+        number = node.value[0]
+        self.chosen.add(number)
+        return node.args[self.choices.get(number, 0)]
+
+    # --- products
+
+    def product(self, left: Draft, right: Draft, span: tuple[int, int]) -> Draft:
+        """Return the product of mathematics: of a scalar with anything, and of matrices and vectors that fit."""
+        if left.is_scalar or right.is_scalar:
+            if left.is_scalar and left.value == 1 and right.value is None:
+                return right
+            if left.is_matrix and right.value is None and right.op == "symbol" and self.kinds.get(right.data[0]) == 0:
+                self.cost += SCALAR_BEHIND
+            return self.elementwise("multiply", left, right, span)
+        if left.is_column and right.is_column:
+            one, other = self.reading.write(left), self.reading.write(right)
+            advice = f"did you mean {one}.T @ {other}, or {one}*{other} entry by entry?"
+            raise ParseError(f"{one} and {other} are two columns", span=span, advice=advice)
+        if left.is_row and right.is_column and left.op == "transpose" and _is_ones(left.args[0]):
+            if not unify(left.axes[1], right.axes[0]):
+                raise ShapeError("the sizes do not fit", span=span)
+            return self.call("sum", (right,), span)
+        return infer_product(self.reading, span, left, right)
+
+    def multiply_meanings(self, left: Meaning, right: Meaning, node: NotationNode) -> Meaning:
+        """Return a product of which a factor may be an entry."""
+        if isinstance(left, Draft) and isinstance(right, Draft):
+            return self.product(left, right, node.span)
+        factors = (*self._factors(left, node), *self._factors(right, node))
+        letters = "".join(dict.fromkeys("".join(each for _, each in factors)))
+        return Indexed(factors, letters)
+
+    def _factors(self, meaning: Meaning, node: NotationNode) -> tuple[tuple[Draft, str], ...]:
+        if isinstance(meaning, Indexed):
+            return meaning.factors
+        if not meaning.is_scalar:
+            raise ParseError(
+                "entries and whole arrays stand in one product", span=node.span, advice="write all with indices"
+            )
+        return ((meaning, ""),)
+
+    # --- entries, each with its indices
+
+    def over_entries(
+        self, apply: Callable[[Sequence[Draft]], Draft], meanings: Sequence[Meaning], node: NotationNode
+    ) -> Meaning:
+        """Return what is done entry by entry to parts of which some are entries: exp(x_i), x_i - y_i."""
+        if all(isinstance(meaning, Draft) for meaning in meanings):
+            return apply([meaning for meaning in meanings if isinstance(meaning, Draft)])
+        letters = max((meaning.free for meaning in meanings if isinstance(meaning, Indexed)), key=len)
+        if len(letters) > 2:
+            raise ParseError("more than two indices stand in a sum", span=node.span)
+        drafts = [self._align(meaning, letters, node) for meaning in meanings]
+        return Indexed(((apply(drafts), letters),), letters)
+
+    def _align(self, meaning: Meaning, letters: str, node: NotationNode) -> Draft:
+        """Return a part as an array whose axes are those of the letters."""
+        if isinstance(meaning, Draft):
+            if not meaning.is_scalar:
+                raise ParseError(
+                    "entries and whole arrays stand in one sum", span=node.span, advice="write all with indices"
+                )
+            return meaning
+        if not set(meaning.free) <= set(letters):
+            raise ParseError("the indices of the terms differ", span=node.span)
+        output = "".join(letter for letter in letters if letter in meaning.free)
+        array = self._contract(meaning, output, node)
+        if len(letters) == 2 and output == letters[1]:
+            return self.transpose(array, node.span)
+        return array
+
+
+def ask_which(reason: str, first: str, second: str, span: tuple[int, int]) -> AmbiguityError:
+    """Return the error that asks which of two readings is meant."""
+    return AmbiguityError(reason, span=span, advice=f"did you mean {first}, or {second}?")
+
+
+def _is_ones(draft: Draft) -> bool:
+    return draft.op == "filled" and bool(draft.data[0] == "ones")
+
+
+_ARRAY_FUNCTIONS = frozenset(
+    """sum mean norm max min prod var std softmax log_softmax logsumexp trace det logdet inv diag dot outer vec
+    normalize""".split()
+)
+
+
+def find_repeated(root: NotationNode) -> frozenset[str]:
+    """Return the indices that stand at two entries or under a sum, so that A_ij x_j is a sum over j."""
+    letters = [letter for node in walk_nodes(root) if node.kind == "entry" for letter in _read_entry(node)[1]]
+    summed = {letter for node in walk_nodes(root) if node.kind == "sum" for letter in read_index_sum(node)[0]}
+    return frozenset({letter for letter in letters if letters.count(letter) > 1} | summed)
+
+
+def read_index_sum(node: NotationNode) -> tuple[str, str]:
+    """Return the indices of a sum, and the name of the size up to which they run."""
+    assert isinstance(node.value, tuple)
+    return node.value[0], node.value[1]
+
+
+def _read_entry(node: NotationNode) -> tuple[str, str, str]:
+    assert isinstance(node.value, tuple)
+    stem, letters, name = node.value
+    return str(stem), str(letters), str(name)
+
+
+# --- leaves -----------------------------------------------------------------------------------------------
+
+
+def _read_number(self: Interpreter, node: NotationNode) -> Meaning:
+    return self.number(Fraction(str(node.value)), node.span)
+
+
+def _read_text(self: Interpreter, node: NotationNode) -> Meaning:
+    return self.reading.add("text", (), SCALAR_AXES, node.span, (str(node.value),))
+
+
+def _read_name(self: Interpreter, node: NotationNode) -> Meaning:
+    return self.read_name(str(node.value), node.span)
+
+
+def _read_entry_node(self: Interpreter, node: NotationNode) -> Meaning:
+    stem, letters, name = _read_entry(node)
+    known = name in self.reading.declared or name in self.reading.symbols or name in self.reading.defined
+    if known or (not set(letters) <= self.repeated | set(self.bound) and not set(letters) & self.repeated):
+        return self.read_name(name, node.span)
+    array = self.read_name(stem, node.span)
+    axes = [axis for axis in array.axes if not is_unit(axis)]
+    if len(axes) != len(letters):
+        raise ShapeError(f"{stem} has {len(axes)} axes, not {len(letters)}", span=node.span)
+    for letter, axis in zip(letters, axes, strict=True):
+        if letter in self.limits and not unify(axis, self.limits[letter]):
+            raise ShapeError(f"the index {letter} runs over another size", span=node.span)
+    free = "".join(dict.fromkeys(letters))
+    return Indexed(((array, letters),), free)
+
+
+def _read_ones(self: Interpreter, node: NotationNode) -> Meaning:
+    return self.filled("ones", node.span)
+
+
+def _read_group(self: Interpreter, node: NotationNode) -> Meaning:
+    return self.read(node.args[0])
+
+
+def _read_choice(self: Interpreter, node: NotationNode) -> Meaning:
+    return self.read(self.choose(node))
+
+
+# --- sums -------------------------------------------------------------------------------------------------
+
+
+def _read_sum(self: Interpreter, node: NotationNode) -> Meaning:
+    left, right = (self.read(arg) for arg in node.args)
+    return self.over_entries(
+        lambda drafts: add_drafts(self, node.kind, drafts[0], drafts[1], node.span), (left, right), node
+    )
+
+
+def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tuple[int, int]) -> Draft:
+    """Return a sum or difference; a vector beside a matrix is a row in Python, and an error in mathematics."""
+    if left.is_scalar != right.is_scalar:
+        scalar = left if left.is_scalar else right
+        if scalar.value is None:
+            self.cost += MIXED_SUM
+    elif left.is_matrix != right.is_matrix and not left.is_scalar:
+        left, right = _broadcast_vector(self, left, right, span)
+    elif (left.is_column and right.is_row) or (left.is_row and right.is_column):
+        one, other = self.reading.write(left), self.reading.write(right)
+        raise ShapeError(f"{one} and {other} are a column and a row", span=span, advice="transpose one of them")
+    return self.elementwise(op, left, right, span)
+
+
+def _broadcast_vector(self: Interpreter, left: Draft, right: Draft, span: tuple[int, int]) -> tuple[Draft, Draft]:
+    vector = right if left.is_matrix else left
+    if self.syntax != "python":
+        one, other = (self.reading.describe(each.axes) for each in (left, right))
+        raise ShapeError(f"{self.reading.write(left)} is {one}, {self.reading.write(right)} is {other}", span=span)
+    if vector.is_column and vector.position not in self.columns:
+        turned = self.transpose(vector, vector.span)
+        return (left, turned) if vector is right else (turned, right)
+    return left, right
+
+
+def _read_negate(self: Interpreter, node: NotationNode) -> Meaning:
+    meaning = self.read(node.args[0])
+    if isinstance(meaning, Indexed):
+        return Indexed(((self.number(-1, node.span), ""), *meaning.factors), meaning.free)
+    value = None if meaning.value is None else -meaning.value
+    return self.reading.add("negate", (meaning,), meaning.axes, node.span, (), value)
+
+
+# --- products ---------------------------------------------------------------------------------------------
+
+
+def _list_factors(self: Interpreter, node: NotationNode) -> list[NotationNode]:
+    """Return the factors of a product without signs, those of letters in a run among them."""
+    if node.kind == "choice":
+        return _list_factors(self, self.choose(node))
+    if node.kind == "juxtapose":
+        return [factor for arg in node.args for factor in _list_factors(self, arg)]
+    return [node]
+
+
+def _read_juxtaposed(self: Interpreter, node: NotationNode) -> Meaning:
+    factors = _list_factors(self, node)
+    product = self.read(factors[0])
+    for factor in factors[1:]:
+        if factor.kind == "number" and isinstance(product, Draft) and not product.is_scalar:
+            if factor.value != "1":
+                raise ParseError(
+                    "a number stands behind what it multiplies", span=factor.span, advice="write it in front"
+                )
+            right: Meaning = self.filled("ones", factor.span)
+        else:
+            right = self.read(factor)
+        product = self.multiply_meanings(product, right, NotationNode("juxtapose", start=node.start, end=factor.end))
+    return product
+
+
+def _read_star(self: Interpreter, node: NotationNode) -> Meaning:
+    if self.syntax == "python":
+        return _read_entrywise(self, node, "multiply")
+    return self.multiply_meanings(self.read(node.args[0]), self.read(node.args[1]), node)
+
+
+def _read_entrywise(self: Interpreter, node: NotationNode, op: str) -> Meaning:
+    meanings = tuple(self.read(arg) for arg in node.args)
+
+    def combine(drafts: Sequence[Draft]) -> Draft:
+        left, right = drafts
+        if self.syntax == "python" and left.is_matrix != right.is_matrix and not (left.is_scalar or right.is_scalar):
+            left, right = _broadcast_vector(self, left, right, node.span)
+        elif self.syntax in ("math", "latex") and {left.is_column, right.is_column} == {True, False} and not (
+                left.is_scalar or right.is_scalar):  # fmt: skip
+            raise ShapeError("entry by entry, both have the same shape", span=node.span, advice="write diag(x) A")
+        return self.elementwise(op, left, right, node.span)
+
+    return self.over_entries(combine, meanings, node)
+
+
+def _read_matmul(self: Interpreter, node: NotationNode) -> Meaning:
+    left, right = (self.draft(arg) for arg in node.args)
+    return multiply_arrays(self, left, right, node.span)
+
+
+def multiply_arrays(self: Interpreter, left: Draft, right: Draft, span: tuple[int, int]) -> Draft:
+    """Return left @ right as NumPy has it, where a vector has one axis: x @ A is x.T @ A."""
+    if left.is_scalar or right.is_scalar:
+        raise ShapeError("@ multiplies vectors and matrices, and this is a scalar", span=span, advice="write *")
+    if left.op == "transpose" and left.args[0].op == "matmul" and left.is_column and right.is_row:
+        return infer_product(self.reading, span, left.args[0], self.transpose(right, right.span))  # x @ A @ x.T
+    if left.is_column and (right.is_matrix or right.is_column):
+        if not (right.is_matrix and left.position in self.columns):
+            row = self.transpose(left, left.span)
+            product = infer_product(self.reading, span, row, right)
+            # What NumPy makes of x @ A has one axis as well: a column here.
+            return product if right.is_column else self.transpose(product, span)
+    return infer_product(self.reading, span, left, right)
+
+
+def _read_dot_sign(self: Interpreter, node: NotationNode) -> Meaning:
+    left, right = (self.read(arg) for arg in node.args)
+    if isinstance(left, Draft) and isinstance(right, Draft) and left.is_column and right.is_column:
+        return self.call("dot", (left, right), node.span)
+    return self.multiply_meanings(left, right, node)
+
+
+def _read_cross_sign(self: Interpreter, node: NotationNode) -> Meaning:
+    left, right = (self.draft(arg) for arg in node.args)
+    if left.is_column and right.is_column:
+        raise ParseError("the cross product is not known here", span=node.span)
+    if left.is_scalar or right.is_scalar or (left.is_matrix and right.is_column):
+        return self.product(left, right, node.span)
+    one, other = (self.reading.write(each) for each in (left, right))
+    raise ask_which("× has several meanings", f"{one} @ {other}", f"kron({one}, {other})", node.span)
+
+
+def _read_inner(self: Interpreter, node: NotationNode) -> Meaning:
+    left, right = (self.draft(arg) for arg in node.args)
+    if left.is_column and right.is_column:
+        return self.call("dot", (left, right), node.span)
+    if left.is_matrix and right.is_matrix:
+        return self.call("sum", (self.elementwise("multiply", left, right, node.span),), node.span)
+    if left.is_scalar and right.is_scalar:
+        return self.elementwise("multiply", left, right, node.span)
+    raise ShapeError("an inner product takes two vectors, or two matrices", span=node.span)
+
+
+def _read_kron(self: Interpreter, node: NotationNode) -> Meaning:
+    left, right = (self.draft(arg) for arg in node.args)
+    return self.call("kron", (left, right), node.span)
+
+
+def _read_solve(self: Interpreter, node: NotationNode) -> Meaning:
+    left, right = (self.draft(arg) for arg in node.args)
+    return solve(self, left, right, node.span)
+
+
+def solve(self: Interpreter, left: Draft, right: Draft, span: tuple[int, int]) -> Draft:
+    """Return A\\b, which is inv(A) @ b."""
+    if left.is_scalar:
+        return self.elementwise("divide", right, left, span)
+    return self.product(self.call("inv", (left,), left.span), right, span)
+
+
+# --- quotients and powers -----------------------------------------------------------------------------------
+
+
+def _read_quotient(self: Interpreter, node: NotationNode) -> Meaning:
+    return _read_entrywise(self, node, "divide")
+
+
+def _read_divide(self: Interpreter, node: NotationNode) -> Meaning:
+    left, right = (self.read(arg) for arg in node.args)
+    if self.syntax == "python" or isinstance(left, Indexed) or isinstance(right, Indexed):
+        return _divide_entries(self, node, left, right)
+    if right.is_scalar:
+        return self.elementwise("divide", left, right, node.span)
+    if self.syntax == "matlab" and right.is_matrix and not left.is_scalar:
+        return self.product(left, self.call("inv", (right,), right.span), node.span)
+    if right.is_matrix or (node.value == "frac" and not left.is_scalar):
+        raise ShapeError(
+            "by a matrix nothing is divided", span=node.span, advice="write X^{-1}, or A ⊘ X entry by entry"
+        )
+    self.cost += UNUSUAL
+    return self.elementwise("divide", left, right, node.span)
+
+
+def _divide_entries(self: Interpreter, node: NotationNode, left: Meaning, right: Meaning) -> Meaning:
+    if isinstance(right, Draft) and right.is_scalar and isinstance(left, Indexed):
+        inverse = self.elementwise("divide", self.number(1, right.span), right, right.span)
+        return Indexed(((inverse, ""), *left.factors), left.free)
+    if isinstance(left, Draft) and isinstance(right, Draft):
+        if left.is_matrix != right.is_matrix and not (left.is_scalar or right.is_scalar):
+            left, right = _broadcast_vector(self, left, right, node.span)
+        return self.elementwise("divide", left, right, node.span)
+    return self.over_entries(
+        lambda drafts: self.elementwise("divide", drafts[0], drafts[1], node.span), (left, right), node
+    )
+
+
+def _read_power(self: Interpreter, node: NotationNode) -> Meaning:
+    base, exponent = self.read(node.args[0]), node.args[1]
+    if isinstance(base, Draft) and base.op == "constant" and base.data[0] == "e":
+        raised = self.read(exponent)
+        return self.over_entries(lambda drafts: exponentiate(self, drafts[0], node.span), (raised,), node)
+    if exponent.kind == "entrywise":
+        power = self.draft(exponent.args[0])
+        return self.over_entries(lambda drafts: self.elementwise("power", drafts[0], power, node.span), (base,), node)
+    power = self.draft(exponent)
+    if isinstance(base, Draft) and base.is_matrix:
+        return raise_matrix(self, base, power, node)
+    if isinstance(base, Draft) and not base.is_scalar and power.value is not None and power.value < 0:
+        raise ShapeError(
+            "a vector has no inverse", span=node.span, advice=f"write 1/{self.reading.write(base)} entry by entry"
+        )
+    if not power.is_scalar and not (isinstance(base, Draft) and base.is_scalar and base.value is not None):
+        raise ShapeError("an exponent is a number", span=exponent.span, advice="write x.^y entry by entry")
+    return self.over_entries(lambda drafts: self.elementwise("power", drafts[0], power, node.span), (base,), node)
+
+
+def exponentiate(self: Interpreter, power: Draft, span: tuple[int, int]) -> Draft:
+    """Return e^x; of a square matrix it is the exponential of the matrix, of another one it is asked."""
+    if power.is_matrix and unify(*power.axes):
+        self.reading.note(f"e^{self.reading.write(power)} is the exponential of the matrix, expm")
+        return self.call("expm", (power,), span)
+    if power.is_matrix:
+        text = self.reading.write(power)
+        raise ask_which(
+            "the exponential of a matrix has two meanings", f"expm({text})", f"exp({text}) entry by entry", span
+        )
+    return self.call("exp", (power,), span)
+
+
+def raise_matrix(self: Interpreter, base: Draft, power: Draft, node: NotationNode) -> Draft:
+    """Return a power of a matrix: the inverse, the square root, or the product with itself."""
+    value, span = power.value, node.span
+    if value is None:
+        raise ParseError("a power of a matrix is a number", span=node.args[1].span)
+    if value == -1:
+        return self.call("inv", (base,), span)
+    if abs(value) == Fraction(1, 2):
+        root = self.call("sqrtm", (base,), span)
+        return root if value > 0 else self.call("inv", (root,), span)
+    if value.denominator != 1 or value == 0:
+        raise ParseError("this power of a matrix is not known", span=span, advice="write X^{1/2}, X^{-1} or X^2")
+    if value == 2:
+        return infer_product(self.reading, span, base, base)
+    return self.call("matrix_power", read_power(self.reading, (base, power), span), span)
+
+
+def _read_entry_power(self: Interpreter, node: NotationNode) -> Meaning:
+    meanings = [self.read(arg) for arg in node.args]
+    return self.over_entries(lambda drafts: self.elementwise("power", drafts[0], drafts[1], node.span), meanings, node)
+
+
+def _read_transpose(self: Interpreter, node: NotationNode) -> Meaning:
+    return self.transpose(self.draft(node.args[0]), node.span)
+
+
+# --- bars and sums over indices -----------------------------------------------------------------------------
+
+
+def _read_norm(self: Interpreter, node: NotationNode) -> Meaning:
+    operand, below = self.draft(node.args[0]), str(node.value or "").strip("{}").lower()
+    if operand.is_scalar:
+        self.cost += SCALAR_FOR_ARRAY
+    if below in ("f", "fro", "frob"):
+        below = "fro" if operand.is_matrix else ""
+    if below in ("2", "l2", "ℓ2", "") and not (below and operand.is_matrix):
+        return self.call("norm", (operand,), node.span)
+    if below in ("2", "op", "1") and operand.is_matrix:
+        text = self.reading.write(operand)
+        first, second = (f"norm({text}, 2), the largest singular value", f"norm({text}, 'fro')")
+        if below == "1":
+            first, second = f"sum(abs({text}))", "the largest sum of a column, which is not known here"
+        raise ask_which("this norm of a matrix has two meanings", first, second, node.span)
+    if below in ("1", "l1", "fro"):
+        second_arg = (
+            self.number(1, node.span)
+            if below != "fro"
+            else self.reading.add("text", (), SCALAR_AXES, node.span, ("fro",))
+        )
+        return self.call("norm", (operand, second_arg), node.span)
+    if below in ("*", "nuc", "tr"):
+        return self.call("norm", (operand, self.reading.add("text", (), SCALAR_AXES, node.span, ("nuc",))), node.span)
+    if below.isdigit() and not operand.is_matrix and int(below) > 2:
+        return self.call("norm", (operand, self.number(int(below), node.span)), node.span)
+    raise ParseError(f"the norm ‖·‖_{node.value} is not known here", span=node.span)
+
+
+def _read_bars(self: Interpreter, node: NotationNode) -> Meaning:
+    meaning = self.read(node.args[0])
+    if isinstance(meaning, Draft) and not meaning.is_scalar:
+        if node.value is not None or meaning.is_row:
+            raise ParseError("these bars have no meaning here", span=node.span)
+        if meaning.is_matrix:
+            return self.call("det", (meaning,), node.span)
+        text = self.reading.write(meaning)
+        raise ask_which("bars of a vector have two meanings", f"norm({text})", f"abs({text}) entry by entry", node.span)
+    return self.over_entries(lambda drafts: self.call("abs", drafts, node.span), (meaning,), node)
+
+
+def _sum_entries(self: Interpreter, node: NotationNode) -> Meaning:
+    letters, upper = read_index_sum(node)
+    self.bound.extend(letters)
+    if upper in self.reading.sizes:
+        self.limits |= dict.fromkeys(letters, self.reading.sizes[upper])
+    body = self.read(node.args[0])
+    del self.bound[len(self.bound) - len(letters) :]
+    if not isinstance(body, Indexed) or not set(letters) <= set(body.free):
+        lost = next((letter for letter in letters if not isinstance(body, Indexed) or letter not in body.free), letters)
+        raise ParseError(
+            f"nothing in the sum has the index {lost}", span=node.span, advice="write sum(x), or sum_i x_i"
+        )
+    rest = "".join(letter for letter in body.free if letter not in letters)
+    if rest:
+        return Indexed(((self._contract(body, rest, node), rest),), rest)
+    return self._contract(body, rest, node)
+
+
+def _read_subscripted(self: Interpreter, node: NotationNode) -> Meaning:
+    raise ParseError("a subscript stands behind a name", span=node.span)
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "number": _read_number, "text": _read_text, "name": _read_name, "entry": _read_entry_node, "ones": _read_ones,
+    "group": _read_group, "choice": _read_choice, "add": _read_sum, "subtract": _read_sum, "negate": _read_negate,
+    "juxtapose": _read_juxtaposed, "star": _read_star, "matmul": _read_matmul, "dot_sign": _read_dot_sign,
+    "cross_sign": _read_cross_sign, "inner": _read_inner, "frobenius": _read_inner, "kron": _read_kron,
+    "hadamard": lambda self, node: _read_entrywise(self, node, "multiply"), "quotient": _read_quotient,
+    "divide": _read_divide, "solve": _read_solve, "power": _read_power, "entry_power": _read_entry_power,
+    "transpose": _read_transpose, "norm": _read_norm, "bars": _read_bars, "sum": _sum_entries,
+    "subscripted": _read_subscripted,
+}  # fmt: skip

@@ -1,0 +1,293 @@
+"""Texts that may be mathematical notation -> typed expressions: the language first, then what people write.
+
+What the language accepts keeps its meaning; only what it refuses, or what is plainly a habit, is read as notation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from matcalc.errors import LimitError, MatcalcError, ParseError
+from matcalc.language import names as names
+from matcalc.language.declarations import read_shape
+from matcalc.language.draft import Draft, Reading
+from matcalc.language.expression import Expression
+from matcalc.language.expression_to_text import to_text
+from matcalc.language.habits import AmbiguityError
+from matcalc.language.notation import walk_nodes
+from matcalc.language.notation_calls import CALL_HANDLERS, list_written_sizes
+from matcalc.language.notation_names import (
+    Assumed,
+    Option,
+    Success,
+    count_mixed_sums,
+    list_choices,
+    list_formula_names,
+    list_kinds,
+    note_kinds,
+    search,
+)
+from matcalc.language.notation_statements import Formula, read_formula, read_variable, strip_question
+from matcalc.language.notation_to_draft import (
+    HANDLERS,
+    MIXED_SUM,
+    SCALAR_FOR_ARRAY,
+    Interpreter,
+    find_repeated,
+    read_index_sum,
+)
+from matcalc.language.notation_tokens import detect_syntax
+from matcalc.language.read_text import LONGEST_SOURCE, SourceText
+from matcalc.language.text_to_expression import NotatedText, Problem, Source, Texts, Understood
+
+
+def read_notation(asked: Texts, syntax: str, understood: Understood | None, refused: MatcalcError | None) -> Problem:
+    """Return what texts mean in some notation; raises the error of what is better understood.
+
+    `understood` is what the language makes of them where it does, `refused` its error where it does not.
+    """
+    candidates: list[Candidate] = []
+    for sources in _list_sources(asked, syntax):
+        try:
+            candidates.append(_Search(asked, sources, understood).find())
+        except MatcalcError as error:
+            told_more = refused is None or isinstance(refused, ParseError) or isinstance(error, AmbiguityError)
+            refused = (
+                error if told_more and any(isinstance(source, NotatedText) for source in sources) else refused or error
+            )
+        if candidates and candidates[-1].cost <= FREE:
+            break
+    if candidates:
+        return min(candidates, key=lambda candidate: candidate.cost).settle()
+    if understood is not None:
+        return asked.settle(understood)
+    assert refused is not None
+    raise refused
+
+
+def _list_sources(asked: Texts, syntax: str) -> list[list[Source]]:
+    """Return the ways in which the texts can be read: as texts of the language where they are, else as notation."""
+    own: list[Source] = []
+    notated: list[Source] = []
+    for text in asked.texts:
+        own_source = _read_own(text) if syntax == "auto" else None
+        notation = text if isinstance(text, Expression) else read_notated(text, asked, syntax)
+        if isinstance(text, Expression):
+            own_source = text
+        own.append(own_source if own_source is not None else notation)
+        notated.append(notation)
+    same = all(one is other for one, other in zip(own, notated, strict=True))
+    return [notated] if same else [own, notated]
+
+
+def _read_own(text: str | Expression) -> Source | None:
+    try:
+        return text if isinstance(text, Expression) else SourceText(text)
+    except MatcalcError:
+        return None
+
+
+# A reading that costs no more needs no other one beside it.
+FREE = 2.0
+# What is as good as never meant, and what no reading may cost.
+HABIT, TOO_MUCH = 9.0, 4.5
+
+
+class Notation(NotatedText):
+    """A text, the formula that it is, and the syntax in which it was read."""
+
+    def __init__(self, text: str, formula: Formula, syntax: str) -> None:
+        trees = [*(tree for _, tree in formula.definitions), formula.root]
+        sizes = {size for tree in trees for node in walk_nodes(tree) for size in list_written_sizes(node)}
+        sizes |= {read_index_sum(node)[1] for tree in trees for node in walk_nodes(tree) if node.kind == "sum"} - {""}
+        shapes = {name: read_shape(name, shape) for name, shape in formula.shapes.items()}
+        sizes |= {letter for shape in shapes.values() for size in shape for letter in size.letters}
+        super().__init__(text, sizes, shapes, {name: frozenset(words) for name, words in formula.assumed.items()})
+        self.formula, self.syntax, self.trees = formula, syntax, trees
+
+
+def read_notated(text: str, asked: Texts, syntax: str) -> Notation:
+    """Return a text as notation; raises ParseError where it cannot be read."""
+    if len(text) > LONGEST_SOURCE // 4:
+        raise LimitError(f"the text has {len(text)} characters; {LONGEST_SOURCE // 4} is the most in notation")
+    syntax = detect_syntax(strip_question(text)[0]) if syntax == "auto" else syntax
+    known = {*asked.declared, *([asked.wrt] if asked.wrt else [])}
+    functions = {*asked.rules.functions, *names.SPECIAL}
+    try:
+        return Notation(text, read_formula(text, syntax, known, functions), syntax)
+    except MatcalcError as error:
+        raise error.complete(text, {}) from None
+    except RecursionError:
+        raise LimitError("the formula is nested too deeply", advice="split it into parts") from None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to read the texts, what it costs, and whether it is told how they were read."""
+
+    asked: Texts
+    found: Understood
+    cost: float
+    is_told: bool
+
+    def settle(self) -> Problem:
+        """Return the problem, with the reading where the texts were spelled otherwise."""
+        problem = self.asked.settle(self.found)
+        unusual = [
+            name for name, found in problem.symbols.items() if len(found.squeezed_shape) != names.count_axes(name)
+        ]
+        problem = replace(problem, inferred=tuple(name for name in unusual if name not in self.asked.declared))
+        return (
+            replace(problem, reading=to_text(problem.expressions[0]))
+            if self.is_told and problem.expressions
+            else problem
+        )
+
+
+@dataclass
+class _Search:
+    """The search for the cheapest reading of sources; `usual` is what the language itself makes of them, if it does."""
+
+    asked: Texts
+    sources: Sequence[Source]
+    usual: Understood | None
+
+    def find(self) -> Candidate:
+        """Return the cheapest reading; raises ParseError that asks where two are as cheap."""
+        found, error = search(self._list_kinds(), self._list_choices(), self.attempt)
+        if not found or (found[0].cost >= TOO_MUCH and self.usual is None):
+            raise error or ParseError(
+                "this fits no kinds of its names", advice="declare them, as in --vars 'A: m,n; x: n'"
+            )
+        if len(found) > 1:
+            self._ask(found)
+        first = found[0]
+        if self.usual is not None and not self._is_notated and first.cost >= self._usual_cost():
+            return Candidate(self.asked, self.usual, self._usual_cost(), False)
+        note_kinds(first.assumed.kinds, first.found.reading)
+        shown = self._is_notated or any(draft.op == "filled" for draft in first.found.reading.drafts)
+        return Candidate(self.asked, first.found, first.cost, shown)
+
+    @property
+    def _is_notated(self) -> bool:
+        return any(isinstance(source, Notation) for source in self.sources)
+
+    def _usual_cost(self) -> float:
+        assert self.usual is not None
+        reading = self.usual.reading
+        known = set(reading.declared)
+        is_habit = bool({"I"} & set(reading.symbols) - known or {"σ", "sigma"} & set(reading.abstract) - known)
+        return MIXED_SUM * count_mixed_sums(reading.drafts) + HABIT * is_habit
+
+    def _list_kinds(self) -> dict[str, list[Option]]:
+        found: dict[str, list[Option]] = {}
+        wrt = self._wrt
+        for source in self.sources:
+            is_own = not isinstance(source, Notation)
+            for name in list_formula_names(source.formula) if isinstance(source, Notation) else _list_own_names(source):
+                settled = name in self.asked.declared or (isinstance(source, NotatedText) and name in source.shapes)
+                if not settled and name not in found and not (name == "I" or name.startswith("I_")):
+                    found[name] = list_kinds(name, is_own, name == wrt, _is_bold(source, name))
+        return found
+
+    @property
+    def _wrt(self) -> str | None:
+        asked = next((source.formula.wrt for source in self.sources if isinstance(source, Notation)), None)
+        return self.asked.wrt or asked
+
+    def _list_choices(self) -> dict[int, list[Option]]:
+        # The numbers of choices count from 0 in each text.
+        found: dict[int, list[Option]] = {}
+        for place, source in enumerate(self.sources):
+            if isinstance(source, Notation):
+                found |= {
+                    number * len(self.sources) + place: options
+                    for number, options in list_choices(source.trees).items()
+                }
+        return found
+
+    def attempt(self, assumed: Assumed) -> tuple[Understood, float, frozenset[str], frozenset[int]]:
+        """Return what the sources mean under some assumptions, and what speaks against it."""
+        interpreters: list[tuple[int, Interpreter]] = []
+
+        def infer_notation(reading: Reading, source: NotatedText) -> Draft:
+            assert isinstance(source, Notation)
+            place = next(place for place, each in enumerate(self.sources) if each is source)
+            count = len(self.sources)
+            choices = {number // count: value for number, value in assumed.choices.items() if number % count == place}
+            reader = Interpreter(reading, source.syntax, assumed.kinds, choices, {**HANDLERS, **CALL_HANDLERS})
+            interpreters.append((place, reader))
+            return _infer_notation(reader, source)
+
+        asked = self.asked
+        if asked.wrt is None and self._wrt is not None:
+            asked = replace(asked, wrt=read_variable(self._wrt), choose_wrt=False)
+        understood = asked.understand(self.sources, assumed.kinds, infer_notation)
+        cost = sum(reader.cost for _, reader in interpreters)
+        if not self._is_notated:
+            cost += HABIT * bool({"σ", "sigma"} & set(understood.reading.abstract))
+            cost += MIXED_SUM * count_mixed_sums(understood.reading.drafts)
+            cost += SCALAR_FOR_ARRAY * _count_scalars_for_arrays(understood.reading, assumed)
+        chosen = {number * len(self.sources) + place for place, reader in interpreters for number in reader.chosen}
+        return understood, cost, frozenset(understood.reading.symbols), frozenset(chosen)
+
+    def _ask(self, found: Sequence[Success[Understood]]) -> None:
+        """Raise ParseError that asks which of two readings is meant, unless they are the same expression."""
+        texts: dict[str, None] = {}
+        for success in found:
+            problem = self.asked.settle(success.found)
+            shapes = ", ".join(f"{name} {_describe(symbol)}" for name, symbol in problem.symbols.items())
+            texts.setdefault("; ".join(map(to_text, problem.expressions)) + f"  ({shapes})")
+        if len(texts) > 1:
+            first, second, *_ = texts
+            error = ParseError("this can be read in two ways", advice=f"did you mean {first}, or {second}?")
+            raise error.complete(str(self.asked.texts[0]), {})
+
+
+def _count_scalars_for_arrays(reading: Reading, assumed: Assumed) -> int:
+    """Return how many products with @, transposes and functions of arrays have a name that is assumed a scalar."""
+    return sum(
+        1 for draft in reading.drafts for arg in draft.args
+        if arg.op == "symbol" and arg.is_scalar and arg.data[0] in assumed.kinds
+        and (draft.op in ("matmul", "transpose") or (draft.op == "call" and not draft.data[0].is_elementwise))
+    )  # fmt: skip
+
+
+def _is_bold(source: Source, name: str) -> bool | None:
+    """Whether a name is set in bold; None where the text sets no small letter so, and nothing follows from it."""
+    bold = source.formula.bold if isinstance(source, Notation) else frozenset()
+    return name in bold if any(not each[:1].isupper() for each in bold) else None
+
+
+def _describe(symbol: Expression) -> str:
+    return {0: "scalar", 1: "vector", 2: "matrix"}.get(len(symbol.squeezed_shape), "array")
+
+
+def _infer_notation(reader: Interpreter, source: Notation) -> Draft:
+    reading, formula = reader.reading, source.formula
+    reading.source = source
+    for name, tree in formula.definitions:
+        reader.repeated = find_repeated(tree)
+        reading.defined[names.normalize_name(name)] = reader.draft(tree)
+    reader.repeated = find_repeated(formula.root)
+    return reader.draft(formula.root)
+
+
+def _list_own_names(source: Source) -> list[str]:
+    import ast
+
+    from matcalc.language.expression import symbols
+    from matcalc.language.read_text import restore_name
+
+    if isinstance(source, Expression):
+        return list(symbols(source))
+    defined = {definition.name for definition in source.definitions}
+    trees = [*(definition.tree for definition in source.definitions), source.tree]
+    found: dict[str, None] = {}
+    for tree in trees:
+        called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and id(node) not in called:
+                found.setdefault(restore_name(node.id))
+    return [name for name in found if name not in defined and name not in names.CONSTANTS]

@@ -1,0 +1,114 @@
+"""Formulas as people write them: each spelling is read as what it means, or the reader is asked."""
+
+import pytest
+
+from matcalc import MatcalcError, derive, parse
+from matcalc.language.habits import AmbiguityError
+from matcalc.language.notation_tokens import detect_syntax
+from tests.read_cases import read_cases
+from tests.written import judge_reading, read_written
+
+LEAST_RIGHT = 0.97
+
+
+def test_what_people_write_is_read_as_they_mean_it() -> None:
+    outcomes = [(case, judge_reading(case)) for case in read_written()]
+    assert not [(case["written"], outcome.told) for case, outcome in outcomes if outcome.word == "misread"]
+    plain = [(case, outcome) for case, outcome in outcomes if not case.get("ambiguous")]
+    unread = [(case["written"], outcome.told) for case, outcome in plain if outcome.word != "right"]
+    assert len(unread) <= (1 - LEAST_RIGHT) * len(plain), unread
+
+
+def test_what_the_language_accepts_means_what_it_means_there() -> None:
+    for case in read_cases():
+        plain = parse(case.expr, wrt=case.wrt, shapes=case.shapes, syntax="matcalc")
+        found = parse(case.expr, wrt=case.wrt, shapes=case.shapes)
+        assert (found.expressions, found.notes, found.reading) == (plain.expressions, plain.notes, None), case.expr
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "reading"),
+    [
+        ("x^T A x", None, "x.T @ A @ x"),
+        ("‖Ax − b‖²", None, "norm(A @ x - b)**2"),
+        (r"\frac12 \lVert \mathbf{A}\mathbf{x} - \mathbf{b} \rVert_2^2", None, "1/2*norm(A @ x - b)**2"),
+        ("log|X|", None, "logdet(X)"),
+        ("sum_i log(x_i)", None, "sum(log(x))"),
+        ("d/dX tr(AX)", None, "trace(A @ X)"),
+        ("A\\b", "b", "inv(A) @ b"),
+        ("np.linalg.norm(A@x-b)**2", None, "norm(A @ x - b)**2"),
+        ("X - X.mean(axis=0)", None, "X - mean(X, axis=0).T"),
+        ("torch.linalg.slogdet(X)[1]", None, "logabsdet(X)"),
+        ("（A@x－b）.T＠（A@x－b）", None, "(A @ x - b).T @ (A @ x - b)"),
+        (
+            "-1/2 y^T (K + sigma^2 I)^{-1} y - 1/2 log|K + sigma^2 I|", "K",
+            "-1/2*y.T @ inv(K + sigma**2*eye(n)) @ y - 1/2*logdet(K + sigma**2*eye(n))",
+        ),
+    ],
+)  # fmt: skip
+def test_the_answer_says_how_a_text_was_read(text: str, wrt: str | None, reading: str) -> None:
+    derivative = derive(text, wrt)
+    assert derivative.reading == derivative.to_dict()["reading"] == reading
+    assert derivative.report().startswith(f"read as  {reading}\n")
+    assert str(derive(reading, derivative.wrt.name, shapes=derivative.declared)) == str(derivative)
+
+
+def test_a_text_of_the_language_has_no_other_reading() -> None:
+    assert derive("x.T @ A @ x").reading is None
+
+
+def test_names_are_what_their_use_says() -> None:
+    derivative = derive("norm(X @ w - y)**2 + lam*norm(w)**2", "w", layout="denominator")
+    assert (str(derivative), derivative.shape) == ("2*(X.T @ (X @ w - y) + lam*w)", ("n",))
+    assert "lam is taken for a scalar" in derivative.notes[0]
+    assert derive("(x - mu).T @ inv(Sigma) @ (x - mu)", "mu").declared["mu"] == ("n",)
+    assert derive("X @ beta", "beta").declared["beta"] == ("n",)
+    assert derive("sigmoid(w.T @ x + b)", "w").declared["b"] == ()
+    assert derive("softmax(W @ x + b)", "x").declared["b"] == ("m",)
+
+
+def test_a_declaration_decides() -> None:
+    declared = {"lam": ("n",), "w": ("n",)}
+    assert derive("lam*norm(w)**2 + sum(w)", "w", shapes=declared).declared["lam"] == ("n",)
+    assert derive("I @ x", shapes={"I": ("m", "n")}).declared["I"] == ("m", "n")
+    assert derive("I + A").declared == {"A": ("n", "n")}
+
+
+def test_what_is_said_of_names_is_assumed() -> None:
+    assert str(derive("x^T A x, A symmetric", layout="denominator")) == "2*A @ x"
+    assert derive("x^T A x, x ∈ R^d").declared["x"] == ("d",)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("x.T*A*x", "x.T @ A"),
+        ("AB @ x", "A @ B"),
+        ("A(x + b)", "A @ (x + b)"),
+        ("(a·b)/(|a||b|)", "norm(a)"),
+        (r"\exp(X)", "expm(X)"),
+    ],
+)
+def test_where_two_readings_remain_the_reader_is_asked(text: str, advice: str) -> None:
+    with pytest.raises(AmbiguityError, match="did you mean") as error:
+        parse(text)
+    assert advice in str(error.value)
+
+
+def test_the_language_alone_is_asked_for() -> None:
+    with pytest.raises(MatcalcError, match="not in the language"):
+        derive("x^T A x", syntax="matcalc")
+    assert derive("A(x + b)", syntax="matcalc", wrt="x").text == "A(x + b)"
+    with pytest.raises(MatcalcError, match="no syntax 'fortran'"):
+        derive("x", syntax="fortran")
+
+
+def test_the_syntax_is_told_by_the_text() -> None:
+    told = {
+        "x^T A x": "math",
+        "x'*A*x": "matlab",
+        r"x^\top A x": "latex",
+        "x.T.dot(A).dot(x)": "python",
+        "A\\b": "matlab",
+    }
+    assert {text: detect_syntax(text) for text in told} == told
