@@ -117,7 +117,6 @@ def check_backward(
     formula, shapes, assume, carried = read_input(expr, shapes, assume, book)
     text, shapes = write_input(formula), declare_variables(wrt, shapes, carried)
     problem = parse_any(text, shapes=shapes, assume=assume, rules=book)
-    text = problem.reading or text
     bound = dict(params or {})
     call = _read_call(fn, bound)
     names, note = _name_inputs(fn, problem, inputs, shapes, bound)

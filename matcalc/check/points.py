@@ -135,7 +135,7 @@ _ENTRIES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 
 def _axis_of_rows(x: Tensor) -> int:
     """Return the axis along a row, of a column that along it."""
-    return 0 if x.shape[1] == 1 else 1
+    return 0 if x.ndim == 1 or x.shape[1] == 1 else 1
 
 
 def _sum_to_one(x: Tensor, axis: int) -> Tensor:
