@@ -89,7 +89,7 @@ def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
 
 
 def _compare_with_sympy(rule: Rule, report: CheckReport) -> CheckReport:
-    """Return the report, with whether the stated derivatives are exactly those that SymPy finds, where that is shown."""
+    """Return the report, with whether the stated derivatives are exactly those of SymPy, where that is shown."""
     exact = [is_exactly_stated(rule, place) for place in range(len(rule.variables))]
     if False in exact:
         text = rule.elementwise[exact.index(False)]
