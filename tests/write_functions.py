@@ -79,7 +79,8 @@ def _write_refused() -> Iterator[str]:
     import sympy
 
     names = {name for name in dir(sympy) if name.lower() in _ABSENT and not find_sympy_rules(name, None)}
-    functions = [name for name in names if getattr(getattr(sympy, name), "__module__", "").startswith("sympy.functions")]
+    homes = {name: str(getattr(getattr(sympy, name), "__module__", "")) for name in names}
+    functions = [name for name, home in homes.items() if home.startswith("sympy.functions")]
 
     def reason(name: str) -> str:
         return _ABSENT[name.lower()]

@@ -13,7 +13,7 @@ from matcalc.check.report import CheckReport, find_worst
 from matcalc.cli.arguments import EXIT_CODES, JSON_VERSION, add_proof_options, paint, print_json
 from matcalc.errors import RuleError
 from matcalc.render.report import align_columns
-from matcalc.rule_files import Rule, RuleBook, read_rules, shipped_rules
+from matcalc.rule_files import Rule, RuleBook, find_sympy_rules, read_rules, shipped_rules
 
 
 def add_rules(commands: Any) -> None:
@@ -89,7 +89,7 @@ def _rules_to_prove(paths: list[str] | None) -> list[Rule]:
 
 def _find_rules(book: RuleBook, name: str) -> list[Rule]:
     """Return the entry of this name, or every entry of the function of this name."""
-    found = book.overloads(name) or ([book[name]] if name in book else [])
+    found = book.overloads(name) or ([book[name]] if name in book else []) or list(find_sympy_rules(name, None))
     if found:
         return found
     close = get_close_matches(name, [*book.functions, *(rule.name for rule in book)])
@@ -99,6 +99,8 @@ def _find_rules(book: RuleBook, name: str) -> list[Rule]:
 
 def _kind(rule: Rule) -> str:
     """Say what the rule states; the engine itself knows a primitive."""
+    if rule.is_derived_by_sympy:
+        return "function"
     fields = ("elementwise", "differential", "define", "opaque")
     return next((field for field in fields if getattr(rule, field)), "primitive")
 
@@ -114,6 +116,8 @@ def _describe(rule: Rule) -> dict[str, Any]:
     described: dict[str, Any] = {"name": rule.name, "call": _write_signature(rule), "kind": _kind(rule)}
     if rule.elementwise:
         described["elementwise"] = list(rule.elementwise)
+    if rule.is_derived_by_sympy:
+        described["function"] = rule.formula or rule.sympy
     return described | {field: getattr(rule, field) for field in texts if getattr(rule, field)}
 
 

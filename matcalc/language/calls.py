@@ -21,6 +21,7 @@ from matcalc.language.draft import (
     hold_axes,
     is_unit,
     multiply_axes,
+    note_greek,
     note_index,
     open_shape,
     squeeze_axes,
@@ -105,6 +106,7 @@ def infer_call(reading: Reading, node: ast.Call, args: tuple[Draft, ...]) -> Dra
         return _infer_derivative(reading, node, args[0])
     if reading.book.overloads(name) or (not _is_own(reading, name) and find_forms(reading, name, args)):
         note_index(reading, name, args)
+        note_greek(reading, name)
         return call_rule(reading, name, node, read_power(reading, args, span) if name == "matrix_power" else args)
     return _infer_abstract(reading, name, node, args)
 

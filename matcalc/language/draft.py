@@ -11,7 +11,7 @@ from math import gcd, prod
 from typing import Any, TypeVar
 
 from matcalc.errors import LimitError
-from matcalc.language.names import CONSTANTS
+from matcalc.language.names import CONSTANTS, GREEK
 from matcalc.language.read_text import SourceText
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
 from matcalc.rule_files import Rule, RuleBook
@@ -362,6 +362,12 @@ def note_constant(reading: Reading, name: str) -> None:
     """Remark that e is a number, which many a text uses for a residual."""
     if name == "e" and not reading.is_rule:
         reading.note("e is the number 2.718...; declare e to use it as a variable")
+
+
+def note_greek(reading: Reading, function: str) -> None:
+    """Remark that gamma(x - 1) is the function, which many a text uses for a product."""
+    if function in GREEK and not reading.is_rule:
+        reading.note(f"{function}(...) is the function of that name; the product is {function}*(...)")
 
 
 def note_index(reading: Reading, function: str, args: tuple[Draft, ...]) -> None:

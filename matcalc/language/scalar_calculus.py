@@ -37,7 +37,7 @@ def state_partial(rule: Rule, place: int, book: RuleBook | None = None) -> str:
     >>> state_partial(find_sympy_rules("besselj", 0)[0], 0)
     '-besselj(1, x)'
     >>> state_partial(read_rule("mine", {"function": "x*exp(-x**2)"}, "my.toml"), 0)
-    '-2*x**2*exp(-x**2) + exp(-x**2)'
+    'exp(-x**2) - 2*x**2*exp(-x**2)'
     """
     return rule.elementwise[place] if rule.elementwise else _state_partial(rule, place, choose_book(book))
 

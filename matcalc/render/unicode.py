@@ -21,7 +21,9 @@ from matcalc.language.expression_to_text import (
     write_nodes,
 )
 from matcalc.language.names import GREEK
+from matcalc.render.latex import write_sympy_template
 from matcalc.render.named_parts import has_named_parts, name_parts
+from matcalc.rule_files import Rule
 
 _ABOVE = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _BELOW = {**dict(zip("0123456789", "₀₁₂₃₄₅₆₇₈₉", strict=True)), **dict(zip("mnkpljhist", "ₘₙₖₚₗⱼₕᵢₛₜ", strict=True))}
@@ -102,9 +104,18 @@ def _write_call(node: Expression, parts: list[TextPart]) -> TextPart:
     rule, axis, _ = node.data
     fence = _FENCES.get(rule.function) if axis is None and len(rule.parameters) == 1 else None
     if fence is None:
-        return write_node(node, parts)
+        text, level = write_node(node, parts)
+        letter = _find_letter(rule)
+        return (letter + text.removeprefix(rule.function) if letter else text), level
     bars = rule.function in ("norm", "abs")
     return fence.format(parts[0][0] if bars else wrap(parts[0], ATOM)), ATOM if bars else POWER
+
+
+def _find_letter(rule: Rule) -> str:
+    """Return the Greek letter that a function of SymPy is called by, as Γ; "" where it has none."""
+    template = (rule.latex or write_sympy_template(rule)) if rule.sympy_word else ""
+    match = re.match(r"\\([A-Z]?[a-z]+)\(", template)
+    return _write_name(match[1]) if match and match[1].lower() in GREEK else ""
 
 
 def _write_name(name: str) -> str:

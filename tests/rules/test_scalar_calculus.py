@@ -1,4 +1,4 @@
-"""A rule may say only what a function is: its derivatives are SymPy's, short and safe from overflow, and no code runs."""
+"""A rule may say only what a function is: its derivatives are SymPy's, short, safe from overflow, and no code runs."""
 
 from __future__ import annotations
 
