@@ -414,3 +414,25 @@ def test_indices_do_not_take_the_names_of_variables():
     assert derive("a.T @ X @ b", "X", order=2).entries == "d2f/(dX[c,d] dX[e,f]) = 0"
     assert derive("A @ X @ b", "X").entries == "dy[i]/dX[a,c] = A[i,a]*b[c]"
     assert derive("x*i", "x").entries == "dy[j]/dx[a] = i[j]*delta(j,a)"
+
+
+ROWS = [
+    ("x @ A", "A.T @ dx.T"),
+    ("exp(x)", "exp(x.T)*dx.T"),
+    ("x @ B @ x.T", "x @ (B + B.T) @ dx.T"),
+    ("outer(x.T, a)", "dx.T @ a.T"),
+    ("a @ x", "a @ dx"),
+    ("sum(x**2)", "2*x @ dx.T"),
+    ("X*x", "X @ diag(dx.T)"),
+    ("trace(X @ x.T @ a.T)", "a.T @ X @ dx.T"),
+]
+
+
+@pytest.mark.parametrize(("expression", "change"), ROWS)
+def test_the_change_of_a_row_is_a_row(expression: str, change: str) -> None:
+    """The differential is read again, and derived by the change it is the derivative."""
+    shapes = {"x": (1, "k"), "A": ("k", "n"), "B": ("k", "k"), "X": ("n", "k"), "a": ("n",)}
+    derivative = derive(expression, "x", shapes=shapes, layout="torch")
+    assert derivative.differential.partition(" = ")[2] == change
+    again = derive(change, "dx", shapes={**shapes, "dx": (1, "k")}, layout="torch")
+    assert matcalc.check(expression, str(again), "x", shapes=shapes, layout="torch")

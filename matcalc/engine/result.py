@@ -146,10 +146,10 @@ class Result:
 
     @cached_property
     def moving(self) -> Expression:
-        """dX; d_X where the reader has a variable of that name."""
+        """dX, a row where X is one; d_X where the reader has a variable of that name."""
         taken = {node.payload.name for node in self.graph.nodes() if node.op == "variable"}
         name = next(word for word in (f"d{self.wrt.name}", f"d_{self.wrt.name}", "delta_") if word not in taken)
-        return symbol(name, self.wrt.squeezed_shape)
+        return symbol(name, self.wrt.shape if self.wrt.is_row else self.wrt.squeezed_shape)
 
     def _differential_of_matrix(self) -> Expression | None:
         """J @ dx, or trace(G @ dX) of a scalar function; None where there is no such form."""
@@ -160,7 +160,7 @@ class Result:
         matrix = self.expression("numerator")
         if rank == 2:
             return trace_of(matrix, moving) if all(node.op != "einsum" for node in walk(matrix)) else None
-        return matmul(matrix, moving)
+        return matmul(matrix, transpose(moving) if moving.is_row else moving)
 
     def _differential_by_terms(self) -> Expression:
         labels = self.graph.fresh(self.node.rank)

@@ -136,9 +136,9 @@ def _name_cuts(derivative: Derivative, cuts: Sequence[Expression]) -> list[str]:
 
 
 def _cut_off(whole: Expression, inner: Expression, station: Expression) -> Expression:
-    """The part as a function of the part below it; rows are transposed to columns."""
+    """The part as a function of the part below it; rows are transposed to columns, but not the variable itself."""
     table = {inner: station}
-    if inner.is_row:
+    if inner.is_row and station.is_column:
         table = {inner: ex.transpose(station), ex.transpose(inner): station}
     body = replace(whole, table)
     return transposed(body) if body.is_row else body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -197,3 +198,19 @@ def test_a_contraction_is_typeset_as_einsum() -> None:
     assert r"\operatorname{einsum}(\texttt{,qp,pqba→ba},\, \frac{\partial f}{\partial u_{2}}," in latex
     assert r"U_{1} &= A X B" in latex
     assert r"&&& \text{summed over p, q (the axes of U1)}" in latex
+
+
+@pytest.mark.parametrize("wrt", ["A", "D", "c"])
+@pytest.mark.parametrize("shape", [("n", "k"), ("n",), (1, "n"), ()])
+def test_a_choice_inside_a_function(wrt: str, shape: tuple[Any, ...]) -> None:
+    derivative = matcalc.derive("exp(where(A > 0, D, c))", wrt, shapes={"A": shape, "D": shape, "c": ()})
+    chain = derivative.chain()
+    assert chain.factors[-1].by == wrt
+    assert chain.latex()
+    for form in ("text", "markdown", "latex"):
+        assert derivative.write_steps(form)
+
+
+def test_a_variable_that_is_a_row_stays_one() -> None:
+    chain = matcalc.derive("tanh(x @ A + b)", "x", shapes={"x": (1, "k"), "A": ("k", "n"), "b": (1, "n")}).chain()
+    assert [factor.definition for factor in chain.factors] == ["tanh(u1.T).T", "(x @ A + b).T"]
