@@ -13,7 +13,7 @@ from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.report import DIFFERS, CheckReport, could_not_check, find_missing, find_worst
 from matcalc.claim import Options, list_arguments
 from matcalc.errors import DeclarationError, EvaluationError
-from matcalc.inputs import choose_rules, declare_variables, read_input, write_input
+from matcalc.inputs import Dtype, choose_rules, declare_variables, read_input, write_input
 from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.declarations import Declared, read_shapes
 from matcalc.language.expression import Expression, call, multiply, symbol
@@ -54,7 +54,7 @@ class BackwardReport:
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def __bool__(self) -> bool:
-        return self.verdict == "agrees"
+        return bool(self.verdict)
 
     def __str__(self) -> str:
         return self.message
@@ -94,9 +94,11 @@ def check_backward(
     params: Mapping[str, str] | None = None,
     trials: int = 3,
     seed: int = 0,
-    dtype: str = "float64",
+    dtype: Dtype = "float64",
     device: str = "cpu",
     rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
 ) -> BackwardReport:
     """Judge a torch.autograd.Function, a module or any differentiable function against the formula it computes.
 
@@ -105,7 +107,7 @@ def check_backward(
     expression.  `inputs` names its arguments in order; by default they have the names that its forward gives them.
     `params` says which parameters of a module stand in the formula, as in {"W": "weight"}: they are inputs as well,
     in the module's own sizes.  Vectors are passed as (n,), matrices as (m, n).  Raises MatcalcError for what cannot
-    be read, and for a variable of the formula that the function does not get.
+    be read, and for a variable of the formula that the function does not get.  `rtol` and `atol` are those of `check`.
 
     >>> import torch
     >>> report = check_backward(lambda A, x: A @ x, "A @ x")
@@ -113,7 +115,7 @@ def check_backward(
     ('agrees', ['A', 'x'])
     """
     book = choose_rules(rules)
-    options = Options("torch", 1, trials, seed, dtype, device)
+    options = Options("torch", 1, trials, seed, dtype, device, rtol=rtol, atol=atol)
     formula, shapes, assume, carried = read_input(expr, shapes, assume, book)
     text, shapes = write_input(formula), declare_variables(wrt, shapes, carried)
     problem = parse_any(text, shapes=shapes, assume=assume, rules=book)

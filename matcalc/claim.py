@@ -8,12 +8,16 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matcalc.check.tolerance import Tolerance
 from matcalc.derivation import show_report
 from matcalc.engine.result import derive_result, is_identical
 from matcalc.errors import DeclarationError, EvaluationError, MatcalcError, ShapeError
 from matcalc.inputs import (
     Declaration,
+    Dtype,
     EntryVariable,
+    Layout,
+    Proof,
     check_order,
     choose_rules,
     declare_variables,
@@ -46,22 +50,25 @@ def check(
     claim: Any,
     wrt: Any = None,
     *,
-    layout: str = "numerator",
+    layout: Layout = "numerator",
     shapes: Declared = None,
     assume: Declared = None,
     order: int = 1,
     trials: int = 3,
     seed: int = 0,
-    dtype: str = "float64",
+    dtype: Dtype = "float64",
     device: str = "cpu",
     rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
-    proof: str = "both",
+    proof: Proof = "both",
+    rtol: float | None = None,
+    atol: float | None = None,
     syntax: str = "auto",
 ) -> CheckReport:
     """Say whether a formula is the derivative of an expression, and if not, what is wrong with it.
 
     The claim is compared with torch.autograd.functional.jacobian of the expression at random points, and exactly,
-    entry by entry, in SymPy at small sizes; proof="exact" or "torch" asks for one of the two.  `expr` may be
+    entry by entry, in SymPy at small sizes; proof="exact" or "torch" asks for one of the two.  With `rtol`, relative to
+    the largest entry of the derivative, or `atol` it may be that far off at the points.  `expr` may be
     a text, a SymPy expression, or a function of torch tensors, whose arguments are then the variables; texts are read
     in the `syntax` that `derive` takes.  The report
     has the `verdict`, and of a claim that differs all `reasons` that hold, the `correct` derivative and a sentence.
@@ -73,7 +80,7 @@ def check(
     >>> print(check("x.T @ A @ x", "2*A @ x", layout="denominator"))
     differs. Right only if A is symmetric, which is not assumed.
     """
-    options = Options(layout, order, trials, seed, dtype, device, proof)
+    options = Options(layout, order, trials, seed, dtype, device, proof, rtol, atol)
     check_order(order)
     book = choose_rules(rules)
     if is_code(expr) or is_code(claim):
@@ -316,12 +323,15 @@ class Options:
     dtype: str = "float64"
     device: str = "cpu"
     proof: str = "both"
+    rtol: float | None = None
+    atol: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for an unknown layout, dtype or proof."""
+        """Raise DeclarationError for an unknown layout, dtype or proof, and for what is no tolerance."""
         from matcalc.check.verdict import refuse_unknown
 
         refuse_unknown(self.layout, self.dtype, self.proof)
+        Tolerance(self.rtol, self.atol)
 
     def judge(
         self, question: Question, function: Expression | None, rules: RuleBook,
@@ -334,6 +344,7 @@ class Options:
         """
         from matcalc.check.verdict import judge_question
 
+        question = replace(question, tolerance=Tolerance(self.rtol, self.atol))
         report = judge_question(
             question, trials=self.trials, seed=self.seed, dtype=self.dtype, device=self.device, rules=rules,
             truth=truth, proof=self.proof,

@@ -22,7 +22,7 @@ from matcalc.check.report import COULD_NOT_CHECK, find_missing
 from matcalc.check.verdict import DTYPES
 from matcalc.derivation import derive
 from matcalc.errors import DeclarationError, MatcalcError, ShapeError
-from matcalc.inputs import choose_rules, declare_variables, list_paths, read_input, write_input
+from matcalc.inputs import Dtype, choose_rules, declare_variables, list_paths, read_input, write_input
 from matcalc.language.declarations import Declared, read_assumptions, read_shapes
 from matcalc.language.expression import walk
 from matcalc.language.names import name_wrt
@@ -44,7 +44,7 @@ def check_data_parallel(
     assume: Declared = None,
     trials: int = 3,
     seed: int = 0,
-    dtype: str = "float64",
+    dtype: Dtype = "float64",
     rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
     timeout: float = 120.0,
 ) -> DataParallelReport:

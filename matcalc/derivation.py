@@ -14,7 +14,10 @@ from matcalc.engine.special_points import derive_everywhere
 from matcalc.errors import DeclarationError, EvaluationError, LimitError, MatcalcError
 from matcalc.inputs import (
     Declaration,
+    Dtype,
     EntryVariable,
+    Layout,
+    Proof,
     choose_rules,
     declare_inferred,
     declare_variables,
@@ -50,20 +53,20 @@ Rules = RuleBook | str | Path | Iterable[str | Path] | None
 
 
 @overload
-def derive(expr: Any, wrt: Several, *, layout: str = ..., shapes: Declared = ..., assume: Declared = ...,
+def derive(expr: Any, wrt: Several, *, layout: Layout = ..., shapes: Declared = ..., assume: Declared = ...,
            order: Literal[1] = ..., rules: Rules = ..., syntax: str = ...) -> Derivatives: ...  # fmt: skip
 @overload
-def derive(expr: Any, wrt: Several, *, layout: str = ..., shapes: Declared = ..., assume: Declared = ...,
+def derive(expr: Any, wrt: Several, *, layout: Layout = ..., shapes: Declared = ..., assume: Declared = ...,
            order: Literal[2], rules: Rules = ..., syntax: str = ...) -> BlockHessian: ...  # fmt: skip
 @overload
-def derive(expr: Any, wrt: Any = ..., *, layout: str = ..., shapes: Declared = ..., assume: Declared = ...,
+def derive(expr: Any, wrt: Any = ..., *, layout: Layout = ..., shapes: Declared = ..., assume: Declared = ...,
            order: int | str | Sequence[Any] = ..., rules: Rules = ...,
            syntax: str = ...) -> Derivative: ...  # fmt: skip
 def derive(
     expr: Any,
     wrt: Any = None,
     *,
-    layout: str = "numerator",
+    layout: Layout = "numerator",
     shapes: Declared = None,
     assume: Declared = None,
     order: int | str | Sequence[Any] = 1,
@@ -127,14 +130,14 @@ class Derivative:
     """
 
     def __init__(
-        self, problem: Problem, result: Result, *, text: str, layout: str, rules: RuleBook,
+        self, problem: Problem, result: Result, *, text: str, layout: Layout, rules: RuleBook,
         names: Mapping[str, Any], given: Mapping[str, Iterable[Any]], files: tuple[str, ...] = (),
         entry: EntryVariable | None = None,
     ) -> None:  # fmt: skip
         self.problem = replace(problem, wrt=result.wrt)
         self.entry = entry
         self.text = text
-        self.layout = layout
+        self.layout: Layout = layout
         self.names = names
         self.given = {name: tuple(map(str, shape)) for name, shape in given.items()}
         self._rules, self._files = rules, files
@@ -286,7 +289,7 @@ class Derivative:
         """The whole answer as text, without the verdict."""
         return write_report(self)
 
-    def in_layout(self, layout: str) -> Derivative:
+    def in_layout(self, layout: Layout) -> Derivative:
         """The same derivative in another layout.
 
         >>> str(derive("A @ x").in_layout("denominator"))
@@ -492,7 +495,7 @@ class Derivative:
         return draw_point(self.function, (self.expression, *self.by), self.shape, sizes, seed, self._rules)
 
     def check(
-        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu", proof: str = "both"
+        self, trials: int = 3, seed: int = 0, dtype: Dtype = "float64", device: str = "cpu", proof: Proof = "both"
     ) -> CheckReport:
         """Compare what `str` prints, read again, with torch.autograd.functional.jacobian of the expression.
 
@@ -591,7 +594,7 @@ class _Collection(Mapping[Key, "Derivative"]):
         return "\n\n".join([self.write_head(), *parts])
 
     def check(
-        self, trials: int = 3, seed: int = 0, dtype: str = "float64", device: str = "cpu", proof: str = "both"
+        self, trials: int = 3, seed: int = 0, dtype: Dtype = "float64", device: str = "cpu", proof: Proof = "both"
     ) -> dict[Key, CheckReport]:
         """Compare each with torch.autograd.functional.jacobian, and exactly, as `Derivative.check` does."""
         return {key: one.check(trials, seed, dtype, device, proof) for key, one in self.items()}
@@ -612,7 +615,7 @@ class _Collection(Mapping[Key, "Derivative"]):
 
         return write_derivatives_html(self)
 
-    def _turn(self, layout: str) -> dict[Key, Derivative]:
+    def _turn(self, layout: Layout) -> dict[Key, Derivative]:
         return {key: one.in_layout(layout) for key, one in self.items()}
 
 
@@ -632,7 +635,7 @@ class Derivatives(_Collection[str]):
     def __str__(self) -> str:
         return "\n".join(f"{one.header}\n  {one}" for one in self.values())
 
-    def in_layout(self, layout: str) -> Derivatives:
+    def in_layout(self, layout: Layout) -> Derivatives:
         """The same derivatives in another layout; nothing is derived again."""
         return Derivatives(self._turn(layout))
 
@@ -660,7 +663,7 @@ class BlockHessian(_Collection[tuple[str, str]]):
         """Return what stands above the single answers: what was read, and the table of blocks."""
         return f"{self.declaration}\n\n{write_block_table(self, formulas=False)}"
 
-    def in_layout(self, layout: str) -> BlockHessian:
+    def in_layout(self, layout: Layout) -> BlockHessian:
         """The same derivatives in another layout; nothing is derived again."""
         return BlockHessian(self._turn(layout))
 

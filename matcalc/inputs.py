@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any
+from typing import Any, Literal
 
 from matcalc.errors import DeclarationError, LimitError, RuleError
 from matcalc.language.any_text_to_expression import parse_any
@@ -27,6 +27,11 @@ from matcalc.language.read_text import LONGEST_SOURCE, SourceText
 from matcalc.language.rewrite import replace as replace_nodes
 from matcalc.language.text_to_expression import Problem, list_abstract, require_shape
 from matcalc.rule_files import RuleBook, read_rules, shipped_rules
+
+# What an editor offers; the judge has the same lists, and refuses everything else.
+Layout = Literal["numerator", "denominator", "mixed", "torch", "vec"]
+Dtype = Literal["float64", "float32"]
+Proof = Literal["both", "exact", "torch", "none"]
 
 MAX_ORDER = 6
 ALL = "all"
@@ -322,7 +327,10 @@ def verified_rules(paths: str | Path | Iterable[str | Path]) -> RuleBook:
 # What was asked -> the command line that asks the same again.
 
 
-DEFAULTS = {"layout": "numerator", "order": 1, "trials": 3, "dtype": "float64", "device": "cpu", "proof": "both"}
+DEFAULTS: dict[str, Any] = {
+    "layout": "numerator", "order": 1, "trials": 3, "dtype": "float64", "device": "cpu", "proof": "both",
+    "rtol": None, "atol": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 from matcalc.derivation import Rules, derive
 from matcalc.errors import DeclarationError
-from matcalc.inputs import is_entry
+from matcalc.inputs import Layout, is_entry
 from matcalc.language.declarations import Declared
 
 
 def diff(
-    expr: Any, *variables: Any, layout: str = "denominator", assume: Declared = None, rules: Rules = None
+    expr: Any, *variables: Any, layout: Layout = "denominator", assume: Declared = None, rules: Rules = None
 ) -> Any:
     """Return the derivative of a SymPy expression by variables, one after the other, as a SymPy expression.
 

@@ -20,6 +20,7 @@ LAYERS = [
     ("matcalc.derivation",),
     ("matcalc.claim",),
     ("matcalc.backward",),
+    ("matcalc.assertions",),
     ("matcalc.data_parallel", "matcalc.sympy", "matcalc.cli.arguments"),
     ("matcalc.notebook",),
     ("matcalc",),  # the package itself: the names that people import

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from matcalc.check.points import Point
 from matcalc.check.report import AGREES, DIFFERS, CheckReport, Worst, could_not_check
+from matcalc.check.tolerance import USUAL, Tolerance
 from matcalc.check.torch_values import draw_unit
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -24,22 +26,23 @@ Both = Callable[[dict[str, Tensor]], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Truth and claim at one point: the relative error and the entry where it is largest; `room` is for rounding."""
+    """Truth and claim at one point: the relative error and the entry where it is largest, and how large it may be."""
 
     error: float
     worst: Worst
     point: Point
     dtype: torch.dtype
-    room: float = 1.0
+    tolerance: float
+    asked: Tolerance = USUAL
 
     @property
     def is_small(self) -> bool:
         """Whether the two agree at this point."""
-        return self.error <= self.room * TOLERANCES[self.dtype]
+        return self.error <= self.tolerance
 
 
 def compare_tensors(
-    compute: Both, point: Point, number: int, suspicious: float = SUSPICIOUS
+    compute: Both, point: Point, number: int, asked: Tolerance = USUAL, suspicious: float = SUSPICIOUS
 ) -> Comparison | None:
     """Return how far apart the two tensors are that `compute` gives at the point, or None if not finite.
 
@@ -51,14 +54,16 @@ def compare_tensors(
     difference = (truth - got).abs()
     if not bool(difference.isfinite().all()):
         return None
-    tolerance = TOLERANCES[truth.dtype]
+    tolerance = asked.rtol or TOLERANCES[truth.dtype]
+    floor = ABSOLUTE[truth.dtype] * min(point.largest, LARGEST_FLOOR) if asked.atol is None else asked.atol
     largest, scale = float(difference.amax()), float(truth.abs().amax())
-    scale = max(scale, ABSOLUTE[truth.dtype] / tolerance * min(point.largest, LARGEST_FLOOR))
-    if tolerance < largest / scale and largest < suspicious * tolerance * max(scale, point.largest):
+    scale = max(scale, floor / tolerance)
+    if tolerance * scale < largest and largest < suspicious * tolerance * max(scale, point.largest):
         scale = max(scale, ROUNDING_ALLOWED / tolerance * _measure_rounding(compute, point, truth, got))
     place = tuple(map(int, torch.unravel_index(difference.argmax(), truth.shape)))
     worst = Worst(place, float(truth[place]), float(got[place]), number)
-    return Comparison(largest / scale, worst, point, truth.dtype)
+    error = largest / scale if scale else math.inf if largest else 0.0
+    return Comparison(error, worst, point, truth.dtype, tolerance, asked)
 
 
 def _measure_rounding(compute: Both, point: Point, truth: Tensor, got: Tensor) -> float:
@@ -86,7 +91,8 @@ def summarize(comparisons: list[Comparison], reason: str, truth: str, *, seed: i
     agrees = worst.is_small
     if agrees:
         count = f"{len(comparisons)} point" + ("s" if len(comparisons) != 1 else "")
-        message = f"agrees with {truth} at {count}, largest relative error {write_error(worst.error)}"
+        message = f"agrees with {truth} at {count}, {tell_error_size(worst.error)}"
+        message += f", within {worst.asked}" if worst.asked else ""
     else:
         where = f"point {worst.worst.point}, relative error {worst.error:.1e}"
         message = f"differs: {worst.worst.entry} {worst.worst.numbers} ({where})"
@@ -108,6 +114,15 @@ def find_shown(comparisons: list[Comparison]) -> Comparison:
     """
     largest = find_largest(comparisons)
     return comparisons[0] if largest.is_small else largest
+
+
+def tell_error_size(error: float) -> str:
+    """Return how large a relative error is, in words where there is none.
+
+    >>> tell_error_size(2.22e-16), tell_error_size(0.0)
+    ('largest relative error 2.2e-16', 'equal to the last bit')
+    """
+    return f"largest relative error {write_error(error)}" if error else "equal to the last bit"
 
 
 def write_error(error: float) -> str:

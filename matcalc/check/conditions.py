@@ -47,8 +47,8 @@ def find_trouble(
 ) -> tuple[Trouble | None, float]:
     """Return the first condition that a node violates at a point, if any, and the largest magnitude of a node.
 
-    A node may not be more than `largest` times as large as what is constant.  Raises EvaluationError where one cannot
-    be evaluated at all.
+    A node may not be more than `largest` times as large as what is constant.  Raises EvaluationError where a node
+    cannot be evaluated at all.
     """
     values = evaluate_all((expression,), point.values, point.sizes, point.functions)
     inspection = _Inspection(values, point, largest)

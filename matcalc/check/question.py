@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Union
 
 from matcalc.check.jacobian import arrange_axes, layout_shape
 from matcalc.check.report import find_missing
+from matcalc.check.tolerance import USUAL, Tolerance
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape
@@ -95,6 +96,7 @@ class Question:
     earlier: tuple[Expression, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
     has_layouts: bool = True
+    tolerance: Tolerance = USUAL
 
     @property
     def is_code(self) -> bool:

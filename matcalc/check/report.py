@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matcalc.check.question import Evidence, NumericJacobians
 
-AGREES, DIFFERS, COULD_NOT_CHECK = "agrees", "differs", "could not check"
+
+class Verdict(str):
+    """A verdict as text, true only if it is "agrees": `assert report.verdict` is what it seems.
+
+    >>> bool(Verdict("agrees")), bool(Verdict("differs"))
+    (True, False)
+    """
+
+    def __bool__(self) -> bool:
+        return self == "agrees"
+
+
+AGREES, DIFFERS, COULD_NOT_CHECK = Verdict("agrees"), Verdict("differs"), Verdict("could not check")
 
 REASONS = (
     "layout", "transpose", "factor", "missing-term", "extra-term", "symmetric-only", "sum-only", "shape", "other",
@@ -91,7 +103,7 @@ class ExactProof:
         return self.verdict == EQUAL
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckReport:
     """What the judge found; true only where the claim agrees with the truth at one point or more.
 
@@ -135,8 +147,19 @@ class CheckReport:
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
     page: Callable[[CheckReport], str] | None = field(default=None, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        """Keep the verdict as one, whatever text it was given as."""
+        object.__setattr__(self, "verdict", Verdict(self.verdict))
+
     def __bool__(self) -> bool:
-        return self.verdict == AGREES
+        return bool(self.verdict)
+
+    def __repr__(self) -> str:
+        """Return all that the report holds, the sentence first: tools that show a report may cut it."""
+        names = ("verdict", "message", *(one.name for one in fields(self) if one.repr))
+        held = {name: getattr(self, name) for name in names}
+        told = (f"{name}={value!r}" for name, value in held.items() if value not in ((), {}, "", None))
+        return f"{type(self).__name__}({', '.join(told)})"
 
     def __str__(self) -> str:
         return self.message
@@ -165,6 +188,8 @@ class CheckReport:
 def _make_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _make_plain(item) for key, item in value.items()}
+    if isinstance(value, Verdict):
+        return str(value)
     return [_make_plain(item) for item in value] if isinstance(value, tuple) else value
 
 

@@ -26,6 +26,7 @@ from matcalc.check.compare import (
 )
 from matcalc.check.conditions import POLE_DISTANCE, find_trouble
 from matcalc.check.points import FIXED_DOMAINS, Branch, Point, list_branches, name_arguments, split_factors
+from matcalc.check.tolerance import USUAL, Tolerance
 from matcalc.check.torch_values import draw_unit, evaluate, evaluate_all
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, subtract, walk
@@ -33,12 +34,12 @@ from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule
 
 # Rounding errors are larger there, and what is wrong on one side of a branch is wrong by much.
-ROOM = 1e3
+FAR_ROOM = 1e3
 DECADES = 3
 
-Pair = tuple[Tensor, Tensor]
-Values = dict[str, Tensor]
-Compute = Callable[[Expression, Point, Values], Pair]
+_Pair = tuple[Tensor, Tensor]
+_Values = dict[str, Tensor]
+_Compute = Callable[[Expression, Point, _Values], _Pair]
 
 
 def list_scaled(point: Point, seed: int = 0) -> Iterator[Point]:
@@ -75,7 +76,11 @@ def _scale(point: Point, factors: dict[str, Tensor]) -> Point:
 
 
 def find_wrong(
-    root: Expression, compute: Callable[[Point, Values], Pair], point: Point, number: int
+    root: Expression,
+    compute: Callable[[Point, _Values], _Pair],
+    point: Point,
+    number: int,
+    tolerance: Tolerance = USUAL,
 ) -> Comparison | None:
     """Return how far two tensors are apart at a scaled point where they differ, None where they do at none.
 
@@ -83,7 +88,7 @@ def find_wrong(
     """
     for scaled in list_scaled(point):
         if _is_fair(root, scaled):
-            found = _compare(partial(compute, scaled), scaled, number)
+            found = _compare(partial(compute, scaled), scaled, number, tolerance)
             if found is not None and not found.is_small:
                 return found
     return None
@@ -97,16 +102,16 @@ def _is_fair(root: Expression, point: Point) -> bool:
         return False
 
 
-def _compare(compute: Both, point: Point, number: int) -> Comparison | None:
+def _compare(compute: Both, point: Point, number: int, tolerance: Tolerance) -> Comparison | None:
     """Return the comparison at a point, None where the tensors are not finite or cannot be computed.
 
     What rounding explains is no difference, nor is what is near it: rounding errors are larger there.
     """
     try:
-        found = compare_tensors(compute, point, number, suspicious=math.inf)
+        found = compare_tensors(compute, point, number, tolerance, suspicious=math.inf)
     except (MatcalcError, RuntimeError):
         return None
-    return None if found is None else replace(found, room=ROOM)
+    return found and replace(found, tolerance=max(found.tolerance, FAR_ROOM * TOLERANCES[found.dtype]))
 
 
 # --- functions entry by entry ---------------------------------------------------------------------
@@ -119,7 +124,7 @@ _LINES = 3
 _ASIDE = (1e-3, 3e-2)
 _SMALLEST = 10**-DECADES
 
-Probes = dict[str, Tensor]
+_Probes = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ class WrongEntry:
         return ", ".join(f"{name} = {value:.6g}" for name, value in self.arguments.items())
 
 
-def scan_entries(node: Expression, texts: Sequence[str], compute: Compute, seed: int) -> WrongEntry | None:
+def scan_entries(node: Expression, texts: Sequence[str], compute: _Compute, seed: int) -> WrongEntry | None:
     """Return where two columns that belong to a function entry by entry are apart, None where they are not.
 
     `node` calls the function on columns.  They are tried along lines, on which one argument goes through all scales:
@@ -152,23 +157,23 @@ def scan_entries(node: Expression, texts: Sequence[str], compute: Compute, seed:
     return scan.find_wrong_entry(_join([left, right, *beside]))
 
 
-def _join(parts: Sequence[Probes]) -> Probes:
+def _join(parts: Sequence[_Probes]) -> _Probes:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _take(probes: Probes, which: Tensor) -> Probes:
+def _take(probes: _Probes, which: Tensor) -> _Probes:
     return {name: value[which] for name, value in probes.items()}
 
 
-def _choose(which: Tensor, one: Probes, other: Probes) -> Probes:
+def _choose(which: Tensor, one: _Probes, other: _Probes) -> _Probes:
     return {name: torch.where(which, one[name], other[name]) for name in one}
 
 
-def _meet(one: Probes, other: Probes) -> Probes:
+def _meet(one: _Probes, other: _Probes) -> _Probes:
     return {name: (one[name] + other[name]) / 2 for name in one}
 
 
-def _step_aside(middle: Probes) -> Iterator[Probes]:
+def _step_aside(middle: _Probes) -> Iterator[_Probes]:
     """Yield probes on both sides of each probe, along every argument."""
     for name, share, sign in itertools.product(middle, _ASIDE, (1, -1)):
         yield middle | {name: middle[name] + sign * share * middle[name].abs().clamp(_SMALLEST)}
@@ -179,7 +184,7 @@ class _Scan:
     """A function called on columns, and what gives the two columns to be compared at probes."""
 
     node: Expression
-    compute: Compute
+    compute: _Compute
 
     @property
     def rule(self) -> Rule:
@@ -196,21 +201,21 @@ class _Scan:
         """Return the expression of a text of the rule."""
         return parse_rule_text(self.rule, text, tuple(arg.shape for arg in self.node.args))
 
-    def make_point(self, probes: Probes) -> Point:
+    def make_point(self, probes: _Probes) -> Point:
         """Return the probes as one point: columns with an entry for each."""
         (letter,) = self.node.shape[0].letters
         count = len(next(iter(probes.values())))
         values = {name: value.reshape(-1, 1) for name, value in probes.items()}
         return Point(values, {letter: count}, {}, dict.fromkeys(probes, "real"), 1.0)
 
-    def compute_pair(self, probes: Probes) -> Pair:
+    def compute_pair(self, probes: _Probes) -> _Pair:
         """Return both columns, a row for each parameter."""
         point = self.make_point(probes)
         count = len(next(iter(probes.values())))
         truth, stated = self.compute(self.node, point, point.values)
         return truth.detach().reshape(-1, count), stated.detach().reshape(-1, count)
 
-    def measure(self, branch: Branch, probes: Probes) -> Tensor:
+    def measure(self, branch: Branch, probes: _Probes) -> Tensor:
         """Return what decides at a branch."""
         point = self.make_point(probes)
         values: Mapping[str, Tensor] = point.values
@@ -222,7 +227,7 @@ class _Scan:
 
     # --- segments and what lies in them -----------------------------------------------------------
 
-    def draw_segments(self, texts: Iterable[str], seed: int) -> tuple[Probes, Probes]:
+    def draw_segments(self, texts: Iterable[str], seed: int) -> tuple[_Probes, _Probes]:
         """Return the ends of segments: along each line one argument goes through all scales, the others stay."""
         generator = torch.Generator().manual_seed(seed)
         sides = torch.logspace(-DECADES, DECADES, _STEPS, dtype=torch.float64) * _OFF_WHOLE
@@ -245,7 +250,7 @@ class _Scan:
         kinks = [Branch(part) for part in split_factors(self.parse(self.rule.kinks))] if self.rule.kinks else []
         return [*list_branches(*roots), *kinks]
 
-    def bisect_branch(self, branch: Branch, left: Probes, right: Probes) -> Probes:
+    def bisect_branch(self, branch: Branch, left: _Probes, right: _Probes) -> _Probes:
         """Return the middles of where a branch is passed on the segments; none where it is not."""
         first = self.measure(branch, left) > 0
         crossed = first != (self.measure(branch, right) > 0)
@@ -258,7 +263,7 @@ class _Scan:
             left, right = _choose(is_before, middle, left), _choose(is_before, right, middle)
         return left
 
-    def bisect_bend(self, left: Probes, right: Probes) -> Probes:
+    def bisect_bend(self, left: _Probes, right: _Probes) -> _Probes:
         """Return, for each segment, where the first column has its largest second difference."""
         for _ in range(_HALVINGS):
             middle = _meet(left, right)
@@ -270,14 +275,14 @@ class _Scan:
 
     # --- what is wrong ----------------------------------------------------------------------------
 
-    def find_wrong_entry(self, probes: Probes) -> WrongEntry | None:
+    def find_wrong_entry(self, probes: _Probes) -> WrongEntry | None:
         """Return the probe at which the columns are apart the most, if they are more than rounding explains."""
         probes = _take(probes, self._find_inside(probes))
         if not len(probes[self.names[0]]):
             return None
         truth, stated = self.compute_pair(probes)
         values = torch.stack([value.abs() for value in probes.values()]).amax(0).clamp(1, LARGEST_FLOOR)
-        tolerance, error = ROOM * TOLERANCES[truth.dtype], (truth - stated).abs()
+        tolerance, error = FAR_ROOM * TOLERANCES[truth.dtype], (truth - stated).abs()
         allowed = tolerance * truth.abs().clamp(ABSOLUTE[truth.dtype] / TOLERANCES[truth.dtype] * values)
         allowed = torch.maximum(allowed, ROUNDING_ALLOWED * self._measure_rounding(probes, truth, stated))
         excess = torch.where(error.isfinite() & allowed.isfinite(), error / allowed, 0)
@@ -288,13 +293,13 @@ class _Scan:
         name = self.names[row] if len(truth) == len(self.names) else ""
         return WrongEntry(arguments, name, float(truth[row, column]), float(stated[row, column]))
 
-    def _measure_rounding(self, probes: Probes, truth: Tensor, stated: Tensor) -> Tensor:
+    def _measure_rounding(self, probes: _Probes, truth: Tensor, stated: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(0)
         truth_there, stated_there = self.compute_pair({name: nudge(value, generator) for name, value in probes.items()})
         changes = torch.maximum((truth_there - truth).abs(), (stated_there - stated).abs())
         return changes.nan_to_num(0, math.inf)
 
-    def _find_inside(self, probes: Probes) -> Tensor:
+    def _find_inside(self, probes: _Probes) -> Tensor:
         """Return which probes lie in the domain, and not too near its end."""
         inside = torch.ones(len(probes[self.names[0]]), dtype=torch.bool)
         if not self.rule.domain:

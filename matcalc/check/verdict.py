@@ -83,11 +83,14 @@ def judge_question(
 ) -> CheckReport:
     """Return the verdict on a question, tried at random points and compared exactly in SymPy, or one of the two.
 
-    `proof` is "both", "exact", which imports neither torch nor NumPy, "torch" or "none"; `truth` names in the message
-    what the claim is compared with at the points.  Raises DeclarationError for an unknown layout, dtype or proof; all
-    else that goes wrong is "could not check".
+    `proof` is "both", "exact", which imports neither torch nor NumPy, "torch" or "none"; where the question has a
+    tolerance the numbers alone are compared.  `truth` names in the message what the claim is compared with at the
+    points.  Raises DeclarationError for an unknown layout, dtype or proof; all else that goes wrong is
+    "could not check".
     """
     refuse_unknown(question.layout, dtype, proof)
+    if question.tolerance and proof == "exact":
+        raise DeclarationError("an exact proof has no tolerance", advice="leave out rtol and atol, or the proof")
     settings: dict[str, Any] = {"seed": seed, "layout": question.layout, "dtype": dtype, "device": device}
     misfit = _find_misfit(question)
     evidence = Evidence(question, seed, dtype, device, rules)
@@ -96,7 +99,7 @@ def judge_question(
     if proof == "none":
         return could_not_check("no proof was asked for", **settings)
     exact = None
-    if proof != "torch":
+    if proof != "torch" and not question.tolerance:
         from matcalc.check.exact import prove_exactly
 
         exact = prove_exactly(question, rules)
@@ -227,7 +230,8 @@ def _look_far(question: Question, comparisons: list[Comparison]) -> list[Compari
     def compute(point: Point, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         return question.compute_both(values, point)
 
-    wrong = find_wrong(question.function.root, compute, comparisons[0].point, len(comparisons) + 1)
+    number = len(comparisons) + 1
+    wrong = find_wrong(question.function.root, compute, comparisons[0].point, number, question.tolerance)
     return comparisons if wrong is None else [wrong]
 
 
@@ -242,7 +246,9 @@ def _compare_at_some_point(question: Question, search: PointSearch, trial: int) 
             return excess
         reason = "the derivative or the claim is not finite"
         try:
-            comparison = compare_tensors(lambda values: question.compute_both(values, point), point, trial + 1)
+            comparison = compare_tensors(
+                lambda values: question.compute_both(values, point), point, trial + 1, question.tolerance
+            )
             if comparison is not None and comparison.is_small:
                 return comparison
             if comparison is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from matcalc.check.report import CheckReport
@@ -22,6 +21,7 @@ from matcalc.cli.arguments import (
     read_expression,
     read_proof_settings,
 )
+from matcalc.render.check_report import write_check_report
 
 
 def add_check(commands: Any) -> None:
@@ -30,6 +30,8 @@ def add_check(commands: Any) -> None:
     add_expression_options(parser)
     add = parser.add_argument
     add("--claim", required=True, metavar="FORMULA", type=str.strip, help="the derivative as you have it")
+    add("--rtol", type=float, metavar="R", help="how far off it may be, relative to the largest entry")
+    add("--atol", type=float, metavar="A", help="how far off it may be")
     add("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
     add_proof(parser)
     add_proof_options(parser)
@@ -40,6 +42,7 @@ def add_check(commands: Any) -> None:
 def check_claim(options: argparse.Namespace) -> int:
     """Judge the claim, print the verdict and what is wrong with it, and return the exit code."""
     settings = read_declared(options) | read_proof_settings(options)
+    settings |= {"rtol": options.rtol, "atol": options.atol}
     report = check(read_expression(options.expression), options.claim, options.wrt, **settings)
     if options.json:
         print_json({"check": report.to_dict()})
@@ -49,38 +52,12 @@ def check_claim(options: argparse.Namespace) -> int:
 
 
 def _write_report(report: CheckReport) -> str:
-    """Return the verdict, what is wrong with the claim, and the points at which it was tried."""
-    head = paint(report.verdict, report.verdict, sys.stdout)
-    rows = list(_list_rows(report))
-    width = max((len(name) for name, _ in rows), default=0)
-    body = [f"  {name:{width}}  {text}".replace("\n", f"\n{'':{width + 4}}") for name, text in rows]
-    told = report.message.removeprefix(report.verdict)
-    gap = ": " if told == report.message else ""
-    return "\n".join([_write_variables(report), "", head + gap + told, *body])
+    """Return what the names were taken for, and the report below it."""
+    told = write_check_report(report, lambda verdict: paint(verdict, verdict, sys.stdout))
+    return f"{_write_variables(report)}\n\n{told}"
 
 
 def _write_variables(report: CheckReport) -> str:
     """Return the line that echoes what each name was taken for."""
     shapes = {name: ", ".join(shape) + ("," if len(shape) == 1 else "") for name, shape in report.variables.items()}
     return "   ".join(f"{name}: ({shape})" if shape else f"{name}: scalar" for name, shape in shapes.items())
-
-
-def _list_rows(report: CheckReport) -> Iterator[tuple[str, str]]:
-    if report.verdict == "differs":
-        if report.correct:
-            yield "derivative", f"{report.correct}        {report.layout} layout"
-        yield "reasons", ", ".join(report.reasons)
-        if report.worst:
-            yield "worst", f"{report.worst.entry} {report.worst.numbers}"
-    if report.domains:
-        yield "points", _write_points(report)
-    yield from (("note", note) for note in report.notes)
-    if report.command:
-        yield "repeat", report.command
-
-
-def _write_points(report: CheckReport) -> str:
-    """Return how many points there were, the sizes at the worst of them, and where the values came from."""
-    sizes = ", ".join(f"{letter} = {number}" for letter, number in report.sizes.items())
-    domains = ", ".join(f"{name} {domain}" for name, domain in report.domains.items())
-    return "; ".join(filter(None, [f"{report.points} with seed {report.seed}", sizes, domains]))

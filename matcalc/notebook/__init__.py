@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from matcalc.errors import INSTALL_NOTEBOOK, MatcalcError
 
 if TYPE_CHECKING:
+    from matcalc.inputs import Layout
     from matcalc.language.declarations import Declared
     from matcalc.notebook.explorer import Explorer
 
@@ -17,7 +18,7 @@ def explore(
     expr: Any = None,
     wrt: str | None = None,
     *,
-    layout: str = "numerator",
+    layout: Layout = "numerator",
     shapes: Declared = None,
     assume: Declared = None,
     order: int = 1,

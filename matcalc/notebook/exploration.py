@@ -13,7 +13,7 @@ from matcalc.claim import check
 from matcalc.derivation import Derivative, derive
 from matcalc.engine.layout import check_layout
 from matcalc.errors import DeclarationError, MatcalcError
-from matcalc.inputs import choose_rules, read_input, write_input
+from matcalc.inputs import Layout, choose_rules, read_input, write_input
 from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.declarations import Declared, read_assumptions, read_shape, split_assumptions, split_shapes
 from matcalc.language.names import normalize_name
@@ -54,7 +54,7 @@ class ExplorerQuestion:
 
     expr: str
     wrt: str | None = None
-    layout: str = "numerator"
+    layout: Layout = "numerator"
     order: int = 1
     claim: str = ""
     shapes: Mapping[str, str] = field(default_factory=dict)
@@ -180,7 +180,7 @@ class Exploration:
 
 
 def explore_state(
-    expr: Any, wrt: str | None = None, *, layout: str = "numerator", shapes: Declared = None,
+    expr: Any, wrt: str | None = None, *, layout: Layout = "numerator", shapes: Declared = None,
     assume: Declared = None, order: int = 1, claim: str = "", rules: Any = None,
 ) -> Exploration:  # fmt: skip
     """Return the state in which the explorer starts; `expr` may be a text or a SymPy expression.

@@ -20,7 +20,7 @@ from PIL import Image
 from matcalc.check.evaluate import evaluate_with
 from matcalc.derivation import Derivative, derive
 from matcalc.errors import DeclarationError, EvaluationError, ShapeError
-from matcalc.inputs import current_rules
+from matcalc.inputs import Layout, current_rules
 from matcalc.language.sizes import write_shape
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#555555")
@@ -427,7 +427,7 @@ def _draw_arrows(panel: Axes, derivative: Derivative, reach: float, values: Mapp
 
 
 def plot_layouts(
-    derivative: Derivative, values: Mapping[str, Any], layouts: Sequence[str] = ("numerator", "denominator")
+    derivative: Derivative, values: Mapping[str, Any], layouts: Sequence[Layout] = ("numerator", "denominator")
 ) -> Picture:
     """Draw the numbers of a derivative as the matrix, row or column that each layout makes of them.
 

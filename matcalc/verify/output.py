@@ -82,7 +82,7 @@ def write_junit(outcomes: Sequence[Outcome], path: str | Path) -> None:
 
 def _build_case(outcome: Outcome) -> Any:
     case = TestCase(_clean(f"{outcome.task.id} [{outcome.task.layout}]"), _clean(Path(outcome.task.sheet).stem))
-    kinds = {DIFFERS: Failure, COULD_NOT_CHECK: Error}
+    kinds: dict[str, Any] = {DIFFERS: Failure, COULD_NOT_CHECK: Error}
     if outcome.verdict in kinds:
         result = kinds[outcome.verdict](_clean(" ".join(outcome.message.split())), outcome.verdict)
         result.text = _clean("\n".join(_list_lines(outcome)))
@@ -109,7 +109,7 @@ def _clean(text: str) -> str:
 
 MOST_ROWS = 40
 _WIDTH = 120  # where there is no terminal that has one
-_STYLES = {AGREES: "green", DIFFERS: "red", COULD_NOT_CHECK: "yellow"}
+_STYLES: dict[str, str] = {AGREES: "green", DIFFERS: "red", COULD_NOT_CHECK: "yellow"}
 
 
 def print_table(outcomes: Sequence[Outcome], show_all: bool = False) -> None:
