@@ -252,7 +252,7 @@ class NotationParser:
         if token.kind in ("name", "word", "number", "ones"):
             return True
         if token.kind == "open":
-            return token.text in "([{"
+            return token.text in ("([{" if self.syntax == "latex" else "([" if token.spaced else "(")
         if token.kind != "op" or token.text in self._closers:
             return False
         return token.text in ("‖", "|", "⟨", "√", "frac", "∑", "Σ") or (token.text == "<" and self._starts_inner())
@@ -272,6 +272,16 @@ class NotationParser:
         if right.kind == "group" and right.args[0].kind == "all":
             return NotationNode("call", (left,), "vec", left.start, right.end)
         return NotationNode("juxtapose", (left, right), None, left.start, right.end)
+
+    def _refuse_call(self, token: Token) -> None:
+        """Raise for foo(x) and f(x): a function that is not known is no factor."""
+        name, following = token.text, self._next
+        if following.kind != "open" or following.text != "(" or following.spaced or name in self.known:
+            return
+        is_word = len(name.partition("_")[0]) > 1 and name.islower() and name not in GREEK_LETTERS
+        if is_word or name in ("f", "g", "h", "u") or name.startswith("__"):
+            reason = f"{name} is no function that is known here"
+            raise ParseError(reason, span=(token.start, token.end), advice="write a product with a space or a sign")
 
     # --- prefixes
 
@@ -303,6 +313,8 @@ class NotationParser:
                 return NotationNode("juxtapose", (ones, self._postfix(ones)), None, token.start, token.end)
             return ones
         following = self._next
+        if following.kind == "name" and following.text == "j" and not following.spaced and self.syntax != "latex":
+            raise ParseError("complex numbers are not known here", span=(token.start, following.end))
         if token.text == "1" and following.kind == "number" and following.text == "1":
             return NotationNode("ones", (), None, token.start, token.end)
         return node
@@ -317,6 +329,8 @@ class NotationParser:
 
     def _group(self, opening: Token) -> NotationNode:
         closing = {"(": ")", "[": "]", "{": "}"}[opening.text]
+        if opening.text == "{" and self.syntax != "latex":
+            raise ParseError("braces have no meaning here", span=(opening.start, opening.end), advice="write ( )")
         items = self._list(closing)
         end = self._close(opening, closing).end
         if opening.text == "[" and self.syntax in ("python", "matlab") and len(items) != 1:
@@ -458,8 +472,14 @@ class NotationParser:
         """Return the text of a subscript and where it ends."""
         self._take()
         token = self._take()
+        if token.kind not in ("open", "name", "number", "word") and not is_sign(token, "*", "∞"):
+            self._place -= token.kind != "end"
+            raise self._unexpected()
         if token.kind != "open":
             return token.text, token.end
+        if token.text != "{":
+            self._place -= 1
+            raise self._unexpected()
         words = []
         while self._next.kind not in ("close", "end"):
             words.append(self._take().text)
@@ -646,8 +666,8 @@ class NotationParser:
         function = self._function(token)
         if function is not None:
             return self._call(function, token)
-        node = self._letters(token)
-        return node
+        self._refuse_call(token)
+        return self._letters(token)
 
     def _sum_word(self, token: Token) -> tuple[str, Token, str] | None:
         """Return the indices of sum_i, sum_{ij} or sum_{i=1}^n, and up to which size they run."""
@@ -697,7 +717,7 @@ class NotationParser:
         return node if power is None else NotationNode("power", (node, power), None, token.start, node.end)
 
     def _apply(self, function: str, token: Token) -> NotationNode:
-        if self._next.kind == "open" and not (self._next.text == "{" and self.syntax != "latex"):
+        if self._next.kind == "open" and not (self._next.text == "{" and self.syntax == "python"):
             opening = self._take()
             closing = {"(": ")", "[": "]", "{": "}"}[opening.text]
             items = self._list(closing)

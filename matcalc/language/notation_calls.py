@@ -519,10 +519,13 @@ def _kron(reader: Interpreter, call: Call) -> Meaning:
 
 
 def _einsum(reader: Interpreter, call: Call) -> Meaning:
-    drafts = _drafts(reader, call)
-    if drafts and drafts[0].op == "text" and "..." in str(drafts[0].data[0]):
-        raise ParseError("einsum with ... is not read", span=call.span)
-    return infer_einsum(reader.reading, tuple(drafts), call.span)
+    if not call.args or call.args[0].kind != "text" or call.keywords or "..." in str(call.args[0].value):
+        raise ParseError("einsum begins with its letters", span=call.span, advice="write einsum('ij,jk->ik', A, B)")
+    first = call.args[0]
+    letters = reader.reading.add("text", (), SCALAR_AXES, first.span, (str(first.value),))
+    operands = [reader.draft(arg) for arg in call.args[1:]]
+    reader.cost += SCALAR_FOR_ARRAY * any(operand.op == "symbol" and operand.is_scalar for operand in operands)
+    return infer_einsum(reader.reading, (letters, *operands), call.span)
 
 
 def _where(reader: Interpreter, call: Call) -> Meaning:
