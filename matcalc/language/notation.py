@@ -193,6 +193,10 @@ class NotationParser:
                 return self._member(left)
             if token.text == "_":
                 return self._subscript(left)
+            if token.text == "⊙" and is_sign(self._peek(1), "^"):  # x∘²
+                self._take(), self._take()
+                exponent = self._exponent()
+                return NotationNode("entry_power", (left, exponent), None, left.start, exponent.end)
             infix = _INFIX.get(token.text)
             if infix is not None:
                 kind, binding = infix
@@ -611,11 +615,28 @@ class NotationParser:
             below, end = self._read_below()
             return NotationNode("subscripted", (base,), below, base.start, end)
         below, end = self._read_below()
+        if (filled := self._read_sized(base, below, end)) is not None:
+            return filled
         if base.kind not in ("name", "ones", "choice", "number"):
             raise ParseError("a subscript stands behind a name", span=(place.start, end))
         if base.kind != "name":
             return NotationNode("ones" if base.kind in ("ones", "number") else "subscripted", (), None, base.start, end)
         return make_subscripted(str(base.value), below, base.start, end)
+
+    def _read_sized(self, base: NotationNode, below: str, end: int) -> NotationNode | None:
+        """Return the identity I_n, ones 1_n or zeros 0_n of a size; None for what is none of them."""
+        sizes = tuple(size for size in re.split(r"[×,]", below) if size)
+        words = {"I": "eye", "1": "ones", "0": "zeros"}
+        word = (
+            "ones" if base.kind == "ones" else words.get(str(base.value)) if base.kind in ("name", "number") else None
+        )
+        if (
+            word is None
+            or str(base.value) in self.known
+            or not all(size.isidentifier() or size.isdigit() for size in sizes)
+        ):
+            return None
+        return NotationNode("sized", (), (word, sizes), base.start, end)
 
     def _member(self, left: NotationNode) -> NotationNode:
         """Return X.T, x.dot(y), or the product x.A.x of Mathematica."""
@@ -707,13 +728,21 @@ class NotationParser:
                 raise ParseError(f"{token.text} is a function and cannot be transposed", span=(token.start, token.end))
             self._take()
             power = self._exponent()
+        if self._is("_") and is_sign(self._peek(1), "⊙"):
+            self._take(), self._take()
+            function = f"entry.{function}"
+        keywords: tuple[NotationNode, ...] = ()
         if self._is("_"):
             below, end = self._read_below()
-            if function == "log" and below in ("2", "10"):
+            if below in ("axis0", "axis1"):
+                axis = NotationNode("number", (), below[-1], token.start, end)
+                keywords = (NotationNode("keyword", (axis,), "axis", token.start, end),)
+            elif function == "log" and below in ("2", "10"):
                 function = "log" + below
             elif not (function == "log" and below == "e"):
                 raise ParseError(f"{token.text} takes no subscript", span=(token.start, end))
         node = self._apply(function, token)
+        node = replace(node, args=(*node.args, *keywords))
         return node if power is None else NotationNode("power", (node, power), None, token.start, node.end)
 
     def _apply(self, function: str, token: Token) -> NotationNode:
@@ -774,6 +803,9 @@ class NotationParser:
         text, start, end = token.text, token.start, token.end
         whole = NotationNode("name", (), text, start, end)
         stem, _, below = text.partition("_")
+        if stem == "I" and below and text not in self.known:
+            sized = self._read_sized(NotationNode("name", (), "I", start, start + 1), below, end)
+            return sized or whole
         if text in self.known or len(stem) <= 1 or token.kind == "word" or (self.syntax == "latex" and len(text) > 1):
             return make_subscripted(stem, below, start, end) if below and text not in self.known else whole
         if stem in GREEK_LETTERS or stem.lower() in NAME_WORDS or text == "None":
