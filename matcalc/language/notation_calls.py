@@ -57,6 +57,8 @@ def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
         args = (*args[0].args, *args[1:])
     origin = library.partition(".")[0] if not path.startswith(".") else "method"
     call = Call(_SAME.get(name, name), origin, args, keywords, node)
+    if not args and call.name != "eye":
+        raise ParseError(f"{call.name} takes an argument", span=node.span, advice=f"write {call.name}(x)")
     handler = _SPECIAL.get(call.name)
     return handler(reader, call) if handler is not None else _call_plain(reader, call)
 
