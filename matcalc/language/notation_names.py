@@ -101,7 +101,7 @@ def list_formula_names(formula: Formula) -> list[str]:
             assert isinstance(node.value, tuple)
             found.update(dict.fromkeys((str(node.value[0]), str(node.value[2]))))
     defined = {name for name, _ in formula.definitions}
-    return [name for name in found if name not in defined and name not in names.CONSTANTS]
+    return [name for name in found if name not in defined | names.CONSTANTS | {"π"}]
 
 
 # --- the cheapest reading ---------------------------------------------------------------------------------

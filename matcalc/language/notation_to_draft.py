@@ -142,6 +142,8 @@ class Interpreter:
             reading.symbols.setdefault(name, hold_axes(reading.declared[name]))
         elif name in reading.sizes:
             return reading.add("size", (), SCALAR_AXES, span, (reading.sizes[name],))
+        elif name == "π":
+            return reading.add("constant", (), SCALAR_AXES, span, ("pi",))
         elif name in names.CONSTANTS:
             return reading.add("constant", (), SCALAR_AXES, span, (name,))
         elif (name == "I" or name.startswith("I_")) and name not in self.kinds:
