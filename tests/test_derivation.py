@@ -170,7 +170,7 @@ NOTES: list[tuple[str, str, str]] = [
 @pytest.mark.parametrize(("text", "wrt", "note"), NOTES)
 def test_notes_name_the_likely_misreadings(text: str, wrt: str, note: str) -> None:
     assume, shapes = ({"X": "posdef"} if text == "logdet(X)" else None), ({"u": ("m",)} if "u(" in text else None)
-    assert note in derive(text, wrt, assume=assume, shapes=shapes).notes
+    assert note in derive(text, wrt, assume=assume, shapes=shapes, syntax="matcalc").notes
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_plain_data_has_the_fields_of_version_1() -> None:
     assert json.loads(json.dumps(plain)) == plain
     assert list(plain) == [
         "expression", "wrt", "order", "layout", "derivative", "shape", "axes", "variables", "assumptions",
-        "result_shape", "entries", "einsum", "vec", "vec_shape", "differential", "latex", "notes",
+        "result_shape", "entries", "einsum", "vec", "vec_shape", "differential", "latex", "notes", "reading",
     ]  # fmt: skip
     assert (plain["derivative"], plain["shape"], plain["variables"]["A"]) == ("A", ["m", "n"], ["m", "n"])
 

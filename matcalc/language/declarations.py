@@ -28,6 +28,10 @@ def read_declarations(text: str) -> dict[str, tuple[str, ...]]:
     >>> read_declarations("A: m,n; x: n; c: scalar")
     {'A': ('m', 'n'), 'x': ('n',), 'c': ()}
     """
+    if not text.isascii():
+        from matcalc.language.notation_tokens import normalize_keyboard
+
+        text = normalize_keyboard(text)
     declared: dict[str, tuple[str, ...]] = {}
     for part in re.split(r"[;\n]", text):
         if not part.strip():
@@ -44,10 +48,18 @@ def read_declarations(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def _split_sizes(text: str) -> tuple[str, ...]:
-    text = text.strip().removeprefix("(").removesuffix(")")
-    if text.strip() in ("scalar", "", "1"):
+    text = text.strip().removeprefix("(").removesuffix(")").strip()
+    if space := _REAL_SPACE.fullmatch(text):
+        text = space[1].replace("\\times", ",")
+    if text.lower() in ("scalar", "标量", "", "1"):
         return ()
+    if re.fullmatch(r"[0-9]+([xX][0-9]+)+|[a-zA-Z](x[a-zA-Z])+", text):
+        text = re.sub("[xX](?=[0-9])|x", ",", text)
     return tuple(part.strip() for part in text.replace(" x ", ",").replace("×", ",").split(",") if part.strip())
+
+
+_REAL_SPACE = re.compile(r"(?:R|ℝ|\\mathbb\s*\{R\})\s*\^\s*\{?([^{}]+)\}?")
+_KINDS = frozenset("vector matrix row column array tensor number real 向量 矩阵 vektor matriz".split())
 
 
 def read_shape(name: str, declared: Any) -> Shape:
@@ -73,6 +85,8 @@ def _read_size(name: str, declared: Any) -> Size:
         raise DeclarationError(f"the shape of {name} has the size {declared!r}", advice="sizes are 1 or more")
     if isinstance(declared, Size):
         return declared
+    if str(declared).lower() in _KINDS:
+        raise DeclarationError(f"{declared} is no size of {name}", advice=_HOW)
     parts = [normalize_name(part.strip()) for part in str(declared).split("*")]
     for part in parts:
         if not (is_plain_name(part) or re.fullmatch(r"0*[1-9][0-9]{0,12}", part)):

@@ -43,6 +43,13 @@ def require_one_meaning(reading: Reading) -> None:
                 advice = f"did you mean {name} @ ({inside}), or a function {name}{_PLAIN}?"
                 error = AmbiguityError(f"{name}(...) may be a product", span=draft.span, advice=advice)
                 raise error.complete(text, reading.write_symbols())
+        if draft.op == "multiply" and not _OWN_MARKS.search(text) and _is_scaled_matrix(reading, *draft.args):
+            left, right = map(reading.write, draft.args)
+            advice = (
+                f"did you mean diag({left}) @ {right}, or a scalar {left}? then declare it, --vars '{left}: scalar'"
+            )
+            error = AmbiguityError(f"{left} may be a scalar", span=draft.span, advice=advice)
+            raise error.complete(text, reading.write_symbols())
         if draft.op == "multiply" and not _OWN_MARKS.search(text) and _is_matrix_product(*draft.args):
             left, right = map(reading.write, draft.args)
             advice = f"did you mean {left} @ {right}, or {left} * {right} entry by entry{_PLAIN}?"
@@ -58,8 +65,17 @@ def _is_matrix_product(left: Draft, right: Draft) -> bool:
     return inner == outer or not (isinstance(inner, Size) and isinstance(outer, Size))
 
 
+def _is_scaled_matrix(reading: Reading, left: Draft, right: Draft) -> bool:
+    """Whether a vector that is not declared stands before a matrix, as a scalar does in t*A."""
+    is_free = left.op == "symbol" and left.data[0] not in reading.declared
+    return is_free and left.is_column and right.is_matrix
+
+
 def is_mixed_sum(draft: Draft) -> bool:
-    """Whether a draft adds a scalar, which is no number, and an array."""
+    """Whether a draft adds a scalar, which is no number, and an array, or divides a scalar by a name for an array."""
+    if draft.op == "divide":
+        over, under = draft.args
+        return over.is_scalar and over.value is None and under.op == "symbol" and not under.is_scalar
     if draft.op not in ("add", "subtract"):
         return False
     left, right = draft.args

@@ -193,6 +193,10 @@ class NotationParser:
                 return self._member(left)
             if token.text == "_":
                 return self._subscript(left)
+            if token.text == "⊙" and is_sign(self._peek(1), "^"):  # x∘²
+                self._take(), self._take()
+                exponent = self._exponent()
+                return NotationNode("entry_power", (left, exponent), None, left.start, exponent.end)
             infix = _INFIX.get(token.text)
             if infix is not None:
                 kind, binding = infix
@@ -252,7 +256,7 @@ class NotationParser:
         if token.kind in ("name", "word", "number", "ones"):
             return True
         if token.kind == "open":
-            return token.text in "([{"
+            return token.text in ("([{" if self.syntax == "latex" else "([" if token.spaced else "(")
         if token.kind != "op" or token.text in self._closers:
             return False
         return token.text in ("‖", "|", "⟨", "√", "frac", "∑", "Σ") or (token.text == "<" and self._starts_inner())
@@ -272,6 +276,16 @@ class NotationParser:
         if right.kind == "group" and right.args[0].kind == "all":
             return NotationNode("call", (left,), "vec", left.start, right.end)
         return NotationNode("juxtapose", (left, right), None, left.start, right.end)
+
+    def _refuse_call(self, token: Token) -> None:
+        """Raise for foo(x) and f(x): a function that is not known is no factor."""
+        name, following = token.text, self._next
+        if following.kind != "open" or following.text != "(" or following.spaced or name in self.known:
+            return
+        is_word = len(name.partition("_")[0]) > 1 and name.islower() and name not in GREEK_LETTERS
+        if is_word or name in ("f", "g", "h", "u") or name.startswith("__"):
+            reason = f"{name} is no function that is known here"
+            raise ParseError(reason, span=(token.start, token.end), advice="write a product with a space or a sign")
 
     # --- prefixes
 
@@ -303,6 +317,8 @@ class NotationParser:
                 return NotationNode("juxtapose", (ones, self._postfix(ones)), None, token.start, token.end)
             return ones
         following = self._next
+        if following.kind == "name" and following.text == "j" and not following.spaced and self.syntax != "latex":
+            raise ParseError("complex numbers are not known here", span=(token.start, following.end))
         if token.text == "1" and following.kind == "number" and following.text == "1":
             return NotationNode("ones", (), None, token.start, token.end)
         return node
@@ -317,6 +333,8 @@ class NotationParser:
 
     def _group(self, opening: Token) -> NotationNode:
         closing = {"(": ")", "[": "]", "{": "}"}[opening.text]
+        if opening.text == "{" and self.syntax != "latex":
+            raise ParseError("braces have no meaning here", span=(opening.start, opening.end), advice="write ( )")
         items = self._list(closing)
         end = self._close(opening, closing).end
         if opening.text == "[" and self.syntax in ("python", "matlab") and len(items) != 1:
@@ -458,8 +476,14 @@ class NotationParser:
         """Return the text of a subscript and where it ends."""
         self._take()
         token = self._take()
+        if token.kind not in ("open", "name", "number", "word") and not is_sign(token, "*", "∞"):
+            self._place -= token.kind != "end"
+            raise self._unexpected()
         if token.kind != "open":
             return token.text, token.end
+        if token.text != "{":
+            self._place -= 1
+            raise self._unexpected()
         words = []
         while self._next.kind not in ("close", "end"):
             words.append(self._take().text)
@@ -591,11 +615,28 @@ class NotationParser:
             below, end = self._read_below()
             return NotationNode("subscripted", (base,), below, base.start, end)
         below, end = self._read_below()
+        if (filled := self._read_sized(base, below, end)) is not None:
+            return filled
         if base.kind not in ("name", "ones", "choice", "number"):
             raise ParseError("a subscript stands behind a name", span=(place.start, end))
         if base.kind != "name":
             return NotationNode("ones" if base.kind in ("ones", "number") else "subscripted", (), None, base.start, end)
         return make_subscripted(str(base.value), below, base.start, end)
+
+    def _read_sized(self, base: NotationNode, below: str, end: int) -> NotationNode | None:
+        """Return the identity I_n, ones 1_n or zeros 0_n of a size; None for what is none of them."""
+        sizes = tuple(size for size in re.split(r"[×,]", below) if size)
+        words = {"I": "eye", "1": "ones", "0": "zeros"}
+        word = (
+            "ones" if base.kind == "ones" else words.get(str(base.value)) if base.kind in ("name", "number") else None
+        )
+        if (
+            word is None
+            or str(base.value) in self.known
+            or not all(size.isidentifier() or size.isdigit() for size in sizes)
+        ):
+            return None
+        return NotationNode("sized", (), (word, sizes), base.start, end)
 
     def _member(self, left: NotationNode) -> NotationNode:
         """Return X.T, x.dot(y), or the product x.A.x of Mathematica."""
@@ -646,8 +687,8 @@ class NotationParser:
         function = self._function(token)
         if function is not None:
             return self._call(function, token)
-        node = self._letters(token)
-        return node
+        self._refuse_call(token)
+        return self._letters(token)
 
     def _sum_word(self, token: Token) -> tuple[str, Token, str] | None:
         """Return the indices of sum_i, sum_{ij} or sum_{i=1}^n, and up to which size they run."""
@@ -687,17 +728,25 @@ class NotationParser:
                 raise ParseError(f"{token.text} is a function and cannot be transposed", span=(token.start, token.end))
             self._take()
             power = self._exponent()
+        if self._is("_") and is_sign(self._peek(1), "⊙"):
+            self._take(), self._take()
+            function = f"entry.{function}"
+        keywords: tuple[NotationNode, ...] = ()
         if self._is("_"):
             below, end = self._read_below()
-            if function == "log" and below in ("2", "10"):
+            if below in ("axis0", "axis1"):
+                axis = NotationNode("number", (), below[-1], token.start, end)
+                keywords = (NotationNode("keyword", (axis,), "axis", token.start, end),)
+            elif function == "log" and below in ("2", "10"):
                 function = "log" + below
             elif not (function == "log" and below == "e"):
                 raise ParseError(f"{token.text} takes no subscript", span=(token.start, end))
         node = self._apply(function, token)
+        node = replace(node, args=(*node.args, *keywords))
         return node if power is None else NotationNode("power", (node, power), None, token.start, node.end)
 
     def _apply(self, function: str, token: Token) -> NotationNode:
-        if self._next.kind == "open" and not (self._next.text == "{" and self.syntax != "latex"):
+        if self._next.kind == "open" and not (self._next.text == "{" and self.syntax == "python"):
             opening = self._take()
             closing = {"(": ")", "[": "]", "{": "}"}[opening.text]
             items = self._list(closing)
@@ -754,6 +803,9 @@ class NotationParser:
         text, start, end = token.text, token.start, token.end
         whole = NotationNode("name", (), text, start, end)
         stem, _, below = text.partition("_")
+        if stem == "I" and below and text not in self.known:
+            sized = self._read_sized(NotationNode("name", (), "I", start, start + 1), below, end)
+            return sized or whole
         if text in self.known or len(stem) <= 1 or token.kind == "word" or (self.syntax == "latex" and len(text) > 1):
             return make_subscripted(stem, below, start, end) if below and text not in self.known else whole
         if stem in GREEK_LETTERS or stem.lower() in NAME_WORDS or text == "None":

@@ -57,6 +57,8 @@ def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
         args = (*args[0].args, *args[1:])
     origin = library.partition(".")[0] if not path.startswith(".") else "method"
     call = Call(_SAME.get(name, name), origin, args, keywords, node)
+    if not args and call.name != "eye":
+        raise ParseError(f"{call.name} takes an argument", span=node.span, advice=f"write {call.name}(x)")
     handler = _SPECIAL.get(call.name)
     return handler(reader, call) if handler is not None else _call_plain(reader, call)
 
@@ -141,7 +143,7 @@ def _call_drafts(reader: Interpreter, call: Call, drafts: Sequence[Draft]) -> Dr
     if reader.syntax == "matlab" and len(drafts) == 1 and drafts[0].is_matrix:
         _ask_about_matlab(reader, call, drafts[0])
     if reader.syntax in ("math", "latex") and call.name in _MATRIX_FUNCTIONS and drafts[0].is_matrix:
-        if call.name == "exp":
+        if call.name == "exp" and call.library != "entry":
             text = reader.reading.write(drafts[0])
             raise ask_which(
                 "exp of a matrix has two meanings", f"expm({text})", f"exp({text}) entry by entry", call.span
@@ -519,10 +521,13 @@ def _kron(reader: Interpreter, call: Call) -> Meaning:
 
 
 def _einsum(reader: Interpreter, call: Call) -> Meaning:
-    drafts = _drafts(reader, call)
-    if drafts and drafts[0].op == "text" and "..." in str(drafts[0].data[0]):
-        raise ParseError("einsum with ... is not read", span=call.span)
-    return infer_einsum(reader.reading, tuple(drafts), call.span)
+    if not call.args or call.args[0].kind != "text" or call.keywords or "..." in str(call.args[0].value):
+        raise ParseError("einsum begins with its letters", span=call.span, advice="write einsum('ij,jk->ik', A, B)")
+    first = call.args[0]
+    letters = reader.reading.add("text", (), SCALAR_AXES, first.span, (str(first.value),))
+    operands = [reader.draft(arg) for arg in call.args[1:]]
+    reader.cost += SCALAR_FOR_ARRAY * any(operand.op == "symbol" and operand.is_scalar for operand in operands)
+    return infer_einsum(reader.reading, (letters, *operands), call.span)
 
 
 def _where(reader: Interpreter, call: Call) -> Meaning:
@@ -598,6 +603,9 @@ def _read_size(reader: Interpreter, node: NotationNode) -> Size:
 
 def list_written_sizes(node: NotationNode) -> set[str]:
     """Return the names that stand for sizes in eye(n) and its kin."""
+    if node.kind == "sized":
+        assert isinstance(node.value, tuple)
+        return {size for size in node.value[1] if size.isidentifier()}
     if node.kind == "call" and str(node.value).rpartition(".")[2] in ("eye", "ones", "zeros", "identity"):
         inside = [item for arg in node.args for item in (arg.args if arg.kind in ("list", "group") else (arg,))]
         return {str(item.value) for item in inside if item.kind == "name"}
@@ -681,4 +689,23 @@ def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
     )
 
 
-CALL_HANDLERS: Mapping[str, Handler] = {"call": read_call, "pick": read_pick}
+def read_sized(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return I_n, 1_n or 0_{m x n}."""
+    assert isinstance(node.value, tuple)
+    word, written = node.value
+    known = reader.reading.sizes
+    if not all(size.isdigit() or size in known for size in written):
+        return reader.filled(word, node.span)
+    sizes = [Size.of(int(size)) if size.isdigit() else known[size] for size in written]
+    return fill(reader.reading, word, sizes, node.span)
+
+
+def read_condition(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return [x > 0], which is 1 where it holds and 0 elsewhere."""
+    one, zero = (NotationNode("number", (), value, *node.span) for value in ("1", "0"))
+    return read_call(reader, NotationNode("call", (node, one, zero), "where", *node.span))
+
+
+CALL_HANDLERS: Mapping[str, Handler] = {
+    "call": read_call, "pick": read_pick, "sized": read_sized, "compare": read_condition,
+}  # fmt: skip

@@ -40,10 +40,21 @@ class Assumed:
 # --- the kinds that a name may have ---------------------------------------------------------------------
 
 
-def list_kinds(name: str, is_own: bool, is_wrt: bool, is_bold: bool | None = None) -> list[Option]:
+# Greek letters that stand for vectors as often as for numbers, as lambda, sigma and epsilon hardly do.
+_VECTOR_LETTERS = frozenset("mu nu beta theta phi psi xi eta omega zeta delta chi pi varphi vartheta".split())
+
+
+def _spell(stem: str) -> str:
+    return names.spell_greek(stem) if is_greek(stem[0]) else stem
+
+
+def list_kinds(
+    name: str, is_own: bool, is_wrt: bool, is_bold: bool | None = None, is_code: bool = False
+) -> list[Option]:
     """Return the numbers of axes that a name may have, the usual one first; `is_own` for a text of the language itself.
 
     Where small letters are set in bold, those are vectors and the others scalars; `is_bold` is None where none is.
+    Code, as `is_code` says, has no vectors with a capital letter.
 
     >>> list_kinds("mu", False, False), list_kinds("A", False, False)[0]
     ([(0, 0.0), (1, 1.0)], (2, 0.0))
@@ -54,12 +65,12 @@ def list_kinds(name: str, is_own: bool, is_wrt: bool, is_bold: bool | None = Non
     if usual < 2 and is_bold is not None:
         return [(1, 0.0), (0, 3.0)] if is_bold else [(0, 0.0), (1, 0.5)]
     if usual == 0:
-        return [(0, 0.0), (1, 1.0)]
+        return [(0, 0.0), (1, 1.0 if _spell(stem) in _VECTOR_LETTERS else 2.2)]
     if usual == 2:
         is_count = stem in ("N", "C", "K", "D", "T", "L", "E")
         if is_greek(name[0]) or len(stem) > 1:
             return [(2, 0.0)]
-        return [(2, 0.0), (0, (1.4 if is_count else 3.6) + later), *([] if is_own else [(1, 2.6 + later)])]
+        return [(2, 0.0), (0, (1.4 if is_count else 3.6) + later), *([] if is_own or is_code else [(1, 2.6 + later)])]
     if len(stem) > 1:
         is_greek_like = stem in NAME_WORDS
         return [(0, 0.0), (1, 1.0)] if is_greek_like and not is_own else [(1, 0.0), (0, 1.0 + later)]
@@ -90,7 +101,7 @@ def list_formula_names(formula: Formula) -> list[str]:
             assert isinstance(node.value, tuple)
             found.update(dict.fromkeys((str(node.value[0]), str(node.value[2]))))
     defined = {name for name, _ in formula.definitions}
-    return [name for name in found if name not in defined and name not in names.CONSTANTS]
+    return [name for name in found if name not in defined | names.CONSTANTS | {"π"}]
 
 
 # --- the cheapest reading ---------------------------------------------------------------------------------
@@ -174,6 +185,13 @@ def note_kinds(assumed: Mapping[str, int], reading: Reading) -> None:
             sizes = {0: "scalar", 1: "n", 2: "m,n"}[names.count_axes(name)]
             otherwise = f"to say otherwise declare it, --vars '{name}: {sizes}'"
             reading.note(f"{name} is taken for {KINDS[axes]}, as only so it fits; {otherwise}")
+
+
+def count_column_row_sums(drafts: Iterable[Draft]) -> int:
+    """Return how many sums have a column beside a row, or a vector beside a matrix."""
+    sums = [draft.args for draft in drafts if draft.op in ("add", "subtract")]
+    kinds = [{(each.is_column, each.is_row, each.is_matrix) for each in pair if not each.is_scalar} for pair in sums]
+    return sum(1 for pair in kinds if len(pair) > 1)
 
 
 def count_mixed_sums(drafts: Iterable[Draft]) -> int:

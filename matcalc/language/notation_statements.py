@@ -160,7 +160,9 @@ def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
             depth, inner = depth - 1, False
         separates = token.kind == "op" and token.text in (",", ";")
         if token.kind in ("name", "word") and token.text.lower() in _SEPARATORS and len(token.text) > 1:
-            separates = place > 0 or token.text.lower() == "let"
+            following = tokens[place + 1]
+            is_call = following.kind == "open" and following.text == "(" and not following.spaced
+            separates = (place > 0 and not is_call) or token.text.lower() == "let"
         if depth <= 0 and (separates or token.kind == "end"):
             if part:
                 yield part

@@ -142,12 +142,14 @@ class Interpreter:
             reading.symbols.setdefault(name, hold_axes(reading.declared[name]))
         elif name in reading.sizes:
             return reading.add("size", (), SCALAR_AXES, span, (reading.sizes[name],))
+        elif name == "π":
+            return reading.add("constant", (), SCALAR_AXES, span, ("pi",))
         elif name in names.CONSTANTS:
             return reading.add("constant", (), SCALAR_AXES, span, (name,))
         elif (name == "I" or name.startswith("I_")) and name not in self.kinds:
             return self.filled("eye", span)
         elif name not in reading.symbols:
-            if not names.is_plain_name(name) or len(name) > 50:
+            if not names.is_plain_name(name) or name.startswith("__") or len(name) > 50:
                 raise ParseError(f"{name[:50]} cannot be a name", span=span)
             reading.symbols[name] = open_shape(self.kinds.get(name, names.count_axes(name)))
         return reading.add("symbol", (), reading.symbols[name], span, (name,))
@@ -269,7 +271,7 @@ def _read_number(self: Interpreter, node: NotationNode) -> Meaning:
 
 
 def _read_text(self: Interpreter, node: NotationNode) -> Meaning:
-    return self.reading.add("text", (), SCALAR_AXES, node.span, (str(node.value),))
+    raise ParseError("a text in quotes has no meaning here", span=node.span, advice="write names without quotes")
 
 
 def _read_name(self: Interpreter, node: NotationNode) -> Meaning:

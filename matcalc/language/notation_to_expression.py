@@ -5,7 +5,7 @@ What the language accepts keeps its meaning; only what it refuses, or what is pl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from matcalc.errors import LimitError, MatcalcError, ParseError
@@ -15,12 +15,14 @@ from matcalc.language.draft import Draft, Reading
 from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.habits import AmbiguityError
+from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import walk_nodes
 from matcalc.language.notation_calls import CALL_HANDLERS, list_written_sizes
 from matcalc.language.notation_names import (
     Assumed,
     Option,
     Success,
+    count_column_row_sums,
     count_mixed_sums,
     list_choices,
     list_formula_names,
@@ -39,6 +41,7 @@ from matcalc.language.notation_to_draft import (
 )
 from matcalc.language.notation_tokens import detect_syntax
 from matcalc.language.read_text import LONGEST_SOURCE, SourceText
+from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import NotatedText, Problem, Source, Texts, Understood
 
 
@@ -50,12 +53,11 @@ def read_notation(asked: Texts, syntax: str, understood: Understood | None, refu
     candidates: list[Candidate] = []
     for sources in _list_sources(asked, syntax):
         try:
-            candidates.append(_Search(asked, sources, understood).find())
+            candidates.append(_Search(asked, sources(), understood).find())
+        except AmbiguityError:
+            raise
         except MatcalcError as error:
-            told_more = refused is None or isinstance(refused, ParseError) or isinstance(error, AmbiguityError)
-            refused = (
-                error if told_more and any(isinstance(source, NotatedText) for source in sources) else refused or error
-            )
+            refused = error if refused is None or _says_more(error, refused, asked) else refused
         if candidates and candidates[-1].cost <= FREE:
             break
     if candidates:
@@ -66,19 +68,28 @@ def read_notation(asked: Texts, syntax: str, understood: Understood | None, refu
     raise refused
 
 
-def _list_sources(asked: Texts, syntax: str) -> list[list[Source]]:
-    """Return the ways in which the texts can be read: as texts of the language where they are, else as notation."""
-    own: list[Source] = []
-    notated: list[Source] = []
-    for text in asked.texts:
-        own_source = _read_own(text) if syntax == "auto" else None
-        notation = text if isinstance(text, Expression) else read_notated(text, asked, syntax)
-        if isinstance(text, Expression):
-            own_source = text
-        own.append(own_source if own_source is not None else notation)
-        notated.append(notation)
-    same = all(one is other for one, other in zip(own, notated, strict=True))
-    return [notated] if same else [own, notated]
+def _says_more(error: MatcalcError, refused: MatcalcError, asked: Texts) -> bool:
+    """Whether the error of a notation says more than that of the language, which stumbled over the signs."""
+    if not isinstance(refused, ParseError):
+        return False
+    texts = [text for text in asked.texts if isinstance(text, str)]
+    return refused.reason.endswith("is not in the language") or any(detect_syntax(text) != "math" for text in texts)
+
+
+def _list_sources(asked: Texts, syntax: str) -> Iterator[Callable[[], list[Source]]]:
+    """Yield the ways in which the texts can be read: as texts of the language where they are, else as notation."""
+    own = [_read_own(text) if syntax == "auto" or isinstance(text, Expression) else None for text in asked.texts]
+
+    def read(sources: Sequence[Source | None]) -> list[Source]:
+        pairs = zip(sources, asked.texts, strict=True)
+        return [
+            source or (text if isinstance(text, Expression) else read_notated(text, asked, syntax))
+            for source, text in pairs
+        ]
+
+    if any(isinstance(source, SourceText) for source in own):
+        yield lambda: read(own)
+    yield lambda: read([None] * len(own))
 
 
 def _read_own(text: str | Expression) -> Source | None:
@@ -163,11 +174,24 @@ class _Search:
         if len(found) > 1:
             self._ask(found)
         first = found[0]
+        self._ask_about_sizes(first)
         if self.usual is not None and not self._is_notated and first.cost >= self._usual_cost():
             return Candidate(self.asked, self.usual, self._usual_cost(), False)
         note_kinds(first.assumed.kinds, first.found.reading)
         shown = self._is_notated or any(draft.op == "filled" for draft in first.found.reading.drafts)
         return Candidate(self.asked, first.found, first.cost, shown)
+
+    def _ask_about_sizes(self, found: Success[Understood]) -> None:
+        """Raise AmbiguityError where n beside the identity or ones may be their size, and was taken for a scalar."""
+        reading = found.found.reading
+        opened = [draft for draft in reading.drafts if draft.op == "filled" and not isinstance(draft.data[1][0], Size)]
+        scalars = [name for name, axes in found.assumed.kinds.items() if axes == 0 and name in reading.symbols]
+        counts = [name for name in scalars if name in ("n", "m", "N", "d", "p", "k")]
+        if opened and counts:
+            first, name = reading.write(opened[0]), counts[0]
+            advice = f"declare it, --vars '{name}: scalar', or write the size, as in ones({name}) and eye({name})"
+            error = AmbiguityError(f"{name} may be a number, or the size of {first}", advice=advice)
+            raise error.complete(reading.source.text, {})
 
     @property
     def _is_notated(self) -> bool:
@@ -178,7 +202,8 @@ class _Search:
         reading = self.usual.reading
         known = set(reading.declared)
         is_habit = bool({"I"} & set(reading.symbols) - known or {"σ", "sigma"} & set(reading.abstract) - known)
-        return MIXED_SUM * count_mixed_sums(reading.drafts) + HABIT * is_habit
+        crossed = SCALAR_FOR_ARRAY * count_column_row_sums(reading.drafts)
+        return crossed + MIXED_SUM * count_mixed_sums(reading.drafts) + HABIT * is_habit
 
     def _list_kinds(self) -> dict[str, list[Option]]:
         found: dict[str, list[Option]] = {}
@@ -188,7 +213,7 @@ class _Search:
             for name in list_formula_names(source.formula) if isinstance(source, Notation) else _list_own_names(source):
                 settled = name in self.asked.declared or (isinstance(source, NotatedText) and name in source.shapes)
                 if not settled and name not in found and not (name == "I" or name.startswith("I_")):
-                    found[name] = list_kinds(name, is_own, name == wrt, _is_bold(source, name))
+                    found[name] = list_kinds(name, is_own, name == wrt, _is_bold(source, name), _is_code(source))
         return found
 
     @property
@@ -227,6 +252,7 @@ class _Search:
         cost = sum(reader.cost for _, reader in interpreters)
         if not self._is_notated:
             cost += HABIT * bool({"σ", "sigma"} & set(understood.reading.abstract))
+            cost += SCALAR_FOR_ARRAY * count_column_row_sums(understood.reading.drafts)
             cost += MIXED_SUM * count_mixed_sums(understood.reading.drafts)
             cost += SCALAR_FOR_ARRAY * _count_scalars_for_arrays(understood.reading, assumed)
         chosen = {number * len(self.sources) + place for place, reader in interpreters for number in reader.chosen}
@@ -250,7 +276,7 @@ def _count_scalars_for_arrays(reading: Reading, assumed: Assumed) -> int:
     return sum(
         1 for draft in reading.drafts for arg in draft.args
         if arg.op == "symbol" and arg.is_scalar and arg.data[0] in assumed.kinds
-        and (draft.op in ("matmul", "transpose") or (draft.op == "call" and not draft.data[0].is_elementwise))
+        and (draft.op in ("matmul", "transpose", "einsum") or (draft.op == "call" and not draft.data[0].is_elementwise))
     )  # fmt: skip
 
 
@@ -258,6 +284,10 @@ def _is_bold(source: Source, name: str) -> bool | None:
     """Whether a name is set in bold; None where the text sets no small letter so, and nothing follows from it."""
     bold = source.formula.bold if isinstance(source, Notation) else frozenset()
     return name in bold if any(not each[:1].isupper() for each in bold) else None
+
+
+def _is_code(source: Source) -> bool:
+    return isinstance(source, Notation) and source.syntax == "python"
 
 
 def _describe(symbol: Expression) -> str:
@@ -268,10 +298,17 @@ def _infer_notation(reader: Interpreter, source: Notation) -> Draft:
     reading, formula = reader.reading, source.formula
     reading.source = source
     for name, tree in formula.definitions:
+        if name in reading.declared or name in reading.symbols:
+            raise ParseError(f"{name} is declared as a variable, so it cannot be defined", span=tree.span)
         reader.repeated = find_repeated(tree)
         reading.defined[names.normalize_name(name)] = reader.draft(tree)
     reader.repeated = find_repeated(formula.root)
-    return reader.draft(formula.root)
+    root = reader.draft(formula.root)
+    if formula.root.kind == "matmul" and source.syntax == "python" and root.op == "transpose" and root.is_column:
+        # x @ A alone: with one axis in NumPy, it is a row or a column here, as its reader says.
+        row, _ = root.args[0].args
+        infer_product(reading, formula.root.span, row.args[0], root.args[0].args[1])
+    return root
 
 
 def _list_own_names(source: Source) -> list[str]:

@@ -228,7 +228,6 @@ def write_data(derivative: Derivative) -> dict[str, Any]:
     by = [wrt.name for wrt in derivative.by]
     return {
         "expression": derivative.text,
-        "reading": derivative.reading,
         "wrt": ",".join(by) if derivative.is_mixed else by[0],
         "order": derivative.order,
         "layout": derivative.layout,
@@ -245,4 +244,5 @@ def write_data(derivative: Derivative) -> dict[str, Any]:
         "differential": derivative.differential,
         "latex": derivative.latex(),
         "notes": list(derivative.notes),
+        "reading": derivative.reading,
     }

@@ -1,11 +1,17 @@
 """Formulas as people write them: each spelling is read as what it means, or the reader is asked."""
 
+import random
+from contextlib import suppress
+
 import pytest
 
 from matcalc import MatcalcError, derive, parse
+from matcalc.check.evaluate import evaluate_with
+from matcalc.language.declarations import read_declarations
+from matcalc.language.expression import Expression, walk
 from matcalc.language.habits import AmbiguityError
 from matcalc.language.notation_tokens import detect_syntax
-from tests.read_cases import read_cases
+from tests.read_cases import Case, read_cases
 from tests.written import judge_reading, read_written
 
 LEAST_RIGHT = 0.97
@@ -112,3 +118,52 @@ def test_the_syntax_is_told_by_the_text() -> None:
         "A\\b": "matlab",
     }
     assert {text: detect_syntax(text) for text in told} == told
+
+
+@pytest.mark.parametrize("case", [case for case in read_cases() if case.topic == "textbook"], ids=str)
+def test_what_we_print_is_read_back(case: Case) -> None:
+    """LaTeX and Unicode of a derivative mean the derivative, or are refused: arrays of more than two axes are."""
+    derivative = derive(case.expr, case.wrt, shapes=case.shapes, order=case.order, layout="denominator")
+    sizes = dict(zip(derivative.letters, (3, 5, 2, 4, 7, 6), strict=False))
+    for text in (derivative.latex(), derivative.unicode()):
+        try:
+            root = parse(text, shapes=derivative.declared, assume=derivative.assumed).expressions[0]
+        except MatcalcError:
+            assert any(mark in text for mark in ("einsum", "left[", "substack", "1ₘ", "where")), text
+            continue
+        values = derivative.draw_point(sizes)
+        pair = [
+            evaluate_with(each, {name: values[name] for name in values if name in names_of(each)}, sizes)
+            for each in (root, derivative.expression)
+        ]
+        assert pair[0].shape == pair[1].shape, text
+        assert abs(pair[0] - pair[1]).max() < 1e-8 * (1 + abs(pair[1]).max()), text
+
+
+def names_of(root: Expression) -> set[str]:
+    return {str(node.name) for node in walk(root) if node.op in ("symbol", "abstract", "abstract_derivative")}
+
+
+def test_mutated_texts_are_read_or_refused() -> None:
+    generator = random.Random(0)
+    texts = [case["written"] for case in read_written()]
+    for _ in range(500):
+        one, other = generator.choice(texts), generator.choice(texts)
+        mutated = one[: generator.randint(0, len(one))] + other[generator.randint(0, len(other)) :]
+        with suppress(MatcalcError):
+            parse(mutated, syntax=generator.choice(["auto", "math", "latex", "matlab", "python"]))
+
+
+@pytest.mark.parametrize(
+    "text", ["foo(x)", "f(x) + A x", "A[0] x", "__import__('os')", "exp({x})", "3j x", "x^T A +", "‖x", "x @ A"]
+)
+def test_what_is_no_formula_is_refused(text: str) -> None:
+    with pytest.raises(MatcalcError):
+        parse(text)
+
+
+def test_declarations_are_read_from_other_keyboards() -> None:
+    assert read_declarations("A：m，n；c：标量") == {"A": ("m", "n"), "c": ()}
+    assert read_declarations("A: R^{m×n}; B: 3x4") == {"A": ("m", "n"), "B": ("3", "4")}
+    with pytest.raises(MatcalcError, match="vector is no size of x"):
+        read_declarations("x: vector")
