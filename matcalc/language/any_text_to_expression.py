@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from matcalc.errors import DeclarationError, LimitError, MatcalcError
 from matcalc.language.declarations import Declared
 from matcalc.language.expression import Expression
-from matcalc.language.habits import is_doubtful, require_one_meaning
+from matcalc.language.habits import AmbiguityError, is_doubtful, require_one_meaning
 from matcalc.language.text_to_expression import Problem, Texts, Understood
 from matcalc.rule_files import RuleBook
 
@@ -50,12 +50,29 @@ def parse_any(
         except MatcalcError as error:
             refused = error
         if understood is not None:
-            require_one_meaning(understood.reading)
+            _require_one_meaning(asked, understood)
             if not is_doubtful(understood.reading):
                 return asked.settle(understood)
     from matcalc.language.notation_to_expression import read_notation
 
     return read_notation(asked, syntax, understood, refused)
+
+
+def _require_one_meaning(asked: Texts, understood: Understood) -> None:
+    """Raise AmbiguityError for what people hardly mean as the language reads it, with the whole text as they may."""
+    try:
+        require_one_meaning(understood.reading)
+    except AmbiguityError as error:
+        from matcalc.language.notation_to_expression import read_notation
+
+        try:
+            meant = read_notation(asked, "math", None, error).reading
+        except MatcalcError:
+            raise error from None
+        if not meant or meant.replace(" ", "") == str(asked.texts[0]).replace(" ", ""):
+            raise error from None
+        error.advice = f"did you mean {meant}? --syntax matcalc reads the text as it stands"
+        raise error from None
 
 
 def list_words(text: str) -> set[str]:

@@ -53,8 +53,6 @@ def _split_sizes(text: str) -> tuple[str, ...]:
         text = space[1].replace("\\times", ",")
     if text.lower() in ("scalar", "标量", "", "1"):
         return ()
-    if re.fullmatch(r"[0-9]+([xX][0-9]+)+|[a-zA-Z](x[a-zA-Z])+", text):
-        text = re.sub("[xX](?=[0-9])|x", ",", text)
     return tuple(part.strip() for part in text.replace(" x ", ",").replace("×", ",").split(",") if part.strip())
 
 
@@ -85,7 +83,7 @@ def _read_size(name: str, declared: Any) -> Size:
         raise DeclarationError(f"the shape of {name} has the size {declared!r}", advice="sizes are 1 or more")
     if isinstance(declared, Size):
         return declared
-    if str(declared).lower() in _KINDS:
+    if str(declared).lower() in _KINDS or re.fullmatch(r"[a-z](x[a-z])+", str(declared)):
         raise DeclarationError(f"{declared} is no size of {name}", advice=_HOW)
     parts = [normalize_name(part.strip()) for part in str(declared).split("*")]
     for part in parts:

@@ -43,6 +43,11 @@ def require_one_meaning(reading: Reading) -> None:
                 advice = f"did you mean {name} @ ({inside}), or a function {name}{_PLAIN}?"
                 error = AmbiguityError(f"{name}(...) may be a product", span=draft.span, advice=advice)
                 raise error.complete(text, reading.write_symbols())
+        if draft.op == "call" and not _OWN_MARKS.search(text) and _takes_product(reading, draft):
+            left, right = map(reading.write, draft.args[0].args)
+            advice = f"did you mean {left} @ {right}, or {left} * {right} entry by entry{_PLAIN}?"
+            error = AmbiguityError("* may stand for a product of matrices", span=draft.args[0].span, advice=advice)
+            raise error.complete(text, reading.write_symbols())
         if draft.op == "multiply" and not _OWN_MARKS.search(text) and _is_scaled_matrix(reading, *draft.args):
             left, right = map(reading.write, draft.args)
             advice = (
@@ -63,6 +68,17 @@ def _is_matrix_product(left: Draft, right: Draft) -> bool:
         return False
     inner, outer = resolve(left.axes[1]), resolve(right.axes[0])
     return inner == outer or not (isinstance(inner, Size) and isinstance(outer, Size))
+
+
+_OF_PRODUCTS = frozenset({"det", "logdet", "logabsdet", "inv", "pinv", "trace", "vec", "expm", "sqrtm"})
+
+
+def _takes_product(reading: Reading, call: Draft) -> bool:
+    """Whether a function of whole matrices takes A*X of matrices that are not declared."""
+    inside = call.args[0]
+    if call.data[0].function not in _OF_PRODUCTS or inside.op != "multiply":
+        return False
+    return all(each.is_matrix for each in inside.args) and not set(reading.symbols) & set(reading.declared)
 
 
 def _is_scaled_matrix(reading: Reading, left: Draft, right: Draft) -> bool:

@@ -84,7 +84,7 @@ _INFIX = {
 }  # fmt: skip
 _CONSUMING = frozenset({"trace", "det", "logdet", "tr", "log", "exp", "vec", "diag", "inv"})
 _METHODS_AS_SIGNS = frozenset({"T", "mT", "H", "I"})
-_INDEX_LETTERS = frozenset("ijklmnpqrstab")
+_INDEX_LETTERS = frozenset("ijklmnpqrs")
 
 
 def is_sign(token: Token, *signs: str) -> bool:

@@ -459,7 +459,7 @@ def _softmax(reader: Interpreter, call: Call) -> Meaning:
     if len(call.args) != 1:
         raise ParseError(f"{call.name} takes one argument", span=call.span)
     operand = reader.draft(call.args[0])
-    if "dim" not in call.keywords and "axis" not in call.keywords and operand.is_matrix:
+    if call.name != "logsumexp" and not {"dim", "axis"} & set(call.keywords) and operand.is_matrix:
         text = reader.reading.write(operand)
         if call.library in ("jax", "tf"):
             return _along_axis(reader, call, [operand], -1, False)
@@ -551,6 +551,9 @@ def _slogdet(reader: Interpreter, call: Call) -> Meaning:
 def _flatten(reader: Interpreter, call: Call) -> Meaning:
     """Rows behind each other, as Python has them: vec(X.T)."""
     operand = reader.draft(call.args[0])
+    places = [_read_integer(reader, arg) for arg in call.args[1:] if arg.kind in ("number", "negate")]
+    if call.name == "reshape" and places in ([-1, 1], [1, -1]):
+        return _add_axis(reader, operand, places == [1, -1], call)
     if call.name == "reshape" and not (len(call.args) == 2 and _strip(reader, call.args[1]).kind == "negate"):
         raise ParseError("reshape is only read as reshape(-1)", span=call.span)
     if call.keywords or (call.name == "flatten" and len(call.args) > 1):
@@ -558,6 +561,30 @@ def _flatten(reader: Interpreter, call: Call) -> Meaning:
     if not operand.is_matrix:
         return operand
     return reader.call("vec", (reader.transpose(operand, call.span),), call.span)
+
+
+def _unsqueeze(reader: Interpreter, call: Call) -> Meaning:
+    """Return x with a second axis: as a column, or as a row."""
+    if len(call.args) != 2 or call.keywords:
+        raise ParseError("unsqueeze takes an axis", span=call.span)
+    return _add_axis(reader, reader.draft(call.args[0]), _read_integer(reader, call.args[1]) in (0, -2), call)
+
+
+def _add_axis(reader: Interpreter, vector: Draft, as_row: bool, call: Call) -> Draft:
+    if not vector.is_column:
+        raise ShapeError("only a vector is given a second axis", span=call.span)
+    if as_row:
+        return reader.transpose(vector, call.span)
+    shown = reader.reading.add(vector.op, vector.args, vector.axes, vector.span, vector.data)
+    reader.columns.add(shown.position)
+    return shown
+
+
+def _tensordot(reader: Interpreter, call: Call) -> Meaning:
+    axes = call.keywords.get("axes", call.args[2] if len(call.args) == 3 else None)
+    if axes is None or axes.kind != "number" or axes.value != "1":
+        raise ParseError("tensordot is read with axes=1", span=call.span, advice="write einsum('ij,jk->ik', A, B)")
+    return multiply_arrays(reader, reader.draft(call.args[0]), reader.draft(call.args[1]), call.span)
 
 
 def _item(reader: Interpreter, call: Call) -> Meaning:
@@ -656,7 +683,8 @@ _SPECIAL: dict[str, Callable[[Interpreter, Call], Meaning]] = {
     "subtract": _entrywise("subtract"), "pow": _entrywise("pow"), "transpose": _transpose, "clip": _clip, "norm": _norm,
     "norm1": _norm1, "norm2": _norm2, "var": _variance, "std": _variance,
     **dict.fromkeys(("sum", "mean", "max", "min", "prod"), _reduce),
-    "softmax": _softmax, "log_softmax": _softmax, "gelu": _gelu, "leaky_relu": _leaky_relu,
+    "softmax": _softmax, "log_softmax": _softmax, "logsumexp": _softmax,
+    "unsqueeze": _unsqueeze, "tensordot": _tensordot, "gelu": _gelu, "leaky_relu": _leaky_relu,
     "solve": _solve, "diag": _diag, "outer": _outer, "kron": _kron, "einsum": _einsum, "where": _where,
     "matrix_power": _matrix_power, "slogdet": _slogdet, "flatten": _flatten, "reshape": _flatten, "item": _item,
     "eye": _fill, "ones": _fill, "zeros": _fill, "ones_like": _fill_like, "zeros_like": _fill_like,
@@ -678,7 +706,7 @@ def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
     if signs == ["all"] or signs == ["all", "all"]:
         return array
     if array.is_column and signs == ["all", "None"]:
-        # A copy with two axes: the name itself still has one.
+        # A copy that has two axes: the name itself still has one.
         shown = reader.reading.add(array.op, array.args, array.axes, array.span, array.data)
         reader.columns.add(shown.position)
         return shown

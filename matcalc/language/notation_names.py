@@ -48,12 +48,10 @@ def _spell(stem: str) -> str:
     return names.spell_greek(stem) if is_greek(stem[0]) else stem
 
 
-def list_kinds(
-    name: str, is_own: bool, is_wrt: bool, is_bold: bool | None = None, is_code: bool = False
-) -> list[Option]:
+def list_kinds(name: str, is_own: bool, is_wrt: bool, is_bold: bool = False, is_code: bool = False) -> list[Option]:
     """Return the numbers of axes that a name may have, the usual one first; `is_own` for a text of the language itself.
 
-    Where small letters are set in bold, those are vectors and the others scalars; `is_bold` is None where none is.
+    A small letter in bold is a vector, a Greek one as well.
     Code, as `is_code` says, has no vectors with a capital letter.
 
     >>> list_kinds("mu", False, False), list_kinds("A", False, False)[0]
@@ -62,8 +60,8 @@ def list_kinds(
     usual = names.count_axes(name)
     stem = name.partition("_")[0]
     later = 1.0 if is_wrt else 0.0
-    if usual < 2 and is_bold is not None:
-        return [(1, 0.0), (0, 3.0)] if is_bold else [(0, 0.0), (1, 0.5)]
+    if usual < 2 and is_bold:
+        return [(1, 0.0), (0, 3.0)]
     if usual == 0:
         return [(0, 0.0), (1, 1.0 if _spell(stem) in _VECTOR_LETTERS else 2.2)]
     if usual == 2:

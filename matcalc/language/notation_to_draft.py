@@ -111,6 +111,7 @@ class Interpreter:
         if operand.op == "transpose":
             return operand.args[0]
         if operand.is_scalar:
+            self.cost += SCALAR_FOR_ARRAY * (operand.op == "symbol")
             return operand
         if len(operand.axes) != 2:
             raise ShapeError("only vectors and matrices are transposed", span=span)

@@ -280,10 +280,8 @@ def _count_scalars_for_arrays(reading: Reading, assumed: Assumed) -> int:
     )  # fmt: skip
 
 
-def _is_bold(source: Source, name: str) -> bool | None:
-    """Whether a name is set in bold; None where the text sets no small letter so, and nothing follows from it."""
-    bold = source.formula.bold if isinstance(source, Notation) else frozenset()
-    return name in bold if any(not each[:1].isupper() for each in bold) else None
+def _is_bold(source: Source, name: str) -> bool:
+    return isinstance(source, Notation) and name in source.formula.bold
 
 
 def _is_code(source: Source) -> bool:

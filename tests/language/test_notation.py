@@ -164,6 +164,7 @@ def test_what_is_no_formula_is_refused(text: str) -> None:
 
 def test_declarations_are_read_from_other_keyboards() -> None:
     assert read_declarations("A：m，n；c：标量") == {"A": ("m", "n"), "c": ()}
-    assert read_declarations("A: R^{m×n}; B: 3x4") == {"A": ("m", "n"), "B": ("3", "4")}
-    with pytest.raises(MatcalcError, match="vector is no size of x"):
-        read_declarations("x: vector")
+    assert read_declarations("A: R^{m×n}; B: 3×4") == {"A": ("m", "n"), "B": ("3", "4")}
+    for kind in ("vector", "mxn"):
+        with pytest.raises(MatcalcError, match=f"{kind} is no size of x"):
+            read_declarations(f"x: {kind}")
