@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import traceback
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -43,13 +44,13 @@ class MatcalcError(Exception):
         return self
 
     def __str__(self) -> str:
-        lines = [self.reason]
+        lines = [escape_hidden(self.reason)]
         if self.text is not None and self.span is not None:
             lines += _point_at(self.text, *self.span)
         if self.shapes:
             lines.append("  shapes: " + "   ".join(f"{name}: {shape}" for name, shape in self.shapes.items()))
         if self.advice:
-            lines.append(f"  try: {self.advice}")
+            lines.append(f"  try: {escape_hidden(self.advice)}")
         return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
@@ -69,8 +70,21 @@ def _point_at(text: str, start: int, end: int, width: int = 100) -> list[str]:
     left = max(0, start - width // 2)
     shown = text[left : left + width]
     start, end = start - left, max(start + 1, end) - left
-    carets = " " * start + "^" * max(1, min(end, len(shown)) - start)
-    return [f"  {shown}", f"  {carets}"]
+    before, place = escape_hidden(shown[:start]), escape_hidden(shown[start:end])
+    return [f"  {before}{place}{escape_hidden(shown[end:])}", f"  {' ' * len(before)}{'^' * max(1, len(place))}"]
+
+
+def escape_hidden(text: str) -> str:
+    r"""Return a text with escapes in the place of what a terminal obeys or hides; line ends stay.
+
+    >>> print(escape_hidden("red\x1b[31m, turned\u202e"))
+    red\x1b[31m, turned\u202e
+    """
+    return "".join(ascii(each)[1:-1] if _is_hidden(each) else each for each in text)
+
+
+def _is_hidden(character: str) -> bool:
+    return character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 # --- the line of the user's own code, for IPython --------------------------------------------------

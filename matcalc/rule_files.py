@@ -597,6 +597,8 @@ def _read_tables(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise LimitError(f"the rules file {path} is nested too deeply") from None
     except ValueError as error:
+        if "\0" in str(path):
+            raise RuleError(f"cannot read the rules file {path}: {error}") from None
         raise RuleError(f"the rules file {path} is not valid TOML: {error}"[:300]) from None
     if len(tables) > MOST_RULES:
         raise LimitError(f"the rules file {path} has more than {MOST_RULES} entries")

@@ -6,10 +6,12 @@ Nothing heavy is imported at the top: `matcalc --help` and a syntax error answer
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from matcalc.cli.arguments import Parser, paint, print_json
@@ -24,13 +26,18 @@ from matcalc.errors import MatcalcError
 BAD_INPUT = 2
 _INTERRUPTED = 130
 PIPE_CLOSED = 141
+_NOT_WRITTEN = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command `matcalc` and return its exit code: 0 done or agrees, 1 differs, 2 bad input, 3 no check."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     _survive_narrow_encodings()
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
     try:
+        if sys.stdout is None:
+            raise MatcalcError("there is nowhere to write the answer: stdout is closed")
         options = build_parser().parse_args(_keep_minus_expressions(given))
         code: int = options.run(options)
         sys.stdout.flush()
@@ -43,6 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Stdout points at nothing from here on, or Python would complain once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN:
+            return _report_bug(error, as_json="--json" in given)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _refuse(MatcalcError(f"the answer cannot be written: {error.strerror}"), as_json=False)
     except Exception as error:
         return _report_bug(error, as_json="--json" in given)
 
@@ -92,7 +104,7 @@ def _survive_narrow_encodings() -> None:
 def _refuse(error: MatcalcError, as_json: bool) -> int:
     """Print what is wrong with the input."""
     print(paint("error:", "error", sys.stderr), error, file=sys.stderr)
-    if as_json:
+    if as_json and sys.stdout is not None:
         fields = {"reason": error.reason, "span": error.span, "shapes": dict(error.shapes), "advice": error.advice}
         print_json({"error": {"kind": type(error).__name__, "message": str(error), **fields}})
     return BAD_INPUT

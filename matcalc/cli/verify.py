@@ -70,7 +70,8 @@ def verify_sheets(options: argparse.Namespace) -> int:
     from matcalc.verify.run import Run
     from matcalc.verify.tasks import RunSettings
 
-    # What would lose the answer of a long run at its end is refused now.
+    # What would lose the answer of a long run at its end, or a file of the reader, is refused now.
+    _refuse_paths(options)
     if options.junit and not Path(options.junit).resolve().parent.is_dir():
         raise DeclarationError(f"there is no folder for {options.junit}", advice="make the folder first")
     names = ("layout", "trials", "seed", "dtype", "device", "timeout", "memory")
@@ -85,6 +86,21 @@ def verify_sheets(options: argparse.Namespace) -> int:
             if run.is_first:
                 raise
             return 0
+
+
+def _refuse_paths(options: argparse.Namespace) -> None:
+    """Raise DeclarationError for what is no path, and where a file to write is one to read or the other to write."""
+    written = {"--journal": options.journal, "--junit": options.junit}
+    named = [(option, path) for option, path in written.items() if path]
+    for path in (*options.sheets, *options.rules, *(path for _, path in named)):
+        if "\0" in path:
+            raise DeclarationError(f"{path} is no path", advice="leave out the character that cannot be seen")
+    taken = {Path(path).resolve(): path for path in (*options.sheets, *options.rules)}
+    for option, path in named:
+        if (resolved := Path(path).resolve()) in taken:
+            reason = f"{option} {path} would write over {taken[resolved]}"
+            raise DeclarationError(reason, advice=f"name another file with {option}")
+        taken[resolved] = path
 
 
 def _verify(run: Run, options: argparse.Namespace) -> int:

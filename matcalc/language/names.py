@@ -74,7 +74,7 @@ def find_closest(name: str, known: Iterable[str]) -> str | None:
 def read_name(symbol: object) -> str:
     """Return the name of a text or of a SymPy symbol; raises DeclarationError for one that cannot be spelled."""
     name = str(getattr(symbol, "name", symbol))
-    if not is_plain_name(name) or (keyword.iskeyword(name) and name != "lambda"):
+    if not is_plain_name(name):
         raise DeclarationError(f"the SymPy symbol {name!r} is no name", advice="use letters, digits and _, as in x_1")
     return normalize_name(name)
 
@@ -134,7 +134,32 @@ def refuse_foreign(text: str) -> None:
 
 def is_plain_name(name: str) -> bool:
     """Whether a text can be a name: letters, digits and _ that mean what they look like."""
-    return name.isidentifier() and not any(_advise(name, place) for place in range(len(name)))
+    is_word = name.isidentifier() and not is_taken_by_python(name)
+    return is_word and not any(_advise(name, place) for place in range(len(name)))
+
+
+def is_taken_by_python(name: str) -> bool:
+    """Whether a name is a word of Python that no expression can hold as a name; lambda is the Greek letter."""
+    return keyword.iskeyword(name) and name != "lambda"
+
+
+# Letters of other scripts that look like a Latin one: beside that they would be two variables that nobody tells apart.
+_CYRILLIC = dict(zip("АВЕЅІЈКМНОРСТУХаеорсухѕіј", "ABESIJKMHOPCTYXaeopcyxsij", strict=True))
+_LOOKALIKES = _CYRILLIC | dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABEZHIKMNOPTYXo", strict=True))
+
+
+def describe_lookalikes(name: str) -> str | None:
+    """Return a note on the first letter of a name that is not the Latin one that it looks like, or None.
+
+    >>> describe_lookalikes("\u0410")
+    '\u0410 is written with the Cyrillic letter U+0410, which is not the Latin A'
+    """
+    for letter in name:
+        if letter in _LOOKALIKES:
+            script = "Cyrillic" if letter in _CYRILLIC else "Greek"
+            latin = _LOOKALIKES[letter]
+            return f"{name} is written with the {script} letter U+{ord(letter):04X}, which is not the Latin {latin}"
+    return None
 
 
 def normalize_name(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import keyword
 import re
 import warnings
 from collections.abc import Iterator
@@ -63,7 +62,7 @@ class SourceText:
         assert part.equals is not None
         name = self.text[part.start : part.equals].rstrip()
         span = part.start, part.start + len(name)
-        if not is_plain_name(name) or (keyword.iskeyword(name) and name != "lambda"):
+        if not is_plain_name(name):
             raise ParseError("only a name stands on the left of =", span=span, advice=HOW)
         if not self.text[part.equals + 1 : part.end].strip():
             raise ParseError(f"what {name} stands for is missing", span=(part.equals, part.equals + 1), advice=HOW)

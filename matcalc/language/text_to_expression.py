@@ -33,7 +33,7 @@ from matcalc.language.draft import (
 )
 from matcalc.language.expression import Expression, list_letters, symbol, symbols, walk
 from matcalc.language.infer_shapes import infer
-from matcalc.language.names import CONSTANTS
+from matcalc.language.names import CONSTANTS, describe_lookalikes
 from matcalc.language.read_text import SourceText
 from matcalc.language.rewrite import replace
 from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape, write_shape
@@ -303,7 +303,8 @@ def _settle_problem(
     )  # fmt: skip
     definitions = tuple((name, built[draft.position]) for name, draft in reading.defined.items())
     moved = None if wrt is None else found[wrt]
-    return Problem(expressions, found, abstract, moved, tuple(reading.notes), definitions)
+    lookalikes = [note for name in (*found, *abstract) if (note := describe_lookalikes(name))]
+    return Problem(expressions, found, abstract, moved, (*reading.notes, *lookalikes), definitions)
 
 
 # --- nodes ----------------------------------------------------------------------------------------------

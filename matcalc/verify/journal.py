@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from matcalc.errors import DeclarationError
+from matcalc.verify.read_sheet import VERDICTS
 from matcalc.verify.tasks import Finding
 
 HEADER = b'{"matcalc-journal": 1}\n'
@@ -58,7 +60,8 @@ class Journal:
 
     def add(self, key: str, finding: Finding) -> None:
         """Write one result; the system has it when this returns."""
-        line = json.dumps({"key": key, "finding": finding}).encode() + b"\n"
+        record = {"key": key, "finding": finding}
+        line = json.dumps({**record, "sum": _add_up(record)}).encode() + b"\n"
         if self._file is None:
             self._file, empty = _open(self.path)
             line = HEADER + line if empty else line
@@ -92,13 +95,19 @@ def _read_lines(path: Path) -> list[bytes]:
 
 
 def _read_record(line: bytes) -> dict[str, Any] | None:
-    """Return a record, or None for a line that is damaged: its task is then done again."""
+    """Return a record, or None for a line that is damaged, or not what was written: its task is then done again."""
     try:
         record = json.loads(line)
-        whole = isinstance(record["key"], str) and isinstance(record["finding"]["report"]["verdict"], str)
-    except (ValueError, TypeError, KeyError):
+        total = record.pop("sum")
+        whole = isinstance(record["key"], str) and record["finding"]["report"]["verdict"] in VERDICTS
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    return record if whole else None
+    return record if whole and total == _add_up(record) else None
+
+
+def _add_up(record: dict[str, Any]) -> str:
+    """Return the checksum of a record."""
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:16]
 
 
 def _open(path: Path) -> tuple[int, bool]:

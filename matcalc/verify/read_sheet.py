@@ -13,7 +13,7 @@ from typing import Any
 
 from matcalc.check.report import AGREES, COULD_NOT_CHECK, DIFFERS
 from matcalc.engine.layout import LAYOUTS
-from matcalc.errors import DeclarationError
+from matcalc.errors import DeclarationError, escape_hidden
 
 VERDICTS = (AGREES, DIFFERS, COULD_NOT_CHECK)
 DELIMITERS = ",;\t"
@@ -62,6 +62,8 @@ def _read_text(path: str | Path) -> str:
         raise DeclarationError(f"{path} is not text in UTF-8", advice="save it as UTF-8") from None
     except OSError as error:
         raise DeclarationError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a path with a character that none may have
+        raise DeclarationError(f"{path} cannot be read: {error}") from None
 
 
 # --- files: (place, table) after (place, table) --------------------------------------------------------------
@@ -72,8 +74,10 @@ _Tables = Iterable[tuple[str, dict[str, Any]]]
 def _read_toml(path: str, text: str) -> _Tables:
     try:
         sheet = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DeclarationError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise DeclarationError(f"{path} is nested too deeply") from None
+    except ValueError as error:  # what TOML is not, and numbers of thousands of digits
+        raise DeclarationError(f"{path} is not TOML: {error}"[:300]) from None
     for kind in ("case", "claim"):
         tables = sheet.get(kind, [])
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -94,8 +98,8 @@ def _read_json_lines(path: str, text: str) -> _Tables:
 def _read_json(place: str, line: str) -> dict[str, Any]:
     try:
         table = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DeclarationError(f"{place} is not JSON: {error}", advice="write one object a line") from None
+    except (ValueError, RecursionError) as error:
+        raise DeclarationError(f"{place} is not JSON: {error}"[:300], advice="write one object a line") from None
     if not isinstance(table, dict):
         raise DeclarationError(f"{place} is not a JSON object", advice='write {"expr": "A @ x", "claim": "A"}')
     return table
@@ -130,8 +134,9 @@ def _read_row(place: str, row: dict[str | Any, Any]) -> dict[str, Any]:
 
 
 def _read_entry(sheet: str, place: str, number: int, table: dict[str, Any]) -> SheetEntry:
-    # A number is as good an id as a text, which stands on one line.
-    entry_id = " ".join(str(table.get("id", "")).split())[:LONGEST_ID] or f"{Path(sheet).stem}-{number}"
+    # A number is as good an id as a text, which stands on one line and moves no cursor.
+    entry_id = escape_hidden(" ".join(_write_value(table.get("id", "")).split()))[:LONGEST_ID]
+    entry_id = entry_id or f"{Path(sheet).stem}-{number}"
     where = f"{sheet}, {place}" + (f" ({entry_id})" if "id" in table else "")
     texts = {name: _read_field(where, name, table) for name in ("expr", *_TEXTS)}
     expr = texts["expr"]
@@ -151,13 +156,25 @@ def _read_entry(sheet: str, place: str, number: int, table: dict[str, Any]) -> S
     )  # fmt: skip
 
 
+def _write_value(value: Any) -> str:
+    try:
+        return str(value)
+    except ValueError:  # a number of thousands of digits, written in another base
+        return hex(value) if isinstance(value, int) else "..."
+
+
+def _show_value(value: Any) -> str:
+    return repr(value) if isinstance(value, str) else _write_value(value)
+
+
 def _read_field(where: str, name: str, table: dict[str, Any]) -> str | None:
     value = table.get(name)
     if value is None or isinstance(value, str):
         return value.strip() if value is not None else None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    raise DeclarationError(f"{where}: {name} is a text, not {value!r}"[:300], advice=f'write {name} = "..."')
+        return _write_value(value)
+    reason = f"{where}: {name} is a text, not {_show_value(value)}"
+    raise DeclarationError(reason[:300], advice=f'write {name} = "..."')
 
 
 def _read_declared(where: str, table: dict[str, Any]) -> Iterator[Any]:
@@ -168,7 +185,8 @@ def _read_declared(where: str, table: dict[str, Any]) -> Iterator[Any]:
     ):
         if not isinstance(given, dict | str | None):
             advice = f"write {name} = {example}, or a table by name"
-            raise DeclarationError(f"{where}: {name} is not given by name, but as {given!r}"[:300], advice=advice)
+            reason = f"{where}: {name} is not given by name, but as {_show_value(given)}"
+            raise DeclarationError(reason[:300], advice=advice)
         yield given or None
 
 
@@ -177,5 +195,6 @@ def _read_order(where: str, table: dict[str, Any]) -> int:
     if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 7:
         return int(given)
     if isinstance(given, bool) or not isinstance(given, int):
-        raise DeclarationError(f"{where}: order is a whole number, not {given!r}"[:300], advice="write order = 2")
+        reason = f"{where}: order is a whole number, not {_show_value(given)}"
+        raise DeclarationError(reason[:300], advice="write order = 2")
     return given

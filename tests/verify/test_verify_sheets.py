@@ -249,8 +249,11 @@ def test_a_journal_cut_off_in_its_first_line_is_empty(tmp_path, kept):
 @pytest.mark.parametrize("damaged", [b"{", b"[]", b'{"key": 3, "finding": 1}', b"\xff", b'{"key": "a"}', b""])
 def test_a_damaged_line_is_done_again(tmp_path, damaged):
     path = tmp_path / "j"
-    path.write_bytes(HEADER + damaged + b"\n" + json.dumps({"key": "b", "finding": make_finding()}).encode() + b"\n")
-    assert list(Journal(path).read()) == ["b"]
+    journal = Journal(path)
+    journal.add("b", make_finding())
+    journal.close()
+    path.write_bytes(HEADER + damaged + b"\n" + path.read_bytes().removeprefix(HEADER))
+    assert list(journal.read()) == ["b"]
 
 
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path):
