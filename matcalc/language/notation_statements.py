@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from matcalc.errors import ParseError
+from matcalc.language.names import is_taken_by_python
 from matcalc.language.notation import NotationNode, NotationParser, is_sign, opens_inner, respell, spell_as_known
 from matcalc.language.notation_tokens import Token, read_tokens
 
@@ -188,6 +189,8 @@ def _read_statements(statements: list[list[Token]], reader: NotationParser, wrt:
             formulas.append(part)
         elif head[1] and not formulas:
             formulas.append(part[head[2] :])
+        elif is_taken_by_python(head[0]):
+            raise ParseError(f"{head[0]} cannot be a name", span=(part[0].start, part[0].end))
         else:
             definitions.append((head[0], part[head[2] :]))
     used = {token.text for _, part in definitions for token in part} | {
