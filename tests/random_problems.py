@@ -31,7 +31,7 @@ class Case:
     def options(self) -> dict[str, Any]:
         """Return the keywords of `derive`."""
         return {"wrt": self.wrt, "shapes": self.shapes, "assume": self.assume, "layout": self.layout,
-                "order": self.order}  # fmt: skip
+                "order": self.order, "syntax": "matcalc"}  # fmt: skip
 
 PAIRS = (
     "cross_entropy", "cross_entropy", "mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "cosine_similarity",

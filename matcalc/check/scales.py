@@ -154,7 +154,10 @@ def scan_entries(node: Expression, texts: Sequence[str], compute: _Compute, seed
     passed = [scan.bisect_branch(branch, left, right) for branch in scan.list_branches(texts)]
     middles = [*filter(None, passed), scan.bisect_bend(left, right)]
     beside = [probes for middle in middles for probes in _step_aside(middle)]
-    return scan.find_wrong_entry(_join([left, right, *beside]))
+    probes = _join([left, right, *beside])
+    # At 0 itself many a function has two derivatives, and torch takes one of them or the mean.
+    apart = torch.stack([(value != 0).reshape(len(value), -1).all(dim=1) for value in probes.values()]).all(dim=0)
+    return scan.find_wrong_entry(_take(probes, apart))
 
 
 def _join(parts: Sequence[_Probes]) -> _Probes:

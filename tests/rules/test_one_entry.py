@@ -271,7 +271,7 @@ LOG = {"elementwise": "1/x", "domain": "x > 0", "torch": "torch.log"}
 
 def test_a_definition_beside_a_derivative_is_proven() -> None:
     right, wrong = ({**LOG, "define": text} for text in ("log1p(x - 1)", "log1p(x)"))
-    assert prove_rule(read_rule("mine", right, "my.toml")).message.endswith("; its definition agrees")
+    assert prove_rule(read_rule("mine", right, "my.toml")).message.count("; its definition agrees") == 1
     assert prove_rule(read_rule("mine", wrong, "my.toml")).verdict == "differs"
 
 

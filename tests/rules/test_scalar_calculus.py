@@ -100,7 +100,7 @@ def test_a_text_runs_nothing(text: str, tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(MatcalcError):
         matcalc.derive("mine(x)", "x", rules=path)
     with pytest.raises(MatcalcError):
-        matcalc.derive(text, "x")
+        matcalc.derive(text, "x", syntax="matcalc")
     assert not (tmp_path / "marker").exists()
 
 
