@@ -28,6 +28,9 @@ _PLAIN = "; --syntax matcalc reads it as it stands"
 
 def require_one_meaning(reading: Reading) -> None:
     """Raise AmbiguityError where * stands for a product of matrices, A(x + b) for one, or AB @ x for A @ B @ x."""
+    if any(size.is_unit for name in reading.symbols for size in reading.declared.get(name, ())):
+        # Who declares a row as (1, n) thinks of arrays that are repeated along an axis, not of matrices.
+        return
     text = reading.source.text
     for name in reading.symbols:
         if _CAPITALS.fullmatch(name) and name not in reading.declared and not reading.abstract:

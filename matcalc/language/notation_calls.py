@@ -27,7 +27,7 @@ from matcalc.language.sizes import UNIT, Size
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallNode:
     """One call: the last part of its name, where it comes from, its arguments and keywords, its place."""
 
     name: str
@@ -56,7 +56,7 @@ def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
     if args and args[0].kind == "list" and not library and name not in ("kron", "dot"):
         args = (*args[0].args, *args[1:])
     origin = library.partition(".")[0] if not path.startswith(".") else "method"
-    call = Call(_SAME.get(name, name), origin, args, keywords, node)
+    call = CallNode(_SAME.get(name, name), origin, args, keywords, node)
     if not args and call.name != "eye":
         raise ParseError(f"{call.name} takes an argument", span=node.span, advice=f"write {call.name}(x)")
     handler = _SPECIAL.get(call.name)
@@ -81,7 +81,7 @@ _SAME = {
 # --- functions that the language has ------------------------------------------------------------------------
 
 
-def _call_plain(reader: Interpreter, call: Call) -> Meaning:
+def _call_plain(reader: Interpreter, call: CallNode) -> Meaning:
     reading = reader.reading
     if not reading.book.overloads(call.name):
         raise ParseError(f"{call.name} is no function that is known here", span=call.span)
@@ -107,7 +107,7 @@ def _call_plain(reader: Interpreter, call: Call) -> Meaning:
     return reader.over_entries(lambda drafts: _call_drafts(reader, call, drafts), meanings, call.node)
 
 
-def _whole(reader: Interpreter, meaning: Indexed, call: Call) -> Draft:
+def _whole(reader: Interpreter, meaning: Indexed, call: CallNode) -> Draft:
     if meaning.free and call.name in ("sum", "mean", "prod", "max", "min"):
         raise ParseError(
             f"{call.name} of an entry", span=call.span, advice=f"write {call.name}_i x_i, or {call.name}(x)"
@@ -124,7 +124,7 @@ def _is_entrywise(reader: Interpreter, name: str) -> bool:
     return each and name not in _REDUCTIONS
 
 
-def _read_argument(reader: Interpreter, arg: NotationNode, call: Call) -> Meaning:
+def _read_argument(reader: Interpreter, arg: NotationNode, call: CallNode) -> Meaning:
     """Return an argument; in sum(X^2) the square is that of the entries."""
     inside = _strip(reader, arg)
     if call.name in ("sum", "mean") and inside.kind == "power":
@@ -139,7 +139,7 @@ def _read_argument(reader: Interpreter, arg: NotationNode, call: Call) -> Meanin
     return reader.read(arg)
 
 
-def _call_drafts(reader: Interpreter, call: Call, drafts: Sequence[Draft]) -> Draft:
+def _call_drafts(reader: Interpreter, call: CallNode, drafts: Sequence[Draft]) -> Draft:
     if reader.syntax == "matlab" and len(drafts) == 1 and drafts[0].is_matrix:
         _ask_about_matlab(reader, call, drafts[0])
     if reader.syntax in ("math", "latex") and call.name in _MATRIX_FUNCTIONS and drafts[0].is_matrix:
@@ -154,7 +154,7 @@ def _call_drafts(reader: Interpreter, call: Call, drafts: Sequence[Draft]) -> Dr
 _MATRIX_FUNCTIONS = frozenset({"exp", "log"})
 
 
-def _ask_about_matlab(reader: Interpreter, call: Call, matrix: Draft) -> None:
+def _ask_about_matlab(reader: Interpreter, call: CallNode, matrix: Draft) -> None:
     """Raise for what MATLAB and mathematics read otherwise: sum(X) down the columns, norm(X) the spectral norm."""
     text = reader.reading.write(matrix)
     if call.name in ("sum", "mean", "max", "min", "prod", "var", "std"):
@@ -181,7 +181,7 @@ def _is_determinant(reader: Interpreter, node: NotationNode) -> bool:
 # --- axis= and keepdims= ----------------------------------------------------------------------------------------
 
 
-def _read_axis(reader: Interpreter, call: Call) -> tuple[int | None, bool, list[str]]:
+def _read_axis(reader: Interpreter, call: CallNode) -> tuple[int | None, bool, list[str]]:
     """Return axis, keepdims, and the names of the keywords that are left."""
     axis, keepdims, rest = None, False, []
     for name, value in call.keywords.items():
@@ -207,7 +207,9 @@ def _read_bool(node: NotationNode) -> bool:
     raise ParseError("True or False stands here", span=node.span)
 
 
-def _along_axis(reader: Interpreter, call: Call, drafts: Sequence[Draft], axis: int | None, keepdims: bool) -> Draft:
+def _along_axis(
+    reader: Interpreter, call: CallNode, drafts: Sequence[Draft], axis: int | None, keepdims: bool
+) -> Draft:
     reading, first = reader.reading, drafts[0]
     if first.is_scalar:
         reader.cost += SCALAR_FOR_ARRAY
@@ -220,7 +222,7 @@ def _along_axis(reader: Interpreter, call: Call, drafts: Sequence[Draft], axis: 
 # --- functions with a meaning of their own ------------------------------------------------------------------------
 
 
-def _drafts(reader: Interpreter, call: Call, count: int | None = None, allowed: Sequence[str] = ()) -> list[Draft]:
+def _drafts(reader: Interpreter, call: CallNode, count: int | None = None, allowed: Sequence[str] = ()) -> list[Draft]:
     """Return the arguments; raises ParseError for another number of them, and for keywords that are not allowed."""
     if count is not None and len(call.args) != count:
         raise ParseError(f"{call.name} cannot take {len(call.args)} arguments", span=call.span)
@@ -229,14 +231,14 @@ def _drafts(reader: Interpreter, call: Call, count: int | None = None, allowed: 
     return [reader.draft(arg) for arg in call.args]
 
 
-def _matmul(reader: Interpreter, call: Call) -> Meaning:
+def _matmul(reader: Interpreter, call: CallNode) -> Meaning:
     left, right = _drafts(reader, call, 2)
     if reader.syntax != "python":
         return reader.product(left, right, call.span)
     return multiply_arrays(reader, left, right, call.span)
 
 
-def _dot(reader: Interpreter, call: Call) -> Meaning:
+def _dot(reader: Interpreter, call: CallNode) -> Meaning:
     left, right = _drafts(reader, call, 2)
     if left.is_scalar or right.is_scalar:
         return reader.elementwise("multiply", left, right, call.span)
@@ -245,7 +247,7 @@ def _dot(reader: Interpreter, call: Call) -> Meaning:
     return multiply_arrays(reader, left, right, call.span)
 
 
-def _inner(reader: Interpreter, call: Call) -> Meaning:
+def _inner(reader: Interpreter, call: CallNode) -> Meaning:
     left, right = _drafts(reader, call, 2)
     if left.is_column and right.is_column:
         return reader.call("dot", (left, right), call.span)
@@ -258,12 +260,12 @@ def _inner(reader: Interpreter, call: Call) -> Meaning:
     return _sum_of_products(reader, call, left, right)
 
 
-def _vdot(reader: Interpreter, call: Call) -> Meaning:
+def _vdot(reader: Interpreter, call: CallNode) -> Meaning:
     left, right = _drafts(reader, call, 2)
     return _sum_of_products(reader, call, left, right)
 
 
-def _sum_of_products(reader: Interpreter, call: Call, left: Draft, right: Draft) -> Draft:
+def _sum_of_products(reader: Interpreter, call: CallNode, left: Draft, right: Draft) -> Draft:
     if left.is_column and right.is_column:
         return reader.call("dot", (left, right), call.span)
     if not (left.is_matrix and right.is_matrix):
@@ -271,7 +273,7 @@ def _sum_of_products(reader: Interpreter, call: Call, left: Draft, right: Draft)
     return reader.call("sum", (reader.elementwise("multiply", left, right, call.span),), call.span)
 
 
-def _chain(reader: Interpreter, call: Call) -> Meaning:
+def _chain(reader: Interpreter, call: CallNode) -> Meaning:
     items = call.args[0].args if len(call.args) == 1 and call.args[0].kind == "list" else call.args
     product = reader.draft(items[0])
     for item in items[1:]:
@@ -279,10 +281,10 @@ def _chain(reader: Interpreter, call: Call) -> Meaning:
     return product
 
 
-def _entrywise(op: str) -> Callable[[Interpreter, Call], Meaning]:
+def _entrywise(op: str) -> Callable[[Interpreter, CallNode], Meaning]:
     kinds = {"multiply": "hadamard", "divide": "quotient", "add": "add", "subtract": "subtract", "pow": "entry_power"}
 
-    def read(reader: Interpreter, call: Call) -> Meaning:
+    def read(reader: Interpreter, call: CallNode) -> Meaning:
         if len(call.args) != 2 or call.keywords:
             raise ParseError(f"{call.name} takes two arguments", span=call.span)
         return reader.read(NotationNode(kinds[op], call.args, None, *call.span))
@@ -290,12 +292,12 @@ def _entrywise(op: str) -> Callable[[Interpreter, Call], Meaning]:
     return read
 
 
-def _negate(reader: Interpreter, call: Call) -> Meaning:
+def _negate(reader: Interpreter, call: CallNode) -> Meaning:
     (operand,) = _drafts(reader, call, 1)
     return reader.reading.add("negate", (operand,), operand.axes, call.span)
 
 
-def _transpose(reader: Interpreter, call: Call) -> Meaning:
+def _transpose(reader: Interpreter, call: CallNode) -> Meaning:
     if not call.args or len(call.args) not in (1, 3):
         raise ParseError("transpose takes one matrix", span=call.span)
     if len(call.args) == 3 and sorted(_read_integer(reader, arg) % 2 for arg in call.args[1:]) != [0, 1]:
@@ -303,7 +305,7 @@ def _transpose(reader: Interpreter, call: Call) -> Meaning:
     return reader.transpose(reader.draft(call.args[0]), call.span)
 
 
-def _clip(reader: Interpreter, call: Call) -> Meaning:
+def _clip(reader: Interpreter, call: CallNode) -> Meaning:
     words = {"min": 1, "max": 2, "a_min": 1, "a_max": 2, "min_value": 1, "max_value": 2}
     bounds: list[Draft | None] = [None, None]
     for place, arg in enumerate(call.args[1:3]):
@@ -323,7 +325,7 @@ def _clip(reader: Interpreter, call: Call) -> Meaning:
     raise ParseError("clip needs a bound", span=call.span)
 
 
-def _norm(reader: Interpreter, call: Call) -> Meaning:
+def _norm(reader: Interpreter, call: CallNode) -> Meaning:
     axis, keepdims, rest = _read_axis(reader, call)
     operand = reader.draft(call.args[0])
     if operand.is_scalar:
@@ -347,7 +349,7 @@ def _read_order(reader: Interpreter, node: NotationNode) -> str | int | None:
     return _read_integer(reader, node)
 
 
-def _apply_norm(reader: Interpreter, call: Call, operand: Draft, order: str | int | None) -> Draft:
+def _apply_norm(reader: Interpreter, call: CallNode, operand: Draft, order: str | int | None) -> Draft:
     if order is None and reader.syntax == "matlab" and operand.is_matrix:
         _ask_about_matlab(reader, call, operand)
     if order in (None, "fro", "f") or (order == 2 and operand.is_column):
@@ -370,19 +372,19 @@ def _apply_norm(reader: Interpreter, call: Call, operand: Draft, order: str | in
     return reader.call("norm", (operand, argument), call.span)
 
 
-def _norm1(reader: Interpreter, call: Call) -> Meaning:
+def _norm1(reader: Interpreter, call: CallNode) -> Meaning:
     (operand,) = _drafts(reader, call, 1)
     return reader.call("norm", (operand, reader.number(1, call.span)), call.span)
 
 
-def _norm2(reader: Interpreter, call: Call) -> Meaning:
+def _norm2(reader: Interpreter, call: CallNode) -> Meaning:
     (operand,) = _drafts(reader, call, 1)
     if operand.is_matrix:
         raise ask_which("norm2 of a matrix has two meanings", "norm(X, 2)", "norm(X, 'fro')", call.span)
     return reader.call("norm", (operand,), call.span)
 
 
-def _variance(reader: Interpreter, call: Call) -> Meaning:
+def _variance(reader: Interpreter, call: CallNode) -> Meaning:
     """var and std: torch divides by n - 1, NumPy by n, unless a keyword says otherwise."""
     axis, keepdims, rest = _read_axis(reader, call)
     operand = reader.draft(call.args[0])
@@ -422,7 +424,7 @@ def _variance(reader: Interpreter, call: Call) -> Meaning:
     return reader.elementwise("multiply", value, ratio, call.span)
 
 
-def _reduce(reader: Interpreter, call: Call) -> Meaning:
+def _reduce(reader: Interpreter, call: CallNode) -> Meaning:
     """sum, mean and their kin: a second argument is an axis, counted from 1 in MATLAB and from 0 in Python."""
     inside = _strip(reader, call.args[0]) if call.args else None
     if reader.syntax == "matlab" and inside is not None and inside.kind == "call" and inside.value == call.name:
@@ -445,14 +447,14 @@ def _reduce(reader: Interpreter, call: Call) -> Meaning:
             if not operand.is_matrix:
                 raise ShapeError(f"{reader.reading.write(operand)} has no second axis", span=call.span)
             axis -= 1
-        _, keepdims, _ = _read_axis(reader, Call(call.name, call.library, call.args, keywords, call.node))
+        _, keepdims, _ = _read_axis(reader, CallNode(call.name, call.library, call.args, keywords, call.node))
         return _along_axis(reader, call, [operand], axis, keepdims)
     if call.name in ("max", "min") and len(call.args) == 2:
         return reader.call({"max": "maximum", "min": "minimum"}[call.name], _drafts(reader, call, 2), call.span)
     return _call_plain(reader, call)
 
 
-def _softmax(reader: Interpreter, call: Call) -> Meaning:
+def _softmax(reader: Interpreter, call: CallNode) -> Meaning:
     if len(call.args) == 2:
         axis = _read_integer(reader, call.args[1])
         return _along_axis(reader, call, [reader.draft(call.args[0])], axis, False)
@@ -468,7 +470,7 @@ def _softmax(reader: Interpreter, call: Call) -> Meaning:
     return _call_plain(reader, call)
 
 
-def _gelu(reader: Interpreter, call: Call) -> Meaning:
+def _gelu(reader: Interpreter, call: CallNode) -> Meaning:
     """gelu is exact in torch, and a formula with tanh in JAX unless approximate=False says otherwise."""
     approximate = call.library == "jax"
     for name, value in call.keywords.items():
@@ -494,33 +496,33 @@ def _gelu(reader: Interpreter, call: Call) -> Meaning:
     return make("divide", make("multiply", operand, grown, span), reader.number(2, span), span)
 
 
-def _leaky_relu(reader: Interpreter, call: Call) -> Meaning:
+def _leaky_relu(reader: Interpreter, call: CallNode) -> Meaning:
     slope = [*call.args[1:2], *(value for name, value in call.keywords.items() if name in ("negative_slope", "alpha"))]
     args = [reader.draft(call.args[0]), *(reader.draft(node) for node in slope)]
     return reader.call("leaky_relu", args, call.span)
 
 
-def _solve(reader: Interpreter, call: Call) -> Meaning:
+def _solve(reader: Interpreter, call: CallNode) -> Meaning:
     left, right = _drafts(reader, call, 2)
     return solve(reader, left, right, call.span)
 
 
-def _diag(reader: Interpreter, call: Call) -> Meaning:
+def _diag(reader: Interpreter, call: CallNode) -> Meaning:
     (operand,) = _drafts(reader, call, 1)
     return reader.call("diag", (operand,), call.span)
 
 
-def _outer(reader: Interpreter, call: Call) -> Meaning:
+def _outer(reader: Interpreter, call: CallNode) -> Meaning:
     left, right = _drafts(reader, call, 2)
     return reader.call("outer", (left, right), call.span)
 
 
-def _kron(reader: Interpreter, call: Call) -> Meaning:
+def _kron(reader: Interpreter, call: CallNode) -> Meaning:
     left, right = _drafts(reader, call, 2)
     return reader.call("kron", (left, right), call.span)
 
 
-def _einsum(reader: Interpreter, call: Call) -> Meaning:
+def _einsum(reader: Interpreter, call: CallNode) -> Meaning:
     if not call.args or call.args[0].kind != "text" or call.keywords or "..." in str(call.args[0].value):
         raise ParseError("einsum begins with its letters", span=call.span, advice="write einsum('ij,jk->ik', A, B)")
     first = call.args[0]
@@ -530,7 +532,7 @@ def _einsum(reader: Interpreter, call: Call) -> Meaning:
     return infer_einsum(reader.reading, (letters, *operands), call.span)
 
 
-def _where(reader: Interpreter, call: Call) -> Meaning:
+def _where(reader: Interpreter, call: CallNode) -> Meaning:
     if len(call.args) != 3 or call.args[0].kind != "compare":
         raise ParseError("where takes a comparison and two values", span=call.span)
     left, right = (reader.draft(arg) for arg in call.args[0].args)
@@ -539,16 +541,16 @@ def _where(reader: Interpreter, call: Call) -> Meaning:
     return infer_where(reader.reading, (condition, *(reader.draft(arg) for arg in call.args[1:])), call.span)
 
 
-def _matrix_power(reader: Interpreter, call: Call) -> Meaning:
+def _matrix_power(reader: Interpreter, call: CallNode) -> Meaning:
     drafts = _drafts(reader, call, 2)
     return reader.call("matrix_power", read_power(reader.reading, tuple(drafts), call.span), call.span)
 
 
-def _slogdet(reader: Interpreter, call: Call) -> Meaning:
+def _slogdet(reader: Interpreter, call: CallNode) -> Meaning:
     raise ParseError("slogdet gives a sign and a logarithm", span=call.span, advice="write slogdet(X)[1]")
 
 
-def _flatten(reader: Interpreter, call: Call) -> Meaning:
+def _flatten(reader: Interpreter, call: CallNode) -> Meaning:
     """Rows behind each other, as Python has them: vec(X.T)."""
     operand = reader.draft(call.args[0])
     places = [_read_integer(reader, arg) for arg in call.args[1:] if arg.kind in ("number", "negate")]
@@ -563,14 +565,14 @@ def _flatten(reader: Interpreter, call: Call) -> Meaning:
     return reader.call("vec", (reader.transpose(operand, call.span),), call.span)
 
 
-def _unsqueeze(reader: Interpreter, call: Call) -> Meaning:
+def _unsqueeze(reader: Interpreter, call: CallNode) -> Meaning:
     """Return x with a second axis: as a column, or as a row."""
     if len(call.args) != 2 or call.keywords:
         raise ParseError("unsqueeze takes an axis", span=call.span)
     return _add_axis(reader, reader.draft(call.args[0]), _read_integer(reader, call.args[1]) in (0, -2), call)
 
 
-def _add_axis(reader: Interpreter, vector: Draft, as_row: bool, call: Call) -> Draft:
+def _add_axis(reader: Interpreter, vector: Draft, as_row: bool, call: CallNode) -> Draft:
     if not vector.is_column:
         raise ShapeError("only a vector is given a second axis", span=call.span)
     if as_row:
@@ -580,21 +582,21 @@ def _add_axis(reader: Interpreter, vector: Draft, as_row: bool, call: Call) -> D
     return shown
 
 
-def _tensordot(reader: Interpreter, call: Call) -> Meaning:
+def _tensordot(reader: Interpreter, call: CallNode) -> Meaning:
     axes = call.keywords.get("axes", call.args[2] if len(call.args) == 3 else None)
     if axes is None or axes.kind != "number" or axes.value != "1":
         raise ParseError("tensordot is read with axes=1", span=call.span, advice="write einsum('ij,jk->ik', A, B)")
     return multiply_arrays(reader, reader.draft(call.args[0]), reader.draft(call.args[1]), call.span)
 
 
-def _item(reader: Interpreter, call: Call) -> Meaning:
+def _item(reader: Interpreter, call: CallNode) -> Meaning:
     return reader.draft(call.args[0])
 
 
 # --- arrays filled with numbers ---------------------------------------------------------------------------------
 
 
-def _fill(reader: Interpreter, call: Call) -> Meaning:
+def _fill(reader: Interpreter, call: CallNode) -> Meaning:
     """eye(n), ones(m, n) and their kin; without sizes, or with _, of the size that fits."""
     nodes = [item for arg in call.args for item in (arg.args if arg.kind in ("list", "group") else (arg,))]
     if call.name == "eye" and (not nodes or nodes[0].kind in ("call", "size_of")):
@@ -639,14 +641,14 @@ def list_written_sizes(node: NotationNode) -> set[str]:
     return set()
 
 
-def _fill_like(reader: Interpreter, call: Call) -> Meaning:
+def _fill_like(reader: Interpreter, call: CallNode) -> Meaning:
     (like,) = _drafts(reader, call, 1)
     name = call.name.removesuffix("_like")
     one = reader.elementwise("multiply", reader.number(0, call.span), like, call.span)
     return reader.elementwise("add", one, reader.number(1, call.span), call.span) if name == "ones" else one
 
 
-def _constant_array(reader: Interpreter, call: Call) -> Meaning:
+def _constant_array(reader: Interpreter, call: CallNode) -> Meaning:
     """vector(1) and matrix(1) of matrixcalculus.org: an array of that number, of the size that fits."""
     value = reader.draft(call.args[0]) if len(call.args) == 1 else None
     if value is None or value.value is None:
@@ -658,7 +660,7 @@ def _constant_array(reader: Interpreter, call: Call) -> Meaning:
     return ones if value.value == 1 else reader.elementwise("multiply", value, ones, call.span)
 
 
-def _loss(reader: Interpreter, call: Call) -> Meaning:
+def _loss(reader: Interpreter, call: CallNode) -> Meaning:
     """mse_loss and l1_loss: their mean over all entries, or with reduction='sum' their sum."""
     left, right = _drafts(reader, call, 2, ("reduction",))
     reduction = call.keywords.get("reduction")
@@ -670,14 +672,14 @@ def _loss(reader: Interpreter, call: Call) -> Meaning:
     return reader.call(word, (reader.call(function, (difference,), call.span),), call.span)
 
 
-def _linear(reader: Interpreter, call: Call) -> Meaning:
+def _linear(reader: Interpreter, call: CallNode) -> Meaning:
     """F.linear(x, W, b), which is x @ W.T + b."""
     operand, weight, *bias = _drafts(reader, call)
     product = multiply_arrays(reader, operand, reader.transpose(weight, weight.span), call.span)
     return add_drafts(reader, "add", product, bias[0], call.span) if bias else product
 
 
-_SPECIAL: dict[str, Callable[[Interpreter, Call], Meaning]] = {
+_SPECIAL: dict[str, Callable[[Interpreter, CallNode], Meaning]] = {
     "matmul": _matmul, "dot": _dot, "inner": _inner, "vdot": _vdot, "chain": _chain, "neg": _negate,
     "multiply": _entrywise("multiply"), "divide": _entrywise("divide"), "add": _entrywise("add"),
     "subtract": _entrywise("subtract"), "pow": _entrywise("pow"), "transpose": _transpose, "clip": _clip, "norm": _norm,

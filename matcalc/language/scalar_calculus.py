@@ -121,10 +121,10 @@ def _write_text_of(rule: Rule, text: str, args: Sequence[Any], book: RuleBook | 
     """Return a text of a rule in SymPy, of these arguments."""
     body = parse_rule_text(rule, text, (SCALAR,) * len(rule.variables), book)
     values = dict(zip((parameter.name for parameter in rule.variables), args, strict=True))
-    return write_entries(body, values, choose_book(book), expand)
+    return write_scalar(body, values, choose_book(book), expand)
 
 
-def write_entries(expression: Expression, values: Mapping[str, Any], book: RuleBook, expand: bool = False) -> Any:
+def write_scalar(expression: Expression, values: Mapping[str, Any], book: RuleBook, expand: bool = False) -> Any:
     """Return an expression of numbers in SymPy, with values for its symbols; raises RuleError for any other."""
     import sympy
 
