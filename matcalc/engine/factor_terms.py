@@ -63,15 +63,13 @@ class TermWriter:
         match node.op:
             case "subtract" if not self.is_own(node) and node.args[0].op != "number":
                 return ex.subtract(node.args[1], node.args[0])
-            case "matmul" | "multiply":
+            case "matmul" | "multiply" | "divide":
                 left, right = node.args
-                for place, swapped in ((1, self._swap_difference(right)), (0, self._swap_difference(left))):
-                    if swapped is not None:
-                        parts = (left, swapped) if place else (swapped, right)
-                        return ex.matmul(*parts) if node.op == "matmul" else ex.elementwise("multiply", *parts)
-            case "divide":
-                above = self._swap_difference(node.args[0])
-                return None if above is None else ex.divide(above, node.args[1])
+                swapped = None if node.op == "divide" else self._swap_difference(right)
+                if swapped is not None:
+                    return ex.rebuild(node, (left, swapped))
+                swapped = self._swap_difference(left)
+                return None if swapped is None else ex.rebuild(node, (swapped, right))
         return None
 
     def write_positive(self, term: FactoredTerm) -> Expression:

@@ -172,6 +172,10 @@ class Graph:
         """Ones along the axes of a shape but for these, by which a product has the others as well."""
         return [(self.ones(size), (k,)) for k, size in enumerate(shape) if k not in axes]
 
+    def repeated(self, node: Node, axes: Sequence[int], shape: Shape) -> Node:
+        """The node that lies on these axes of a shape, repeated along the others."""
+        return self.product(1, [(node, tuple(axes)), *self.missing_ones(shape, axes)], range(len(shape)))
+
     def delta(self, size: Size) -> Node:
         """delta[i, j], the identity matrix."""
         return self.intern("delta", (size, size), symmetric=True)
@@ -294,10 +298,7 @@ class Graph:
     def general_power(self, base: Part, exponent: Part, shape: Shape) -> Node:
         """base ** exponent where the exponent is no number; indices are axes of the result."""
         if exponent[0].op == "number":
-            axes = base[1]
-            out = range(len(shape))
-            ones = self.missing_ones(shape, axes)
-            return self.product(1, [(self.power(base[0], exponent[0].payload), axes), *ones], out)
+            return self.repeated(self.power(base[0], exponent[0].payload), base[1], shape)
         return self.intern("general_power", shape, None, (base, exponent))
 
     def apply(self, rule: Rule | str, arguments: Sequence[Part], shape: Shape) -> Node:

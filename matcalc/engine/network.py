@@ -370,10 +370,9 @@ def _resolve_columns(network: Network, fuse: Fuse) -> bool:
     whole, major, minor = fuse[1]
     meeting = [edge for edge in network.edges if {edge.start, edge.end} == {major, minor}]
     for free, kept in ((major, minor), (minor, major)):
-        shared = any(free in labels for other, labels in network.others if labels is not fuse[1])
-        if len(meeting) != 1 or meeting[0].divides or free in network.out or shared or kept not in network.out:
+        if len(meeting) != 1 or meeting[0].divides or kept not in network.out:
             continue
-        if network._edges_at(free) != meeting:
+        if _is_needed(network, free, (fuse,), meeting):
             continue
         pieces = network.pieces.pop(kept, [])
         column = call_shipped("vec", _stack(network, meeting[0], minor, major), (network.sizes[whole], UNIT))
@@ -492,7 +491,7 @@ def _scaled(network: Network, link: Link) -> Expression:
     return diagonal if chain(link.items).is_filled("eye") else chain([*link.items, diagonal])
 
 
-def _is_needed(network: Network, label: int, fuses: tuple[Fuse, Fuse], edges: tuple[Edge | None, ...]) -> bool:
+def _is_needed(network: Network, label: int, fuses: Sequence[Fuse], edges: Sequence[Edge | None]) -> bool:
     """Whether an index is an axis of the result or touches anything beyond these fused axes and matrices."""
     if label in network.out:
         return True

@@ -435,13 +435,13 @@ def cancel_signs(graph: Graph, exponents: Exponents, bases: dict[int, Node]) -> 
     """sign(u)**2 = 1, sign(u)*abs(u)**k = u**k for odd k, u*sign(u) = abs(u); entries of sign +-1 squared are 1."""
     for key in [key for key in exponents if graph.has(bases[key[0]], "sign") and exponents[key].denominator == 1]:
         exponents[key] = Fraction(exponents[key] % 2)
-    for key in [key for key in exponents if _applies(bases[key[0]], "sign")]:
+    for key in [key for key in exponents if applies(bases[key[0]], "sign")]:
         identity, labels = key
         if exponents[key].denominator != 1:
             continue
         exponents[key] = Fraction(exponents[key] % 2)
         inside = bases[identity].parts[0][0]
-        sizes = [other for other in exponents if other[1] == labels and _applies(bases[other[0]], "abs")]
+        sizes = [other for other in exponents if other[1] == labels and applies(bases[other[0]], "abs")]
         size = next((other for other in sizes if bases[other[0]].parts[0][0] is inside), None)
         plain = (inside.id, labels)
         if not exponents[key]:
@@ -452,7 +452,8 @@ def cancel_signs(graph: Graph, exponents: Exponents, bases: dict[int, Node]) -> 
             exponents[key] = Fraction(0)
 
 
-def _applies(node: Node, name: str) -> bool:
+def applies(node: Node, name: str) -> bool:
+    """Whether a node is a function of this name, applied entry by entry."""
     return node.op == "apply" and getattr(node.payload, "name", "") == name
 
 

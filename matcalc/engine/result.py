@@ -97,15 +97,13 @@ class Result:
         coefficient, inner = self.graph.split(distributed(self.graph, self.node, least_rank=3))
         if inner.op != "sum":
             return self._vectorise(self.node)
-        terms = [self._vectorise(self._widen(part, at)) for part, at in inner.parts]
-        axes = range(terms[0].rank)
-        added = zip(inner.payload, terms, strict=True)
-        return self.graph.sum([(coefficient * c, term, axes) for c, term in added], axes, terms[0].shape)
-
-    def _widen(self, part: Node, axes: Sequence[int]) -> Node:
-        """A term of a sum, repeated along the axes that it lacks."""
-        ones = [(self.graph.ones(size), (k,)) for k, size in enumerate(self.node.shape) if k not in axes]
-        return self.graph.product(1, [(part, tuple(axes)), *ones], range(self.node.rank))
+        terms = [
+            (coefficient * c, self._vectorise(self.graph.repeated(part, at, self.node.shape)))
+            for c, part, at in inner.terms
+        ]
+        shape = terms[0][1].shape
+        axes = range(len(shape))
+        return self.graph.sum([(c, term, axes) for c, term in terms], axes, shape)
 
     def _vectorise(self, node: Node) -> Node:
         labels = self.graph.fresh(node.rank)

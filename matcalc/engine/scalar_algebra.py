@@ -12,9 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from matcalc.engine.index_form import Graph, Labels, Node, Part
+from matcalc.engine.products import applies
+from matcalc.engine.sums import add_remainders, drop_repeats, multiply_around, place_factors
 from matcalc.rule_files import shipped_rules
 
 if TYPE_CHECKING:
@@ -58,7 +62,7 @@ def _may_repeat(node: Node) -> bool:
             stack += [part for part, _ in top.parts]
             continue
         keys: list[Any] = [top.id]
-        if top.op == "apply" and getattr(top.payload, "name", "") == "where":
+        if applies(top, "where"):
             # u > v and u <= v are one condition.
             keys = [frozenset(part.id for part, _ in top.parts[0][0].parts)]
             stack += [part for part, _ in top.parts[1:]]
@@ -103,48 +107,27 @@ def _count_terms(node: Node) -> int:
 
 def _shorten_beside_matrix(graph: Graph, node: Node) -> Node:
     """X.T @ u + X.T @ v is X.T @ (u + v) where u + v has a shorter form; the terms as they stand otherwise."""
-    terms = [(c, part, _place(part, axes)) for c, (part, axes) in zip(node.payload, node.parts, strict=True)]
-    carriers = [{(factor.id, at) for factor, at in placed if min(at, default=0) < 0} for _, _, placed in terms]
+    terms = [(c, part, axes, place_factors(part, axes)) for c, part, axes in node.terms]
+    carriers = [{(factor.id, at) for factor, at in placed if min(at, default=0) < 0} for *_, placed in terms]
     shared = Counter(key for keys in carriers for key in keys)
     for (identity, labels), count in shared.most_common(3):
         if count < 2:
             break
-        group = [term for term in terms if any(f.id == identity and at == labels for f, at in term[2])]
+        is_member = [any(factor.id == identity and at == labels for factor, at in placed) for *_, placed in terms]
+        group = [(c * part.coefficient, placed) for c, part, _, placed in compress(terms, is_member)]
         found = _shorten_inside(graph, node, group)
         if found is not None:
-            rest = [(c, part, axes) for (c, part, placed), (_, axes) in zip(terms, node.parts, strict=True)
-                    if all(placed is not member[2] for member in group)]  # fmt: skip
+            rest = [(c, part, axes) for (c, part, axes, _), member in zip(terms, is_member, strict=True) if not member]
             return graph.sum([*rest, (1, found, range(node.rank))], range(node.rank), node.shape)
     return node
 
 
-def _shorten_inside(graph: Graph, node: Node, group: list[tuple[Fraction, Node, list[Part]]]) -> Node | None:
+def _shorten_inside(graph: Graph, node: Node, group: list[tuple[Fraction, list[Part]]]) -> Node | None:
     """The sum of the terms of a group, what they share taken out, if what is left has a shorter form."""
-    common = [part for part in group[0][2] if all(part in placed for _, _, placed in group[1:])]
-    beside = {label for _, labels in common for label in labels}
-    sizes = {label: size for _, _, placed in group for part, labels in placed
-             for label, size in zip(labels, part.shape, strict=True)}  # fmt: skip
-    inner, used = [], set[int]()
-    for coefficient, part, placed in group:
-        rest = [factor for factor in placed if factor not in common]
-        own = sorted({label for _, labels in rest for label in labels if label >= 0 or label in beside})
-        amount = coefficient * (part.payload if part.op == "product" else 1)
-        inner.append((1, graph.product(amount, rest, own), own))
-        used.update(own)
-    kept = sorted(used)
-    total = graph.sum(inner, kept, tuple([sizes[label] for label in kept]))
+    common = [part for part in group[0][1] if all(part in placed for _, placed in group[1:])]
+    total, kept = add_remainders(graph, group, common)
     shorter = shorten_entrywise(graph, total)
-    if shorter is total:
-        return None
-    covered = beside | used
-    ones = [(graph.ones(size), (k,)) for k, size in enumerate(node.shape) if k not in covered]
-    return graph.product(1, [*common, (shorter, tuple(kept)), *ones], range(node.rank))
-
-
-def _place(node: Node, axes: Labels) -> list[Part]:
-    """The factors of a term with the axes of the sum, what is summed over numbered below zero."""
-    parts = node.parts if node.op == "product" else ((node, tuple(range(node.rank))),)
-    return [(part, tuple([axes[k] if k < node.rank else node.rank - k - 1 for k in labels])) for part, labels in parts]
+    return None if shorter is total else multiply_around(graph, common, (shorter, kept), node.shape)
 
 
 # --- the tree of a region ---------------------------------------------------------------------------
@@ -257,8 +240,7 @@ class _Region:
         return _Tree("product", parts=(raised, _Tree("power", number, parts=(inner,)))) if number else raised
 
     def _read_function(self, node: Node, axes: Labels) -> _Tree:
-        name = getattr(node.payload, "name", "")
-        if name == "where":
+        if applies(node, "where"):
             condition, *branches = [(part, tuple([axes[k] for k in labels])) for part, labels in node.parts]
             read = [self.read(part, labels) for part, labels in branches]
             if all(part is not None for part in read):
@@ -268,7 +250,7 @@ class _Region:
                 if key not in self.nodes or condition[0].id < self.nodes[key][0].id:
                     self.nodes[key] = condition
                 return _Tree("choice", key=key, parts=chosen if holds else chosen[::-1])
-        if name == "exp":
+        if applies(node, "exp"):
             (argument, labels) = node.parts[0]
             amount, plain = self.graph.split(argument)
             if amount != 1 and amount.denominator == 1 and abs(amount) <= _HIGHEST_POWER:
@@ -329,14 +311,14 @@ class _Region:
             found = list(self.forms(chosen))
             if not any(part.op == "choice" for part in _walk(chosen)):
                 found = [form for form in found if _count_terms(form) <= _count_addends(chosen)]
-                found.append(self._spread(self._write(chosen)))
+                found.append(self.graph.repeated(*self._write(chosen), self.shape))
             if not found:
                 return
             branches.append(self._without_ones(min(found, key=lengths.of)))
         if not _read_condition(self.nodes[condition])[1]:
             branches.reverse()
         if branches[0] == branches[1]:
-            yield self._spread(branches[0])
+            yield self.graph.repeated(*branches[0], self.shape)
             return
         # In the language the three of `where` have one shape, or are scalars.
         decider, own = self.nodes[condition]
@@ -344,7 +326,8 @@ class _Region:
             place = {label: k for k, label in enumerate(own)}
             placed = [(part, tuple([place[label] for label in labels])) for part, labels in branches]
             arguments = [(decider, tuple(range(len(own)))), *placed]
-            yield self._spread((self.graph.apply(shipped_rules()["where"], arguments, decider.shape), own))
+            chosen_node = self.graph.apply(shipped_rules()["where"], arguments, decider.shape)
+            yield self.graph.repeated(chosen_node, own, self.shape)
 
     def _write(self, tree: _Tree) -> Part:
         """The tree as it stands, as a node on some axes of the region."""
@@ -376,17 +359,7 @@ class _Region:
             return self.graph.one, ()
         if node.op == "zeros":
             return self.graph.number(0), ()
-        if node.op != "product":
-            return node, axes
-        repeated = {labels[0] for part, labels in node.parts if part.op == "ones"}
-        kept = [k for k in axes if k not in repeated]
-        rest = [part for part in node.parts if part[0].op != "ones"]
-        return self.graph.product(node.payload, rest, kept), tuple(kept)
-
-    def _spread(self, part: Part) -> Node:
-        node, labels = part
-        ones = [(self.graph.ones(size), (k,)) for k, size in enumerate(self.shape) if k not in labels]
-        return self.graph.product(1, [(node, labels), *ones], range(len(self.shape)))
+        return drop_repeats(self.graph, node, axes) if node.op == "product" else (node, axes)
 
 
 def _read_condition(condition: Part) -> tuple[_Key, bool]:
@@ -440,6 +413,7 @@ class _Field:
 
         self.region = region
         self.graph = region.graph
+        self.tree = tree
         roots = {part.key for part in _walk(tree) if part.key in region.roots}
         below = {part.key for key in roots for part in _walk(region.roots[key][0]) if part.op == "generator"}
         plain = {part.key for part in _walk(tree) if part.op == "generator"} | below
@@ -456,7 +430,11 @@ class _Field:
             self.value = self._reduce(self._evaluate(tree))
         except ZeroDivisionError:
             self.value = None
-        self.limits = self._degrees(tree)
+
+    @cached_property
+    def limits(self) -> dict[_Key, int]:
+        """How high each generator is raised anywhere in the tree as it is computed."""
+        return self._degrees(self.tree)
 
     def _evaluate(self, tree: _Tree) -> FracElement:
         match tree.op:
@@ -493,7 +471,6 @@ class _Field:
         return value
 
     def _degrees(self, tree: _Tree) -> dict[_Key, int]:
-        """How high each generator is raised anywhere in the tree as it is computed."""
         if tree.op == "generator":
             return {tree.key: 1}
         inner = [self._degrees(part) for part in tree.parts]
@@ -556,10 +533,9 @@ class _Field:
             number, more = self._write_power(factor, power)
             coefficient *= number
             parts += more
-        axes = range(len(self.region.shape))
-        used = {k for _, labels in parts for k in labels}
-        ones = [(self.graph.ones(size), (k,)) for k, size in enumerate(self.region.shape) if k not in used]
-        return self.graph.product(coefficient, [*parts, *ones], axes)
+        shape = self.region.shape
+        ones = self.graph.missing_ones(shape, {k for _, labels in parts for k in labels})
+        return self.graph.product(coefficient, [*parts, *ones], range(len(shape)))
 
     def _write_power(self, factor: PolyElement, power: int) -> tuple[Fraction, list[Part]]:
         """The parts of a factor that is raised to a power: those of a monomial, or one sum."""
@@ -602,7 +578,7 @@ def _has_both_signs(factor: PolyElement) -> bool:
 
 
 def _grows(node: Node) -> bool:
-    return node.op == "apply" and getattr(node.payload, "name", "") in _GROWING
+    return any(applies(node, name) for name in _GROWING)
 
 
 class _Lengths:

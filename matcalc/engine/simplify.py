@@ -14,6 +14,7 @@ from matcalc.engine.expression_to_index import convert_body
 from matcalc.engine.index_form import Graph, Node, Part, reachable
 from matcalc.engine.products import base_and_exponent, is_closed
 from matcalc.engine.scalar_algebra import shorten_entrywise
+from matcalc.engine.sums import add_remainders, multiply_around, place_factors
 from matcalc.rule_files import shipped_rules
 
 
@@ -248,7 +249,7 @@ def gathered(graph: Graph, node: Node) -> Node:
         return node if same else graph.product(coefficient * inner.payload, parts, range(node.rank))
     if inner.op != "sum" or len(inner.parts) > FEW_TERMS:
         return node
-    terms = [_place_term(graph, c, part, axes) for c, (part, axes) in zip(inner.payload, inner.parts, strict=True)]
+    terms = [(c * part.coefficient, place_factors(part, axes)) for c, part, axes in inner.terms]
     first, group, rest = terms[0], [terms[0]], []
     common = list(first[1])
     for term in terms[1:]:
@@ -267,15 +268,6 @@ def gathered(graph: Graph, node: Node) -> Node:
     others = [(1, graph.product(c, parts, own), own) for c, parts in rest for own in [_axes_of(parts)]]
     axes = range(inner.rank)
     return graph.scaled(coefficient, graph.sum([(1, found, axes), *others], axes, inner.shape))
-
-
-def _place_term(graph: Graph, coefficient: Fraction, node: Node, axes: tuple[int, ...]) -> tuple[Fraction, list[Part]]:
-    """The number and the factors of a term with the axes of the sum; what is summed over is numbered below zero."""
-    if node.op != "product":
-        return coefficient, [(node, axes)]
-    fresh = {label: -k - 1 for k, label in enumerate(sorted({k for _, at in node.parts for k in at if k >= node.rank}))}
-    placed = [(part, tuple([fresh[k] if k in fresh else axes[k] for k in at])) for part, at in node.parts]
-    return coefficient * node.payload, placed
 
 
 def _axes_of(parts: list[Part]) -> list[int]:
@@ -309,23 +301,10 @@ def _rename_alike(pattern: list[Part], parts: list[Part]) -> list[Part]:
 
 def _take_out(graph: Graph, group: list[tuple[Fraction, list[Part]]], common: list[Part], total: Node) -> Node | None:
     """common * (the sum of what is left of each term); None where that is no matrix, column or row."""
-    beside = {label for _, labels in common for label in labels}
-    sizes = {label: size for _, parts in group for part, labels in parts
-             for label, size in zip(labels, part.shape, strict=True)}  # fmt: skip
-    inner, used = [], set[int]()
-    for coefficient, parts in group:
-        left = list(parts)
-        for part in common:
-            left.remove(part)
-        own = sorted({label for _, labels in left for label in labels if label >= 0 or label in beside})
-        inner.append((1, graph.product(coefficient, left, own), own))
-        used.update(own)
-    kept = sorted(used)
+    inner, kept = add_remainders(graph, group, common)
     if not 0 < len(kept) <= 2:
         return None
-    whole = shorter_sum(graph, graph.sum(inner, kept, tuple([sizes[label] for label in kept])))
-    ones = [(graph.ones(size), (k,)) for k, size in enumerate(total.shape) if k not in beside | used]
-    return graph.product(1, [*common, (whole, tuple(kept)), *ones], range(total.rank))
+    return multiply_around(graph, common, (shorter_sum(graph, inner), kept), total.shape)
 
 
 def _logistic(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:

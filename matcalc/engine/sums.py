@@ -94,13 +94,13 @@ def _flat_terms(
     if node.op == "ones":
         node, axes = graph.one, ()
     if node.op == "product":
-        node, axes = _without_ones(graph, node, axes)
+        node, axes = drop_repeats(graph, node, axes)
     if list(axes) != sorted(set(axes)):
         order = sorted(set(axes))
         more, node = graph.split(graph.product(1, [(node, axes)], order))
         axes, coefficient = tuple(order), coefficient * more
         if node.op == "product":
-            node, axes = _without_ones(graph, node, axes)
+            node, axes = drop_repeats(graph, node, axes)
     inner = node
     inner_axes = axes
     if node.op == "product" and len(node.parts) == 1 and node.parts[0][0].op == "sum":
@@ -115,7 +115,7 @@ def _flat_terms(
     yield coefficient, node, axes
 
 
-def _without_ones(graph: Graph, node: Node, axes: tuple[int, ...]) -> tuple[Node, tuple[int, ...]]:
+def drop_repeats(graph: Graph, node: Node, axes: tuple[int, ...]) -> tuple[Node, tuple[int, ...]]:
     """Drop the axes along which a product is merely repeated: a sum repeats its terms by itself."""
     repeated = {labels[0] for part, labels in node.parts if part.op == "ones"}
     if not repeated:
@@ -171,38 +171,51 @@ def _repeated_sum(graph: Graph, terms: list[_Term], shape: Shape, missing: list[
     return graph.product(1, [(smaller, tuple(kept)), *ones], range(len(shape)))
 
 
-def _factors(term: _Term) -> tuple[list[Part], list[Part]]:
-    """The factors of a term with the axes of the sum, those that stand on axes only and the rest."""
-    _, node, axes = term
-    parts = node.factors
-    placed = [(part, tuple([axes[k] if k < node.rank else -k - 1 for k in labels])) for part, labels in parts]
-    return [p for p in placed if all(k >= 0 for k in p[1])], [p for p in placed if any(k < 0 for k in p[1])]
+def place_factors(node: Node, axes: Sequence[int]) -> list[Part]:
+    """The factors of a term with the axes of its sum; what is summed over is numbered below zero."""
+    return [
+        (part, tuple([axes[k] if k < node.rank else node.rank - k - 1 for k in labels]))
+        for part, labels in node.factors
+    ]
 
 
 def _shared_factors(terms: list[_Term]) -> list[Part]:
     """The factors that every term has, if what is left of each lies on two axes at most."""
-    split = [_factors(term) for term in terms]
-    common = [part for part in split[0][0] if part[0].rank and all(part in own for own, _ in split[1:])]
-    left = {k for own, rest in split for part in (*own, *rest) if part not in common for k in part[1] if k >= 0}
+    placed = [place_factors(node, axes) for _, node, axes in terms]
+    common = [
+        part for part in placed[0]
+        if part[0].rank and min(part[1]) >= 0 and all(part in own for own in placed[1:])
+    ]  # fmt: skip
+    left = {k for own in placed for part in own if part not in common for k in part[1] if k >= 0}
     covered = {k for _, labels in common for k in labels}
     return common if len(left) <= 2 and left <= covered else []
 
 
 def sum_inside(graph: Graph, terms: list[_Term], shape: Shape, common: list[Part]) -> Node:
     """t[i] delta[i,a] delta[i,b] + u[i] delta[i,a] delta[i,b] = (t + u)[i] delta[i,a] delta[i,b]."""
-    inner = []
-    used: set[int] = set()
-    for term in terms:
-        own, rest = _factors(term)
-        factors = [part for part in own if part not in common] + rest
-        ends = sorted({k for _, labels in factors for k in labels if k >= 0})
-        inner.append((term[0], graph.product(term[1].coefficient, factors, ends), ends))
-        used.update(ends)
-    kept = sorted(used)
-    total = graph.sum(inner, kept, tuple([shape[k] for k in kept]))
-    covered = used.union(*(labels for _, labels in common))
-    ones = graph.missing_ones(shape, covered)
-    return graph.product(1, [*common, (total, tuple(kept)), *ones], range(len(shape)))
+    placed = [(c * node.coefficient, place_factors(node, axes)) for c, node, axes in terms]
+    return multiply_around(graph, common, add_remainders(graph, placed, common), shape)
+
+
+def add_remainders(graph: Graph, terms: Sequence[tuple[Fraction, list[Part]]], common: list[Part]) -> Part:
+    """The sum of what is left of terms without the factors that they share, and the indices on which it lies."""
+    beside = {label for _, labels in common for label in labels}
+    sizes = {label: size for _, parts in terms for part, labels in parts
+             for label, size in zip(labels, part.shape, strict=True)}  # fmt: skip
+    inner, used = [], set[int]()
+    for coefficient, parts in terms:
+        left = [part for part in parts if part not in common]
+        own = sorted({label for _, labels in left for label in labels if label >= 0 or label in beside})
+        inner.append((1, graph.product(coefficient, left, own), own))
+        used.update(own)
+    kept = tuple(sorted(used))
+    return graph.sum(inner, kept, tuple([sizes[label] for label in kept])), kept
+
+
+def multiply_around(graph: Graph, common: list[Part], inner: Part, shape: Shape) -> Node:
+    """The factors that terms share times the sum of what is left of them, with the axes of the whole."""
+    covered = {label for _, labels in (*common, inner) for label in labels}
+    return graph.product(1, [*common, inner, *graph.missing_ones(shape, covered)], range(len(shape)))
 
 
 def _shared_delta(terms: list[_Term]) -> tuple[int, int] | None:
