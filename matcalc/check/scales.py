@@ -154,10 +154,7 @@ def scan_entries(node: Expression, texts: Sequence[str], compute: _Compute, seed
     passed = [scan.bisect_branch(branch, left, right) for branch in scan.list_branches(texts)]
     middles = [*filter(None, passed), scan.bisect_bend(left, right)]
     beside = [probes for middle in middles for probes in _step_aside(middle)]
-    probes = _join([left, right, *beside])
-    # At 0 itself many a function has two derivatives, and torch takes one of them or the mean.
-    apart = torch.stack([(value != 0).reshape(len(value), -1).all(dim=1) for value in probes.values()]).all(dim=0)
-    return scan.find_wrong_entry(_take(probes, apart))
+    return scan.find_wrong_entry(_join([left, right, *beside]))
 
 
 def _join(parts: Sequence[_Probes]) -> _Probes:
@@ -235,7 +232,8 @@ class _Scan:
         generator = torch.Generator().manual_seed(seed)
         sides = torch.logspace(-DECADES, DECADES, _STEPS, dtype=torch.float64) * _OFF_WHOLE
         parts = walk(*(self.parse(text) for text in texts if text))
-        numbers = {abs(float(part.data[0])) for part in parts if part.op == "number"}
+        # The scales come as near to 0 as there is need; at 0 itself many a function has two derivatives.
+        numbers = {abs(float(part.data[0])) for part in parts if part.op == "number"} - {0.0}
         around = [number * (1 + sign * share) for number in numbers for share in _ASIDE for sign in (1, -1)]
         positive = torch.cat([sides, torch.tensor(around, dtype=torch.float64)])
         grid = torch.cat([-positive, positive]).unique()
