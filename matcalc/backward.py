@@ -265,7 +265,8 @@ class _Judge:
         wrt = self.problem.symbols[name]
         claim = BackwardClaim(self._read_code(), wrt, cotangent, needed)
         question = Question(
-            ExpressionFunction(weighted), claim, wrt, "torch", sizes=self.sizes, has_layouts=False
+            ExpressionFunction(weighted), claim, wrt, "torch", sizes=self.sizes, has_layouts=False,
+            arbitrary=frozenset({cotangent.name}),
         )  # fmt: skip
         claim, fault = find_faults(question, claim, trials=self.options.trials, **self.settings)
         report = self.options.judge(

@@ -191,8 +191,7 @@ class _Reader:
         Of a vector these are its entries.  The variables of the derivative are free.
         """
         found = symbols(self.question.function.root, *self.question.names)
-        # The weights of a vector-Jacobian product are arbitrary.
-        moving = {"grad_output", *(wrt.name for wrt in self.question.by)}
+        moving = {*self.question.arbitrary, *(wrt.name for wrt in self.question.by)}
         names = [name for name, node in found.items() if name not in moving and _may_sum(node)][:MAX_SUMMING]
         for kind in ("rows", "columns") if names else ():
             each = {name: kind if len(found[name].squeezed_shape) > 1 else "entries" for name in names}

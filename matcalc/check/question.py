@@ -85,7 +85,8 @@ class Question:
 
     Of order 0 it asks whether the claim is the function's own value.  Of a mixed derivative `earlier` are the
     variables before wrt, in the order of the differentiations.  `sizes` are those that hold at each point.  Where
-    the layout is nobody's choice, as that of a gradient in torch, the claim has no other one to be right in.
+    the layout is nobody's choice, as that of a gradient in torch, the claim has no other one to be right in.  Of the
+    `arbitrary` variables nothing can be assumed, as of the weights of a vector-Jacobian product.
     """
 
     function: Function
@@ -96,6 +97,7 @@ class Question:
     earlier: tuple[Expression, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
     has_layouts: bool = True
+    arbitrary: frozenset[str] = frozenset()
     tolerance: Tolerance = USUAL
 
     @property

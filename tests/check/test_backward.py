@@ -355,3 +355,10 @@ def test_parameters_that_do_not_exist_are_refused(params, sentence):
 def test_parameters_are_those_of_modules():
     with pytest.raises(DeclarationError, match="this is none"):
         matcalc.check_backward(lambda X: X, "X @ W", params={"W": "weight"})
+
+
+def test_weights_are_arbitrary_by_what_they_are_and_not_by_their_name() -> None:
+    """A variable that happens to be called grad_output may be what must sum to 1."""
+    claim = "softmax(x) - grad_output"
+    report = matcalc.check("-sum(grad_output*log(softmax(x)))", claim, "x", layout="denominator")
+    assert report.reasons == ("sum-only",)
