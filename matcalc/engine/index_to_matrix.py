@@ -47,7 +47,7 @@ class MatrixReader:
         self.transposed: dict[Expression, Expression] = {}
         variables = [node for node in graph.nodes() if node.op == "variable"]
         self.letters = {letter for node in variables for size in node.shape for letter in size.letters}
-        own = {part for written in graph.origins.values() for part in walk(written)}
+        own = set(walk(*graph.origins.values()))
         self.writer = TermWriter(self.power_of, self.transpose, self.lengths, own.__contains__)
 
     def read(self, root: Node) -> Expression:

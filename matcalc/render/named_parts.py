@@ -45,7 +45,10 @@ class KnownNames(Collection[str]):
 
 def has_named_parts(expression: Expression, taken: Collection[str] = ()) -> bool:
     """Whether parts have names where an expression is written: it is long, or the reader has named some of them."""
-    return is_long(expression) or bool(_list_own(list(walk(expression)), taken))
+    if is_long(expression):
+        return True
+    # Most texts define nothing, and then there is nothing to walk for.
+    return isinstance(taken, KnownNames) and bool(taken.definitions and _list_own(list(walk(expression)), taken))
 
 
 def _list_own(nodes: Sequence[Expression], taken: Collection[str]) -> dict[int, str]:
