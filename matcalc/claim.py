@@ -387,8 +387,9 @@ def explain_difference(
     message = f"differs. {write_diagnosis(found, question, report.worst, subject)}"
     page = partial(show_report, correct=correct)
     return replace(
-        report, reasons=found.reasons, fits=found.fits, factor=found.factor, missing=_write(found.terms.missing),
-        extra=_write(found.terms.extra), symmetric=found.symmetric, correct=_write(correct), message=message, page=page,
+        report, reasons=found.reasons, fits=found.fits, factor=None if found.factor is None else found.factor.value,
+        missing=_write(found.terms.missing), extra=_write(found.terms.extra), symmetric=found.symmetric,
+        correct=_write(correct), message=message, page=page,
     )  # fmt: skip
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations, permutations, product
+from itertools import combinations, permutations
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES
+from matcalc.check.explain import Explanation, explain
+from matcalc.check.factors import Factor, find_factor
 from matcalc.check.modes import own_modes
 from matcalc.check.question import ExpressionClaim, Question
 from matcalc.check.report import REASONS
-from matcalc.check.terms import ROOM, Sample, TermReading, name_factor, read_terms, take_samples
+from matcalc.check.terms import ROOM, Sample, TermReading, read_terms, take_samples
 from matcalc.check.torch_values import evaluate
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, symbols, walk
@@ -48,7 +50,7 @@ class Diagnosis:
     reasons: tuple[str, ...]
     fits: tuple[str, ...] = ()
     axes: tuple[int, ...] = ()
-    factor: int | float | str | None = None
+    factor: Factor | None = None
     terms: TermReading = field(default_factory=TermReading)
     symmetric: tuple[str, ...] = ()
     summing: tuple[tuple[str, str], ...] = ()
@@ -56,6 +58,7 @@ class Diagnosis:
     confirmed: bool = False
     hints: tuple[Hint, ...] = ()
     nearly: bool = False
+    explanation: Explanation | None = None
 
 
 def diagnose(
@@ -75,9 +78,17 @@ def _diagnose(question: Question, derive: _Derive, settings: dict[str, Any]) -> 
     reader = _Reader(question, samples, derive, settings)
     # Right as it stands for the tolerance of a reading, if not for that of the verdict.
     found = None if reader.holds(question.layout) else reader.read(question.layout)
-    if found is None or (isinstance(found.factor, float) and abs(found.factor - 1) < NEARLY_ONE):
+    if found is None or _is_nearly_one(found.factor):
         return Diagnosis(("other",), confirmed=reader.confirm(question.layout), nearly=True)
-    return _look_elsewhere(reader, found) if set(found.reasons) <= {"shape", "other"} else found
+    if set(found.reasons) <= {"shape", "other"}:
+        found = _look_elsewhere(reader, found)
+        if not found.elsewhere and not found.hints:
+            found = replace(found, explanation=reader.explain())
+    return found
+
+
+def _is_nearly_one(factor: Factor | None) -> bool:
+    return factor is not None and not factor.is_named and abs(float(factor.coefficient) - 1) < NEARLY_ONE
 
 
 def _look_elsewhere(reader: _Reader, found: Diagnosis) -> Diagnosis:
@@ -166,12 +177,12 @@ class _Reader:
 
     # --- a factor, symmetric matrices -------------------------------------------------------------
 
-    def _find_factor(self, truths: Sequence[Tensor]) -> int | float | str | None:
+    def _find_factor(self, truths: Sequence[Tensor]) -> Factor | None:
         ratios = _list_ratios(self.samples, truths)
         if not ratios:
             return None
         tolerance = ROOM * TOLERANCES[truths[0].dtype]
-        return name_factor(ratios, [sample.point.sizes for sample in self.samples], tolerance)
+        return find_factor(ratios, [sample.point.sizes for sample in self.samples], tolerance)
 
     def _find_symmetric(self, layout: str) -> tuple[str, ...]:
         """Return the fewest matrices that must be symmetric for the claim to be right, or ()."""
@@ -233,6 +244,12 @@ class _Reader:
         trios = zip(self.samples, values, self.arrange(layout), strict=True)
         return all(sample.is_equal(value.reshape(truth.shape), truth) for sample, value, truth in trios)
 
+    def explain(self) -> Explanation | None:
+        """Return the slips that make the claim, or None."""
+        layout = self.question.layout
+        derived = self._derive_like_claim(layout) if self.confirm(layout) else None
+        return explain(self.question, self.samples, derived, _list_scalars(self.question))
+
     def arrange(self, layout: str) -> list[Tensor]:
         """Return the true derivative at every sample in a layout."""
         return [self.question.arrange(sample.truth, layout) for sample in self.samples]
@@ -253,7 +270,6 @@ def _may_sum(symbol: Expression) -> bool:
 
 
 MAX_SCALARS = 40
-POWERS = (1, -1, 2, -2)
 
 
 @dataclass(frozen=True)
@@ -262,13 +278,11 @@ class Hint:
 
     `kind` is "diagonal" (the claim is the diagonal of the derivative), "matrix" (the derivative is its diagonal),
     "constant" (each entry of the derivative is the claim), "rows" (right if vec stacked rows), or "scalar": the
-    claim is the derivative times coefficient*scalar**power, or times a scalar without a name.
+    claim is the derivative times the factor, or times a scalar without a name.
     """
 
     kind: str
-    scalar: Expression | None = None
-    power: int = 1
-    coefficient: int | float | str | None = 1
+    factor: Factor | None = None
 
 
 def find_hints(question: Question, samples: Sequence[Sample], truths: Sequence[Tensor]) -> tuple[Hint, ...]:
@@ -332,20 +346,20 @@ def _find_scalar(question: Question, samples: Sequence[Sample], truths: Sequence
     ratios = _list_ratios(samples, truths)
     if not ratios:
         return
-    # The scalars in function and claim that are no numbers, the shortest first.
-    nodes = walk(question.function.root, *question.names)
-    scalars = [node for node in nodes if not node.squeezed_shape and symbols(node)]
-    scalars = sorted(scalars, key=lambda node: sum(1 for _ in walk(node)))[:MAX_SCALARS]
-    valued = [(node, values) for node in scalars if (values := _evaluate_scalar(node, samples))]
-    for (node, values), power in product(valued, POWERS):
-        rest = [ratio / value**power for ratio, value in zip(ratios, values, strict=True)]
-        coefficient = name_factor(rest, [sample.point.sizes for sample in samples])
-        if coefficient is not None:
-            yield Hint("scalar", node, power, coefficient)
-            return
+    nodes = _list_scalars(question)
+    scalars = [(node, values) for node in nodes if (values := _evaluate_scalar(node, samples))]
+    factor = find_factor(ratios, [sample.point.sizes for sample in samples], scalars=scalars)
+    if factor is not None and factor.is_named:
+        yield Hint("scalar", factor)
     # Of a single number every claim is some number times it: that says nothing.
-    if truths[0].ndim:
+    elif truths[0].ndim:
         yield Hint("scalar")
+
+
+def _list_scalars(question: Question) -> list[Expression]:
+    """Return the scalars in function and claim that are no numbers, the shortest first."""
+    scalars = [node for node in walk(question.function.root, *question.names) if node.is_scalar and symbols(node)]
+    return sorted(scalars, key=lambda node: sum(1 for _ in walk(node)))[:MAX_SCALARS]
 
 
 def _evaluate_scalar(node: Expression, samples: Sequence[Sample]) -> list[float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache, reduce
 from itertools import chain, combinations, islice, product
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from matcalc.check.compare import ABSOLUTE, LARGEST_FLOOR, TOLERANCES
 from matcalc.check.conditions import Trouble, names_below
+from matcalc.check.factors import Factor, find_factor
 from matcalc.check.points import NoPoint, Point, PointSearch
 from matcalc.check.question import Question, find_excess, search_points
 from matcalc.check.torch_values import evaluate_all
@@ -223,7 +223,7 @@ _WAYS: dict[str, Callable[[Expression], list[list[_Term]]]] = {
 
 MAX_CHOICES = 1000
 
-Weighted = tuple[Expression, int | float | str | None]
+Weighted = tuple[Expression, Factor | None]
 
 
 @dataclass(frozen=True)
@@ -231,8 +231,8 @@ class TermReading:
     """What a claim looks like beside the terms of the derivative.
 
     claim + missing = truth, or claim - extra = truth.  `weighted` holds terms of the derivative that stand in the
-    claim with a wrong number before them; of a claim that shares some terms with the derivative, `unmatched` are
-    those of the derivative that it lacks, and `foreign` those that it has in their place.
+    claim with a wrong factor before them, None for 0; of a claim that shares some terms with the derivative,
+    `unmatched` are those of the derivative that it lacks, and `foreign` those that it has in their place.
     """
 
     missing: Expression | None = None
@@ -260,7 +260,7 @@ def read_terms(
         if extra := _find_rest(terms, samples, truths):
             return TermReading(extra=extra)
     for terms in of_truth:
-        if weighted := _find_weights(terms, claims):
+        if weighted := _find_weights(terms, samples):
             return TermReading(weighted=weighted)
     readings = (_compare_terms(right, claimed, samples) for right, claimed in product(of_truth, of_claim))
     return next((reading for reading in readings if reading.foreign), TermReading())
@@ -311,21 +311,42 @@ def _find_rest(terms: list[_Valued], samples: Sequence[Sample], wholes: Sequence
 # --- terms that are there, but not as they should be ----------------------------------------------
 
 
-def _find_weights(terms: list[_Valued], claims: Sequence[Tensor]) -> tuple[Weighted, ...]:
-    """Return the terms that the claim has with a wrong number before them, where others are right."""
+def _find_weights(terms: list[_Valued], samples: Sequence[Sample]) -> tuple[Weighted, ...]:
+    """Return the terms that the claim has with a wrong factor before them, where others are right."""
     if not terms:
         return ()
-    columns = torch.stack([torch.cat([value.reshape(-1) for value in term.values]) for term in terms], dim=1)
-    claim = torch.cat([value.reshape(-1) for value in claims])
-    if columns.shape[0] < columns.shape[1] or int(torch.linalg.matrix_rank(columns)) < columns.shape[1]:
+    claims = [sample.claim for sample in samples]
+    columns = [torch.stack([term.values[place].reshape(-1) for term in terms], dim=1) for place in range(len(claims))]
+    tolerance = ROOM * TOLERANCES[claims[0].dtype]
+    # One weight for all points where there is one, else one for each.
+    solved = _solve_weights(torch.cat(columns), torch.cat([claim.reshape(-1) for claim in claims]), tolerance)
+    each = [solved] * len(claims) if solved else [
+        _solve_weights(own, claim.reshape(-1), tolerance) for own, claim in zip(columns, claims, strict=True)
+    ]  # fmt: skip
+    if not all(each):
         return ()
-    weights = torch.linalg.lstsq(columns, claim[:, None]).solution[:, 0]
-    tolerance = ROOM * TOLERANCES[claim.dtype]
-    if not bool(((columns @ weights - claim).abs() <= tolerance * claim.abs().amax()).all()):
-        return ()
-    named = [name_factor([weight], [{}], tolerance) if abs(weight) > tolerance else 0 for weight in weights.tolist()]
-    wrong = [(term.term.expression, weight) for term, weight in zip(terms, named, strict=True) if weight != 1]
+    sizes = [sample.point.sizes for sample in samples]
+    named: list[Factor | None] = []
+    for weights in zip(*each, strict=True):
+        vanishes = all(abs(weight) <= tolerance for weight in weights)
+        factor = None if vanishes else find_factor(weights, sizes, tolerance) if all(weights) else None
+        if factor is None and not vanishes:
+            return ()
+        named.append(factor)
+    wrong = [
+        (term.term.expression, factor) for term, factor in zip(terms, named, strict=True)
+        if factor is None or factor.value != 1
+    ]  # fmt: skip
     return tuple(wrong) if len(wrong) < len(terms) else ()
+
+
+def _solve_weights(columns: Tensor, claim: Tensor, tolerance: float) -> list[float]:
+    """Return the weights with which columns add up to a claim; none where there are none, or more than one choice."""
+    if columns.shape[0] < columns.shape[1] or int(torch.linalg.matrix_rank(columns)) < columns.shape[1]:
+        return []
+    weights = torch.linalg.lstsq(columns, claim[:, None]).solution[:, 0]
+    fits = bool(((columns @ weights - claim).abs() <= tolerance * claim.abs().amax()).all())
+    return [float(weight) for weight in weights] if fits else []
 
 
 def _compare_terms(of_truth: list[_Valued], of_claim: list[_Valued], samples: Sequence[Sample]) -> TermReading:
@@ -409,94 +430,3 @@ def _take_sample(question: Question, search: PointSearch, number: int) -> Sample
             reason = str(error)
         search.reject(Trouble(reason, names_below(question.claim.root or question.function.root)))
     return None
-
-
-# --- factor -----------------------------------------------------------------------------------------
-#
-# Ratios of claim to truth at several points -> one factor: a number, or a text in the sizes such as "n" or "2/m".
-
-
-LARGEST_DENOMINATOR = 360
-LARGEST_COEFFICIENT = 12
-
-
-@dataclass(frozen=True)
-class Atom:
-    """A size or its neighbour, n, n - 1 or n + 1, with its exponent."""
-
-    letter: str
-    shift: int
-    exponent: int = 1
-
-    def value(self, sizes: Mapping[str, int]) -> float:
-        """Return its value, 0 where it has none."""
-        base = sizes[self.letter] + self.shift
-        return float(base) ** self.exponent if base else 0.0
-
-    def __str__(self) -> str:
-        sign = "+" if self.shift > 0 else "-"
-        base = f"({self.letter} {sign} {abs(self.shift)})" if self.shift else self.letter
-        return base if abs(self.exponent) == 1 else f"{base}**{abs(self.exponent)}"
-
-
-def name_factor(
-    ratios: Sequence[float], sizes: Sequence[Mapping[str, int]], tolerance: float = 1e-8
-) -> int | float | str | None:
-    """Return the one factor that explains the ratios found at points of these sizes, or None.
-
-    >>> name_factor([0.5, 0.5], [{"n": 2}, {"n": 3}])
-    0.5
-    >>> name_factor([3, 5, 7], [{"n": 3, "m": 2}, {"n": 5, "m": 3}, {"n": 7, "m": 5}])
-    'n'
-    >>> name_factor([3 / 2, 5 / 4, 7 / 6], [{"n": 3}, {"n": 5}, {"n": 7}])
-    'n/(n - 1)'
-    """
-    if all(abs(ratio - ratios[0]) <= tolerance * abs(ratios[0]) for ratio in ratios):
-        return _round(ratios[0], tolerance)
-    letters = list(sizes[0])
-    for atoms in _list_monomials(letters):
-        values = [math.prod(atom.value(numbers) for atom in atoms) for numbers in sizes]
-        if not all(values):
-            continue
-        rest = [ratio / value for ratio, value in zip(ratios, values, strict=True)]
-        coefficient = Fraction(rest[0]).limit_denominator(LARGEST_COEFFICIENT)
-        small = 0 < abs(coefficient.numerator) <= LARGEST_COEFFICIENT
-        if small and all(abs(one - coefficient) <= tolerance * abs(one) for one in rest):
-            return _write(coefficient, atoms)
-    return None
-
-
-def _round(ratio: float, tolerance: float) -> int | float:
-    """Return the simple fraction that the ratio nearly is, or the ratio itself."""
-    near = Fraction(ratio).limit_denominator(LARGEST_DENOMINATOR)
-    if abs(float(near) - ratio) > tolerance * abs(ratio):
-        return ratio
-    return near.numerator if near.denominator == 1 else float(near)
-
-
-def _list_monomials(letters: Sequence[str]) -> Iterator[tuple[Atom, ...]]:
-    """Yield products of powers of the sizes, the plainest first."""
-    for letter, exponent in product(letters, (1, -1, 2, -2)):
-        yield (Atom(letter, 0, exponent),)
-    for count in (2, 3):
-        for chosen in combinations(letters, count):
-            for signs in product((1, -1), repeat=count):
-                yield tuple(Atom(letter, 0, sign) for letter, sign in zip(chosen, signs, strict=True))
-    for letter, shift, exponent in product(letters, (-1, 1), (1, -1)):
-        yield (Atom(letter, shift, exponent),)
-        for other in letters:
-            yield (Atom(other, 0, -exponent), Atom(letter, shift, exponent))
-            yield (Atom(other, 0, exponent), Atom(letter, shift, exponent))
-
-
-def _write(coefficient: Fraction, atoms: tuple[Atom, ...]) -> str:
-    above = [str(atom) for atom in atoms if atom.exponent > 0]
-    below = [str(atom) for atom in atoms if atom.exponent < 0]
-    number = abs(coefficient)
-    above = ([str(number.numerator)] if number.numerator != 1 or not above else []) + above
-    below = ([str(number.denominator)] if number.denominator != 1 else []) + below
-    top = "*".join(above)
-    if not below:
-        top = top[1:-1] if len(above) == 1 and top.startswith("(") and top.endswith(")") else top
-    bottom = "*".join(below) if len(below) < 2 else f"({'*'.join(below)})"
-    return ("-" if coefficient < 0 else "") + (f"{top}/{bottom}" if below else top)

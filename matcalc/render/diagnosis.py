@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from matcalc.language.expression_to_text import to_text
@@ -12,9 +10,12 @@ from matcalc.language.sizes import write_shape
 
 if TYPE_CHECKING:
     from matcalc.check.diagnose import Diagnosis, Hint
+    from matcalc.check.explain import Explanation, Slip
+    from matcalc.check.factors import Factor
     from matcalc.check.question import Question
     from matcalc.check.report import Worst
     from matcalc.check.terms import TermReading
+    from matcalc.language.expression import Expression
 
 
 NEARLY_RIGHT = 1e-2
@@ -34,6 +35,8 @@ def write_diagnosis(found: Diagnosis, question: Question, worst: Worst | None, s
     if "other" in found.reasons:
         sentences = [f"It is not {subject}{example}.", *_write_terms(found.terms)]
     sentences += [_write_hint(hint, subject) for hint in found.hints]
+    if found.explanation:
+        sentences.append(_write_explanation(found.explanation, subject))
     return " ".join([*sentences, *_write_elsewhere(found.elsewhere, subject)])
 
 
@@ -65,10 +68,10 @@ def _write_readings(found: Diagnosis, question: Question, subject: str) -> Itera
 
 def _write_terms(terms: TermReading) -> Iterator[str]:
     """Say which terms are wrong of a claim that no single reading explains."""
-    fates: dict[int | float | str | None, str] = {-1: "has the wrong sign in it", 0: "is missing"}
-    for term, weight in terms.weighted:
-        factor = f"has the factor {_write_number(float(weight or 0))} in it"
-        yield f"The term {to_text(term)} {fates.get(weight, factor)}."
+    for term, factor in terms.weighted:
+        fate = "is missing" if factor is None else f"has the factor {_write_value(factor)} in it"
+        fate = "has the wrong sign in it" if factor and factor.value == -1 else fate
+        yield f"The term {to_text(term)} {fate}."
     if terms.unmatched and terms.foreign:
         right, wrong = to_text(terms.unmatched), to_text(terms.foreign)
         yield f"Some of its terms are right, but {wrong} stands where {right} should."
@@ -77,9 +80,9 @@ def _write_terms(terms: TermReading) -> Iterator[str]:
 def _write_hint(hint: Hint, subject: str) -> str:
     if hint.kind != "scalar":
         return _HINTS[hint.kind].format(subject=subject)
-    if hint.scalar is None:
+    if hint.factor is None:
         return f"It points the right way: at each point it is some number times {subject}."
-    return f"It {write_factor(_write_power(hint), subject)}."
+    return f"It {write_factor(hint.factor, subject)}."
 
 
 _HINTS = {
@@ -90,16 +93,44 @@ _HINTS = {
 }
 
 
-def _write_power(hint: Hint) -> str:
-    """Return 2*norm(x), 1/norm(x)**2, ...: what the claim is off by."""
-    assert hint.scalar is not None
-    scalar = to_text(hint.scalar)
-    if abs(hint.power) > 1:
-        scalar = f"{scalar if scalar.isidentifier() or scalar.endswith(')') else f'({scalar})'}**{abs(hint.power)}"
-    factor = hint.coefficient if isinstance(hint.coefficient, str) else _write_number(hint.coefficient or 1)
-    if hint.power < 0:
-        return f"{factor}/{scalar if '@' not in scalar and '*' not in scalar else f'({scalar})'}"
-    return scalar if factor == "1" else f"{factor}*{scalar}"
+def _write_explanation(found: Explanation, subject: str) -> str:
+    """Say which slips make a claim: one in a sentence of its own, several counted."""
+    told = [_SLIPS[slip.kind](slip, subject) for slip in found.slips]
+    if found.axes:
+        told.append("its axes are turned" if len(found.axes) > 2 else "it is transposed")
+    if found.factor is not None:
+        beside = "with the wrong sign" if found.factor.value == -1 else f"times {_write_value(found.factor)}"
+        told.append(f"it stands there {beside}")
+    if len(told) == 1:
+        return f"{told[0][0].upper()}{told[0][1:]}."
+    return f"{('Two', 'Three', 'Four')[len(told) - 2]} slips explain it: {'; '.join(told)}."
+
+
+def _tell(node: Expression | None) -> str:
+    return "" if node is None else to_text(node)
+
+
+_SLIPS: dict[str, Callable[[Slip, str], str]] = {
+    "write": lambda slip, subject: f"it is right with {_tell(slip.new)} in the place of {_tell(slip.old)}",
+    "by": lambda slip, subject: f"it is {subject} by {_tell(slip.new)}, not by {_tell(slip.old)}: are the two swapped?",
+    "constant": lambda slip, subject: (
+        f"{_tell(slip.old)} is taken for a constant: the term of {subject} that goes through it is missing"
+    ),
+    "through": lambda slip, subject: (
+        f"the term of {subject} that goes through {_tell(slip.old)} has the factor {_write_value_of(slip)} in it"
+    ),
+    "local": lambda slip, subject: f"{_tell(slip.old)} has the derivative of {_tell(slip.new)} in it",
+    "term": lambda slip, subject: f"the term {_tell(slip.old)} has the factor {_tell(slip.new)} too much in it",
+    "entry": lambda slip, subject: f"it is {subject} times {_tell(slip.new)}",
+    "formula": lambda slip, subject: f"{_tell(slip.new)} stands where {_tell(slip.old)} belongs",
+    "function": lambda slip, subject: (
+        f"it is {subject} of the formula with {_tell(slip.new)} in the place of {_tell(slip.old)}"
+    ),
+}
+
+
+def _write_value_of(slip: Slip) -> str:
+    return "" if slip.factor is None else _write_value(slip.factor)
 
 
 def _write_fits(found: Diagnosis, question: Question) -> str:
@@ -129,29 +160,30 @@ def _write_axes(found: Diagnosis, subject: str) -> str:
     return f"It is {subject} with its axes in another order: permute them by {found.axes}."
 
 
-def write_factor(factor: int | float | str, subject: str) -> str:
-    """Return the rest of a sentence: what a claim is, and what to do.
+def write_factor(factor: Factor, subject: str) -> str:
+    """Return the rest of a sentence: what a claim is, and what to do where the factor is known exactly.
 
-    >>> write_factor(0.5, "the derivative")
+    >>> from matcalc.check.factors import find_factor
+    >>> write_factor(find_factor([0.5, 0.5], [{}, {}]), "the derivative")
     'is 1/2 of the derivative: multiply it by 2'
-    >>> write_factor("n/(n - 1)", "the derivative")
+    >>> write_factor(find_factor([3 / 2, 5 / 4, 7 / 6], [{"n": 3}, {"n": 5}, {"n": 7}]), "the derivative")
     'is n/(n - 1) times the derivative: multiply it by (n - 1)/n'
+    >>> write_factor(find_factor([0.123456789, 0.123456789], [{}, {}]), "the derivative")
+    'is 0.123457 times the derivative'
     """
-    if factor == -1:
+    if factor.value == -1:
         return f"is {subject} with the wrong sign"
-    text = factor if isinstance(factor, str) else _write_number(factor)
-    above, slash, below = text.partition("/")
-    if not slash:
+    text = _write_value(factor)
+    if not factor.is_named:
+        return f"is {text} times {subject}"
+    inverse = _write_value(factor.invert())
+    if "/" not in text:
         return f"is {text} times {subject}: divide it by {text}"
-    if above in ("1", "-1"):
-        inverse = below[1:-1] if re.fullmatch(r"\([^()]*\)", below) else below
-        return f"is {text} of {subject}: multiply it by {'-' if above == '-1' else ''}{inverse}"
-    return f"is {text} times {subject}: multiply it by {below}/{f'({above})' if '*' in above else above}"
+    return f"is {text} {'of' if text.startswith(('1/', '-1/')) else 'times'} {subject}: multiply it by {inverse}"
 
 
-def _write_number(value: int | float) -> str:
-    near = Fraction(value).limit_denominator(360)
-    return str(near) if abs(float(near) - value) < 1e-8 * abs(value) else f"{value:.6g}"
+def _write_value(factor: Factor) -> str:
+    return to_text(factor.expression) if factor.is_named else f"{factor.coefficient:.6g}"
 
 
 def _write_shape(question: Question, subject: str) -> str:

@@ -1,0 +1,294 @@
+"""A formula -> the same with one slip in it, as people make them: another function, axis or exponent, a factor lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from matcalc.errors import MatcalcError
+from matcalc.language import expression as ex
+from matcalc.language.expression import Expression, number, rebuild, symbols, walk
+from matcalc.language.rewrite import map_along, replace
+from matcalc.language.sizes import UNIT, Shape, Size
+from matcalc.language.text_to_expression import choose_book, parse_rule_text
+from matcalc.rule_files import Rule, RuleBook
+
+_ENTRYWISE = ("add", "subtract", "multiply", "divide", "power", "compare")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A part of a formula, and what stands in its place after a slip."""
+
+    old: Expression
+    new: Expression
+
+    def apply(self, root: Expression) -> Expression | None:
+        """Return the formula with the change, None where what is above it does not fit any longer."""
+        return replace_freely(root, self.old, self.new)
+
+
+def replace_freely(root: Expression, old: Expression, new: Expression) -> Expression | None:
+    """Return the formula with a part replaced by one that may have another shape; None where the whole changes its own.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> from matcalc.language.expression_to_text import to_text
+    >>> x, root, mean = parse(["X", "X - sum(X, axis=1, keepdims=True)", "sum(X, axis=0, keepdims=True)"]).expressions
+    >>> to_text(replace_freely(root, root.args[1], mean))
+    'X - sum(X, axis=0, keepdims=True)'
+    """
+    done: dict[Expression, Expression] = {}
+    for node in walk(root):
+        if node is old:
+            done[node] = new
+            continue
+        args = [done[arg] for arg in node.args]
+        if all(map(lambda one, other: one is other, args, node.args)):
+            done[node] = node
+            continue
+        rebuilt = _rebuild_freely(node, args)
+        if rebuilt is None:
+            return None
+        done[node] = rebuilt
+    changed = done[root]
+    return changed if changed is not root and changed.shape == root.shape else None
+
+
+def _rebuild_freely(node: Expression, args: list[Expression]) -> Expression | None:
+    """Return the operation on operands that may have other shapes; None where they do not fit."""
+    if all(arg.shape == before.shape for arg, before in zip(args, node.args, strict=True)):
+        return rebuild(node, args)
+    try:
+        if node.op in _ENTRYWISE:
+            return ex.elementwise(node.op, args[0], args[1], node.data)
+        if node.op in ("negate", "transpose", "matmul"):
+            build: Callable[..., Expression] = getattr(ex, node.op)
+            return build(*args)
+        if node.op == "einsum":
+            return ex.einsum(node.data[0], tuple(args))
+    except MatcalcError:
+        return None
+    return _call_freely(node, args) if node.op == "call" else None
+
+
+def _call_freely(node: Expression, args: list[Expression]) -> Expression | None:
+    rule, axis, keepdims = node.data
+    if rule.is_elementwise:
+        shape: Shape | None = args[0].shape
+        for arg in args[1:]:
+            shape = None if shape is None else ex.broadcast(shape, arg.shape)
+        return None if shape is None else ex.call(rule, tuple(args), shape, axis, keepdims)
+    if len(args) != 1:
+        return None
+    if node.shape == node.args[0].shape:
+        return ex.call(rule, tuple(args), args[0].shape, axis, keepdims)
+    shape = _reduce(args[0].shape, axis, keepdims) if _is_reduction(node) else None
+    return None if shape is None else ex.call(rule, tuple(args), shape, axis, keepdims)
+
+
+def _reduce(shape: Shape, axis: int | None, keepdims: bool) -> Shape | None:
+    """Return the 2-D shape of a sum along an axis: without keepdims a vector is a column."""
+    if len(shape) != 2:
+        return None
+    if axis is None:
+        return (UNIT, UNIT)
+    left = shape[1 - axis]
+    return ((UNIT, left) if axis == 0 else (left, UNIT)) if keepdims else (left, UNIT)
+
+
+def _is_reduction(node: Expression) -> bool:
+    """Whether a node is one like sum, whose shape is that of its operand without an axis."""
+    if node.op != "call" or len(node.args) != 1:
+        return False
+    rule, axis, keepdims = node.data
+    return bool(rule.axis) and node.shape == _reduce(node.args[0].shape, axis, keepdims)
+
+
+# --- definitions ----------------------------------------------------------------------------------
+
+
+def spell_out(root: Expression) -> Expression:
+    """Return the formula with definitions for the functions that have one, sums and means apart.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> from matcalc.language.expression_to_text import to_text
+    >>> to_text(spell_out(parse("rms_norm(x)").expressions[0]))
+    'x/sqrt(mean(x**2) + 1/100000)'
+    """
+    done: dict[Expression, Expression] = {}
+    for node in walk(root):
+        whole = rebuild(node, [done[arg] for arg in node.args])
+        defined = _define(whole)
+        if defined is None:
+            done[node] = whole
+        else:  # of silu the product is its definition, of what stands in it another function is the plainer word
+            done[node] = defined if whole.data[0].is_elementwise else spell_out(defined)
+    return done[root]
+
+
+def _define(node: Expression) -> Expression | None:
+    if node.op != "call" or not node.data[0].define or _is_reduction(node):
+        return None
+    rule, axis, _ = node.data
+    arguments = dict(zip((parameter.name for parameter in rule.variables), node.args, strict=True))
+    try:
+        if axis is None:
+            body: Expression | None = parse_rule_text(rule, rule.define, tuple(arg.shape for arg in node.args))
+            assert body is not None
+            body = replace(body, {leaf: arguments[leaf.name] for leaf in walk(body) if leaf.op == "symbol"})
+        else:
+            shapes = tuple((arg.shape[axis], UNIT) for arg in node.args)
+            body = map_along(parse_rule_text(rule, rule.define, shapes), arguments, axis)
+    except MatcalcError:
+        return None
+    if body is None or body.shape != node.shape or (rule.is_elementwise and body.op not in ("multiply", "divide")):
+        return None
+    return body
+
+
+# --- changes --------------------------------------------------------------------------------------
+
+
+def list_changes(root: Expression, others: Sequence[Expression] = ()) -> Iterator[Change]:
+    """Yield the slips in a formula, those deep inside first; `others` are variables that may stand for those in it.
+
+    A number, and what stands at several places, is changed at one of them: what is around it is told then.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> from matcalc.language.expression_to_text import to_text
+    >>> [to_text(change.new) for change in list_changes(parse("alpha**2").expressions[0])][:4]
+    ['1**2', 'alpha**3', 'alpha**1', 'alpha**4']
+    """
+    names = list({**symbols(root), **{node.name: node for node in others}}.values())
+    places = [(node, place) for node in walk(root) for place in range(len(node.args))]
+    uses = Counter(node.args[place] for node, place in places)
+    seen: set[tuple[Expression, Expression]] = set()
+    for node, place in (*places, (root, None)):
+        part = root if place is None else node.args[place]
+        alone = place is None or (uses[part] == 1 and part.op not in ("number", "size"))
+        for slip in _list_slips(part, root, names):
+            old, new = (part, slip) if alone else (node, _put(node, place, slip))
+            if new is not None and new is not old and (old, new) not in seen:
+                seen.add((old, new))
+                yield Change(old, new)
+
+
+def _put(node: Expression, place: int | None, slip: Expression) -> Expression | None:
+    """Return a node with another operand at one place, None where it does not fit."""
+    return _rebuild_freely(node, [slip if at == place else arg for at, arg in enumerate(node.args)])
+
+
+def _list_slips(node: Expression, root: Expression, names: Sequence[Expression]) -> Iterator[Expression]:
+    match node.op:
+        case "number":
+            yield from _change_number(node)
+        case "size":
+            yield from _change_size(node, root)
+        case "symbol":
+            yield from _change_symbol(node, names)
+        case "call":
+            yield from _change_call(node)
+        case "add" | "subtract" | "multiply" | "divide" | "power":
+            yield from _change_operation(node)
+        case "matmul":
+            yield from (arg for arg in node.args if arg.shape == node.shape)
+            yield from _try(ex.matmul, node.args[1], node.args[0])
+        case "negate" | "transpose":
+            yield from node.args
+    if len(node.shape) == 2 and node.shape[0] == node.shape[1] and not node.is_scalar and node.op != "transpose":
+        yield ex.transpose(node)
+
+
+def _try(build: Callable[..., Expression], *args: Expression) -> Iterator[Expression]:
+    try:
+        yield build(*args)
+    except MatcalcError:
+        return
+
+
+def _change_number(node: Expression) -> Iterator[Expression]:
+    value: Fraction = node.data[0]
+    for other in (value + 1, value - 1, 2 * value, value / 2, -value, 1 / value if value else value, Fraction(0)):
+        yield number(other)
+
+
+def _change_size(node: Expression, root: Expression) -> Iterator[Expression]:
+    for letter in ex.list_letters(root):
+        yield ex.size_value(Size.of(letter))
+    yield ex.subtract(node, number(1))
+    yield ex.multiply(node, node)
+    yield ex.call(choose_book(None)["sqrt"], (node,), node.shape)
+    yield number(1)
+
+
+def _change_symbol(node: Expression, names: Sequence[Expression]) -> Iterator[Expression]:
+    """Another variable of the shape, or what it is where it is forgotten."""
+    yield number(1) if node.is_scalar else ex.filled("ones", *node.shape)
+    yield from (other for other in names if other.shape == node.shape and other is not node)
+
+
+def _change_operation(node: Expression) -> Iterator[Expression]:
+    left, right = node.args
+    swapped = {"add": "subtract", "subtract": "add", "multiply": "divide", "divide": "multiply"}
+    yield from (arg for arg in node.args if arg.shape == node.shape and not (node.op == "power" and arg is right))
+    if node.op in swapped:
+        yield ex.elementwise(swapped[node.op], left, right)
+    if node.op in ("subtract", "divide"):
+        yield ex.elementwise(node.op, right, left)
+    if node.op == "divide":
+        yield ex.divide(number(1), right) if left.is_scalar and right.shape == node.shape else left
+    if node.op == "power":
+        yield from _pull_out(node)
+
+
+def _change_call(node: Expression) -> Iterator[Expression]:
+    rule, axis, keepdims = node.data
+    yield from (arg for arg in node.args if arg.shape == node.shape)
+    if rule.name == "where":
+        yield ex.call(rule, (node.args[0], node.args[2], node.args[1]), node.shape, axis, keepdims)
+    if len(node.args) != 1:
+        return
+    yield from _change_axis(node)
+    yield from _pull_out(node)
+    for other in _list_alike(rule, choose_book(None), _is_reduction(node), node.shape == node.args[0].shape):
+        yield ex.call(other, node.args, node.shape, axis, keepdims)
+
+
+def _change_axis(node: Expression) -> Iterator[Expression]:
+    rule, axis, keepdims = node.data
+    arg = node.args[0]
+    if not rule.axis or len(arg.squeezed_shape) != 2:
+        return
+    for other in (0, 1, None):
+        if other == axis:
+            continue
+        if node.shape == arg.shape:
+            yield ex.call(rule, (arg,), node.shape, other)
+        elif (shape := _reduce(arg.shape, other, keepdims)) is not None:
+            yield ex.call(rule, (arg,), shape, other, keepdims and other is not None)
+
+
+def _pull_out(node: Expression) -> Iterator[Expression]:
+    """sqrt(v) + eps in the place of sqrt(v + eps): a number that stands inside goes outside, or away."""
+    inner = node.args[0]
+    if inner.op not in ("add", "subtract"):
+        return
+    for part, rest in (inner.args, inner.args[::-1]):
+        if part.op == "number" and rest.shape == inner.shape:
+            bare = rebuild(node, [rest, *node.args[1:]])
+            yield from (ex.add(bare, part), bare)
+
+
+@lru_cache(maxsize=512)
+def _list_alike(rule: Rule, book: RuleBook, is_reduction: bool, keeps_shape: bool) -> tuple[Rule, ...]:
+    """Return the functions that may be taken for one: of one array, entry by entry or along an axis as it is."""
+    return tuple(
+        other for other in book
+        if other is not rule and bool(other.torch) and len(other.parameters) == 1 and not other.opaque
+        and other.is_elementwise == rule.is_elementwise and other.axis == rule.axis
+        and (rule.is_elementwise or (is_reduction and not other.result) or (keeps_shape and bool(other.result)))
+        and other.parameters[0].axes == rule.parameters[0].axes
+    )  # fmt: skip
