@@ -247,7 +247,7 @@ class _Judge:
     ) -> CheckReport:
         """Add to a report that differs in one case that it agrees in another."""
         others = [other for other in cases if other != case and report.verdict == "differs"]
-        right = next((other for other in others if self._judge_gradient(name, other)), None)
+        right = next((other for other in others if self._judge_gradient(name, other, explains=False)), None)
         if right is None:
             return report
         told = f"That is so where {self._join(case)}; where {self._join(right)}, it agrees."
@@ -257,7 +257,7 @@ class _Judge:
         names = [name for name in self.names if name in needed]
         return f"{names[0]} alone needs a gradient" if len(names) == 1 else f"{', '.join(names)} need a gradient"
 
-    def _judge_gradient(self, name: str, needed: frozenset[str]) -> CheckReport:
+    def _judge_gradient(self, name: str, needed: frozenset[str], explains: bool = True) -> CheckReport:
         """Return the report on the gradient for one input where those that are named need one."""
         from matcalc.check.backward import BackwardClaim, find_faults
 
@@ -270,11 +270,11 @@ class _Judge:
         )  # fmt: skip
         claim, fault = find_faults(question, claim, trials=self.options.trials, **self.settings)
         report = self.options.judge(
-            replace(question, claim=claim), weighted, self.rules, "torch.autograd of the formula", GRADIENT
+            replace(question, claim=claim), weighted, self.rules, "torch.autograd of the formula", GRADIENT, explains
         )
         if fault:
             return replace(report, verdict=DIFFERS, reasons=("other",), message=f"differs. {fault}")
-        return self._add_misuse(report, question, claim)
+        return self._add_misuse(report, question, claim) if explains else report
 
     def _weigh_output(self) -> tuple[Expression, Expression]:
         """Return sum(grad_output*Y), whose gradient is the vector-Jacobian product, and grad_output."""

@@ -335,9 +335,9 @@ class Options:
 
     def judge(
         self, question: Question, function: Expression | None, rules: RuleBook,
-        truth: str = TRUTH, subject: str = "the derivative",
+        truth: str = TRUTH, subject: str = "the derivative", explains: bool = True,
     ) -> CheckReport:  # fmt: skip
-        """Return the verdict on a question, and of a claim that differs every reading that holds.
+        """Return the verdict on a question, and of a claim that differs every reading that holds, where it `explains`.
 
         `function` is the expression that is differentiated, None where it is code: its terms are not known then.
         `truth` names what the claim is compared with, `subject` what it claims to be.
@@ -349,7 +349,7 @@ class Options:
             question, trials=self.trials, seed=self.seed, dtype=self.dtype, device=self.device, rules=rules,
             truth=truth, proof=self.proof,
         )  # fmt: skip
-        if report.verdict != "differs":
+        if report.verdict != "differs" or not explains:
             return replace(report, page=show_report)
         if report.is_refuted_exactly or self.proof in ("exact", "none"):
             return correct_exactly(report, question, function, rules)

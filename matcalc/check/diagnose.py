@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES
-from matcalc.check.explain import Explanation, explain
+from matcalc.check.explain import Explanation, explain, explain_missing
 from matcalc.check.factors import Factor, find_factor
 from matcalc.check.modes import own_modes
 from matcalc.check.question import ExpressionClaim, Question
@@ -84,6 +84,8 @@ def _diagnose(question: Question, derive: _Derive, settings: dict[str, Any]) -> 
         found = _look_elsewhere(reader, found)
         if not found.elsewhere and not found.hints:
             found = replace(found, explanation=reader.explain())
+    elif "missing-term" in found.reasons:
+        found = replace(found, explanation=explain_missing(question, samples))
     return found
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations, permutations
+from itertools import chain, combinations, permutations, product
 
 import torch
 from torch import Tensor
@@ -14,8 +15,8 @@ from matcalc.check.compare import TOLERANCES
 from matcalc.check.factors import Factor, find_factor
 from matcalc.check.jacobian import true_derivative
 from matcalc.check.question import ExpressionFunction, Question
-from matcalc.check.slips import Change, list_changes, replace_freely, spell_out
-from matcalc.check.terms import ROOM, Sample, list_splits
+from matcalc.check.slips import Change, list_changes, list_own, replace_freely, spell_out, write_entrywise
+from matcalc.check.terms import ROOM, Sample, join_terms, list_splits
 from matcalc.check.torch_values import evaluate_all
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import (
@@ -30,6 +31,7 @@ from matcalc.language.expression import (
     symbols,
     walk,
 )
+from matcalc.language.rewrite import replace as replace_nodes
 
 MAX_PASSES = 3000
 MAX_NODES = 150
@@ -47,15 +49,16 @@ class Slip:
 
     `kind` is "write" (the claim is right with `new` for `old`), "by" (it is the derivative by `new`), "constant"
     (`old` is taken for one), "through" (what goes through `old` has the factor), "local" (`old` is differentiated as
-    if it were `new`), "term" (the term `old` of the derivative has the factor `new`), "entry" (all of it has),
-    "formula" (`new` stands where the derivative has `old`), or "function" (the claim belongs to the function with
-    `new` for `old`).
+    if it were `new`), "term" (the term `old` of the derivative has the factor `new` to the `power`), "entry" (all of it
+    has), "formula" (`new` stands where the derivative has `old`), "own" (of the sum `old` only the part is
+    differentiated that an entry adds itself), or "function" (the claim belongs to the function with `new` for `old`).
     """
 
     kind: str
     old: Expression
     new: Expression | None = None
     factor: Factor | None = None
+    power: int = 1
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,52 @@ def explain(
     `derived` is a formula of the derivative in the shape of the question, confirmed at the samples; without it only the
     slips in the function are known.  `scalars` are what a factor beside them may be a power of.
     """
-    # What is 0 is the derivative of a constant, which explains nothing.
-    if not samples or not any(bool(sample.claim.any()) for sample in samples):
-        return None
-    return _Search(question, list(samples), derived, scalars).find()
+    search = _Search(question, list(samples), derived, scalars)
+    return search.find() if search.is_fit else None
+
+
+def explain_missing(question: Question, samples: Sequence[Sample]) -> Explanation | None:
+    """Return the parts of the function that a claim with a missing term takes for constants, or None."""
+    search = _Search(question, list(samples), None, ())
+    return search.find_constants() if search.is_fit else None
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A function with some of its parts held: a symbol stands for each, in the order in which they are computed."""
+
+    root: Expression
+    held: tuple[tuple[Expression, Expression], ...] = ()
+
+    def _name_next(self, shape: Expression) -> Expression:
+        return symbol(f"#{len(self.held)}", shape.declared_shape)
+
+    def hold(self, node: Expression) -> _Function | None:
+        """Return the function with a part taken for a constant."""
+        return self._put(node, node, None)
+
+    def differentiate_as(self, node: Expression, other: Expression) -> _Function | None:
+        """Return the function with the value of a part, and the derivative of another one in its place."""
+        return self._put(node, subtract(node, other), other)
+
+    def _put(self, node: Expression, constant: Expression, moving: Expression | None) -> _Function | None:
+        name = self._name_next(constant)
+        root = replace_freely(self.root, node, name if moving is None else add(name, moving))
+        return None if root is None else _Function(root, (*self.held, (name, constant)))
+
+    def tell(self, node: Expression) -> Expression:
+        """Return a part as a reader knows it, without the symbols."""
+        for name, constant in reversed(self.held):
+            node = replace_nodes(node, {name: constant})
+        return node
+
+    def fill(self, sample: Sample) -> dict[str, Tensor]:
+        """Return the values of all names at a sample."""
+        values, point = dict(sample.point.values), sample.point
+        with torch.no_grad():
+            for name, constant in self.held:
+                values[name.name] = evaluate_all((constant,), values, point.sizes, point.functions)[constant]
+        return values
 
 
 class _Search:
@@ -116,10 +161,18 @@ class _Search:
         fitting = [axes for axes in orders if tuple(given[axis] for axis in axes) == expected]
         self.orders = fitting if len(given) == len(expected) else []
 
+    @property
+    def is_fit(self) -> bool:
+        """Whether the claim has the axes of the derivative, and is not 0, which any constant explains."""
+        return bool(self.orders) and any(bool(sample.claim.any()) for sample in self.samples)
+
+    def find_constants(self) -> Explanation | None:
+        """Return the part of the function, or the two, that are taken for constants."""
+        candidates = chain(self._list_constants(weighs=False), self._list_constant_pairs())
+        return next(filter(None, (self._confirm(one, self.orders[0]) for one in candidates)), None)
+
     def find(self) -> Explanation | None:
         """Return the first explanation: one slip, one slip with a factor or other axes, two slips."""
-        if not self.orders:
-            return None
         candidates = list(self.list_candidates())
         valued = [(one, value) for one in candidates if (value := one.at(self.samples[0])) is not None]
         for order in self.orders:
@@ -152,19 +205,19 @@ class _Search:
 
     def _confirm(self, candidate: _Candidate, order: tuple[int, ...], scaled: bool = False) -> Explanation | None:
         """Return the explanation by a candidate where it holds at every sample."""
-        values = [candidate.at(sample) for sample in self.samples]
-        if any(value is None for value in values):
-            return None
+        whole: list[Tensor] = []
+        for place, sample in enumerate(self.samples):
+            value = candidate.at(sample)
+            if value is None or not (scaled or self._is_equal(place, value, order)):
+                return None
+            whole.append(value)
         factor = None
         axes = order if order != tuple(range(len(order))) else ()
-        whole = [value for value in values if value is not None]
         if scaled:
             ratios = [self._find_ratio(place, value, order) for place, value in enumerate(whole)]
             factor = self._name(ratios) if all(ratios) else None
             if factor is None or not factor.is_named:
                 return None
-        elif not all(self._is_equal(place, value, order) for place, value in enumerate(whole)):
-            return None
         if candidate.repaired is not None and (scaled or axes):
             return None  # the repair would be but a part of one
         return Explanation(candidate.slips, factor, axes, candidate.repaired)
@@ -192,7 +245,69 @@ class _Search:
         for first, second in self._list_pairs(alone):
             if found := self._confirm(_join(first, second, self._truth), order):
                 return found
-        return next(filter(None, (self._confirm(one, order) for one in self._list_constant_pairs())), None)
+        pairs = chain(self._list_scaled_changes(), self._list_constant_pairs())
+        return next(filter(None, (self._confirm(one, order) for one in pairs)), None)
+
+    def _list_scaled_changes(self) -> Iterator[_Candidate]:
+        """Yield a slip in a term of the derivative together with a factor of it, where the first sample has both."""
+        for formula in self._formulas[-1:]:
+            atoms = [node for node in self._list_atoms(formula) if _fits(node, formula)][:MAX_ATOMS]
+            for kind, whole, rest in self._list_terms(formula):
+                factors = [(atom, exponent) for atom, exponent in product(atoms, POWERS)]
+                changes = [(one, new) for one in _limit(list_changes(whole, self._names)) if (new := one.apply(whole))]
+                for change, factor in self._match_numbers(whole, rest, changes):
+                    scaled = factor.apply(change[1])
+                    slips = Slip("formula", *change[0].pair), Slip("weight", change[1], factor=factor)
+                    yield self._give_formula(scaled if rest is None else add(rest, scaled), *slips)
+                for change, atom, exponent in self._match_scaled(whole, rest, changes, factors):
+                    scaled = _scale(change[1], atom, exponent)
+                    slips = Slip("formula", *change[0].pair), Slip(kind, change[1], atom, power=exponent)
+                    yield self._give_formula(scaled if rest is None else add(rest, scaled), *slips)
+
+    def _match_numbers(
+        self, whole: Expression, rest: Expression | None, changes: list[tuple[Change, Expression]]
+    ) -> Iterator[tuple[tuple[Change, Expression], Factor]]:
+        """Yield the changes of a term that make the claim but for a number, a size or another scalar."""
+        others = [_evaluate(rest, sample) if rest is not None else torch.zeros(()) for sample in self.samples]
+        for change in changes:
+            ratios: list[float] = []
+            for place, sample in enumerate(self.samples):
+                value, other, claim = _evaluate(change[1], sample), others[place], self._claim(place, self.orders[0])
+                if value is None or other is None or value.numel() != claim.numel() or not bool(value.any()):
+                    break
+                wanted = claim.reshape(value.shape) - other
+                ratio = float((value * wanted).sum() / (value * value).sum())
+                if not ratio or not sample.is_equal(ratio * value, wanted):
+                    break
+                ratios.append(ratio)
+            factor = self._name(ratios) if len(ratios) == len(self.samples) else None
+            if factor is not None and factor.is_named:
+                yield change, factor
+
+    def _match_scaled(
+        self, whole: Expression, rest: Expression | None, changes: list[tuple[Change, Expression]],
+        factors: list[tuple[Expression, int]],
+    ) -> Iterator[tuple[tuple[Change, Expression], Expression, int]]:  # fmt: skip
+        """Yield the changes of a term and the factors with which it makes the claim at the first sample."""
+        sample = self.samples[0]
+        shape = [size.value(sample.point.sizes) for size in whole.shape]
+        claim = self._claim(0, self.orders[0])
+        if claim.numel() != math.prod(shape) or not factors:
+            return
+        others = _evaluate(rest, sample) if rest is not None else torch.zeros(())
+        powers = [_evaluate(_raise(atom, exponent), sample) for atom, exponent in factors]
+        if others is None:
+            return
+        wanted = claim.reshape(shape) - others
+        kept = [(factor, value) for factor, value in zip(factors, powers, strict=True) if value is not None]
+        stacked = torch.stack([value.expand(shape) for _, value in kept])
+        for change in changes:
+            value = _evaluate(change[1], sample)
+            if value is None or not bool(value.any()):
+                continue
+            away = (stacked * value - wanted).abs().flatten(1).amax(1)
+            for place in (away <= ROOM * TOLERANCES[claim.dtype] * wanted.abs().amax()).nonzero()[:, 0].tolist():
+                yield change, *kept[place][0]
 
     def _truth(self, sample: Sample) -> Tensor:
         return self.question.arrange(sample.truth, self.question.layout)
@@ -214,14 +329,12 @@ class _Search:
 
     def _list_constant_pairs(self) -> Iterator[_Candidate]:
         """Yield two parts of the function taken for constants together, and each with another slip in the function."""
-        for root in self._functions:
-            nodes = self._list_moving(root)
-            for one, other in combinations(nodes[:MAX_CONSTANTS], 2):
-                held = {"#0": one, "#1": other}
-                changed = replace_freely(root, other, symbol("#1", other.declared_shape))
-                changed = changed and replace_freely(changed, one, symbol("#0", one.declared_shape))
-                if changed is not None:
-                    yield self._give_function(changed, held, Slip("constant", one), Slip("constant", other))
+        for function in self._functions:
+            for one, other in combinations(self._list_moving(function)[:MAX_CONSTANTS], 2):
+                both = (outer := function.hold(other)) and outer.hold(one)
+                if both:
+                    slips = (Slip("constant", function.tell(node)) for node in (one, other))
+                    yield self._give_function(both, *slips)
 
     # --- one slip -------------------------------------------------------------------------------------
 
@@ -230,32 +343,72 @@ class _Search:
         yield from self._list_other_variables()
         yield from self._list_repairs()
         yield from self._list_constants()
-        if self.derived is not None:
-            yield from self._list_factors(self.derived)
-            for change in _limit(list_changes(self.derived, self._names)):
-                changed = change.apply(self.derived)
+        yield from self._list_own()
+        for formula in self._formulas:
+            yield from self._list_factors(formula)
+        for formula in self._formulas:
+            for change in _limit(list_changes(formula, self._names)):
+                changed = change.apply(formula)
                 if changed is not None:
-                    yield self._give_formula(changed, Slip("formula", change.old, change.new))
+                    yield self._give_formula(changed, Slip("formula", *change.pair))
         yield from self._list_function_slips()
+
+    @cached_property
+    def _formulas(self) -> list[Expression]:
+        """The derivative as it is written, and entry by entry; none where it is not known, or too long."""
+        if self.derived is None:
+            return []
+        whole = self.derived
+        forms = [whole, *(one for one in [write_entrywise(whole)] if one is not whole and one.shape == whole.shape)]
+        return [form for form in forms if sum(1 for _ in walk(form)) <= MAX_NODES]
+
+    def _list_own(self) -> Iterator[_Candidate]:
+        """Yield the function with only that part of a sum differentiated that each entry adds itself."""
+        for function in self._functions:
+            for node, part in list_own(function.root):
+                if changed := function.differentiate_as(node, part):
+                    yield self._give_function(changed, Slip("own", function.tell(node)))
 
     @property
     def _names(self) -> list[Expression]:
         return list(symbols(self.question.function.root).values()) if self._functions else []
 
     @cached_property
-    def _functions(self) -> list[Expression]:
+    def _functions(self) -> list[_Function]:
         """The function as it is written, and spelled out; none where it is code, or too long."""
         function = self.question.function
-        if not isinstance(function, ExpressionFunction) or not self.question.order:
+        if not isinstance(function, ExpressionFunction) or self.question.order != 1 or self.question.earlier:
             return []
-        roots = dict.fromkeys((function.root, spell_out(function.root)))
-        passes = max(1, self.samples[0].truth.numel() // self.samples[0].point.values[self.question.wrt.name].numel())
-        self.most = MAX_PASSES // passes
-        return [root for root in roots if sum(1 for _ in walk(root)) <= MAX_NODES and self.question.order == 1]
+        spelled = write_entrywise(spell_out(function.root))
+        found = [_Function(function.root)]
+        if spelled is not function.root and spelled.shape == function.root.shape:
+            found.append(self._hold_idle(_Function(spelled), set(walk(function.root))))
+        return [one for one in found if sum(1 for _ in walk(one.root)) <= MAX_NODES]
 
-    def _list_moving(self, root: Expression) -> list[Expression]:
+    @property
+    def _most(self) -> int:
+        """How many slips are tried in the function: each needs a pass of autograd for each of its entries."""
+        sample = self.samples[0]
+        entries = sample.point.values[self.question.wrt.name].numel()
+        return int(MAX_PASSES * entries // max(1, sample.truth.numel()))
+
+    def _hold_idle(self, function: _Function, known: set[Expression]) -> _Function:
+        """Return the function with those parts of its definitions held that do not matter, as the maximum in softmax.
+
+        Beside a slip they would: what they add and take away again would be left.
+        """
+        for node in self._list_moving(function):
+            if node in known or node.shape == function.root.shape or node not in set(walk(function.root)):
+                continue
+            held = function.hold(node)
+            value = None if held is None else self._give_function(held, Slip("constant", node)).at(self.samples[0])
+            if held is not None and value is not None and self.samples[0].is_equal(value, self.truths[0]):
+                function = held
+        return function
+
+    def _list_moving(self, function: _Function) -> list[Expression]:
         """Return the parts of the function that depend on the variable, the deepest first, the whole apart."""
-        moving: dict[Expression, bool] = {}
+        root, moving = function.root, dict[Expression, bool]()
         for node in walk(root):
             moving[node] = node is self.question.wrt or any(moving[arg] for arg in node.args)
         return [node for node, moves in moving.items() if moves and node.op != "symbol" and node is not root]
@@ -292,19 +445,18 @@ class _Search:
                 truth = self._truth(sample)
                 return sample.claim if sample.is_equal(value, truth) else torch.full_like(truth, torch.nan)
 
-            yield _Candidate((Slip("write", change.old, change.new),), compute, changed)
+            yield _Candidate((Slip("write", *change.pair),), compute, changed)
 
-    def _list_constants(self) -> Iterator[_Candidate]:
+    def _list_constants(self, weighs: bool = True) -> Iterator[_Candidate]:
         """Yield each part of the function taken for a constant, and what goes through it with a factor."""
-        for root in self._functions:
-            for node in self._list_moving(root)[: self.most]:
-                held = symbol("#0", node.declared_shape)
-                changed = replace_freely(root, node, held)
-                if changed is None:
+        for function in self._functions:
+            for node in self._list_moving(function)[: self._most]:
+                held = function.hold(node)
+                if held is None:
                     continue
-                constant = self._give_function(changed, {"#0": node}, Slip("constant", node))
+                constant = self._give_function(held, Slip("constant", function.tell(node)))
                 yield constant
-                if weighted := self._weigh(constant, node):
+                if weighs and (weighted := self._weigh(constant, function.tell(node))):
                     yield weighted
 
     def _weigh(self, constant: _Candidate, node: Expression) -> _Candidate | None:
@@ -327,37 +479,39 @@ class _Search:
 
     def _list_function_slips(self) -> Iterator[_Candidate]:
         """Yield the function with a slip in it, and with one in the derivative of a part alone."""
-        for root in self._functions:
-            moving = set(self._list_moving(root))
-            changes = list(_limit(list_changes(root, self._names)))[: self.most]
+        for function in self._functions:
+            moving = set(self._list_moving(function))
+            changes = list(list_changes(function.root, self._names))[: self._most]
             for change in changes:
                 if change.old in moving and change.new.shape == change.old.shape:
-                    held = {"#0": subtract(change.old, change.new)}
-                    local = add(symbol("#0", change.old.declared_shape), change.new)
-                    changed = replace_freely(root, change.old, local)
+                    changed = function.differentiate_as(change.old, change.new)
                     if changed is not None:
-                        yield self._give_function(changed, held, Slip("local", change.old, change.new))
+                        yield self._give_function(changed, _tell(function, "local", change))
             for change in changes:
-                changed = change.apply(root)
-                if changed is not None:
-                    yield self._give_function(changed, {}, Slip("function", change.old, change.new))
+                root = change.apply(function.root)
+                if root is not None:
+                    changed = replace(function, root=root)
+                    yield self._give_function(changed, _tell(function, "function", change))
 
     def _list_factors(self, derived: Expression) -> Iterator[_Candidate]:
         """Yield the derivative with a part of the formula as a factor, in all of it or in one of its terms."""
         atoms = [node for node in self._list_atoms(derived) if _fits(node, derived)][:MAX_ATOMS]
-        ways = [[term.expression for term in terms] for terms in list_splits(derived)[:2]]
-        wholes = [("entry", derived), *(("term", term) for terms in ways for term in terms)]
-        for kind, whole in wholes:
-            rest = None if kind == "entry" else subtract(derived, whole)
-            for atom in atoms:
-                for exponent in POWERS:
-                    factor = _raise(atom, exponent)
-                    scaled = divide(whole, _raise(atom, -exponent)) if exponent < 0 else multiply(whole, factor)
-                    yield self._give_formula(scaled if rest is None else add(rest, scaled), Slip(kind, whole, factor))
+        for kind, whole, rest in self._list_terms(derived):
+            for atom, exponent in product(atoms, POWERS):
+                scaled = _scale(whole, atom, exponent)
+                formula = scaled if rest is None else add(rest, scaled)
+                yield self._give_formula(formula, Slip(kind, whole, atom, power=exponent))
+
+    def _list_terms(self, derived: Expression) -> Iterator[tuple[str, Expression, Expression | None]]:
+        """Yield the derivative and its terms, each with the rest."""
+        yield "entry", derived, None
+        for terms in list_splits(derived)[:2]:
+            for place, term in enumerate(terms):
+                yield "term", term.expression, join_terms(terms[:place] + terms[place + 1 :])
 
     def _list_atoms(self, derived: Expression) -> Iterator[Expression]:
         """Yield the parts of function and derivative that may be a factor, the shortest first."""
-        nodes = walk(derived, *self._functions)
+        nodes = walk(derived, *(function.root for function in self._functions[:1]))
         yield from (node for node in nodes if node.op not in ("number", "filled", "compare") and len(node.shape) == 2)
 
     # --- values -----------------------------------------------------------------------------------------
@@ -371,18 +525,19 @@ class _Search:
 
         return _Candidate(slips, compute)
 
-    def _give_function(self, root: Expression, held: dict[str, Expression], *slips: Slip) -> _Candidate:
+    def _give_function(self, function: _Function, *slips: Slip) -> _Candidate:
         def compute(sample: Sample) -> Tensor:
             point, question = sample.point, self.question
-            values = dict(point.values)
-            if held:
-                with torch.no_grad():
-                    found = evaluate_all(tuple(held.values()), values, point.sizes, point.functions)
-                values |= {name: found[node] for name, node in held.items()}
-            truth = true_derivative(root, question.by, values, point.sizes, point.functions)
+            values = function.fill(sample)
+            truth = true_derivative(function.root, question.by, values, point.sizes, point.functions)
             return question.arrange(truth, question.layout)
 
         return _Candidate(slips, compute)
+
+
+def _tell(function: _Function, kind: str, change: Change) -> Slip:
+    old, new = change.pair
+    return Slip(kind, function.tell(old), function.tell(new))
 
 
 def _join(first: _Candidate, second: _Candidate, truth: Callable[[Sample], Tensor]) -> _Candidate:
@@ -404,6 +559,10 @@ def _fits(node: Expression, whole: Expression) -> bool:
     return len(whole.shape) == 2 and all(
         size == other or size.is_unit for size, other in zip(node.shape, whole.shape, strict=True)
     )
+
+
+def _scale(whole: Expression, atom: Expression, exponent: int) -> Expression:
+    return divide(whole, _raise(atom, -exponent)) if exponent < 0 else multiply(whole, _raise(atom, exponent))
 
 
 def _raise(node: Expression, exponent: int) -> Expression:

@@ -27,6 +27,7 @@ from matcalc.language.text_to_expression import choose_book
 
 LARGEST_DENOMINATOR = 360
 LARGEST_COEFFICIENT = 12
+MOST_PAIRED = 8
 HALF = Fraction(1, 2)
 
 Base = tuple[Expression, Fraction]
@@ -113,10 +114,11 @@ def find_factor(
         if not all(values) or not all(map(math.isfinite, values)):
             continue
         rest = [ratio / value for ratio, value in zip(ratios, values, strict=True)]
-        coefficient = Fraction(rest[0]).limit_denominator(LARGEST_COEFFICIENT)
-        small = 0 < abs(coefficient.numerator) <= LARGEST_COEFFICIENT
-        if small and all(abs(one - coefficient) <= tolerance * abs(one) for one in rest):
-            return Factor(coefficient, bases)
+        if all(abs(one - rest[0]) <= tolerance * abs(one) for one in rest):
+            coefficient = name_number(rest[0], tolerance)
+            number, more = coefficient.coefficient, coefficient.bases
+            if isinstance(number, Fraction) and max(abs(number.numerator), number.denominator) <= LARGEST_COEFFICIENT:
+                return Factor(number, (*more, *bases))
     return None
 
 
@@ -184,6 +186,10 @@ def _list_monomials(sizes: Sequence[Mapping[str, int]]) -> Iterator[_Valued]:
 
 
 def _list_powers(scalars: Sequence[tuple[Expression, Sequence[float]]]) -> Iterator[_Valued]:
-    for (node, values), exponent in product(scalars, (1, -1, 2, -2)):
-        if all(values):
-            yield ((node, Fraction(exponent)),), tuple(value**exponent for value in values)
+    whole = [(node, values) for node, values in scalars if all(values)]
+    for (node, values), exponent in product(whole, (1, -1, 2, -2)):
+        yield ((node, Fraction(exponent)),), tuple(value**exponent for value in values)
+    for (node, values), (other, more) in combinations(whole[:MOST_PAIRED], 2):
+        for one, two in product((1, -1), repeat=2):
+            bases = ((node, Fraction(one)), (other, Fraction(two)))
+            yield bases, tuple(value**one * beside**two for value, beside in zip(values, more, strict=True))

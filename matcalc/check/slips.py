@@ -21,10 +21,19 @@ _ENTRYWISE = ("add", "subtract", "multiply", "divide", "power", "compare")
 
 @dataclass(frozen=True)
 class Change:
-    """A part of a formula, and what stands in its place after a slip."""
+    """A part of a formula, and what stands in its place after a slip.
+
+    `told` are the two as people say it, where they say it otherwise.
+    """
 
     old: Expression
     new: Expression
+    told: tuple[Expression, ...] = ()
+
+    @property
+    def pair(self) -> tuple[Expression, Expression]:
+        """What a reader is told: the right part and the wrong one."""
+        return (self.told[0], self.told[1]) if self.told else (self.old, self.new)
 
     def apply(self, root: Expression) -> Expression | None:
         """Return the formula with the change, None where what is above it does not fit any longer."""
@@ -99,6 +108,25 @@ def _reduce(shape: Shape, axis: int | None, keepdims: bool) -> Shape | None:
     return ((UNIT, left) if axis == 0 else (left, UNIT)) if keepdims else (left, UNIT)
 
 
+def _count(node: Expression, axis: int | None) -> Expression:
+    """Return how many entries are taken together along an axis."""
+    rows, columns = node.shape
+    return ex.size_value(rows * columns if axis is None else node.shape[axis])
+
+
+def list_own(root: Expression) -> Iterator[tuple[Expression, Expression]]:
+    """Yield each sum in a function with what an entry adds to it itself.
+
+    A sum that is broadcast again has such a part at each entry, as the denominator of a softmax.
+    """
+    for node in walk(root):
+        if _is_reduction(node) and node.data[0].name in ("sum", "mean") and not node.args[0].is_scalar:
+            part = node.args[0]
+            part = part if node.data[0].name == "sum" else ex.divide(part, _count(part, node.data[1]))
+            if ex.broadcast(node.shape, part.shape) == part.shape:
+                yield node, part
+
+
 def _is_reduction(node: Expression) -> bool:
     """Whether a node is one like sum, whose shape is that of its operand without an axis."""
     if node.op != "call" or len(node.args) != 1:
@@ -149,6 +177,59 @@ def _define(node: Expression) -> Expression | None:
     return body
 
 
+# --- entry by entry -------------------------------------------------------------------------------
+#
+# Books write diag(v) @ M, code v*M: there another axis still fits, and a factor of one row is seen.
+
+
+def write_entrywise(root: Expression) -> Expression:
+    """Return the formula with products by diagonal matrices, by ones and by columns written entry by entry.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> from matcalc.language.expression_to_text import to_text
+    >>> to_text(write_entrywise(parse("diag(sum(X, axis=1)) @ X").expressions[0]))
+    'sum(X, axis=1, keepdims=True)*X'
+    """
+    done: dict[Expression, Expression] = {}
+    for node in walk(root):
+        whole = rebuild(node, [done[arg] for arg in node.args])
+        done[node] = _write_entrywise(whole)
+    return done[root]
+
+
+def _write_entrywise(node: Expression) -> Expression:
+    if node.op == "call" and _is_reduction(node) and node.data[1] == 1:
+        return ex.call(node.data[0], node.args, node.shape, 1, True)
+    if node.op == "transpose" and _is_reduction(node.args[0]) and node.args[0].data[1] == 0:
+        inner = node.args[0]
+        return ex.call(inner.data[0], inner.args, node.shape, 0, True)
+    if node.op != "matmul":
+        return node
+    left, right = node.args
+    if _is_diagonal(left):
+        return ex.multiply(left.args[0], right)
+    if _is_diagonal(right):
+        return ex.multiply(left, _turn(right.args[0]))
+    if len(left.shape) == 2 and right.is_column and not (left.is_row or left.is_column):
+        along = ex.multiply(left, _turn(right))
+        return ex.call(choose_book(None)["sum"], (along,), node.shape, 1, True)
+    if left.is_column and right.op == "transpose" and right.args[0].is_filled("ones"):
+        return ex.multiply(left, ex.filled("ones", *node.shape))
+    if left.is_filled("ones") and right.is_row:
+        return ex.multiply(right, ex.filled("ones", *node.shape))
+    return node
+
+
+def _is_diagonal(node: Expression) -> bool:
+    """Whether a node is diag(v)."""
+    return node.op == "call" and bool(node.data[0].function == "diag") and node.args[0].is_column
+
+
+def _turn(column: Expression) -> Expression:
+    """Return a column as a row, a sum down the columns as the row that it is."""
+    return _write_entrywise(ex.transpose(column))
+
+
 # --- changes --------------------------------------------------------------------------------------
 
 
@@ -168,12 +249,26 @@ def list_changes(root: Expression, others: Sequence[Expression] = ()) -> Iterato
     seen: set[tuple[Expression, Expression]] = set()
     for node, place in (*places, (root, None)):
         part = root if place is None else node.args[place]
-        alone = place is None or (uses[part] == 1 and part.op not in ("number", "size"))
+        is_leaf = part.op in ("number", "size")
         for slip in _list_slips(part, root, names):
-            old, new = (part, slip) if alone else (node, _put(node, place, slip))
-            if new is not None and new is not old and (old, new) not in seen:
-                seen.add((old, new))
-                yield Change(old, new)
+            found = [] if is_leaf else [Change(part, slip)]
+            if place is not None and (is_leaf or uses[part] > 1) and (around := _put(node, place, slip)) is not None:
+                found.append(Change(node, around))
+            for change in found:
+                if change.new is not change.old and (change.old, change.new) not in seen:
+                    seen.add((change.old, change.new))
+                    yield change
+    yield from _list_outside(root)
+
+
+def _list_outside(root: Expression) -> Iterator[Change]:
+    """Yield sqrt(v) + eps for each root of v + eps, and for its powers alike."""
+    sqrt = choose_book(None)["sqrt"]
+    for node in walk(root):
+        if node.op == "add" and any(arg.op == "number" for arg in node.args):
+            part, rest = sorted(node.args, key=lambda arg: arg.op != "number")
+            outside = ex.add(ex.call(sqrt, (rest,), rest.shape), part)
+            yield Change(node, ex.power(outside, number(2)), (ex.call(sqrt, (node,), node.shape), outside))
 
 
 def _put(node: Expression, place: int | None, slip: Expression) -> Expression | None:
@@ -253,6 +348,10 @@ def _change_call(node: Expression) -> Iterator[Expression]:
         return
     yield from _change_axis(node)
     yield from _pull_out(node)
+    if _is_reduction(node):
+        # The size less one, as a sample has it.
+        size = _count(node.args[0], axis)
+        yield ex.multiply(ex.divide(size, ex.subtract(size, number(1))), node)
     for other in _list_alike(rule, choose_book(None), _is_reduction(node), node.shape == node.args[0].shape):
         yield ex.call(other, node.args, node.shape, axis, keepdims)
 

@@ -112,21 +112,44 @@ def _tell(node: Expression | None) -> str:
 
 _SLIPS: dict[str, Callable[[Slip, str], str]] = {
     "write": lambda slip, subject: f"it is right with {_tell(slip.new)} in the place of {_tell(slip.old)}",
-    "by": lambda slip, subject: f"it is {subject} by {_tell(slip.new)}, not by {_tell(slip.old)}: are the two swapped?",
+    "by": lambda slip, subject: (
+        f"it is {subject} by {_tell(slip.new)}, not by {_tell(slip.old)}: the two are swapped, perhaps"
+    ),
     "constant": lambda slip, subject: (
-        f"{_tell(slip.old)} is taken for a constant: the term of {subject} that goes through it is missing"
+        f"it takes {_tell(slip.old)} for a constant: the term of {subject} that goes through it is missing"
     ),
     "through": lambda slip, subject: (
         f"the term of {subject} that goes through {_tell(slip.old)} has the factor {_write_value_of(slip)} in it"
     ),
-    "local": lambda slip, subject: f"{_tell(slip.old)} has the derivative of {_tell(slip.new)} in it",
-    "term": lambda slip, subject: f"the term {_tell(slip.old)} has the factor {_tell(slip.new)} too much in it",
-    "entry": lambda slip, subject: f"it is {subject} times {_tell(slip.new)}",
-    "formula": lambda slip, subject: f"{_tell(slip.new)} stands where {_tell(slip.old)} belongs",
+    "local": lambda slip, subject: (
+        f"it has the derivative of {_tell(slip.new)} in the place of that of {_tell(slip.old)}"
+    ),
+    "term": lambda slip, subject: (
+        f"the term {_tell(slip.old)} has the factor {_tell_power(slip)} too much"
+        if slip.power > 0 else f"the term {_tell(slip.old)} lacks the factor {_tell_power(slip)}"
+    ),
+    "entry": lambda slip, subject: (
+        f"it has the factor {_tell_power(slip)} too much, entry by entry: divide it by that"
+        if slip.power > 0 else f"it lacks the factor {_tell_power(slip)}, entry by entry: multiply it by that"
+    ),
+    "weight": lambda slip, subject: f"the term {_tell(slip.old)} has the factor {_write_value_of(slip)} in it",
+    "own": lambda slip, subject: (
+        f"it takes each entry of {_tell(slip.old)} to depend on one place alone, but the sum has all of them"
+    ),
+    "formula": lambda slip, subject: f"it has {_tell(slip.new)} where {_tell(slip.old)} belongs",
     "function": lambda slip, subject: (
         f"it is {subject} of the formula with {_tell(slip.new)} in the place of {_tell(slip.old)}"
     ),
 }
+
+
+def _tell_power(slip: Slip) -> str:
+    """Return x, (x - y)**2, ...: what the factor is, above or below."""
+    text, exponent = _tell(slip.new), abs(slip.power)
+    if exponent == 1:
+        return text
+    is_one = text.isidentifier() or (slip.new is not None and slip.new.op == "call")
+    return f"{text if is_one else f'({text})'}**{exponent}"
 
 
 def _write_value_of(slip: Slip) -> str:
