@@ -389,7 +389,7 @@ def explain_difference(
     return replace(
         report, reasons=found.reasons, fits=found.fits, factor=None if found.factor is None else found.factor.value,
         missing=_write(found.terms.missing), extra=_write(found.terms.extra), symmetric=found.symmetric,
-        correct=_write(correct), message=message, page=page,
+        repairs=tuple(map(_write, found.repairs)), correct=_write(correct), message=message, page=page,
     )  # fmt: skip
 
 

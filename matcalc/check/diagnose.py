@@ -15,6 +15,7 @@ from matcalc.check.explain import Explanation, explain, explain_missing
 from matcalc.check.factors import Factor, find_factor
 from matcalc.check.modes import own_modes
 from matcalc.check.question import ExpressionClaim, Question
+from matcalc.check.repairs import confirm_repairs
 from matcalc.check.report import REASONS
 from matcalc.check.terms import ROOM, Sample, TermReading, read_terms, take_samples
 from matcalc.check.torch_values import evaluate
@@ -44,7 +45,9 @@ class Diagnosis:
     `axes` is the permutation that makes the claim right; `elsewhere` says, where nothing else fits, what the
     claim would be in another layout: a factor or a missing term of the derivative there.  `confirmed` says that
     the derived formula has torch's value at every sample, so that it may be shown.  `nearly` says that the claim is
-    off by no more than rounded numbers make; every other reading would hold as nearly, and mean nothing.
+    off by no more than rounded numbers make; every other reading would hold as nearly, and mean nothing.  `explanation`
+    names the slips that make the claim, `repairs` are the formulas that it becomes as it is advised, each of which
+    agrees.
     """
 
     reasons: tuple[str, ...]
@@ -59,6 +62,7 @@ class Diagnosis:
     hints: tuple[Hint, ...] = ()
     nearly: bool = False
     explanation: Explanation | None = None
+    repairs: tuple[Expression, ...] = ()
 
 
 def diagnose(
@@ -86,7 +90,7 @@ def _diagnose(question: Question, derive: _Derive, settings: dict[str, Any]) -> 
             found = replace(found, explanation=reader.explain())
     elif "missing-term" in found.reasons:
         found = replace(found, explanation=explain_missing(question, samples))
-    return found
+    return confirm_repairs(found, question, **settings)
 
 
 def _is_nearly_one(factor: Factor | None) -> bool:

@@ -110,8 +110,9 @@ class CheckReport:
     Of a claim that differs `reasons` are all the readings that hold, a subset of REASONS, and `message` is a
     sentence for a student.  `fits` lists the layouts in which the claim would be right; the claim is `factor`
     times the derivative, a number or a text in the sizes; `missing` and `extra` are the terms it lacks or has
-    too much; `symmetric` names the matrices that must be symmetric for it to be right; `correct` is the right
-    derivative.  `variables` holds the shape each name was taken for, `command` repeats the check exactly.
+    too much; `symmetric` names the matrices that must be symmetric for it to be right; `repairs` are what the claim
+    becomes as it is advised, each of them judged to be right; `correct` is the right derivative.  `variables` holds the
+    shape each name was taken for, `command` repeats the check exactly.
     `exact` says what the exact comparison in SymPy found, None where there was none, and `every_size` that claim and
     derivative are one and the same in index form, which is the engine's word and decides nothing.
     `jacobians()` computes both sides again; `page` writes what a notebook shows, given by who asked for the check.
@@ -135,6 +136,7 @@ class CheckReport:
     missing: str = ""
     extra: str = ""
     symmetric: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
     correct: str = ""
     variables: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -314,7 +314,6 @@ def _change_size(node: Expression, root: Expression) -> Iterator[Expression]:
     for letter in ex.list_letters(root):
         yield ex.size_value(Size.of(letter))
     yield ex.subtract(node, number(1))
-    yield ex.multiply(node, node)
     yield ex.call(choose_book(None)["sqrt"], (node,), node.shape)
     yield number(1)
 

@@ -201,8 +201,13 @@ def write_factor(factor: Factor, subject: str) -> str:
         return f"is {text} times {subject}"
     inverse = _write_value(factor.invert())
     if "/" not in text:
-        return f"is {text} times {subject}: divide it by {text}"
+        return f"is {text} times {subject}: divide it by {_bracket(factor, text)}"
     return f"is {text} {'of' if text.startswith(('1/', '-1/')) else 'times'} {subject}: multiply it by {inverse}"
+
+
+def _bracket(factor: Factor, text: str) -> str:
+    """Return a divisor in brackets where without them only a part of it would divide."""
+    return f"({text})" if factor.expression.op in ("add", "subtract") else text
 
 
 def _write_value(factor: Factor) -> str:
