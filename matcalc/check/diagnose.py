@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, permutations
 from typing import Any
@@ -13,11 +13,12 @@ from torch import Tensor
 from matcalc.check.compare import TOLERANCES
 from matcalc.check.explain import Explanation, explain, explain_missing
 from matcalc.check.factors import Factor, find_factor
+from matcalc.check.forks import Fork, find_fork
 from matcalc.check.modes import own_modes
 from matcalc.check.question import ExpressionClaim, Question
 from matcalc.check.repairs import confirm_repairs
 from matcalc.check.report import REASONS
-from matcalc.check.terms import ROOM, Sample, TermReading, read_terms, take_samples
+from matcalc.check.terms import ROOM, Sample, TermReading, read_terms, sample_at, take_samples
 from matcalc.check.torch_values import evaluate
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, symbols, walk
@@ -46,8 +47,8 @@ class Diagnosis:
     claim would be in another layout: a factor or a missing term of the derivative there.  `confirmed` says that
     the derived formula has torch's value at every sample, so that it may be shown.  `nearly` says that the claim is
     off by no more than rounded numbers make; every other reading would hold as nearly, and mean nothing.  `explanation`
-    names the slips that make the claim, `repairs` are the formulas that it becomes as it is advised, each of which
-    agrees.
+    names the slips that make the claim, `fork` says where a branch is missed, `repairs` are the formulas that it
+    becomes as it is advised, each of which agrees.
     """
 
     reasons: tuple[str, ...]
@@ -63,6 +64,7 @@ class Diagnosis:
     nearly: bool = False
     explanation: Explanation | None = None
     repairs: tuple[Expression, ...] = ()
+    fork: Fork | None = None
 
 
 def diagnose(
@@ -83,7 +85,10 @@ def _diagnose(question: Question, derive: _Derive, settings: dict[str, Any]) -> 
     # Right as it stands for the tolerance of a reading, if not for that of the verdict.
     found = None if reader.holds(question.layout) else reader.read(question.layout)
     if found is None or _is_nearly_one(found.factor):
-        return Diagnosis(("other",), confirmed=reader.confirm(question.layout), nearly=True)
+        fork = find_fork(question, **settings)
+        return Diagnosis(("other",), confirmed=reader.confirm(question.layout), nearly=True, fork=fork)
+    if set(found.reasons) <= {"other"} and (fork := find_fork(question, **settings)):
+        return replace(found, fork=fork)
     if set(found.reasons) <= {"shape", "other"}:
         found = _look_elsewhere(reader, found)
         if not found.elsewhere and not found.hints:
@@ -197,10 +202,27 @@ class _Reader:
         if not names or not self._holds_if_symmetric(names, layout):
             return ()
         fewer = (chosen for count in range(1, len(names)) for chosen in combinations(names, count))
-        return next((chosen for chosen in fewer if self._holds_if_symmetric(chosen, layout)), tuple(names))
+        chosen = next((chosen for chosen in fewer if self._holds_if_symmetric(chosen, layout)), tuple(names))
+        samples = take_samples(self.question, SAMPLES, symmetric=chosen, **self.settings)
+        return chosen if self._holds(samples, layout) and self._needs_each(chosen, _skew, samples, layout) else ()
 
     def _holds_if_symmetric(self, names: Sequence[str], layout: str) -> bool:
         return self._holds(take_samples(self.question, SYMMETRIC_SAMPLES, symmetric=names, **self.settings), layout)
+
+    def _needs_each(
+        self, names: Iterable[str], breaks: Callable[[Tensor], Tensor], samples: Sequence[Sample], layout: str
+    ) -> bool:
+        """Whether the claim is wrong at most of the points where it was right, once one of the arrays is changed."""
+        for name in names:
+            broken = [self._change(sample, name, breaks) for sample in samples]
+            if sum(1 for one in broken if one is not None and not self._holds([one], layout)) <= len(samples) / 2:
+                return False
+        return True
+
+    def _change(self, sample: Sample, name: str, breaks: Callable[[Tensor], Tensor]) -> Sample | None:
+        """Return a sample at the same point but for one array, None where there is nothing to be compared."""
+        point = replace(sample.point, values={**sample.point.values, name: breaks(sample.point.values[name])})
+        return sample_at(self.question, point)
 
     def _find_summing(self, layout: str) -> tuple[tuple[str, str], ...]:
         """Return the fewest arrays whose rows, or columns, must sum to 1 for the claim to be right, or ().
@@ -216,9 +238,14 @@ class _Reader:
                 for count in range(1, len(names)):
                     for chosen in combinations(each.items(), count):
                         if self._holds_if_summing(dict(chosen), layout):
-                            return chosen
-                return tuple(each.items())
+                            return self._require_summing(chosen, layout)
+                return self._require_summing(tuple(each.items()), layout)
         return ()
+
+    def _require_summing(self, chosen: tuple[tuple[str, str], ...], layout: str) -> tuple[tuple[str, str], ...]:
+        """Return the arrays whose sums the claim needs, () where it is right without one of them."""
+        samples = take_samples(self.question, SAMPLES, summing=dict(chosen), **self.settings)
+        return chosen if self._needs_each(dict(chosen), _enlarge, samples, layout) else ()
 
     def _holds_if_summing(self, kinds: dict[str, str], layout: str) -> bool:
         for count in (SYMMETRIC_SAMPLES, SAMPLES):
@@ -259,6 +286,17 @@ class _Reader:
     def arrange(self, layout: str) -> list[Tensor]:
         """Return the true derivative at every sample in a layout."""
         return [self.question.arrange(sample.truth, layout) for sample in self.samples]
+
+
+def _skew(value: Tensor) -> Tensor:
+    """Return a symmetric matrix with a skew part, as large as it is."""
+    upper = torch.triu(value.abs() + value.abs().amax() / 2, 1)
+    return value + (upper - upper.mT) / 2
+
+
+def _enlarge(value: Tensor) -> Tensor:
+    """Return an array whose sums are no longer 1."""
+    return 1.375 * value
 
 
 def _is_free_square(symbol: Expression) -> bool:

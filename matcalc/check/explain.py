@@ -88,7 +88,7 @@ class _Candidate:
             value = self.compute(sample)
         except (MatcalcError, RuntimeError):
             return None
-        return value if bool(value.isfinite().all()) else None
+        return value if value.is_floating_point() and bool(value.isfinite().all()) else None
 
 
 def explain(
@@ -251,8 +251,8 @@ class _Search:
     def _list_scaled_changes(self) -> Iterator[_Candidate]:
         """Yield a slip in a term of the derivative together with a factor of it, where the first sample has both."""
         for formula in self._formulas[-1:]:
-            atoms = [node for node in self._list_atoms(formula) if _fits(node, formula)][:MAX_ATOMS]
             for kind, whole, rest in self._list_terms(formula):
+                atoms = [node for node in self._list_atoms(formula) if _fits(node, whole)][:MAX_ATOMS]
                 factors = [(atom, exponent) for atom, exponent in product(atoms, POWERS)]
                 changes = [(one, new) for one in _limit(list_changes(whole, self._names)) if (new := one.apply(whole))]
                 for change, factor in self._match_numbers(whole, rest, changes):
@@ -371,7 +371,10 @@ class _Search:
 
     @property
     def _names(self) -> list[Expression]:
-        return list(symbols(self.question.function.root).values()) if self._functions else []
+        """The variables and the numbers of the function, each of which may stand where another belongs."""
+        root = self.question.function.root
+        numbers = [node for node in walk(root) if node.op == "number"]
+        return [*symbols(root).values(), *numbers] if self._functions else []
 
     @cached_property
     def _functions(self) -> list[_Function]:
@@ -416,15 +419,15 @@ class _Search:
     def _list_other_variables(self) -> Iterator[_Candidate]:
         shape = self.question.wrt.squeezed_shape
         for other in self._names:
-            if other is not self.question.wrt and sorted(map(str, other.squeezed_shape)) == sorted(map(str, shape)):
+            is_other = other.op == "symbol" and other is not self.question.wrt and other.squeezed_shape == shape
+            if is_other and other.name not in self.question.arbitrary:
                 question = replace(self.question, wrt=other)
 
                 def compute(sample: Sample, question: Question = question) -> Tensor:
                     point = sample.point
                     return question.compute_truth(point.values, point, question.layout)
 
-                if other.squeezed_shape == shape and other.name not in self.question.arbitrary:
-                    yield _Candidate((Slip("by", self.question.wrt, other),), compute)
+                yield _Candidate((Slip("by", self.question.wrt, other),), compute)
 
     def _list_repairs(self) -> Iterator[_Candidate]:
         """Yield the claim with one part of it written otherwise."""
@@ -495,8 +498,8 @@ class _Search:
 
     def _list_factors(self, derived: Expression) -> Iterator[_Candidate]:
         """Yield the derivative with a part of the formula as a factor, in all of it or in one of its terms."""
-        atoms = [node for node in self._list_atoms(derived) if _fits(node, derived)][:MAX_ATOMS]
         for kind, whole, rest in self._list_terms(derived):
+            atoms = [node for node in self._list_atoms(derived) if _fits(node, whole)][:MAX_ATOMS]
             for atom, exponent in product(atoms, POWERS):
                 scaled = _scale(whole, atom, exponent)
                 formula = scaled if rest is None else add(rest, scaled)

@@ -543,7 +543,7 @@ class Coverage:
         """Return the sides that a point shows, and the pairs of sides of two branches that it shows at one entry."""
         try:
             with torch.no_grad():
-                distances = self._measure(point)
+                distances = self.measure(point)
         except MatcalcError:
             return frozenset()
         taken = {
@@ -553,7 +553,8 @@ class Coverage:
         pairs = [pair for pair in _list_pairs(list(taken)) if _meet(taken[pair[0]], taken[pair[1]])]
         return frozenset([*((side,) for side in taken), *pairs])
 
-    def _measure(self, point: Point) -> list[Tensor]:
+    def measure(self, point: Point) -> list[Tensor]:
+        """Return what decides at each branch, at a point."""
         roots = (root for branch in self.branches for root in (branch.call.args if branch.call else branch.roots))
         found = evaluate_all(tuple(roots), point.values, point.sizes, point.functions)
         distances = []

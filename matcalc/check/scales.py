@@ -87,14 +87,15 @@ def find_wrong(
     The points are fair ones for the expression; `number` is what a report calls the one that is found.
     """
     for scaled in list_scaled(point):
-        if _is_fair(root, scaled):
+        if is_fair(root, scaled):
             found = _compare(partial(compute, scaled), scaled, number, tolerance)
             if found is not None and not found.is_small:
                 return found
     return None
 
 
-def _is_fair(root: Expression, point: Point) -> bool:
+def is_fair(root: Expression, point: Point) -> bool:
+    """Whether a point of another scale is a fair one for the expression."""
     try:
         with torch.no_grad():
             return find_trouble(root, point, math.inf)[0] is None

@@ -234,7 +234,7 @@ def _turn(column: Expression) -> Expression:
 
 
 def list_changes(root: Expression, others: Sequence[Expression] = ()) -> Iterator[Change]:
-    """Yield the slips in a formula, those deep inside first; `others` are variables that may stand for those in it.
+    """Yield the slips in a formula, those deep inside first; `others` are variables and numbers that may stand in it.
 
     A number, and what stands at several places, is changed at one of them: what is around it is told then.
 
@@ -243,7 +243,7 @@ def list_changes(root: Expression, others: Sequence[Expression] = ()) -> Iterato
     >>> [to_text(change.new) for change in list_changes(parse("alpha**2").expressions[0])][:4]
     ['1**2', 'alpha**3', 'alpha**1', 'alpha**4']
     """
-    names = list({**symbols(root), **{node.name: node for node in others}}.values())
+    names = list(dict.fromkeys((*symbols(root).values(), *others)))
     places = [(node, place) for node in walk(root) for place in range(len(node.args))]
     uses = Counter(node.args[place] for node, place in places)
     seen: set[tuple[Expression, Expression]] = set()
@@ -273,6 +273,8 @@ def _list_outside(root: Expression) -> Iterator[Change]:
 
 def _put(node: Expression, place: int | None, slip: Expression) -> Expression | None:
     """Return a node with another operand at one place, None where it does not fit."""
+    if node.op == slip.op == "transpose":
+        return slip.args[0]
     return _rebuild_freely(node, [slip if at == place else arg for at, arg in enumerate(node.args)])
 
 
@@ -280,6 +282,7 @@ def _list_slips(node: Expression, root: Expression, names: Sequence[Expression])
     match node.op:
         case "number":
             yield from _change_number(node)
+            yield from (other for other in names if other.op == "number")
         case "size":
             yield from _change_size(node, root)
         case "symbol":
@@ -321,7 +324,7 @@ def _change_size(node: Expression, root: Expression) -> Iterator[Expression]:
 def _change_symbol(node: Expression, names: Sequence[Expression]) -> Iterator[Expression]:
     """Another variable of the shape, or what it is where it is forgotten."""
     yield number(1) if node.is_scalar else ex.filled("ones", *node.shape)
-    yield from (other for other in names if other.shape == node.shape and other is not node)
+    yield from (other for other in names if other.shape == node.shape and other.op == "symbol")
 
 
 def _change_operation(node: Expression) -> Iterator[Expression]:
@@ -340,7 +343,7 @@ def _change_operation(node: Expression) -> Iterator[Expression]:
 
 def _change_call(node: Expression) -> Iterator[Expression]:
     rule, axis, keepdims = node.data
-    yield from (arg for arg in node.args if arg.shape == node.shape)
+    yield from (arg for arg in node.args if arg.shape == node.shape and arg.op != "compare")
     if rule.name == "where":
         yield ex.call(rule, (node.args[0], node.args[2], node.args[1]), node.shape, axis, keepdims)
     if len(node.args) != 1:

@@ -391,10 +391,14 @@ class Sample:
 
     def is_equal(self, got: Tensor, truth: Tensor) -> bool:
         """Whether two tensors of one shape are equal but for rounding; `truth` sets the scale."""
+        return got.shape == truth.shape and bool(self.compare(got, truth).all())
+
+    def compare(self, got: Tensor, truth: Tensor) -> Tensor:
+        """Return which entries of two tensors of one shape are equal but for rounding."""
         tolerance = ROOM * TOLERANCES[truth.dtype]
         floor = ABSOLUTE[truth.dtype] / TOLERANCES[truth.dtype] * min(self.point.largest, LARGEST_FLOOR)
         scale = max(float(truth.abs().amax()), floor)
-        return got.shape == truth.shape and bool(((got - truth).abs() <= tolerance * scale).all())
+        return (got - truth).abs() <= tolerance * scale
 
 
 def take_samples(
@@ -408,25 +412,30 @@ def take_samples(
     samples: list[Sample] = []
     for place in range(count):
         search = search_points(question, seed + SEED_STEP * place, dtype, device, symmetric, summing)
-        sample = _take_sample(question, search, place)
+        sample = take_sample(question, search, place)
         if sample is None:
             break
         samples.append(sample)
     return samples
 
 
-def _take_sample(question: Question, search: PointSearch, number: int) -> Sample | None:
+def take_sample(question: Question, search: PointSearch, number: int) -> Sample | None:
+    """Return the sample at the next fair point of a trial, None where there is none."""
     while not isinstance(point := search.find(number), NoPoint):
         if find_excess(question, point):
             return None
-        reason = "not finite"
-        try:
-            truth = question.function.differentiate(question.by, point.values, point)
-            claim = question.claim.evaluate(point.values, point)
-            claim = claim.reshape([size.value(point.sizes) for size in question.claim.shape])
-            if bool(truth.isfinite().all()) and bool(claim.isfinite().all()):
-                return Sample(point, truth, claim)
-        except (MatcalcError, RuntimeError) as error:
-            reason = str(error)
-        search.reject(Trouble(reason, names_below(question.claim.root or question.function.root)))
+        if (sample := sample_at(question, point)) is not None:
+            return sample
+        search.reject(Trouble("not finite", names_below(question.claim.root or question.function.root)))
     return None
+
+
+def sample_at(question: Question, point: Point) -> Sample | None:
+    """Return truth and claim at a point, None where one of them has no finite value."""
+    try:
+        truth = question.function.differentiate(question.by, point.values, point)
+        claim = question.claim.evaluate(point.values, point)
+        claim = claim.reshape([size.value(point.sizes) for size in question.claim.shape])
+    except (MatcalcError, RuntimeError):
+        return None
+    return Sample(point, truth, claim) if bool(truth.isfinite().all()) and bool(claim.isfinite().all()) else None

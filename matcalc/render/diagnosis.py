@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matcalc.check.diagnose import Diagnosis, Hint
     from matcalc.check.explain import Explanation, Slip
     from matcalc.check.factors import Factor
+    from matcalc.check.forks import Fork
     from matcalc.check.question import Question
     from matcalc.check.report import Worst
     from matcalc.check.terms import TermReading
@@ -24,6 +25,8 @@ NEARLY_RIGHT = 1e-2
 def write_diagnosis(found: Diagnosis, question: Question, worst: Worst | None, subject: str = "the derivative") -> str:
     """Return what is wrong with a claim, one sentence for each reading; `subject` is what was claimed."""
     example = f": at point {worst.point} {worst.entry} {worst.numbers}" if worst else ""
+    if found.fork is not None:
+        return f"It is {subject} at some entries, but it is wrong where {_write_fork(found.fork)}{example}."
     if found.nearly and worst and not _is_near(worst):
         return f"It is {subject} at most points, but not everywhere{example}: a branch is missed, perhaps."
     if found.nearly:
@@ -38,6 +41,10 @@ def write_diagnosis(found: Diagnosis, question: Question, worst: Worst | None, s
     if found.explanation:
         sentences.append(_write_explanation(found.explanation, subject))
     return " ".join([*sentences, *_write_elsewhere(found.elsewhere, subject)])
+
+
+def _write_fork(fork: Fork) -> str:
+    return f" {fork.joins} ".join(to_text(condition) for condition in fork.conditions)
 
 
 def _is_near(worst: Worst) -> bool:

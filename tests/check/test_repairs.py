@@ -69,7 +69,7 @@ def is_right(question: tuple[str, str, str], options: dict[str, Any], claim: str
 def count_repairs(wrong: dict[str, Any]) -> int:
     """How many repairs are advised for a wrong claim; each of them is right, else the test fails."""
     question, options = wrong["question"], wrong["options"]
-    report = matcalc.check(*question, **options, proof="torch")
+    report = matcalc.check(*question, **options, proof="torch", syntax="matcalc")
     if report.verdict != "differs":
         return 0
     advised = [*apply_sentences(question[1], report), *((formula, report.layout) for formula in report.repairs)]
