@@ -470,7 +470,10 @@ class Derivative:
         found = derive_everywhere(self.function, by, self.expression, self._rules)
         if found is None:
             return self.expression
-        return (found if entry is None else found.pick(entry.units, entry.symbol)).expression(self.layout)
+        try:
+            return (found if entry is None else found.pick(entry.units, entry.symbol)).expression(self.layout)
+        except MatcalcError:  # a rule holds for vectors, and the derivative is along an axis
+            return self.expression
 
     @property
     def letters(self) -> tuple[str, ...]:

@@ -94,6 +94,41 @@ def test_elsewhere_the_numbers_are_those_of_the_printed_formula(expression: str,
     np.testing.assert_allclose(numbers[np.isfinite(plain)], plain[np.isfinite(plain)], rtol=1e-9, atol=1e-12)
 
 
+def expand_product(x: torch.Tensor) -> torch.Tensor:
+    """The product of three entries, without a division."""
+    return x[0] * x[1] * x[2]
+
+
+HESSIANS: list[tuple[str, Any, Any]] = [
+    *(("prod(x)", np.array(x), expand_product) for x in ([1.0, 0.0, 2.0], [0.0, 0.0, 2.0], [0.0, 0.0, 0.0])),
+    ("prod(sin(x))", np.array([0.0, 1.0, 2.0]), lambda x: expand_product(torch.sin(x))),
+    ("prod(x)**2 + prod(x)", np.array([0.0, 1.0, 0.0]), lambda x: expand_product(x) ** 2 + expand_product(x)),
+    *(("det(X)", X, expand_determinant) for X in (SINGULAR, np.ones((3, 3)), np.zeros((3, 3)), np.diag([1.0, 2, 3]))),
+    ("det(X)**2", SINGULAR, lambda x: expand_determinant(x) ** 2),
+    ("det(X.T)*trace(X)", SINGULAR, lambda x: expand_determinant(x) * torch.trace(x)),
+]
+
+
+@pytest.mark.parametrize(("expression", "at", "function"), HESSIANS)
+def test_second_derivatives_at_special_points_are_those_of_torch(expression: str, at: Any, function: Any) -> None:
+    name = "x" if at.ndim == 1 else "X"
+    answer, truth = matcalc.derive(expression, name, order=2, layout="torch"), differentiate_twice(function, at)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(answer.evaluate({name: at}), truth, atol=1e-12)
+        np.testing.assert_allclose(answer.compile("numpy")(**{name: at}), truth, atol=1e-12)
+        np.testing.assert_allclose(answer.compile("torch")(**{name: torch.tensor(at)}), truth, atol=1e-12)
+
+
+def differentiate_twice(function: Any, at: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(torch.autograd.functional.hessian(function, torch.tensor(at)))
+
+
+def test_a_third_derivative_that_is_not_known_there_is_no_number() -> None:
+    third = matcalc.derive("prod(x)", order=3).evaluate({"x": np.array([0.0, 1.0, 2.0])})
+    assert not np.isfinite(third).all()
+
+
 def test_a_torch_function_has_the_gradient_at_special_points() -> None:
     namespace: dict[str, Any] = {"__name__": "written"}
     exec(matcalc.derive("norm(A @ x - b)*prod(x)", "x").autograd_function(), namespace)

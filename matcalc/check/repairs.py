@@ -22,7 +22,7 @@ from matcalc.language.expression import (
     subtract,
     transpose,
 )
-from matcalc.language.sizes import to_2d_shape
+from matcalc.language.sizes import UNIT, to_2d_shape
 from matcalc.language.text_to_expression import choose_book
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def confirm_repairs(found: Diagnosis, question: Question, **settings: Any) -> Di
         found = _drop(replace(found, terms=type(found.terms)()), "missing-term", "extra-term")
     if not keep(_reverse(claim, found.axes)):
         found = _drop(replace(found, axes=()), "transpose")
-    explanation = found.explanation
+    explanation = found.explanation and _orient_slips(claim, found.explanation)
     if explanation is not None and not keep(repair_slips(claim, explanation)):
         explanation = None
     hints = tuple(hint for hint in found.hints if keep(repair_hint(claim, hint, question)))
@@ -126,6 +126,17 @@ def _orient(part: Expression, claim: Expression) -> Iterator[Expression]:
 
 def _reverse(claim: Expression, axes: tuple[int, ...]) -> Expression | None:
     return transpose(claim) if len(axes) == 2 and len(claim.squeezed_shape) == 2 and len(claim.shape) == 2 else None
+
+
+def _orient_slips(claim: Expression, found: Explanation) -> Explanation | None:
+    """Return the explanation with a factor of all entries as a row where the claim is one; None where it has none."""
+    slip = found.slips[0]
+    if slip.kind != "entry" or slip.new is None or slip.new.is_scalar or len(found.slips) > 1 or found.axes:
+        return found
+    if all(size in (UNIT, other) for size, other in zip(slip.new.shape, claim.shape, strict=False)):
+        return found
+    new = next(_orient(slip.new, claim), None)
+    return None if new is None else replace(found, slips=(replace(slip, new=new),))
 
 
 def repair_slips(claim: Expression, found: Explanation) -> Expression | None:

@@ -388,6 +388,23 @@ def find_adjugate(x: Tensor) -> Tensor:
     return sign * (right.mT * multiply_others(values, (0,))) @ left.mT
 
 
+def multiply_but_two(x: Tensor) -> Tensor:
+    """Return [i,j], the product of all entries of x but those two, 0 on the diagonal."""
+    entries = x.reshape(-1)
+    eye = torch.eye(len(entries), dtype=torch.bool, device=x.device)
+    return multiply_others(torch.where(eye, torch.ones_like(entries), entries), (1,)).masked_fill(eye, 0)
+
+
+def differentiate_adjugate(x: Tensor) -> Tensor:
+    """Return [i,j,a,b] = d adjugate(X)[i,j]/dX[a,b], from that of diag(s) in the singular value decomposition."""
+    left, values, right = torch.linalg.svd(x)
+    sign = torch.linalg.det(left) * torch.linalg.det(right)
+    pairs = multiply_but_two(values)
+    along = torch.einsum("pi,jp,pc,ac,cb->ijab", right, left, pairs, left, right)
+    across = torch.einsum("pi,jq,pq,ap,qb->ijab", right, left, pairs, left, right)
+    return sign * (along - across)
+
+
 def require_regular(x: Tensor, value: Tensor) -> Tensor:
     """Return a value that needs the inverse of X; no number where X has none but for rounding, as x @ x.T."""
     if torch.is_grad_enabled() or not bool(value.isfinite().all()):
@@ -450,7 +467,9 @@ def leading_outer(x: Tensor) -> Tensor:
     return torch.outer(left[:, 0], right[0])
 
 
-ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {"largest": largest, "prod_others": multiply_others}
+ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {
+    "largest": largest, "prod_others": multiply_others, "prod_others_of_vector": multiply_others,
+}  # fmt: skip
 
 PLAIN: dict[str, Callable[..., Tensor]] = {
     "size": lambda x: torch.tensor(float(x.numel()), dtype=x.dtype, device=x.device),
@@ -461,6 +480,8 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "polar": polar_factor,
     "leading_outer": leading_outer,
     "adjugate": find_adjugate,
+    "adjugate_jacobian": differentiate_adjugate,
+    "prod_pairs": multiply_but_two,
 }
 
 

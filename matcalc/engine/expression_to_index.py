@@ -247,6 +247,8 @@ class _Converter:
 
     def _core_call(self, rule: Rule, tensors: list[Tensor], result: Shape) -> Tensor:
         batch = max(tensor.batch for tensor in tensors)
+        if batch and rule.opaque and len(result) > 1:
+            raise MissingRuleError(f"{rule.function} along an axis cannot be written: it is a matrix for each row")
         parts: list[Part] = []
         core = batch
         for tensor in tensors:

@@ -86,6 +86,7 @@ FUNCTIONS = [
     ("polar(X)", SINGULAR[0] @ SINGULAR[2]),
     ("adjugate(S)", np.linalg.det(S) * np.linalg.inv(S)),
     ("prod_others(x)", np.prod(v) / v),
+    ("prod_pairs(x)", np.prod(v) / np.outer(v, v) * (1 - np.eye(len(v)))),
     ("prod_others(X)", np.prod(X) / X),
     ("reciprocal_or_zero(x**2) + reciprocal_or_zero(0*x)", v**-2),
     ("leading_outer(X)", np.outer(SINGULAR[0][:, 0], SINGULAR[2][0])),

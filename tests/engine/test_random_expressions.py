@@ -17,7 +17,8 @@ from tests.shrink import shrink
 
 EXAMPLES = 450
 MOST_UNCHECKED = 0.15
-OPAQUE = {"expm_jacobian", "sqrtm_jacobian", "polar", "leading_outer"}  # only derivatives write these
+# Only derivatives write these.
+OPAQUE = {"expm_jacobian", "sqrtm_jacobian", "polar", "leading_outer", "prod_pairs", "adjugate_jacobian"}
 RULE_WORDS = {"fuse", "commutation", "adjugate", "prod_others", "reciprocal_or_zero"}
 
 

@@ -16,6 +16,21 @@ def adjugate(X):
     sign = {np}.linalg.det(left) * {np}.linalg.det(right)
     return sign * (right.T * prod_others(values)) @ left.T
 ''',
+    "adjugate_jacobian": '''
+def adjugate_jacobian(X):
+    """The derivative of adjugate(X) by X, (n, n, n, n), from that of diag(s) in the singular value decomposition."""
+    left, values, right = {np}.linalg.svd(X)
+    sign, pairs = {np}.linalg.det(left) * {np}.linalg.det(right), prod_pairs(values)
+    along = {np}.einsum("pi,jp,pc,ac,cb->ijab", right, left, pairs, left, right)
+    across = {np}.einsum("pi,jq,pq,ap,qb->ijab", right, left, pairs, left, right)
+    return sign * (along - across)
+''',
+    "prod_pairs": '''
+def prod_pairs(x):
+    """[i,j], the product of all entries of x but those two, 0 on the diagonal."""
+    diagonal = {eye_of_x} == 1
+    return {np}.where(diagonal, 0.0, prod_others({np}.where(diagonal, 1.0, x), 1))
+''',
     "leading_outer": '''
 def leading_outer(X):
     """u @ v.T of the singular vectors of the largest singular value."""
@@ -143,9 +158,11 @@ def prod_others(x, dim=None):
 }
 # What stands in the braces.
 _WORDS = {
-    "numpy": {"np": "np", "eye": "np.eye(n)", "contiguous": "", "expm": "expm"},
-    "jax": {"np": "jnp", "eye": "jnp.eye(n)", "contiguous": "", "expm": "jax.scipy.linalg.expm"},
-    "torch": {"np": "torch", "eye": "torch.eye(n, dtype=X.dtype, device=X.device)", "contiguous": ".contiguous()"},
+    "numpy": {"np": "np", "eye": "np.eye(n)", "contiguous": "", "expm": "expm", "eye_of_x": "np.eye(len(x))"},
+    "jax": {"np": "jnp", "eye": "jnp.eye(n)", "contiguous": "", "expm": "jax.scipy.linalg.expm",
+            "eye_of_x": "jnp.eye(len(x))"},
+    "torch": {"np": "torch", "eye": "torch.eye(n, dtype=X.dtype, device=X.device)", "contiguous": ".contiguous()",
+              "eye_of_x": "torch.eye(len(x), dtype=x.dtype, device=x.device)"},
 }
 _SOURCES = {"numpy": _EVERYWHERE | _ARRAYS, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
 _MODULES = ("functools", "math", "jax.scipy.linalg")
@@ -172,7 +189,8 @@ def list_called(name: str, backend: str) -> list[str]:
     (['sqrtm', 'sqrtm_jacobian'], ['expm_jacobian'])
     """
     called = re.findall(r"(?<![\w.])(\w+)\(", write_source(name, backend).split('"""')[2])
-    return [*dict.fromkeys(other for other in called if other != name and has_source(other, backend)), name]
+    others = [other for other in called if other != name and has_source(other, backend)]
+    return list(dict.fromkeys([*(each for other in others for each in list_called(other, backend)), name]))
 
 
 def list_modules(name: str, backend: str) -> list[str]:

@@ -179,7 +179,8 @@ class Words:
             raise self._refuse(rule, " along an axis" if node.data[1] is not None else "")
         axis = self._write_axis(node)
         inside = [*(part.text for part in parts.values()), *(text for text in axis if "keepdim" not in text)]
-        return f"{self.use_helper(rule.name, bool(axis))}({', '.join(inside)})"
+        name = rule.function if has_source(rule.function, self.backend) else rule.name
+        return f"{self.use_helper(name, bool(axis))}({', '.join(inside)})"
 
     def _write_axis(self, node: Expression) -> list[str]:
         """Return the options that name the axis of a function: that of the call, or of the function it is in."""
@@ -203,7 +204,7 @@ class Words:
 
     def _has_function(self, rule: Rule) -> bool:
         """Whether a function that the backend lacks is written above the code."""
-        is_source = rule.name in shipped_rules() and has_source(rule.name, self.backend)
+        is_source = rule.name in shipped_rules() and has_source(rule.function, self.backend)
         return is_source or define_function(rule, self.backend) is not None
 
     def use_helper(self, name: str, is_along: bool = False) -> str:
