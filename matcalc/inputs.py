@@ -357,6 +357,7 @@ def write_command(words: Iterable[str], declared: Declaration, options: Mapping[
     for name, default in DEFAULTS.items():
         value = options.get(name, default)
         line += [f"--{name}", str(value)] if value != default else []
+    line += ["--strict"] if options.get("strict") else []
     return shlex.join([*line, "--seed", str(options["seed"])])
 
 

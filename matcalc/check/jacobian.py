@@ -107,6 +107,24 @@ def order_axes(rank_y: int, ranks: Sequence[int], layout: str) -> list[int]:
     return numerator[::-1] if layout == "denominator" else numerator
 
 
+def find_orientation(rank_y: int, ranks: Sequence[int], layout: str) -> str | None:
+    """Return whether a derivative of one axis is a "row" or a "column" in a layout, None where it is neither.
+
+    Where the function runs along the rows and the variable along the columns, as in numerator layout, a gradient is a
+    row; denominator layout is the reverse; mixed has a gradient of the variable's own shape; torch knows one axis alone.
+
+    >>> find_orientation(0, [1], "numerator"), find_orientation(1, [0], "denominator"), find_orientation(0, [1], "mixed")
+    ('row', 'row', 'column')
+    """
+    if layout == "vec" and ranks:
+        rows, columns = rank_y + sum(ranks[:-1]), ranks[-1]
+        return None if bool(rows) == bool(columns) else "row" if columns else "column"
+    if rank_y + sum(ranks) != 1 or layout == "torch":
+        return None
+    is_row = {"numerator": not rank_y, "denominator": bool(rank_y)}.get(layout, False)
+    return "row" if is_row else "column"
+
+
 def arrange_axes(tensor: Tensor, rank_y: int, ranks: Sequence[int], layout: str) -> Tensor:
     """Return a derivative by variables of these ranks, one after the other, in a layout's order of axes.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Union
 
-from matcalc.check.jacobian import arrange_axes, layout_shape
+from matcalc.check.jacobian import arrange_axes, find_orientation, layout_shape
 from matcalc.check.report import find_missing
 from matcalc.check.tolerance import USUAL, Tolerance
 from matcalc.errors import MatcalcError
@@ -86,7 +86,8 @@ class Question:
     Of order 0 it asks whether the claim is the function's own value.  Of a mixed derivative `earlier` are the
     variables before wrt, in the order of the differentiations.  `sizes` are those that hold at each point.  Where
     the layout is nobody's choice, as that of a gradient in torch, the claim has no other one to be right in.  Of the
-    `arbitrary` variables nothing can be assumed, as of the weights of a vector-Jacobian product.
+    `arbitrary` variables nothing can be assumed, as of the weights of a vector-Jacobian product.  Where it is `strict`
+    a claim is wrong that is a column where the layout has a row.
     """
 
     function: Function
@@ -99,6 +100,7 @@ class Question:
     has_layouts: bool = True
     arbitrary: frozenset[str] = frozenset()
     tolerance: Tolerance = USUAL
+    strict: bool = False
 
     @property
     def is_code(self) -> bool:
@@ -120,6 +122,19 @@ class Question:
         claimed = () if self.claim.root is None else (self.claim.root,)
         return (*claimed, *self.earlier, self.wrt, *self.function.variables)
 
+    def find_turn(self, layout: str) -> str:
+        """Return "row" or "column" where the derivative is one in a layout and the claim is the other, "" elsewhere.
+
+        Code has one axis there, and of a function or a variable that is itself written as a row either will do.
+        """
+        claim, function = self.claim.root, self.function.root
+        if claim is None or not self.has_layouts or any(one.is_row for one in (function, *self.by)):
+            return ""
+        ranks = [len(wrt.squeezed_shape) for wrt in self.by]
+        wanted = find_orientation(len(self.function.shape), ranks, layout)
+        is_other = claim.is_row if wanted == "column" else claim.is_column
+        return wanted if wanted and is_other else ""
+
     def compute_truth(self, values: Values, point: Point, layout: str) -> Tensor:
         """Return the true derivative at a point in a layout."""
         return self.arrange(self.function.differentiate(self.by, values, point), layout)
@@ -136,11 +151,11 @@ class Question:
 
 
 def ask(expression: Expression, claim: Expression, by: Sequence[Expression], layout: str) -> Question:
-    """Return the question whether a claim is the derivative of an expression by one variable after the other."""
+    """Return the strict question whether a claim is the derivative of an expression by one variable after the other."""
     *earlier, wrt = by
     is_mixed = any(one is not wrt for one in earlier)
     function, claimed = ExpressionFunction(expression), ExpressionClaim(claim)
-    return Question(function, claimed, wrt, layout, len(by), tuple(earlier) if is_mixed else ())
+    return Question(function, claimed, wrt, layout, len(by), tuple(earlier) if is_mixed else (), strict=True)
 
 
 # --- question points --------------------------------------------------------------------------------

@@ -98,6 +98,11 @@ def judge_question(
         return CheckReport(DIFFERS, ("shape",), message=f"differs: {misfit}", evidence=evidence, **settings)
     if proof == "none":
         return could_not_check("no proof was asked for", **settings)
+    return _judge_orientation(question, _judge_value(evidence, trials, truth, proof, settings))
+
+
+def _judge_value(evidence: Evidence, trials: int, truth: str, proof: str, settings: dict[str, Any]) -> CheckReport:
+    question, rules = evidence.question, evidence.rules
     exact = None
     if proof != "torch" and not question.tolerance:
         from matcalc.check.exact import prove_exactly
@@ -107,6 +112,20 @@ def judge_question(
         return _report_exactly(exact, replace(could_not_check("", **settings), evidence=evidence))
     report = _judge_by_torch(evidence, trials, truth, settings)
     return report if exact is None else _join_proofs(exact, report)
+
+
+def _judge_orientation(question: Question, report: CheckReport) -> CheckReport:
+    """Return the report with what is to be said of a row in the place of a column; of a strict question it differs."""
+    turn = question.find_turn(question.layout)
+    if not turn or not (report or question.strict):
+        return report
+    report = replace(report, turn=turn)
+    if not report or not question.strict:
+        return report
+    other = "column" if turn == "row" else "row"
+    fits = tuple(layout for layout in JUDGED_LAYOUTS if layout != "mixed" and not question.find_turn(layout))
+    message = f"differs. It is the derivative as a {other}; in {question.layout} layout it is a {turn}"
+    return replace(report, verdict=DIFFERS, reasons=("orientation",), fits=fits, message=message)
 
 
 def _judge_by_torch(asked: Evidence, trials: int, truth: str, settings: dict[str, Any]) -> CheckReport:

@@ -89,6 +89,11 @@ def add_proof(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--proof", default="both", metavar="PROOF", choices=choices, help=help_text)
 
 
+def add_strict(parser: argparse.ArgumentParser) -> None:
+    """Add that a column is wrong where the layout has a row."""
+    parser.add_argument("--strict", action="store_true", help="a column where the layout has a row differs")
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add the precision with which torch computes, and the device."""
     add = parser.add_argument

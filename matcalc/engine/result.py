@@ -16,7 +16,7 @@ from matcalc.engine.expression_to_index import convert
 from matcalc.engine.factor_terms import FactoredTerm
 from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import MatrixReader, read_sum, read_term
-from matcalc.engine.layout import Axis, arrange, mixed_axes
+from matcalc.engine.layout import Axis, arrange, is_row, mixed_axes
 from matcalc.engine.network import LETTERS
 from matcalc.engine.simplify import distributed, gathered, simplify
 from matcalc.errors import LimitError, MatcalcError
@@ -84,10 +84,13 @@ class Result:
     def expression(self, layout: str) -> Expression:
         """The derivative in a layout, in matrix notation where there is one."""
         if layout == "vec":
-            return read_result(self.reader, self.vectorised(), row=self.function.rank == 0)
+            return read_result(self.reader, self.vectorised(), row=self.is_row(layout))
         node, axes = self.arranged(layout)
-        row = layout == "numerator" and self.function.rank == 0
-        return read_result(self.reader, node, "".join(self.letters[axis] for axis in axes), row)
+        return read_result(self.reader, node, "".join(self.letters[axis] for axis in axes), self.is_row(layout))
+
+    def is_row(self, layout: str) -> bool:
+        """Whether it has a single axis in a layout, and that lies along a row."""
+        return is_row(self.axes, layout, self.order)
 
     def vectorised(self) -> Node:
         """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X.
@@ -274,7 +277,7 @@ def read_result(reader: MatrixReader, node: Node, letters: str = LETTERS, row: b
 def _read_transposed(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
     reader.read(node)
     if node.op == "zeros":
-        return reader.known[node.id]
+        return transposed_whole(reader.known[node.id]) if node.rank == 1 and row else reader.known[node.id]
     if node.rank == 1 and row:
         ways = [_written(reader, node, letters, True), transposed_whole(_written(reader, node, letters, False))]
     elif node.rank == 2:

@@ -18,6 +18,7 @@ from matcalc.cli.arguments import (
     add_device,
     add_proof,
     add_proof_options,
+    add_strict,
     build_graph,
     read_declared,
     read_proof_settings,
@@ -64,7 +65,7 @@ def _derive(options: argparse.Namespace) -> Any:
 
 
 def _check(options: argparse.Namespace) -> Any:
-    settings = read_declared(options) | read_proof_settings(options)
+    settings = read_declared(options) | read_proof_settings(options) | {"strict": options.strict}
     return check(options.expression, options.claim, options.wrt, **settings)
 
 
@@ -101,6 +102,7 @@ def _build_parser(command: str) -> Parser:
         add_proof(parser)
         add_proof_options(parser)
         add_device(parser)
+        add_strict(parser)
     return parser
 
 

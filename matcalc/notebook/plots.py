@@ -462,8 +462,7 @@ def _draw_matrix(panel: Axes, derivative: Derivative, values: Mapping[str, Any])
 
 def _is_row(derivative: Derivative) -> bool:
     """Whether a lone axis is a row: the variable's in numerator layout, the result's in denominator layout."""
-    of_variable = not derivative.function.squeezed_shape
-    return derivative.layout in ("numerator", "vec") if of_variable else derivative.layout == "denominator"
+    return derivative.result.is_row(derivative.layout)
 
 
 # --- an array of any rank: axes joined to rows and columns, blocks outlined -----------------------

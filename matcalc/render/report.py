@@ -62,12 +62,7 @@ def _orientation(derivative: Derivative) -> str:
     """Say of one remaining axis whether it is printed as a row or as a column."""
     if len(derivative.shape) != 1:
         return ""
-    scalar = not derivative.function.squeezed_shape
-    if derivative.expression.is_row or (scalar and derivative.layout in {"numerator", "vec"}):
-        return f", a 1×{derivative.shape[0]} row"
-    strict = derivative.layout == "denominator" and not derivative.wrt.squeezed_shape
-    row = f"; strictly a 1×{derivative.shape[0]} row" if strict else ""
-    return f", a column{row}"
+    return f", a 1×{derivative.shape[0]} row" if derivative.result.is_row(derivative.layout) else ", a column"
 
 
 def write_report(derivative: Derivative) -> str:
