@@ -17,6 +17,7 @@ from matcalc.check.exact_entries import Entries, Writing, find_determinant, writ
 from matcalc.check.exact_field import Condition, Tower
 from matcalc.check.exact_generators import Budget, FreeEntry, Generator, NoRoom, NotShown, Numbers, UnitEntry
 from matcalc.check.jacobian import order_axes
+from matcalc.check.meaning import Ties, find_ties
 from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
 from matcalc.errors import MatcalcError
@@ -118,9 +119,32 @@ class _Comparison:
         self.images: dict[int, Element] = {}
         self.values: dict[str, Entries] = {}
         self.structured: dict[str, Entries] = {}
+        self.ties: dict[str, Ties] = {}
+        self.moving_entries: dict[str, list[tuple[Generator, int]]] = {}
         for name, variable in self.variables.items():
             self.structured[name] = write_out_symbol(tower, variable, sizes)
-            self.values[name] = self._free(variable) if name in self.moving else self.structured[name]
+            ties = self._find_ties(variable) if name in self.moving else None
+            if ties is not None:
+                self.ties[name] = ties
+                self.moving_entries[name] = [self._find_entry(name, places) for places in ties.places]
+            is_free = name in self.moving and ties is None
+            self.values[name] = self._free(variable) if is_free else self.structured[name]
+
+    def _find_ties(self, variable: Expression) -> Ties | None:
+        """Return which entries move together, None where each moves on its own."""
+        if self.question.meaning == "free":
+            return None
+        return find_ties(variable, variable.shape[0].value(self.sizes))
+
+    def _find_entry(self, name: str, places: Sequence[tuple[int, int, int]]) -> tuple[Generator, int]:
+        """Return what stands for an independent entry, or for its negative (-1); raises NotShown where nothing does."""
+        entries = self.structured[name]
+        for i, j, sign in places:
+            entry = entries.flat[i * entries.shape[1] + j]
+            generators = self.tower.list_generators(entry)
+            if len(generators) == 1 and entry == self.tower.element(generators[0]):
+                return generators[0], sign
+        raise NotShown(f"the entries of {name} are not independent")
 
     def _free(self, variable: Expression) -> Entries:
         """Return entries that move freely, whatever structure the variable has."""
@@ -158,11 +182,25 @@ class _Comparison:
         function = write_out(self.question.function.root, Writing(self.tower, self.values, self.sizes))
         flat = list(function.flat)
         for wrt in self.question.by:
-            flat = [self.tower.differentiate(entry, by) for entry in flat for by in self.free[wrt.name]]
+            flat = [one for entry in flat for one in self._differentiate(entry, wrt.name)]
         if self.images:
             images = dict(self.images)
             flat = [self.tower.substitute(entry, images) for entry in flat]
         return self._arrange(flat)
+
+    def _differentiate(self, entry: Element, name: str) -> list[Element]:
+        """Return the derivative of an entry by a variable, in the question's meaning."""
+        ties, meaning = self.ties.get(name), self.question.meaning
+        if ties is None:
+            return [self.tower.differentiate(entry, by) for by in self.free[name]]
+        found = [self.tower.differentiate(entry, by) * sign for by, sign in self.moving_entries[name]]
+        if meaning == "vech":
+            return found
+        spread = [self.tower.zero] * ties.size**2
+        for (i, j), (k, sign) in ties.number.items():
+            weight = QQ(sign, len(ties.places[k]) if meaning == "space" else 1)
+            spread[i * ties.size + j] = found[k].mul_ground(weight)
+        return spread
 
     def compute_claim(self) -> list[Element]:
         """Return the entries of the claim."""

@@ -27,14 +27,17 @@ def true_derivative(
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
     functions: Mapping[str, TensorFunction] | None = None,
+    meaning: str = "free",
 ) -> Tensor:
     """Return the derivative by one variable after the other, shape S_Y + S_X1 + S_X2 + ... without unit axes.
 
     Each is torch.autograd.functional.jacobian of the one before; by none it is the value.  Every entry of a variable
-    moves freely, whatever structure its value has; where the expression does not depend on it the derivative is zeros.
+    moves freely, whatever structure its value has, unless another `meaning` says that they move with its independent
+    entries alone; where the expression does not depend on it the derivative is zeros.
     """
     import torch
 
+    from matcalc.check.meaning import find_ties
     from matcalc.check.torch_values import evaluate, squeeze
 
     def compute(values: Mapping[str, Tensor]) -> Tensor:
@@ -45,12 +48,15 @@ def true_derivative(
             return compute(values)
         wrt = by[count - 1]
         held = values[wrt.name].shape
+        ties = None if meaning == "free" else find_ties(wrt, held[0])
 
         def function(x: Tensor) -> Tensor:
-            return differentiate(count - 1, {**values, wrt.name: x.reshape(held)}, compute)
+            moved = x.reshape(held) if ties is None else ties.write(x)
+            return differentiate(count - 1, {**values, wrt.name: moved}, compute)
 
-        at = squeeze(wrt, values[wrt.name], sizes)
-        return torch.autograd.functional.jacobian(function, at, create_graph=count < len(by))
+        at = squeeze(wrt, values[wrt.name], sizes) if ties is None else ties.read(values[wrt.name])
+        found = torch.autograd.functional.jacobian(function, at, create_graph=count < len(by))
+        return found if ties is None else ties.expand(found, meaning)
 
     if len(by) < 2:
         return differentiate(len(by), values, compute).detach()

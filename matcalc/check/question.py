@@ -45,11 +45,13 @@ class ExpressionFunction:
         """None: they all stand in the expression."""
         return ()
 
-    def differentiate(self, by: Sequence[Expression], values: Values, point: Point) -> Tensor:
+    def differentiate(
+        self, by: Sequence[Expression], values: Values, point: Point, meaning: str = "free"
+    ) -> Tensor:
         """Return torch's derivative by one variable after the other, in torch's order of axes; by none the value."""
         from matcalc.check.jacobian import true_derivative
 
-        return true_derivative(self.root, by, values, point.sizes, point.functions)
+        return true_derivative(self.root, by, values, point.sizes, point.functions, meaning)
 
     def find_hidden_kink(self, point: Point) -> str | None:
         """Return the kink on which the point lies by the structure of a variable, if any."""
@@ -87,7 +89,8 @@ class Question:
     variables before wrt, in the order of the differentiations.  `sizes` are those that hold at each point.  Where
     the layout is nobody's choice, as that of a gradient in torch, the claim has no other one to be right in.  Of the
     `arbitrary` variables nothing can be assumed, as of the weights of a vector-Jacobian product.  Where it is `strict`
-    a claim is wrong that is a column where the layout has a row.
+    a claim is wrong that is a column where the layout has a row.  The `meaning` is that of a derivative by a variable
+    whose entries are tied to each other.
     """
 
     function: Function
@@ -101,6 +104,7 @@ class Question:
     arbitrary: frozenset[str] = frozenset()
     tolerance: Tolerance = USUAL
     strict: bool = False
+    meaning: str = "free"
 
     @property
     def is_code(self) -> bool:
@@ -137,7 +141,7 @@ class Question:
 
     def compute_truth(self, values: Values, point: Point, layout: str) -> Tensor:
         """Return the true derivative at a point in a layout."""
-        return self.arrange(self.function.differentiate(self.by, values, point), layout)
+        return self.arrange(self.function.differentiate(self.by, values, point, self.meaning), layout)
 
     def arrange(self, truth: Tensor, layout: str) -> Tensor:
         """Return a derivative in torch's order of axes in a layout's order."""
@@ -150,12 +154,14 @@ class Question:
         return truth, self.claim.evaluate(values, point).reshape(truth.shape)
 
 
-def ask(expression: Expression, claim: Expression, by: Sequence[Expression], layout: str) -> Question:
+def ask(
+    expression: Expression, claim: Expression, by: Sequence[Expression], layout: str, meaning: str = "free"
+) -> Question:
     """Return the strict question whether a claim is the derivative of an expression by one variable after the other."""
     *earlier, wrt = by
     is_mixed = any(one is not wrt for one in earlier)
     function, claimed = ExpressionFunction(expression), ExpressionClaim(claim)
-    return Question(function, claimed, wrt, layout, len(by), tuple(earlier) if is_mixed else (), strict=True)
+    return Question(function, claimed, wrt, layout, len(by), tuple(earlier) if is_mixed else (), strict=True, meaning=meaning)
 
 
 # --- question points --------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from matcalc.engine.factor_terms import FactoredTerm
 from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import MatrixReader, read_sum, read_term
 from matcalc.engine.layout import Axis, arrange, is_row, mixed_axes
+from matcalc.engine.meaning import apply_meaning
 from matcalc.engine.network import LETTERS
 from matcalc.engine.simplify import distributed, gathered, simplify
 from matcalc.errors import LimitError, MatcalcError
@@ -179,18 +180,18 @@ class Result:
 
 
 def derive_result(
-    expression: Expression, wrt: Expression, order: int = 1, rules: RuleBook | None = None
+    expression: Expression, wrt: Expression, order: int = 1, rules: RuleBook | None = None, meaning: str = "free"
 ) -> Result:
-    """Return the derivative of an expression by a variable.
+    """Return the derivative of an expression by a variable, whose entries are free or tied by what is assumed of it.
 
     Raises MissingRuleError where a function on the way has no rule, LimitError beyond 12 axes and for what is
     nested too deeply.
     """
-    return derive_each(expression, [[wrt]] * order, rules)[0]
+    return derive_each(expression, [[wrt]] * order, rules, meaning)[0]
 
 
 def derive_each(
-    expression: Expression, by: Sequence[Sequence[Expression]], rules: RuleBook | None = None
+    expression: Expression, by: Sequence[Sequence[Expression]], rules: RuleBook | None = None, meaning: str = "free"
 ) -> list[Result]:
     """Return a derivative for each way to choose a variable from each of the sequences.
 
@@ -203,12 +204,14 @@ def derive_each(
         if rank > MAX_RANK:
             raise LimitError(f"the derivative would have {rank} axes, more than {MAX_RANK}", advice="lower the order")
     try:
-        return _derive(expression, by, rules)
+        return _derive(expression, by, rules, meaning)
     except RecursionError:
         raise LimitError("the expression is nested too deeply", advice="split it into parts") from None
 
 
-def _derive(expression: Expression, by: Sequence[Sequence[Expression]], rules: RuleBook | None) -> list[Result]:
+def _derive(
+    expression: Expression, by: Sequence[Sequence[Expression]], rules: RuleBook | None, meaning: str
+) -> list[Result]:
     free = frozenset([wrt.name for wrts in by for wrt in wrts])
     graph = Graph(free, rules)
     function = convert(graph, expression).node
@@ -216,6 +219,8 @@ def _derive(expression: Expression, by: Sequence[Sequence[Expression]], rules: R
     for step, wrts in enumerate(by, 1):
         still_free = free if step < len(by) else frozenset[str]()
         found = [derived for each in found for derived in _derive_again(*each, wrts, still_free)]
+    if meaning != "free":
+        found = [_give_meaning(*each, function.rank, meaning) for each in found]
     readers = {id(graph): MatrixReader(graph) for graph, _, _ in found}
     return [Result(graph, function, node, chosen, readers[id(graph)]) for graph, node, chosen in found]
 
@@ -228,6 +233,13 @@ def _derive_again(
     simplified, nodes = simplify(graph, derived, free)
     for wrt, one in zip(wrts, nodes, strict=True):
         yield simplified, one, (*before, wrt)
+
+
+def _give_meaning(
+    graph: Graph, node: Node, by: tuple[Expression, ...], rank: int, meaning: str
+) -> tuple[Graph, Node, tuple[Expression, ...]]:
+    graph, (mapped,) = simplify(graph, [apply_meaning(graph, node, rank, by, meaning)])
+    return graph, mapped, by
 
 
 def is_identical(left: Expression, right: Expression, rules: RuleBook | None = None) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from matcalc.errors import DeclarationError, LimitError
+from matcalc.language.expression import Expression
 from matcalc.language.names import find_closest, is_plain_name, normalize_name
 from matcalc.language.sizes import Shape, Size
 
@@ -138,6 +139,24 @@ def read_assumptions(declared: Declared) -> dict[str, frozenset[str]]:
             raise _explain_assumption(name, str(unknown[0]))
         found[normalize_name(name)] = frozenset(words) - {"real"}
     return found
+
+
+def name_structure(variable: Expression) -> str | None:
+    """Return the linear space of matrices in which a variable is assumed to lie, None where each entry is free.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> name_structure(parse("det(X)", assume={"X": "posdef"}).symbols["X"])
+    'symmetric'
+    """
+    words: frozenset[str] = variable.data[1]
+    if len(variable.squeezed_shape) < 2 or "orthogonal" in words:
+        return None
+    triangles = words & {"lower-triangular", "upper-triangular"}
+    is_symmetric = bool(words & {"symmetric", "posdef"})
+    if "diagonal" in words or len(triangles) > 1 or (triangles and is_symmetric):
+        return "diagonal"
+    found = ("symmetric" if is_symmetric else None, *sorted(triangles), *sorted(words & {"skew", "toeplitz"}))
+    return next(filter(None, found), None)
 
 
 def split_assumptions(declared: Declared) -> Mapping[str, Any]:

@@ -1,0 +1,64 @@
+"""A derivative by a matrix with every entry free -> the one by a matrix whose entries are tied to each other.
+
+The entries of a symmetric matrix, say, are not independent: X = P(t) is linear in those that are.  With G the derivative
+with every entry free, the derivative by t is P' applied to G, and as a matrix again it is a linear map of G, the same for
+every function, and for the axes of each differentiation:
+
+| X is | meaning tied | meaning space |
+| --- | --- | --- |
+| symmetric | G + G.T - diag(diag(G)) | (G + G.T)/2 |
+| skew | G - G.T | (G - G.T)/2 |
+| diagonal | diag(diag(G)) | the same |
+| lower-triangular | tril(G) | the same |
+| upper-triangular | triu(G) | the same |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from matcalc.engine.index_form import Graph, Node
+from matcalc.errors import DeclarationError
+from matcalc.language.declarations import name_structure
+from matcalc.language.expression import Expression
+
+
+def apply_meaning(graph: Graph, node: Node, rank: int, by: Sequence[Expression], meaning: str) -> Node:
+    """Return a derivative by the variables, behind `rank` axes of the function, in another meaning than free.
+
+    Raises DeclarationError where the meaning has no formula here.
+    """
+    place = rank
+    for wrt in by:
+        kind = name_structure(wrt)
+        if kind is not None:
+            node = _map_pair(graph, node, place, kind, meaning)
+        place += len(wrt.squeezed_shape)
+    return node
+
+
+def _map_pair(graph: Graph, node: Node, place: int, kind: str, meaning: str) -> Node:
+    """Return the node with the linear map of a structure applied along two neighbouring axes."""
+    if kind in ("symmetric", "skew"):
+        sign = 1 if kind == "symmetric" else -1
+        half = Fraction(1, 2) if meaning == "space" else Fraction(1)
+        axes = list(range(node.rank))
+        swapped = [*axes[:place], axes[place + 1], axes[place], *axes[place + 2 :]]
+        terms = [(half, node, axes), (sign * half, node, swapped)]
+        if meaning == "tied" and kind == "symmetric":
+            terms.append((Fraction(-1), _mask(graph, node, place, graph.delta(node.shape[place])), axes))
+        return graph.sum(terms, axes, node.shape)
+    size = node.shape[place]
+    if kind == "diagonal":
+        return _mask(graph, node, place, graph.delta(size))
+    if kind in ("lower-triangular", "upper-triangular"):
+        return _mask(graph, node, place, graph.lower(size, size), kind == "upper-triangular")
+    raise DeclarationError(f"a {kind} matrix has no derivative of meaning {meaning} here", advice="use meaning free")
+
+
+def _mask(graph: Graph, node: Node, place: int, mask: Node, transposed: bool = False) -> Node:
+    """Return the node times a matrix of 0 and 1 along two neighbouring axes."""
+    labels = graph.fresh(node.rank)
+    pair = (labels[place], labels[place + 1])
+    return graph.product(1, [(node, labels), (mask, pair[::-1] if transposed else pair)], labels)
