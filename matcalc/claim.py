@@ -17,7 +17,9 @@ from matcalc.inputs import (
     Dtype,
     EntryVariable,
     Layout,
+    Meaning,
     Proof,
+    check_meaning,
     check_order,
     choose_rules,
     declare_variables,
@@ -65,13 +67,15 @@ def check(
     atol: float | None = None,
     syntax: str = "auto",
     strict: bool = False,
+    meaning: Meaning = "free",
 ) -> CheckReport:
     """Say whether a formula is the derivative of an expression, and if not, what is wrong with it.
 
     The claim is compared with torch.autograd.functional.jacobian of the expression at random points, and exactly,
     entry by entry, in SymPy at small sizes; proof="exact" or "torch" asks for one of the two.  With `rtol`, relative to
     the largest entry of the derivative, or `atol` it may be that far off at the points.  A column where the layout has
-    a row agrees and is told so; `strict` makes it differ.  `expr` may be
+    a row agrees and is told so; `strict` makes it differ.  The `meaning` of a derivative by a structured matrix is what
+    `derive` takes.  `expr` may be
     a text, a SymPy expression, or a function of torch tensors, whose arguments are then the variables; texts are read
     in the `syntax` that `derive` takes.  The report
     has the `verdict`, and of a claim that differs all `reasons` that hold, the `correct` derivative and a sentence.
@@ -83,7 +87,7 @@ def check(
     >>> print(check("x.T @ A @ x", "2*A @ x", layout="denominator"))
     differs. Right only if A is symmetric, which is not assumed.
     """
-    options = Options(layout, order, trials, seed, dtype, device, proof, rtol, atol, strict)
+    options = Options(layout, order, trials, seed, dtype, device, proof, rtol, atol, strict, meaning)
     check_order(order)
     book = choose_rules(rules)
     if is_code(expr) or is_code(claim):
@@ -148,7 +152,11 @@ def _judge_text(asked: _Asked, options: Options) -> CheckReport:
     if entry is not None:
         entry, problem = entry.settle(problem)
         wrt, expression, formula = entry.symbol, entry.move(expression), entry.move(formula)
-    question = Question(ExpressionFunction(expression), ExpressionClaim(formula), wrt, options.layout, options.order)
+    check_meaning(options.meaning, [wrt], is_entry=entry is not None)
+    question = Question(
+        ExpressionFunction(expression), ExpressionClaim(formula), wrt, options.layout, options.order,
+        meaning=options.meaning,
+    )  # fmt: skip
     report = options.judge(question, expression, asked.rules)
     if report and options.proof in ("both", "exact"):
         report = _add_every_size(report, question, expression, asked.rules)
@@ -161,7 +169,7 @@ def _judge_text(asked: _Asked, options: Options) -> CheckReport:
 
 def _add_every_size(report: CheckReport, question: Question, function: Expression, rules: RuleBook) -> CheckReport:
     """Return the report with what the engine adds where claim and derivative have the same index form."""
-    derived, claim = _prepare(function, question.wrt, question.order, rules)(question.layout), question.claim.root
+    derived, claim = _prepare(function, question.wrt, question.order, rules, question.meaning)(question.layout), question.claim.root
     if derived is None or claim is None or not is_identical(derived, claim, rules):
         return report
     return replace(report, every_size=True, message=f"{report.message}; identical in index form, so for every size")
@@ -172,7 +180,7 @@ def _refuse_claim(alone: Problem, error: ShapeError, options: Options, rules: Ru
     from matcalc.check.report import DIFFERS, CheckReport
 
     assert alone.wrt is not None
-    correct = _write(_prepare(alone.expressions[0], alone.wrt, options.order, rules)(options.layout))
+    correct = _write(_prepare(alone.expressions[0], alone.wrt, options.order, rules, options.meaning)(options.layout))
     message = f"differs. The shapes in the claim do not fit: {error.reason}."
     told = str(error).partition("\n")[2]  # what an error shows beside its reason, which the message tells
     return CheckReport(
@@ -229,7 +237,10 @@ def check_code(
         function, claimed = pair.build_function(options), pair.build_claim(options)
     except EvaluationError as error:
         return could_not_check(error.reason, seed=options.seed, layout=options.layout)
-    question = Question(function, claimed, pair.problem.wrt, options.layout, options.order)
+    check_meaning(options.meaning, [pair.problem.wrt])
+    question = Question(
+        function, claimed, pair.problem.wrt, options.layout, options.order, meaning=options.meaning
+    )
     report = options.judge(question, None if is_code(expr) else function.root, rules)
     report = advise_turn(report, question, rules, options.proof)
     return replace(report, variables=declared_shapes(pair.problem.symbols))
@@ -331,6 +342,7 @@ class Options:
     rtol: float | None = None
     atol: float | None = None
     strict: bool = False
+    meaning: str = "free"
 
     def __post_init__(self) -> None:
         """Raise DeclarationError for an unknown layout, dtype or proof, and for what is no tolerance."""
@@ -396,7 +408,7 @@ def correct_exactly(
     from matcalc.check.question import ExpressionClaim
     from matcalc.check.verdict import judge_question
 
-    correct = _prepare(function, question.wrt, question.order, rules)(question.layout)
+    correct = _prepare(function, question.wrt, question.order, rules, question.meaning)(question.layout)
     if correct is not None:
         asked = replace(question, claim=ExpressionClaim(correct))
         correct = correct if judge_question(asked, rules=rules, proof="exact") else None
@@ -413,7 +425,7 @@ def explain_difference(
         return replace(report, page=show_report)
     from matcalc.check.diagnose import diagnose
 
-    derive = _prepare(function, question.wrt, question.order, rules)
+    derive = _prepare(function, question.wrt, question.order, rules, question.meaning)
     with rules_in_force(rules):
         found = diagnose(question, derive, seed=report.seed, dtype=report.dtype, device=report.device)
     correct = derive(question.layout) if found.confirmed else None
@@ -425,17 +437,17 @@ def explain_difference(
         message += f" It is a {other} as well, and in {question.layout} layout the derivative is a {report.turn}."
     page = partial(show_report, correct=correct)
     return replace(
-        report, reasons=reasons, fits=found.fits, factor=found.factor, missing=_write(found.terms.missing),
+        report, reasons=reasons, fits=found.fits, meanings=found.meanings, factor=found.factor, missing=_write(found.terms.missing),
         extra=_write(found.terms.extra), symmetric=found.symmetric, correct=_write(correct), message=message, page=page,
     )  # fmt: skip
 
 
 def _prepare(
-    function: Expression | None, wrt: Expression, order: int, rules: RuleBook
+    function: Expression | None, wrt: Expression, order: int, rules: RuleBook, meaning: str = "free"
 ) -> Callable[[str], Expression | None]:
     """Return what gives the derivative in a layout, derived once; None where the engine has none."""
     try:
-        result = derive_result(function, wrt, order, rules) if function is not None and order else None
+        result = derive_result(function, wrt, order, rules, meaning) if function is not None and order else None
     except MatcalcError:
         return lambda layout: None
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from matcalc.errors import DeclarationError, LimitError, RuleError
 from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.declarations import (
     Declared,
+    name_structure,
     read_assumptions,
     read_shape,
     read_shapes,
@@ -32,6 +33,7 @@ from matcalc.rule_files import RuleBook, read_rules, shipped_rules
 Layout = Literal["numerator", "denominator", "mixed", "torch", "vec"]
 Dtype = Literal["float64", "float32"]
 Proof = Literal["both", "exact", "torch", "none"]
+Meaning = Literal["free", "tied", "space", "vech"]
 
 MAX_ORDER = 6
 ALL = "all"
@@ -170,6 +172,21 @@ def declare_inferred(problem: Problem, shapes: Declared) -> dict[str, Any]:
     """Return the declared shapes with those without which the text, or its reading, would be read otherwise."""
     known = declared_shapes(problem.symbols)
     return {**split_shapes(shapes), **{name: known[name] for name in problem.inferred}}
+
+
+def check_meaning(meaning: str, by: Sequence[Expression], is_entry: bool = False) -> None:
+    """Raise DeclarationError for a meaning that a derivative by these variables does not have."""
+    if meaning not in get_args(Meaning):
+        raise DeclarationError(f"{meaning!r} is not a meaning", advice="use one of " + ", ".join(get_args(Meaning)))
+    if meaning == "free":
+        return
+    if is_entry:
+        raise DeclarationError("the derivative by one entry has one meaning", advice="leave meaning out")
+    if all(name_structure(wrt) is None for wrt in by):
+        name, is_orthogonal = by[0].name, "orthogonal" in by[0].data[1]
+        told = "as orthogonal matrices are no linear space" if is_orthogonal else "whose entries are all free"
+        advice = "use meaning free" if is_orthogonal else f'say what {name} is, as in assume={{"{name}": "symmetric"}}'
+        raise DeclarationError(f"there is no derivative of meaning {meaning} by {name}, {told}", advice=advice)
 
 
 def is_code(expr: Any) -> bool:
@@ -329,7 +346,7 @@ def verified_rules(paths: str | Path | Iterable[str | Path]) -> RuleBook:
 
 DEFAULTS: dict[str, Any] = {
     "layout": "numerator", "order": 1, "trials": 3, "dtype": "float64", "device": "cpu", "proof": "both",
-    "rtol": None, "atol": None,
+    "rtol": None, "atol": None, "meaning": "free",
 }  # fmt: skip
 
 

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES
+from matcalc.check.meaning import MEANINGS
 from matcalc.check.modes import own_modes
 from matcalc.check.question import ExpressionClaim, Question
 from matcalc.check.report import REASONS
 from matcalc.check.terms import ROOM, Sample, TermReading, name_factor, read_terms, take_samples
 from matcalc.check.torch_values import evaluate
 from matcalc.errors import MatcalcError
+from matcalc.language.declarations import name_structure
 from matcalc.language.expression import Expression, symbols, walk
 from matcalc.language.sizes import Shape
 
@@ -38,6 +40,7 @@ _Derive = Callable[[str], Expression | None]
 class Diagnosis:
     """The readings that hold of a claim; `reasons` names them, or "other" where none does.
 
+    `meanings` are those of a derivative by a structured matrix in which the claim is right.
     `summing` names the arrays whose entries, rows or columns must sum to 1 for the claim to be right.
     `axes` is the permutation that makes the claim right; `elsewhere` says, where nothing else fits, what the
     claim would be in another layout: a factor or a missing term of the derivative there.  `confirmed` says that
@@ -47,6 +50,7 @@ class Diagnosis:
 
     reasons: tuple[str, ...]
     fits: tuple[str, ...] = ()
+    meanings: tuple[str, ...] = ()
     axes: tuple[int, ...] = ()
     factor: int | float | str | None = None
     terms: TermReading = field(default_factory=TermReading)
@@ -116,11 +120,13 @@ class _Reader:
         by_value = self.read_value(layout) if is_fitting else Diagnosis(("shape",), confirmed=self.confirm(layout))
         fits = tuple(other for other in self.list_others(layout) if self.holds(other))
         axes = self._find_axes(layout)
-        found = {*by_value.reasons, *(["layout"] if fits else []), *(["transpose"] if axes else [])}
+        meanings = self._find_meanings(layout)
+        held = {"layout": fits, "transpose": axes, "meaning": meanings}
+        found = {*by_value.reasons, *(reason for reason, holds in held.items() if holds)}
         if len(found) > 1:
             found.discard("other")
         reasons = tuple(reason for reason in REASONS if reason in found)
-        return replace(by_value, reasons=reasons, fits=fits, axes=axes)
+        return replace(by_value, reasons=reasons, fits=fits, axes=axes, meanings=meanings)
 
     def read_value(self, layout: str) -> Diagnosis:
         """Return the readings of a claim whose shape is right in a layout: factor, terms, symmetric matrices."""
@@ -158,6 +164,20 @@ class _Reader:
             ):
                 return axes
         return ()
+
+    def _find_meanings(self, layout: str) -> tuple[str, ...]:
+        """Return the other meanings of a derivative by a structured matrix in which the claim is right."""
+        if all(name_structure(wrt) is None for wrt in self.question.by):
+            return ()
+        found = []
+        for meaning in MEANINGS[:3]:
+            asked = replace(self.question, meaning=meaning)
+            if meaning == self.question.meaning or asked.shape(layout) != asked.claim.shape:
+                continue
+            samples = take_samples(asked, SAMPLES, **self.settings)
+            if samples and all(one.is_equal(one.claim, asked.arrange(one.truth, layout)) for one in samples):
+                found.append(meaning)
+        return tuple(found)
 
     def _holds(self, samples: Sequence[Sample], layout: str) -> bool:
         """Whether the claim is right at the samples in a layout; without a sample nothing is."""

@@ -29,6 +29,7 @@ from matcalc.check.report import (
     find_missing,
 )
 from matcalc.errors import DeclarationError, MatcalcError
+from matcalc.language.declarations import name_structure
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import rules_in_force
@@ -103,6 +104,9 @@ def judge_question(
 
 def _judge_value(evidence: Evidence, trials: int, truth: str, proof: str, settings: dict[str, Any]) -> CheckReport:
     question, rules = evidence.question, evidence.rules
+    if question.meaning != "free":
+        names = [wrt.name for wrt in dict.fromkeys(question.by) if name_structure(wrt)]
+        truth = f"{truth} by the independent entries of {' and '.join(names)}"
     exact = None
     if proof != "torch" and not question.tolerance:
         from matcalc.check.exact import prove_exactly

@@ -13,6 +13,7 @@ from matcalc.cli.arguments import (
     JSON_VERSION,
     add_device,
     add_expression_options,
+    add_meaning,
     add_proof,
     add_proof_options,
     add_strict,
@@ -34,6 +35,7 @@ def add_check(commands: Any) -> None:
     add("--rtol", type=float, metavar="R", help="how far off it may be, relative to the largest entry")
     add("--atol", type=float, metavar="A", help="how far off it may be")
     add("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
+    add_meaning(parser)
     add_strict(parser)
     add_proof(parser)
     add_proof_options(parser)

@@ -32,7 +32,8 @@ MAX_RANK = 12
 class Result:
     """A derivative by the variables `by`, one after the other: a node with axes S_Y, then those of each variable.
 
-    All views share the reader, and so do all results of one graph.
+    All views share the reader, and so do all results of one graph.  Of a derivative by a matrix whose entries are tied
+    to each other `free` is the one with every entry free, which the differential is told by.
     """
 
     graph: Graph
@@ -40,6 +41,7 @@ class Result:
     node: Node
     by: tuple[Expression, ...]
     reader: MatrixReader
+    free: Result | None = None
 
     @property
     def wrt(self) -> Expression:
@@ -140,6 +142,8 @@ class Result:
 
     def differential(self) -> Expression:
         """dY as an expression in dX, of order 1: the printed derivative times dX where it is a matrix."""
+        if self.free is not None:
+            return self.free.differential()
         whole = None if self.node.op == "zeros" or not self.node.rank else self._differential_of_matrix()
         if whole is not None and not self.function.rank:
             return whole
@@ -219,10 +223,9 @@ def _derive(
     for step, wrts in enumerate(by, 1):
         still_free = free if step < len(by) else frozenset[str]()
         found = [derived for each in found for derived in _derive_again(*each, wrts, still_free)]
-    if meaning != "free":
-        found = [_give_meaning(*each, function.rank, meaning) for each in found]
     readers = {id(graph): MatrixReader(graph) for graph, _, _ in found}
-    return [Result(graph, function, node, chosen, readers[id(graph)]) for graph, node, chosen in found]
+    results = [Result(graph, function, node, chosen, readers[id(graph)]) for graph, node, chosen in found]
+    return results if meaning == "free" else [_give_meaning(result, meaning) for result in results]
 
 
 def _derive_again(
@@ -235,11 +238,11 @@ def _derive_again(
         yield simplified, one, (*before, wrt)
 
 
-def _give_meaning(
-    graph: Graph, node: Node, by: tuple[Expression, ...], rank: int, meaning: str
-) -> tuple[Graph, Node, tuple[Expression, ...]]:
-    graph, (mapped,) = simplify(graph, [apply_meaning(graph, node, rank, by, meaning)])
-    return graph, mapped, by
+def _give_meaning(result: Result, meaning: str) -> Result:
+    """Return a derivative with every entry free as the one in another meaning."""
+    mapped = apply_meaning(result.graph, result.node, result.function.rank, result.by, meaning)
+    graph, (node,) = simplify(result.graph, [mapped])
+    return replace(result, graph=graph, node=node, reader=MatrixReader(graph), free=result)
 
 
 def is_identical(left: Expression, right: Expression, rules: RuleBook | None = None) -> bool:

@@ -16,6 +16,7 @@ from matcalc.cli.arguments import (
     add_declarations,
     add_derivative_options,
     add_device,
+    add_meaning,
     add_proof,
     add_proof_options,
     add_strict,
@@ -72,7 +73,7 @@ def _check(options: argparse.Namespace) -> Any:
 def _explore(options: argparse.Namespace) -> Any:
     from matcalc.notebook.explorer import Explorer
 
-    declared = {name: value for name, value in read_declared(options).items() if name != "syntax"}
+    declared = {name: value for name, value in read_declared(options).items() if name not in ("syntax", "meaning")}
     return Explorer(explore_state(options.expression, options.wrt, **declared, claim=options.claim or ""))
 
 
@@ -96,6 +97,8 @@ def _build_parser(command: str) -> Parser:
         parser.set_defaults(layout="numerator", order=1)
         return parser
     add_derivative_options(parser, several=command == "derive")
+    if command != "explore":
+        add_meaning(parser)
     if command != "derive":
         add("--claim", metavar="FORMULA", help="the derivative as you have it")
     if command == "check":
