@@ -21,6 +21,7 @@ from matcalc.check.meaning import Ties, find_ties
 from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
 from matcalc.errors import MatcalcError
+from matcalc.language.declarations import list_kinds
 from matcalc.language.expression import Expression, collect_letters, symbols, walk
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
@@ -321,13 +322,16 @@ def _to_numbers(values: Mapping[tuple[str, int], Fraction]) -> dict[tuple[str, i
 
 # What is known of each entry on its own; other assumptions tie the entries together.
 _KINDS_OF_ENTRIES = frozenset({"positive", "nonzero", "invertible"})
-_KNOWN = frozenset({"symmetric", "posdef", "skew", "diagonal", "unit-interval", "sign", "simplex", "orthogonal"})
+_KNOWN = frozenset({
+    "symmetric", "posdef", "skew", "diagonal", "lower-triangular", "upper-triangular", "unit-interval", "sign",
+    "simplex", "orthogonal",
+})  # fmt: skip
 
 
 def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int]) -> Entries:
     """Return the entries of a variable, with what is assumed of it written into them; raises NotShown."""
     shape = tuple(size.value(sizes) for size in variable.shape)
-    assumed: frozenset[str] = variable.data[1] - {"real"}
+    assumed = list_kinds(variable) - {"real"}
     ties = assumed - _KINDS_OF_ENTRIES
     if not ties <= _KNOWN or len(ties - {"posdef", "symmetric"}) > 1 or (
         ties & {"orthogonal", "simplex"} and len(ties) > 1
@@ -360,7 +364,10 @@ def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int
 def _tie(tower: Tower, ties: frozenset[str], index: tuple[int, ...], place: int, columns: int, entry: Any) -> Element:
     """Return an entry of a matrix whose entries are tied to each other."""
     if len(index) == 2 and index[0] != index[1]:
-        if "diagonal" in ties:
+        is_above = index[0] < index[1]
+        if "diagonal" in ties or ("lower-triangular" in ties and is_above) or (
+            "upper-triangular" in ties and not is_above
+        ):  # fmt: skip
             return tower.zero
         mirrored = index[1] * columns + index[0]
         if ties & {"symmetric", "posdef"} and index[0] > index[1]:

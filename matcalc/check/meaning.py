@@ -1,6 +1,6 @@
 """What a derivative by a structured matrix means: which of its entries move together, and how often they count.
 
-A matrix that is assumed symmetric, skew, diagonal, triangular or Toeplitz is X = P(t), linear in its independent entries
+A matrix that is assumed symmetric, skew, diagonal or triangular is X = P(t), linear in its independent entries
 t, each of which stands at some places of X, with the sign 1 or -1.  With g the derivative by t, through P:
 
 | meaning | entry [i, j] of the derivative, t[k] standing at [i, j] |
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from matcalc.language.declarations import name_structure
+from matcalc.language.declarations import list_kinds, name_structure
 from matcalc.language.expression import Expression
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Ties:
 
 def find_ties(variable: Expression, size: int) -> Ties | None:
     """Return the ties of a square matrix of that size by what is assumed of it, None where its entries are free."""
-    return list_ties(frozenset(variable.data[1]), size) if name_structure(variable) else None
+    return list_ties(list_kinds(variable), size) if name_structure(variable) else None
 
 
 @lru_cache(maxsize=256)
@@ -86,27 +86,15 @@ def list_ties(kinds: Collection[str], size: int) -> Ties:
     >>> list_ties(frozenset({"symmetric"}), 2).places
     (((0, 0, 1),), ((1, 0, 1), (0, 1, 1)), ((1, 1, 1),))
     """
-    zero = {place for place in _list_places(size) if _is_zero(kinds, *place)}
+    mirrored = -1 if "skew" in kinds else 1 if {"symmetric", "posdef"} & set(kinds) else 0
     found: list[tuple[tuple[int, int, int], ...]] = []
-    seen: set[tuple[int, int]] = set()
-    for start in _list_places(size):
-        if start in zero or start in seen:
-            continue
-        signs = {start: 1}
-        stack = [start]
-        while stack:
-            here = stack.pop()
-            for place, sign in _list_neighbours(kinds, *here, size):
-                if place not in signs:
-                    signs[place] = sign * signs[here]
-                    stack.append(place)
-        seen |= set(signs)
-        found.append(tuple((i, j, sign) for (i, j), sign in signs.items()))
+    for j in range(size):
+        for i in range(size):
+            if _is_zero(kinds, i, j) or (mirrored and i < j):
+                continue
+            is_alone = not mirrored or i == j or _is_zero(kinds, j, i)
+            found.append(((i, j, 1),) if is_alone else ((i, j, 1), (j, i, mirrored)))
     return Ties(size, tuple(found))
-
-
-def _list_places(size: int) -> list[tuple[int, int]]:
-    return [(i, j) for j in range(size) for i in range(size)]
 
 
 def _is_zero(kinds: Collection[str], i: int, j: int) -> bool:
@@ -114,15 +102,3 @@ def _is_zero(kinds: Collection[str], i: int, j: int) -> bool:
         ("diagonal" in kinds and i != j) or ("skew" in kinds and i == j)
         or ("lower-triangular" in kinds and i < j) or ("upper-triangular" in kinds and i > j)
     )  # fmt: skip
-
-
-def _list_neighbours(kinds: Collection[str], i: int, j: int, size: int) -> list[tuple[tuple[int, int], int]]:
-    """Return the entries that are the same as one, or its negative."""
-    found = []
-    if "symmetric" in kinds or "posdef" in kinds:
-        found.append(((j, i), 1))
-    if "skew" in kinds:
-        found.append(((j, i), -1))
-    if "toeplitz" in kinds:
-        found += [((i + step, j + step), 1) for step in (1, -1) if 0 <= min(i, j) + step and max(i, j) + step < size]
-    return found

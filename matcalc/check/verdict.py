@@ -276,7 +276,8 @@ def _compare_at_some_point(question: Question, search: PointSearch, trial: int) 
                 return comparison
             if comparison is not None:
                 # At a kink there is no derivative, and truth and claim may differ.
-                return question.function.find_hidden_kink(point) or comparison
+                is_free = question.meaning == "free"
+                return (question.function.find_hidden_kink(point) if is_free else None) or comparison
         except MatcalcError as error:
             reason = error.reason
         search.reject(Trouble(reason, names_below(question.claim.root or question.function.root)))

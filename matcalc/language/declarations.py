@@ -13,9 +13,9 @@ from matcalc.language.sizes import Shape, Size
 
 ASSUMPTIONS = (
     "real", "positive", "nonzero", "unit-interval", "sign", "simplex", "simplex-columns", "one-hot",
-    "symmetric", "skew", "diagonal", "orthogonal", "posdef", "invertible",
+    "symmetric", "skew", "diagonal", "lower-triangular", "upper-triangular", "orthogonal", "posdef", "invertible",
 )  # fmt: skip
-SQUARE_ASSUMPTIONS = frozenset({"symmetric", "skew", "diagonal", "orthogonal", "posdef", "invertible"})
+SQUARE_ASSUMPTIONS = frozenset(ASSUMPTIONS[ASSUMPTIONS.index("symmetric") :])
 LARGEST_SIZE = 10**6
 
 Declared = Mapping[str, Any] | str | None
@@ -151,12 +151,21 @@ def name_structure(variable: Expression) -> str | None:
     words: frozenset[str] = variable.data[1]
     if len(variable.squeezed_shape) < 2 or "orthogonal" in words:
         return None
-    triangles = words & {"lower-triangular", "upper-triangular"}
+    triangles = words & _TRIANGLES
     is_symmetric = bool(words & {"symmetric", "posdef"})
     if "diagonal" in words or len(triangles) > 1 or (triangles and is_symmetric):
         return "diagonal"
-    found = ("symmetric" if is_symmetric else None, *sorted(triangles), *sorted(words & {"skew", "toeplitz"}))
+    found = ("symmetric" if is_symmetric else None, *triangles, *(words & {"skew"}))
     return next(filter(None, found), None)
+
+
+_TRIANGLES = frozenset({"lower-triangular", "upper-triangular"})
+
+
+def list_kinds(variable: Expression) -> frozenset[str]:
+    """Return what is assumed of a variable, diagonal for a triangular matrix that is symmetric, or both triangles."""
+    words: frozenset[str] = variable.data[1]
+    return (words - _TRIANGLES) | {"diagonal"} if name_structure(variable) == "diagonal" else words
 
 
 def split_assumptions(declared: Declared) -> Mapping[str, Any]:
@@ -180,6 +189,8 @@ _ASSUMED = '"A: symmetric; x: positive"'
 _OTHER_WORDS = {
     "psd": "posdef", "pd": "posdef", "spd": "posdef", "definite": "posdef", "semidefinite": "posdef",
     "sym": "symmetric", "hermitian": "symmetric", "antisymmetric": "skew", "diag": "diagonal",
+    "lower": "lower-triangular", "upper": "upper-triangular", "triangular": "lower-triangular",
+    "tril": "lower-triangular", "triu": "upper-triangular",
     "orthonormal": "orthogonal", "unitary": "orthogonal", "rotation": "orthogonal", "nonsingular": "invertible",
     "regular": "invertible", "probability": "simplex", "probabilities": "simplex", "distribution": "simplex",
     "simplex-rows": "simplex", "one-hot-rows": "one-hot", "onehot": "one-hot", "stochastic": "simplex",

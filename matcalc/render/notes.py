@@ -38,7 +38,7 @@ _MEANINGS = {
     "space": "the gradient within the {kind} matrices: that with every entry free, projected onto them",
     "vech": "by the independent entries of the {kind} {name}, column by column, the others moving with them",
 }
-_STRUCTURES = ("symmetric", "posdef", "skew", "diagonal", "orthogonal")
+_STRUCTURES = ("symmetric", "posdef", "skew", "diagonal", "lower-triangular", "upper-triangular", "orthogonal")
 
 
 def _describe_structure(wrt: Expression, meaning: str) -> Iterator[str]:

@@ -87,7 +87,7 @@ def write_law(law: Law) -> str:
 # The derivation as a person writes it: by differentials, law by law, then read off, then put in the layout.
 
 
-_STRUCTURES = frozenset({"symmetric", "posdef", "skew", "diagonal", "orthogonal"})
+_STRUCTURES = frozenset({"symmetric", "posdef", "skew", "diagonal", "lower-triangular", "upper-triangular", "orthogonal"})
 _AGAIN = "differentiate again, the axes in the order of torch layout"
 
 

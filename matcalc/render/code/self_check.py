@@ -31,6 +31,8 @@ _STRUCTURES = {
     "symmetric": (_SYMMETRIC,),
     "skew": ("({x} - {x}.T) / 2",),
     "diagonal": ("{np}.diag({np}.diag({x}))",),
+    "lower-triangular": ("{np}.tril({x})",),
+    "upper-triangular": ("{np}.triu({x})",),
     "orthogonal": ("{np}.linalg.qr({x})[0]",),
     "reflection": ("{eye} - 2 * {np}.outer({x}[0], {x}[0]) / ({x}[0] @ {x}[0])",),
     "posdef": ("{x} @ {x}.T / {n} + 0.5 * {eye}", _SYMMETRIC),
