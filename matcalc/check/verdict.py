@@ -127,7 +127,8 @@ def _judge_orientation(question: Question, report: CheckReport) -> CheckReport:
     if not report or not question.strict:
         return report
     other = "column" if turn == "row" else "row"
-    fits = tuple(layout for layout in JUDGED_LAYOUTS if layout != "mixed" and not question.find_turn(layout))
+    others = [layout for layout in JUDGED_LAYOUTS if layout != "mixed" and not question.find_turn(layout)]
+    fits = tuple(layout for layout in others if question.shape(layout) == question.claim.shape)
     message = f"differs. It is the derivative as a {other}; in {question.layout} layout it is a {turn}"
     return replace(report, verdict=DIFFERS, reasons=("orientation",), fits=fits, message=message)
 

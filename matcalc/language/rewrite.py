@@ -142,5 +142,5 @@ def _scale_front(left: Expression, right: Expression) -> Expression:
     if right.op == "multiply" and right.args[0].is_scalar:
         return _scale_front(ex.multiply(right.args[0], left), right.args[1])
     if right.op == "negate":
-        return ex.negate(_scale_front(left, right.args[0]))
+        return _scale_front(ex.negate(left), right.args[0])
     return ex.matmul(left, right)

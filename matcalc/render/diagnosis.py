@@ -34,6 +34,10 @@ def write_diagnosis(found: Diagnosis, question: Question, worst: Worst | None, s
         sentences.insert(0, _write_shape(question, subject))
     if "other" in found.reasons:
         sentences = [f"It is not {subject}{example}.", *_write_terms(found.terms)]
+    if found.assumed:
+        name = question.wrt.name
+        held = f"and {name}'s tied entries count once" if found.assumed == "tied" else "and the gradient stays within them"
+        sentences.append(f'Right if {name} is symmetric {held}: assume "{name}: symmetric", meaning {found.assumed}.')
     sentences += [_write_hint(hint, subject) for hint in found.hints]
     return " ".join([*sentences, *_write_elsewhere(found.elsewhere, subject)])
 
