@@ -32,7 +32,7 @@ from matcalc.inputs import (
     write_command,
     write_input,
 )
-from matcalc.language.declarations import Declared, read_shapes
+from matcalc.language.declarations import Declared, measure_change, name_change, read_shapes
 from matcalc.language.expression import Expression, list_letters
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse, rules_in_force
@@ -245,8 +245,13 @@ class Derivative:
         >>> derive("A @ x").axes
         ('y axis 0', 'x axis 0')
         """
-        by = [(wrt.name, wrt.squeezed_shape) for wrt in self.by]
+        by = [(name, measure_change(wrt, self.meaning)) for name, wrt in zip(self.names_by, self.by, strict=True)]
         return tuple(name_question_axes(self.result_name, len(self.function.squeezed_shape), by, self.layout))
+
+    @property
+    def names_by(self) -> tuple[str, ...]:
+        """What it is by, in the order of the differentiations: the variables, or vech(X) for independent entries."""
+        return tuple(name_change(wrt, self.meaning) for wrt in self.by)
 
     @cached_property
     def result_name(self) -> str:

@@ -174,7 +174,7 @@ class _Reader:
         """Return the other meanings of a derivative by a structured matrix in which the claim is right."""
         if all(name_structure(wrt) is None for wrt in self.question.by):
             return ()
-        others = [meaning for meaning in MEANINGS[:3] if meaning != self.question.meaning]
+        others = [meaning for meaning in MEANINGS if meaning != self.question.meaning]
         return tuple(meaning for meaning in others if self._holds_in(replace(self.question, meaning=meaning), layout))
 
     def find_assumed(self, layout: str) -> str:

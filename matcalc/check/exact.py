@@ -212,7 +212,7 @@ class _Comparison:
     def _arrange(self, flat: list[Element]) -> list[Element]:
         """Return entries in torch's order of axes in the layout's order."""
         question = self.question
-        ranks = [len(wrt.squeezed_shape) for wrt in question.by]
+        ranks = [len(shape) for shape in question.shapes_of_change]
         axes = order_axes(len(question.function.shape), ranks, question.layout)
         shape = [size.value(self.sizes) for size in question.shape("torch")]
         steps = [1] * len(shape)

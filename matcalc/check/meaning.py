@@ -32,7 +32,7 @@ MEANINGS = ("free", "tied", "space", "vech")
 class Ties:
     """The places [i, j] of each independent entry with its sign there, the entries in the order of vech.
 
-    That is column by column, each where it stands first, where its sign is 1.
+    That is column by column, of an upper-triangular matrix row by row, each where it stands first, with the sign 1.
     """
 
     size: int
@@ -88,8 +88,10 @@ def list_ties(kinds: Collection[str], size: int) -> Ties:
     """
     mirrored = -1 if "skew" in kinds else 1 if {"symmetric", "posdef"} & set(kinds) else 0
     found: list[tuple[tuple[int, int, int], ...]] = []
-    for j in range(size):
-        for i in range(size):
+    is_upper = "upper-triangular" in kinds
+    for column in range(size):
+        for row in range(size):
+            i, j = (column, row) if is_upper else (row, column)
             if _is_zero(kinds, i, j) or (mirrored and i < j):
                 continue
             is_alone = not mirrored or i == j or _is_zero(kinds, j, i)

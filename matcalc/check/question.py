@@ -11,6 +11,7 @@ from matcalc.check.jacobian import arrange_axes, find_orientation, layout_shape
 from matcalc.check.report import find_missing
 from matcalc.check.tolerance import USUAL, Tolerance
 from matcalc.errors import MatcalcError
+from matcalc.language.declarations import measure_change
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape
 from matcalc.language.text_to_expression import rules_in_force
@@ -116,9 +117,14 @@ class Question:
         """The variables in the order of the differentiations."""
         return (*self.earlier, self.wrt) if self.earlier else (self.wrt,) * self.order
 
+    @property
+    def shapes_of_change(self) -> list[Shape]:
+        """The shape of what each differentiation is by: a variable, or its independent entries."""
+        return [measure_change(wrt, self.meaning) for wrt in self.by]
+
     def shape(self, layout: str) -> Shape:
         """Return the shape of the derivative in a layout, without unit axes."""
-        return layout_shape(self.function.shape, [wrt.squeezed_shape for wrt in self.by], layout)
+        return layout_shape(self.function.shape, self.shapes_of_change, layout)
 
     @property
     def names(self) -> tuple[Expression, ...]:
@@ -134,7 +140,7 @@ class Question:
         claim, function = self.claim.root, self.function.root
         if claim is None or not self.has_layouts or any(one.is_row for one in (function, *self.by)):
             return ""
-        ranks = [len(wrt.squeezed_shape) for wrt in self.by]
+        ranks = [len(shape) for shape in self.shapes_of_change]
         wanted = find_orientation(len(self.function.shape), ranks, layout)
         is_other = claim.is_row if wanted == "column" else claim.is_column
         return wanted if wanted and is_other else ""
@@ -145,7 +151,7 @@ class Question:
 
     def arrange(self, truth: Tensor, layout: str) -> Tensor:
         """Return a derivative in torch's order of axes in a layout's order."""
-        ranks = [len(wrt.squeezed_shape) for wrt in self.by]
+        ranks = [len(shape) for shape in self.shapes_of_change]
         return arrange_axes(truth, len(self.function.shape), ranks, layout) if ranks else truth
 
     def compute_both(self, values: Values, point: Point) -> tuple[Tensor, Tensor]:
@@ -192,7 +198,7 @@ def search_points(
 def find_excess(question: Question, point: Point) -> str | None:
     """Return why a derivative is too large to be checked: too many entries or too many passes of autograd."""
     entries = math.prod(size.value(point.sizes) for size in question.shape("torch"))
-    passes = entries // math.prod(size.value(point.sizes) for size in question.wrt.squeezed_shape)
+    passes = entries // math.prod(size.value(point.sizes) for size in question.shapes_of_change[-1])
     if entries > MAX_ENTRIES:
         return f"the derivative has {entries} entries, more than {MAX_ENTRIES}"
     if passes > MAX_PASSES:

@@ -11,6 +11,9 @@ every function, and for the axes of each differentiation:
 | diagonal | diag(diag(G)) | the same |
 | lower-triangular | tril(G) | the same |
 | upper-triangular | triu(G) | the same |
+
+In the meaning vech it is a vector: duplication(n).T @ vec(G) for a symmetric X, the same of tril(G) or triu(G) for a
+triangular one, and diag(G) for a diagonal one.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from fractions import Fraction
 
 from matcalc.engine.index_form import Graph, Node
 from matcalc.errors import DeclarationError
-from matcalc.language.declarations import name_structure
+from matcalc.language.declarations import measure_change, name_structure
 from matcalc.language.expression import Expression
 
 
@@ -32,9 +35,11 @@ def apply_meaning(graph: Graph, node: Node, rank: int, by: Sequence[Expression],
     place = rank
     for wrt in by:
         kind = name_structure(wrt)
-        if kind is not None:
+        if kind is not None and meaning == "vech":
+            node = _take_independent(graph, node, place, kind)
+        elif kind is not None:
             node = _map_pair(graph, node, place, kind, meaning)
-        place += len(wrt.squeezed_shape)
+        place += len(measure_change(wrt, meaning))
     return node
 
 
@@ -55,6 +60,29 @@ def _map_pair(graph: Graph, node: Node, place: int, kind: str, meaning: str) -> 
     if kind in ("lower-triangular", "upper-triangular"):
         return _mask(graph, node, place, graph.lower(size, size), kind == "upper-triangular")
     raise DeclarationError(f"a {kind} matrix has no derivative of meaning {meaning} here", advice="use meaning free")
+
+
+def _take_independent(graph: Graph, node: Node, place: int, kind: str) -> Node:
+    """Return the node with two neighbouring axes made one, that of the independent entries.
+
+    They are duplication(n).T @ vec(G), which adds what stands on both sides of the diagonal; of a triangular matrix
+    one side is 0.  For a diagonal matrix they are diag(G).
+    """
+    labels = graph.fresh(node.rank)
+    row, column = labels[place], labels[place + 1]
+    size = node.shape[place]
+    factors = [(node, labels)]
+    if kind == "diagonal":
+        factors.append((graph.delta(size), (row, column)))
+        return graph.product(1, factors, [*labels[: place + 1], *labels[place + 2 :]])
+    if kind == "skew":
+        raise DeclarationError("a skew matrix has no derivative of meaning vech here", advice="use meaning tied")
+    if kind != "symmetric":
+        factors = [(_map_pair(graph, node, place, kind, "tied"), labels)]
+    whole, independent = graph.fresh(2)
+    # Columns are stacked, so that the column is the major part.
+    factors += [(graph.fuse(size, size), (whole, column, row)), (graph.duplication(size), (whole, independent))]
+    return graph.product(1, factors, [*labels[:place], independent, *labels[place + 2 :]])
 
 
 def _mask(graph: Graph, node: Node, place: int, mask: Node, transposed: bool = False) -> Node:

@@ -21,6 +21,7 @@ from matcalc.engine.meaning import apply_meaning
 from matcalc.engine.network import LETTERS
 from matcalc.engine.simplify import distributed, gathered, simplify
 from matcalc.errors import LimitError, MatcalcError
+from matcalc.language.declarations import measure_change
 from matcalc.language.expression import Expression, matmul, subtract, symbol, transpose, walk
 from matcalc.language.sizes import UNIT, Shape
 from matcalc.rule_files import RuleBook
@@ -42,6 +43,7 @@ class Result:
     by: tuple[Expression, ...]
     reader: MatrixReader
     free: Result | None = None
+    meaning: str = "free"
 
     @property
     def wrt(self) -> Expression:
@@ -56,7 +58,12 @@ class Result:
     @cached_property
     def axes(self) -> list[Axis]:
         """What each axis of the node is."""
-        return mixed_axes(self.function.rank, [len(wrt.squeezed_shape) for wrt in self.by])
+        return mixed_axes(self.function.rank, self.ranks)
+
+    @property
+    def ranks(self) -> list[int]:
+        """How many axes belong to each variable."""
+        return [len(measure_change(wrt, self.meaning)) for wrt in self.by]
 
     @cached_property
     def letters(self) -> dict[Axis, str]:
@@ -79,7 +86,7 @@ class Result:
         """The shape of the derivative in a layout, unit axes dropped."""
         if layout == "vec":
             # Rows and columns of d vec(Y) / d vec(X).T, written in the order of the axes: (m*l, n*k).
-            split = self.node.rank - len(self.wrt.squeezed_shape)
+            split = self.node.rank - self.ranks[-1]
             sides = [self.node.shape[:split], self.node.shape[split:]]
             return tuple([reduce(mul, side, UNIT) for side in sides if side])
         return self.arranged(layout)[0].shape
@@ -113,7 +120,7 @@ class Result:
 
     def _vectorise(self, node: Node) -> Node:
         labels = self.graph.fresh(node.rank)
-        split = node.rank - len(self.wrt.squeezed_shape)
+        split = node.rank - self.ranks[-1]
         factors = [(node, labels)]
         ends = [self._fuse(group, factors) for group in (labels[:split], labels[split:])]
         return self.graph.product(1, factors, [end for group in ends for end in group])
@@ -242,7 +249,7 @@ def _give_meaning(result: Result, meaning: str) -> Result:
     """Return a derivative with every entry free as the one in another meaning."""
     mapped = apply_meaning(result.graph, result.node, result.function.rank, result.by, meaning)
     graph, (node,) = simplify(result.graph, [mapped])
-    return replace(result, graph=graph, node=node, reader=MatrixReader(graph), free=result)
+    return replace(result, graph=graph, node=node, reader=MatrixReader(graph), free=result, meaning=meaning)
 
 
 def is_identical(left: Expression, right: Expression, rules: RuleBook | None = None) -> bool:

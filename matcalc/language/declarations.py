@@ -159,6 +159,22 @@ def name_structure(variable: Expression) -> str | None:
     return next(filter(None, found), None)
 
 
+def measure_change(variable: Expression, meaning: str) -> Shape:
+    """Return the shape of what a derivative is by: the variable's own, in the meaning vech its independent entries'."""
+    kind = name_structure(variable) if meaning == "vech" else None
+    if kind is None:
+        return variable.squeezed_shape
+    size = variable.shape[0]
+    return (size if kind == "diagonal" else size.triangle(),)
+
+
+def name_change(variable: Expression, meaning: str) -> str:
+    """Return what a derivative is by, in words: X, or vech(X) in that meaning, diag(X) for a diagonal X."""
+    kind = name_structure(variable) if meaning == "vech" else None
+    words = {None: "{}", "diagonal": "diag({})", "upper-triangular": "vech({}.T)"}
+    return words.get(kind, "vech({})").format(variable.name)
+
+
 _TRIANGLES = frozenset({"lower-triangular", "upper-triangular"})
 
 

@@ -13,6 +13,7 @@ from matcalc.engine.layout import arrange
 from matcalc.engine.result import Result
 from matcalc.errors import LimitError, MatcalcError
 from matcalc.language.expression import Expression, collect_letters, symbols
+from matcalc.language.declarations import name_change
 from matcalc.language.expression_to_text import list_indexed_factors, to_text
 from matcalc.language.sizes import check_sizes
 from matcalc.language.text_to_expression import rules_in_force
@@ -54,7 +55,7 @@ def write_entries_latex(result: Result, name: str) -> str:
 
 def _list_sides(result: Result, name: str, before: str = "") -> list[tuple[str, str]]:
     """The function and the variables, one differentiation after the other, each with the letters of its axes."""
-    words = [name, *(before + wrt.name for wrt in result.by)]
+    words = [name, *(before + name_change(wrt, result.meaning) for wrt in result.by)]
     return [
         (word, "".join(result.letters[axis] for axis in result.axes if axis.order == order))
         for order, word in enumerate(words)

@@ -131,7 +131,7 @@ def _filled(node: Expression, parts: list[TextPart]) -> TextPart:
     if name == "eye":
         sizes = sizes[:1] if sizes[0] == sizes[-1] else sizes
     letters = [" ".join(write_name(part) for part in str(size).split("*")) for size in sizes]
-    sign = {"eye": "I", "ones": "\\mathbf{1}", "zeros": "\\mathbf{0}", "commutation": "K"}.get(name)
+    sign = {"eye": "I", "ones": "\\mathbf{1}", "zeros": "\\mathbf{0}", "commutation": "K", "duplication": "D"}.get(name)
     between = "," if name in ("commutation", "fuse") else " \\times "
     return f"{sign or write_word(name)}_{{{between.join(letters)}}}", ATOM
 

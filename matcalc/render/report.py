@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def write_header(derivative: Derivative) -> tuple[str, str]:
     """Return the line that echoes what was read, and the line that names layout and shape."""
-    own, by = derivative.result_name, [wrt.name for wrt in derivative.by]
+    own, by = derivative.result_name, list(derivative.names_by)
     names = "   ".join(f"{name}: {shape} {known}".rstrip() for name, shape, known in list_names(derivative))
     declaration = f"{own} = {to_text(derivative.function)}        {names}"
     name = name_mixed(own, by)

@@ -27,6 +27,7 @@ from matcalc.render.html import (  # fmt: skip
     write_typeset,
     write_verdict,  # fmt: skip
 )
+from matcalc.language.declarations import name_change
 from matcalc.render.latex import write_left_side, write_name
 from matcalc.render.report import choose_result_name, count_row_axes, name_question_axes
 
@@ -115,14 +116,16 @@ class QuestionNames:
     @property
     def axes(self) -> list[str]:
         """What each axis of the derivative is."""
-        by = [(wrt.name, wrt.squeezed_shape) for wrt in self.question.by]
+        question = self.question
+        names = [name_change(wrt, question.meaning) for wrt in question.by]
+        by = list(zip(names, question.shapes_of_change, strict=True))
         return name_question_axes(self.own, len(self.question.function.shape), by, self.question.layout)
 
     @property
     def split(self) -> int:
         """How many axes are the rows of a heat map: those of the function, or of the variable where they come first."""
         question = self.question
-        ranks = [len(wrt.squeezed_shape) for wrt in question.by]
+        ranks = [len(shape) for shape in question.shapes_of_change]
         return count_row_axes(len(question.function.shape), ranks, question.layout)
 
     def label(self, sizes: dict[str, int]) -> tuple[str, str]:

@@ -124,7 +124,7 @@ def _measure(node: Expression, signature: Signature) -> list[str]:
 
 def _write_size(size: Size, signature: Signature) -> str:
     factors = [str(size.number)] if size.number != 1 or not size.letters else []
-    return " * ".join([*factors, *(signature.letters[letter] for letter in size.letters)])
+    return " * ".join([*factors, *(signature.write_letter(letter) for letter in size.letters)])
 
 
 def _draw_function(name: str, shape: Shape, positive: bool, signature: Signature, backend: str) -> list[str]:
