@@ -346,13 +346,13 @@ class Derivative:
             raise DeclarationError(f"steps are not written as {form!r}", advice="use one of " + ", ".join(writers))
         return writers[form](self.steps)
 
-    def _refuse_mixed(self, what: str) -> None:
+    def _refuse_mixed(self, what: str, with_meaning: bool = False) -> None:
         if self.is_mixed:
             raise DeclarationError(f"{what} of derivatives by one variable", advice="derive by one name")
         if self.entry is not None:
             name = self.entry.matrix.name
             raise DeclarationError(f"{what} of derivatives by a whole variable", advice=f"derive by {name}")
-        if self.meaning != "free":
+        if self.meaning != "free" and not with_meaning:
             raise DeclarationError(f"{what} of derivatives with every entry free", advice="derive with meaning free")
 
     def graph(self, sizes: Mapping[str, int] | None = None) -> ComputationGraph:
@@ -416,7 +416,7 @@ class Derivative:
         """
         from matcalc.render.code.module import compile_code
 
-        self._refuse_mixed("code is written")
+        self._refuse_mixed("code is written", with_meaning=True)
         return compile_code(self, backend)
 
     def to_sympy(self) -> Any:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from matcalc.errors import DeclarationError, LimitError, RuleError
 from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.declarations import (
+    MEANINGS,
     Declared,
+    list_meanings,
     name_structure,
     read_assumptions,
     read_shape,
@@ -176,13 +178,17 @@ def declare_inferred(problem: Problem, shapes: Declared) -> dict[str, Any]:
 
 def check_meaning(meaning: str, by: Sequence[Expression], is_entry: bool = False) -> None:
     """Raise DeclarationError for a meaning that a derivative by these variables does not have."""
-    if meaning not in get_args(Meaning):
-        raise DeclarationError(f"{meaning!r} is not a meaning", advice="use one of " + ", ".join(get_args(Meaning)))
+    if meaning not in MEANINGS:
+        raise DeclarationError(f"{meaning!r} is not a meaning", advice="use one of " + ", ".join(MEANINGS))
     if meaning == "free":
         return
     if is_entry:
         raise DeclarationError("the derivative by one entry has one meaning", advice="leave meaning out")
-    if all(name_structure(wrt) is None for wrt in by):
+    named = [wrt for wrt in by if name_structure(wrt)]
+    if lacking := next((wrt for wrt in named if meaning not in list_meanings(wrt)), None):
+        reason = f"there is no derivative of meaning {meaning} by {lacking.name}, which is {name_structure(lacking)}"
+        raise DeclarationError(reason, advice="use one of " + ", ".join(list_meanings(lacking)))
+    if not named:
         name, is_orthogonal = by[0].name, "orthogonal" in by[0].data[1]
         told = "as orthogonal matrices are no linear space" if is_orthogonal else "whose entries are all free"
         advice = "use meaning free" if is_orthogonal else f'say what {name} is, as in assume={{"{name}": "symmetric"}}'

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES
-from matcalc.check.meaning import MEANINGS
 from matcalc.check.modes import own_modes
 from matcalc.check.question import ExpressionClaim, ExpressionFunction, Question
 from matcalc.check.report import REASONS
 from matcalc.check.terms import ROOM, Sample, TermReading, name_factor, read_terms, take_samples
 from matcalc.check.torch_values import evaluate
 from matcalc.errors import MatcalcError
-from matcalc.language.declarations import name_structure
+from matcalc.language.declarations import MEANINGS, list_meanings
 from matcalc.language.expression import Expression, symbol, symbols, walk
 from matcalc.language.rewrite import replace as replace_nodes
 from matcalc.language.sizes import Shape
@@ -172,9 +171,8 @@ class _Reader:
 
     def _find_meanings(self, layout: str) -> tuple[str, ...]:
         """Return the other meanings of a derivative by a structured matrix in which the claim is right."""
-        if all(name_structure(wrt) is None for wrt in self.question.by):
-            return ()
-        others = [meaning for meaning in MEANINGS if meaning != self.question.meaning]
+        known = {meaning for wrt in self.question.by for meaning in list_meanings(wrt)}
+        others = [meaning for meaning in MEANINGS if meaning in known and meaning != self.question.meaning]
         return tuple(meaning for meaning in others if self._holds_in(replace(self.question, meaning=meaning), layout))
 
     def find_assumed(self, layout: str) -> str:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-MEANINGS = ("free", "tied", "space", "vech")
-
-
 @dataclass(frozen=True)
 class Ties:
     """The places [i, j] of each independent entry with its sign there, the entries in the order of vech.

@@ -22,16 +22,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from matcalc.engine.index_form import Graph, Node
-from matcalc.errors import DeclarationError
 from matcalc.language.declarations import measure_change, name_structure
 from matcalc.language.expression import Expression
 
 
 def apply_meaning(graph: Graph, node: Node, rank: int, by: Sequence[Expression], meaning: str) -> Node:
-    """Return a derivative by the variables, behind `rank` axes of the function, in another meaning than free.
-
-    Raises DeclarationError where the meaning has no formula here.
-    """
+    """Return a derivative by the variables, behind `rank` axes of the function, in another meaning than free."""
     place = rank
     for wrt in by:
         kind = name_structure(wrt)
@@ -57,9 +53,7 @@ def _map_pair(graph: Graph, node: Node, place: int, kind: str, meaning: str) -> 
     size = node.shape[place]
     if kind == "diagonal":
         return _mask(graph, node, place, graph.delta(size))
-    if kind in ("lower-triangular", "upper-triangular"):
-        return _mask(graph, node, place, graph.lower(size, size), kind == "upper-triangular")
-    raise DeclarationError(f"a {kind} matrix has no derivative of meaning {meaning} here", advice="use meaning free")
+    return _mask(graph, node, place, graph.lower(size, size), kind == "upper-triangular")
 
 
 def _take_independent(graph: Graph, node: Node, place: int, kind: str) -> Node:
@@ -75,8 +69,6 @@ def _take_independent(graph: Graph, node: Node, place: int, kind: str) -> Node:
     if kind == "diagonal":
         factors.append((graph.delta(size), (row, column)))
         return graph.product(1, factors, [*labels[: place + 1], *labels[place + 2 :]])
-    if kind == "skew":
-        raise DeclarationError("a skew matrix has no derivative of meaning vech here", advice="use meaning tied")
     if kind != "symmetric":
         factors = [(_map_pair(graph, node, place, kind, "tied"), labels)]
     whole, independent = graph.fresh(2)

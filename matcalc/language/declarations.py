@@ -159,6 +159,15 @@ def name_structure(variable: Expression) -> str | None:
     return next(filter(None, found), None)
 
 
+MEANINGS = ("free", "tied", "space", "vech")
+
+
+def list_meanings(variable: Expression) -> tuple[str, ...]:
+    """Return what a derivative by a variable may mean: one thing where its entries are free; a skew X has no vech."""
+    kind = name_structure(variable)
+    return MEANINGS[:1] if kind is None else MEANINGS[:3] if kind == "skew" else MEANINGS
+
+
 def measure_change(variable: Expression, meaning: str) -> Shape:
     """Return the shape of what a derivative is by: the variable's own, in the meaning vech its independent entries'."""
     kind = name_structure(variable) if meaning == "vech" else None

@@ -23,7 +23,8 @@ def write_header(derivative: Derivative) -> tuple[str, str]:
     name = name_mixed(own, by)
     if derivative.layout == "vec":
         # Of a higher order it is the matrix of the vectorised derivative before.
-        name = f"d vec({name_mixed(own, by[:-1])})/d vec({by[-1]}).T"
+        last = f"vec({by[-1]})" if derivative.wrt.name == by[-1] else by[-1]
+        name = f"d vec({name_mixed(own, by[:-1])})/d {last}.T"
     shape = write_shape(derivative.shape)
     told = "a scalar" if shape == "scalar" else f"shape {shape}{_orientation(derivative)}"
     return declaration, f"{name}   {derivative.layout} layout, {told}"
@@ -39,7 +40,8 @@ def list_names(derivative: Derivative) -> Iterator[tuple[str, str, str]]:
 
 
 def name_derivative(own: str, wrt: str, order: int) -> str:
-    """Return the name of a derivative: y, dy/dx, d2y/dx2, ..."""
+    """Return the name of a derivative: y, dy/dx, d2y/dx2, ...; by what is no name dy/d vech(X)."""
+    wrt = wrt if wrt.isidentifier() else f" {wrt}"
     if order < 2:
         return f"d{own}/d{wrt}" if order else own
     return f"d{order}{own}/d{wrt}{order}"

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 import matcalc
-from matcalc.check.meaning import MEANINGS, list_ties
+from matcalc.check.meaning import list_ties
 from matcalc.check.points import Point, PointSearch
 from matcalc.errors import DeclarationError
 from matcalc.inputs import Meaning
+from matcalc.language.declarations import MEANINGS, list_meanings
+from matcalc.language.sizes import Size
 from tests.read_cases import arrange, differentiate, error_of
 from tests.sampling import sample
 from tests.torch_words import drop, read
@@ -63,6 +65,8 @@ def true_derivative(case: dict[str, Any], point: Point, layout: str) -> Tensor:
 
     truth = differentiate(function, at, order).detach()
     rank = truth.ndim - 2 * order
+    if case["meaning"] == "vech":
+        return arrange(take_independent(truth, rank, order, kind), rank, 1, layout)
     mirrored = {"symmetric": 1, "posdef": 1, "skew": -1}.get(kind, 0)
     for place in range(rank, truth.ndim, 2):
         eye = torch.eye(at.shape[0], dtype=at.dtype)
@@ -72,6 +76,20 @@ def true_derivative(case: dict[str, Any], point: Point, layout: str) -> Tensor:
         if case["meaning"] == "space" and mirrored:
             truth = truth * (1 + eye) / 2
     return arrange(truth, rank, 2, layout)
+
+
+def take_independent(truth: Tensor, rank: int, order: int, kind: str) -> Tensor:
+    """The entries on and below the diagonal, column by column; of an upper-triangular matrix those of its transpose."""
+    size = truth.shape[-1]
+    places = [(i, j) for j in range(size) for i in range(j, size) if kind != "diagonal" or i == j]
+    rows, columns = (list(ends) for ends in zip(*places, strict=True))
+    if kind == "upper-triangular":
+        rows, columns = columns, rows
+    for place in range(rank, rank + order):
+        # Axes before the place stay, and the pair at it becomes one.
+        moved = truth.movedim((place, place + 1), (0, 1))[rows, columns]
+        truth = moved.movedim(0, place)
+    return truth
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -108,7 +126,7 @@ def test_the_formula_of_the_book_is_right_in_its_meaning(name: str) -> None:
 def test_a_claim_that_is_right_in_another_meaning_is_told_so(name: str) -> None:
     case = CASES[name]
     given = {"layout": "denominator", "shapes": case["shapes"], "assume": case["domain"]}
-    for meaning in ("free", "tied", "space"):
+    for meaning in list_meanings(derive_case(case, "denominator").wrt):
         report = matcalc.check(case["expr"], case["denominator"], "X", **given, meaning=meaning)
         assert report or ("meaning" in report.reasons and case["meaning"] in report.meanings), report.message
         assert report or f"meaning {case['meaning']}" in report.message
@@ -172,6 +190,7 @@ def test_a_symmetric_triangular_matrix_is_diagonal() -> None:
         ({}, "tied", "there is no derivative of meaning tied by X, whose entries are all free"),
         ({"X": "orthogonal"}, "space", "by X, as orthogonal matrices are no linear space"),
         ({"X": "symmetric"}, "both", "'both' is not a meaning"),
+        ({"X": "skew"}, "vech", "there is no derivative of meaning vech by X, which is skew"),
     ],
 )
 def test_meanings_that_a_derivative_does_not_have(assume: dict[str, str], meaning: Any, reason: str) -> None:
@@ -212,3 +231,45 @@ def test_a_sheet_and_the_command_take_a_meaning(tmp_path: Path, capsys: pytest.C
     assert "reasons     meaning" in capsys.readouterr().out
     assert main(["derive", "logdet(X)", "--assume", "X: posdef", "--meaning", "tied", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["derivative"]["derivative"] == "2*inv(X) - diag(diag(inv(X)))"
+
+
+# --- vech -------------------------------------------------------------------------------------------------------
+
+
+def test_the_size_of_vech_is_one_letter() -> None:
+    size = Size.of("n").triangle()
+    assert size == "n*(n + 1)/2" and str(size) == "n*(n+1)/2"
+    assert Size.of("n*(n+1)/2") == size and hash(Size.of("n*(n+1)/2")) == hash(size)
+    assert size.value({"n": 5}) == 15 and (size * Size.of("m")).value({"n": 5, "m": 2}) == 30
+    assert Size.of(4).triangle() == 10
+    assert Size.of("m*p").triangle().value({"m": 2, "p": 3}) == 21
+    assert Size.of("m*p").triangle().base_letters == ("m", "p")
+
+
+def test_an_answer_by_vech() -> None:
+    derivative = matcalc.derive("logdet(X)", "X", assume={"X": "posdef"}, meaning="vech")
+    assert derivative.header == "df/d vech(X)   numerator layout, shape (n*(n+1)/2,), a 1×n*(n+1)/2 row"
+    assert derivative.shape == ("n*(n+1)/2",)
+    assert derivative.axes == ("vech(X) axis 0",)
+    assert derivative.in_layout("vec").header.startswith("d vec(f)/d vech(X).T ")
+    assert "\\partial \\mathrm{vech}(X)" in derivative._repr_html_()
+    assert derivative.components({"n": 2}).derivative.shape == (1, 3)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("name", ["vech-vector-function", "cookbook-140", "tied-cholesky-factor"])
+def test_the_answer_can_be_compiled(name: str, backend: str) -> None:
+    derivative = derive_case(CASES[name], "numerator")
+    values = derivative.draw_point(seed=1)
+    given = {key: torch.tensor(value) if backend == "torch" else value for key, value in values.items()}
+    computed = derivative.compile(backend)(**given)
+    assert torch.allclose(torch.as_tensor(computed), torch.as_tensor(derivative.evaluate(values)))
+
+
+def test_duplication_is_a_word_of_the_language() -> None:
+    derivative = matcalc.derive("duplication(n).T @ vec(A)", "A", shapes={"A": ("n", "n")}, layout="vec")
+    assert str(derivative) == "duplication(n).T"
+    assert derivative.check()
+    assert derivative.latex() == "D_{n}^\\top"
+    written = derivative.to_sympy().subs({next(iter(derivative.to_sympy().free_symbols)): 3}).as_explicit()
+    assert written.shape == (6, 9)
