@@ -17,8 +17,8 @@ from matcalc.inputs import (
     Dtype,
     EntryVariable,
     Layout,
-    Meaning,
     Proof,
+    StructureMeaning,
     check_meaning,
     check_order,
     choose_rules,
@@ -67,7 +67,7 @@ def check(
     atol: float | None = None,
     syntax: str = "auto",
     strict: bool = False,
-    meaning: Meaning = "free",
+    meaning: StructureMeaning = "free",
 ) -> CheckReport:
     """Say whether a formula is the derivative of an expression, and if not, what is wrong with it.
 
@@ -169,7 +169,8 @@ def _judge_text(asked: _Asked, options: Options) -> CheckReport:
 
 def _add_every_size(report: CheckReport, question: Question, function: Expression, rules: RuleBook) -> CheckReport:
     """Return the report with what the engine adds where claim and derivative have the same index form."""
-    derived, claim = _prepare(function, question.wrt, question.order, rules, question.meaning)(question.layout), question.claim.root
+    derive = _prepare(function, question.wrt, question.order, rules, question.meaning)
+    derived, claim = derive(question.layout), question.claim.root
     if derived is None or claim is None or not is_identical(derived, claim, rules):
         return report
     return replace(report, every_size=True, message=f"{report.message}; identical in index form, so for every size")
@@ -437,8 +438,9 @@ def explain_difference(
         message += f" It is a {other} as well, and in {question.layout} layout the derivative is a {report.turn}."
     page = partial(show_report, correct=correct)
     return replace(
-        report, reasons=reasons, fits=found.fits, meanings=found.meanings, factor=found.factor, missing=_write(found.terms.missing),
-        extra=_write(found.terms.extra), symmetric=found.symmetric, correct=_write(correct), message=message, page=page,
+        report, reasons=reasons, fits=found.fits, meanings=found.meanings, factor=found.factor,
+        missing=_write(found.terms.missing), extra=_write(found.terms.extra), symmetric=found.symmetric,
+        correct=_write(correct), message=message, page=page,
     )  # fmt: skip
 
 

@@ -17,8 +17,8 @@ from matcalc.inputs import (
     Dtype,
     EntryVariable,
     Layout,
-    Meaning,
     Proof,
+    StructureMeaning,
     check_meaning,
     choose_rules,
     declare_inferred,
@@ -57,15 +57,15 @@ Rules = RuleBook | str | Path | Iterable[str | Path] | None
 @overload
 def derive(expr: Any, wrt: Several, *, layout: Layout = ..., shapes: Declared = ..., assume: Declared = ...,
            order: Literal[1] = ..., rules: Rules = ..., syntax: str = ...,
-           meaning: Meaning = ...) -> Derivatives: ...  # fmt: skip
+           meaning: StructureMeaning = ...) -> Derivatives: ...  # fmt: skip
 @overload
 def derive(expr: Any, wrt: Several, *, layout: Layout = ..., shapes: Declared = ..., assume: Declared = ...,
            order: Literal[2], rules: Rules = ..., syntax: str = ...,
-           meaning: Meaning = ...) -> BlockHessian: ...  # fmt: skip
+           meaning: StructureMeaning = ...) -> BlockHessian: ...  # fmt: skip
 @overload
 def derive(expr: Any, wrt: Any = ..., *, layout: Layout = ..., shapes: Declared = ..., assume: Declared = ...,
            order: int | str | Sequence[Any] = ..., rules: Rules = ...,
-           syntax: str = ..., meaning: Meaning = ...) -> Derivative: ...  # fmt: skip
+           syntax: str = ..., meaning: StructureMeaning = ...) -> Derivative: ...  # fmt: skip
 def derive(
     expr: Any,
     wrt: Any = None,
@@ -76,7 +76,7 @@ def derive(
     order: int | str | Sequence[Any] = 1,
     rules: Rules = None,
     syntax: str = "auto",
-    meaning: Meaning = "free",
+    meaning: StructureMeaning = "free",
 ) -> Derivative | Derivatives | BlockHessian:
     """Derive an expression by one of its variables, or by several.
 
@@ -143,13 +143,13 @@ class Derivative:
     def __init__(
         self, problem: Problem, result: Result, *, text: str, layout: Layout, rules: RuleBook,
         names: Mapping[str, Any], given: Mapping[str, Iterable[Any]], files: tuple[str, ...] = (),
-        entry: EntryVariable | None = None, meaning: Meaning = "free",
+        entry: EntryVariable | None = None, meaning: StructureMeaning = "free",
     ) -> None:  # fmt: skip
         self.problem = replace(problem, wrt=result.wrt)
         self.entry = entry
         self.text = text
         self.layout: Layout = layout
-        self.meaning: Meaning = meaning
+        self.meaning: StructureMeaning = meaning
         self.names = names
         self.given = {name: tuple(map(str, shape)) for name, shape in given.items()}
         self._rules, self._files = rules, files

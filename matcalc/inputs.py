@@ -35,7 +35,7 @@ from matcalc.rule_files import RuleBook, read_rules, shipped_rules
 Layout = Literal["numerator", "denominator", "mixed", "torch", "vec"]
 Dtype = Literal["float64", "float32"]
 Proof = Literal["both", "exact", "torch", "none"]
-Meaning = Literal["free", "tied", "space", "vech"]
+StructureMeaning = Literal["free", "tied", "space", "vech"]
 
 MAX_ORDER = 6
 ALL = "all"

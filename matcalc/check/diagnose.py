@@ -42,9 +42,9 @@ _Derive = Callable[[str], Expression | None]
 class Diagnosis:
     """The readings that hold of a claim; `reasons` names them, or "other" where none does.
 
-    `meanings` are those of a derivative by a structured matrix in which the claim is right, `assumed` the one in which it
-    would be were the variable symmetric.
-    `summing` names the arrays whose entries, rows or columns must sum to 1 for the claim to be right.
+    `meanings` are those of a derivative by a structured matrix in which the claim is right, `assumed` the one in which
+    it would be were the variable symmetric.  `summing` names the arrays whose entries, rows or columns must sum to 1
+    for the claim to be right.
     `axes` is the permutation that makes the claim right; `elsewhere` says, where nothing else fits, what the
     claim would be in another layout: a factor or a missing term of the derivative there.  `confirmed` says that
     the derived formula has torch's value at every sample, so that it may be shown.  `nearly` says that the claim is
@@ -177,14 +177,14 @@ class _Reader:
 
     def find_assumed(self, layout: str) -> str:
         """Return the meaning in which the claim would be right were the variable symmetric, or ""."""
-        question = self.question
-        is_text = isinstance(question.function, ExpressionFunction) and question.claim.root is not None
-        if question.earlier or not is_text or not _is_free_square(question.wrt):
+        question, formula = self.question, self.question.claim.root
+        is_text = isinstance(question.function, ExpressionFunction)
+        if formula is None or not is_text or question.earlier or not _is_free_square(question.wrt):
             return ""
         variable = symbol(question.wrt.name, question.wrt.shape, question.wrt.data[1] | {"symmetric"})
         table = {question.wrt: variable}
         function = ExpressionFunction(replace_nodes(question.function.root, table))
-        claim = ExpressionClaim(replace_nodes(question.claim.root, table))
+        claim = ExpressionClaim(replace_nodes(formula, table))
         asked = replace(question, function=function, claim=claim, wrt=variable)
         return next((one for one in MEANINGS[1:3] if self._holds_in(replace(asked, meaning=one), layout)), "")
 

@@ -21,7 +21,7 @@ from matcalc.check.meaning import Ties, find_ties
 from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
 from matcalc.errors import MatcalcError
-from matcalc.language.declarations import list_kinds
+from matcalc.language.declarations import list_structures
 from matcalc.language.expression import Expression, collect_letters, symbols, walk
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
@@ -331,7 +331,7 @@ _KNOWN = frozenset({
 def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int]) -> Entries:
     """Return the entries of a variable, with what is assumed of it written into them; raises NotShown."""
     shape = tuple(size.value(sizes) for size in variable.shape)
-    assumed = list_kinds(variable) - {"real"}
+    assumed = list_structures(variable) - {"real"}
     ties = assumed - _KINDS_OF_ENTRIES
     if not ties <= _KNOWN or len(ties - {"posdef", "symmetric"}) > 1 or (
         ties & {"orthogonal", "simplex"} and len(ties) > 1

@@ -117,10 +117,10 @@ def find_orientation(rank_y: int, ranks: Sequence[int], layout: str) -> str | No
     """Return whether a derivative of one axis is a "row" or a "column" in a layout, None where it is neither.
 
     Where the function runs along the rows and the variable along the columns, as in numerator layout, a gradient is a
-    row; denominator layout is the reverse; mixed has a gradient of the variable's own shape; torch knows one axis alone.
+    row; denominator layout is the reverse; mixed has a gradient of the variable's own shape; torch has one axis alone.
 
-    >>> find_orientation(0, [1], "numerator"), find_orientation(1, [0], "denominator"), find_orientation(0, [1], "mixed")
-    ('row', 'row', 'column')
+    >>> find_orientation(0, [1], "numerator"), find_orientation(1, [0], "denominator")
+    ('row', 'row')
     """
     if layout == "vec" and ranks:
         rows, columns = rank_y + sum(ranks[:-1]), ranks[-1]

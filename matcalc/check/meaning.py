@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from matcalc.language.declarations import list_kinds, name_structure
+from matcalc.language.declarations import list_structures, name_structure
 from matcalc.language.expression import Expression
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Ties:
 
 def find_ties(variable: Expression, size: int) -> Ties | None:
     """Return the ties of a square matrix of that size by what is assumed of it, None where its entries are free."""
-    return list_ties(list_kinds(variable), size) if name_structure(variable) else None
+    return list_ties(list_structures(variable), size) if name_structure(variable) else None
 
 
 @lru_cache(maxsize=256)

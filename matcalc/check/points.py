@@ -17,7 +17,7 @@ from matcalc.check.conditions import Trouble, find_trouble, names_below
 from matcalc.check.modes import own_modes
 from matcalc.check.torch_values import draw_unit, evaluate_all
 from matcalc.errors import EvaluationError, MatcalcError
-from matcalc.language.declarations import list_kinds
+from matcalc.language.declarations import list_structures
 from matcalc.language.expression import Expression, collect_letters, subtract, symbols, walk
 from matcalc.language.sizes import Shape
 from matcalc.language.text_to_expression import list_abstract, parse_rule_text
@@ -193,7 +193,7 @@ _CAN_DOMINATE = ("", " invertible", " symmetric", " diagonal", " lower-triangula
 
 def list_domains(symbol: Expression) -> list[str]:
     """Return the domains that a variable may be drawn from, the least special first; assumptions fix the first word."""
-    assumptions = list_kinds(symbol)
+    assumptions = list_structures(symbol)
     structure = "".join(f" {name}" for name in _STRUCTURES if name in assumptions)
     for fixed in _FIXED_ENTRIES:
         if fixed in assumptions:

@@ -167,7 +167,8 @@ def ask(
     *earlier, wrt = by
     is_mixed = any(one is not wrt for one in earlier)
     function, claimed = ExpressionFunction(expression), ExpressionClaim(claim)
-    return Question(function, claimed, wrt, layout, len(by), tuple(earlier) if is_mixed else (), strict=True, meaning=meaning)
+    before = tuple(earlier) if is_mixed else ()
+    return Question(function, claimed, wrt, layout, len(by), before, strict=True, meaning=meaning)
 
 
 # --- question points --------------------------------------------------------------------------------
@@ -198,7 +199,7 @@ def search_points(
 def find_excess(question: Question, point: Point) -> str | None:
     """Return why a derivative is too large to be checked: too many entries or too many passes of autograd."""
     entries = math.prod(size.value(point.sizes) for size in question.shape("torch"))
-    passes = entries // math.prod(size.value(point.sizes) for size in question.shapes_of_change[-1])
+    passes = entries // math.prod(size.value(point.sizes) for size in measure_change(question.wrt, question.meaning))
     if entries > MAX_ENTRIES:
         return f"the derivative has {entries} entries, more than {MAX_ENTRIES}"
     if passes > MAX_PASSES:

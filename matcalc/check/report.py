@@ -26,8 +26,8 @@ class Verdict(str):
 AGREES, DIFFERS, COULD_NOT_CHECK = Verdict("agrees"), Verdict("differs"), Verdict("could not check")
 
 REASONS = (
-    "layout", "meaning", "transpose", "factor", "missing-term", "extra-term", "symmetric-only", "sum-only", "shape", "orientation",
-    "other",
+    "layout", "meaning", "transpose", "factor", "missing-term", "extra-term", "symmetric-only", "sum-only", "shape",
+    "orientation", "other",
 )  # fmt: skip
 
 
@@ -115,8 +115,9 @@ class CheckReport:
     too much; `symmetric` names the matrices that must be symmetric for it to be right; `correct` is the right
     derivative.  `variables` holds the shape each name was taken for, `command` repeats the check exactly.
     `turn` says of a claim that is a column where the layout has a row, or the reverse, which it should be, "row" or
-    "column", and `turned` is the claim written so.  `exact` says what the exact comparison in SymPy found, None where there was none, and `every_size` that claim and
-    derivative are one and the same in index form, which is the engine's word and decides nothing.
+    "column", and `turned` is the claim written so.  `exact` says what the exact comparison in SymPy found, None where
+    there was none, and `every_size` that claim and derivative are one and the same in index form, which is the
+    engine's word and decides nothing.
     `jacobians()` computes both sides again; `page` writes what a notebook shows, given by who asked for the check.
 
     >>> bool(CheckReport("could not check", message="could not check: torch is not installed"))

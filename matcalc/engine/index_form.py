@@ -189,7 +189,7 @@ class Graph:
         return self.intern("fuse", (first * second, first, second))
 
     def duplication(self, size: Size) -> Node:
-        """duplication[I, h] = 1 where the entry I of vec(X) is the entry h on or below the diagonal of a symmetric X."""
+        """duplication[I, h] = 1 where entry I of vec(X) is the entry h on or below the diagonal of a symmetric X."""
         return self.intern("duplication", (size * size, size.triangle()), size)
 
     # --- products and sums ------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """A derivative by a matrix with every entry free -> the one by a matrix whose entries are tied to each other.
 
-The entries of a symmetric matrix, say, are not independent: X = P(t) is linear in those that are.  With G the derivative
-with every entry free, the derivative by t is P' applied to G, and as a matrix again it is a linear map of G, the same for
-every function, and for the axes of each differentiation:
+The entries of a symmetric matrix, say, are not independent: X = P(t) is linear in those that are.  With G the
+derivative with every entry free, the derivative by t is P' applied to G, and as a matrix again it is a linear map of G,
+the same for every function, and for the axes of each differentiation:
 
 | X is | meaning tied | meaning space |
 | --- | --- | --- |

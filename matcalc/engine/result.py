@@ -22,7 +22,7 @@ from matcalc.engine.network import LETTERS
 from matcalc.engine.simplify import distributed, gathered, simplify
 from matcalc.errors import LimitError, MatcalcError
 from matcalc.language.declarations import measure_change
-from matcalc.language.expression import Expression, matmul, subtract, symbol, transpose, walk
+from matcalc.language.expression import Expression, filled, matmul, subtract, symbol, transpose, walk
 from matcalc.language.sizes import UNIT, Shape
 from matcalc.rule_files import RuleBook
 
@@ -299,7 +299,7 @@ def read_result(reader: MatrixReader, node: Node, letters: str = LETTERS, row: b
 def _read_transposed(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
     reader.read(node)
     if node.op == "zeros":
-        return transposed_whole(reader.known[node.id]) if node.rank == 1 and row else reader.known[node.id]
+        return filled("zeros", UNIT, *node.shape) if node.rank == 1 and row else reader.known[node.id]
     if node.rank == 1 and row:
         ways = [_written(reader, node, letters, True), transposed_whole(_written(reader, node, letters, False))]
     elif node.rank == 2:

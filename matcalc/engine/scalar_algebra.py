@@ -596,7 +596,9 @@ class _Lengths:
     def _count(self, node: Node) -> int:
         inside = sum([self.of(part) for part, _ in node.parts if part.op != "ones"])
         match node.op:
-            case "number" | "variable" | "size" | "constant" | "ones" | "zeros" | "delta" | "lower" | "fuse" | "duplication":
+            case "number" | "variable" | "size" | "constant" | "ones" | "zeros":
+                return 1
+            case "delta" | "lower" | "fuse" | "duplication":
                 return 1
             case "product":
                 count = len([part for part, _ in node.parts if part.op != "ones"])

@@ -182,7 +182,7 @@ def _read_order(node: ast.Call, span: tuple[int, int]) -> int:
 
 # --- infer built in ---------------------------------------------------------------------------------
 #
-# Calls of the functions that are built in: eye, ones, zeros, fuse, commutation, duplication, einsum, where, matrix_power.
+# Calls of the functions that are built in: eye, ones, zeros and their kin, einsum, where, matrix_power.
 
 
 LARGEST_FILLED = 10**7

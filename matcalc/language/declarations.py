@@ -187,7 +187,7 @@ def name_change(variable: Expression, meaning: str) -> str:
 _TRIANGLES = frozenset({"lower-triangular", "upper-triangular"})
 
 
-def list_kinds(variable: Expression) -> frozenset[str]:
+def list_structures(variable: Expression) -> frozenset[str]:
     """Return what is assumed of a variable, diagonal for a triangular matrix that is symmetric, or both triangles."""
     words: frozenset[str] = variable.data[1]
     return (words - _TRIANGLES) | {"diagonal"} if name_structure(variable) == "diagonal" else words

@@ -36,8 +36,10 @@ def write_diagnosis(found: Diagnosis, question: Question, worst: Worst | None, s
         sentences = [f"It is not {subject}{example}.", *_write_terms(found.terms)]
     if found.assumed:
         name = question.wrt.name
-        held = f"and {name}'s tied entries count once" if found.assumed == "tied" else "and the gradient stays within them"
-        sentences.append(f'Right if {name} is symmetric {held}: assume "{name}: symmetric", meaning {found.assumed}.')
+        within = "the gradient is that within such matrices"
+        held = f"{name}'s tied entries count once" if found.assumed == "tied" else within
+        do = f'assume "{name}: symmetric", meaning {found.assumed}'
+        sentences.append(f"Right if {name} is symmetric and {held}: {do}.")
     sentences += [_write_hint(hint, subject) for hint in found.hints]
     return " ".join([*sentences, *_write_elsewhere(found.elsewhere, subject)])
 

@@ -12,12 +12,12 @@ from matcalc.engine.index_to_matrix import einsum_terms, read_einsum
 from matcalc.engine.layout import arrange
 from matcalc.engine.result import Result
 from matcalc.errors import LimitError, MatcalcError
-from matcalc.language.expression import Expression, collect_letters, symbols
 from matcalc.language.declarations import name_change
+from matcalc.language.expression import Expression, collect_letters, symbols
 from matcalc.language.expression_to_text import list_indexed_factors, to_text
 from matcalc.language.sizes import check_sizes
 from matcalc.language.text_to_expression import rules_in_force
-from matcalc.render.latex import enclose, enclose_before_index, to_latex, write_change, write_fraction, write_name
+from matcalc.render.latex import enclose, enclose_before_index, to_latex, write_change, write_fraction
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:

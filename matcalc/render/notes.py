@@ -207,5 +207,5 @@ def _explain_derivative(node: Expression) -> str:
 _FILLED_NOTES = {
     "fuse": "fuse(m, p)[I, i, j] is 1 where I = i*p + j, and 0 elsewhere: the axis I joins the axes i and j",
     "commutation": "commutation(m, n) @ vec(X) is vec(X.T) for X of shape (m, n)",
-    "duplication": "duplication(n) @ h is vec(X) for the symmetric X with h on and below its diagonal, column by column",
+    "duplication": "duplication(n) @ h is vec(X) for the symmetric X with h on and below its diagonal by columns",
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from matcalc.check.question import ExpressionFunction
 from matcalc.check.report import write_pair
 from matcalc.errors import MatcalcError
+from matcalc.language.declarations import name_change
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.sizes import write_shape
 from matcalc.render.heat_map import draw_jacobians, find_place, is_drawable
@@ -27,7 +28,6 @@ from matcalc.render.html import (  # fmt: skip
     write_typeset,
     write_verdict,  # fmt: skip
 )
-from matcalc.language.declarations import name_change
 from matcalc.render.latex import write_left_side, write_name
 from matcalc.render.report import choose_result_name, count_row_axes, name_question_axes
 

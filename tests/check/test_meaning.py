@@ -1,4 +1,4 @@
-"""What a derivative by a structured matrix means: each meaning against torch's jacobian of f(P(t)), written here by hand."""
+"""What a derivative by a structured matrix means: each meaning against torch's jacobian of f(P(t)), P written here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import matcalc
 from matcalc.check.meaning import list_ties
 from matcalc.check.points import Point, PointSearch
 from matcalc.errors import DeclarationError
-from matcalc.inputs import Meaning
+from matcalc.inputs import StructureMeaning
 from matcalc.language.declarations import MEANINGS, list_meanings
 from matcalc.language.sizes import Size
 from tests.read_cases import arrange, differentiate, error_of
@@ -209,7 +209,8 @@ def test_steps_and_code_are_of_the_free_derivative() -> None:
 def test_an_answer_says_what_it_means() -> None:
     derivative = matcalc.derive("det(X)", "X", assume={"X": "symmetric"}, meaning="tied")
     assert str(derivative) == "det(X)*(2*inv(X) - diag(diag(inv(X))))"
-    assert derivative.notes[0] == "the entries of X that are tied by its being symmetric move together, and are one entry"
+    note = "the entries of X that are tied by its being symmetric move together, and are one entry"
+    assert derivative.notes[0] == note
     assert derivative.differential == "df = det(X)*trace(inv(X) @ dX)"
     assert derivative.to_dict()["meaning"] == "tied"
     assert str(derivative.in_layout("torch")) == str(derivative)
@@ -219,7 +220,7 @@ def test_an_answer_says_what_it_means() -> None:
 def test_the_words_are_the_same_everywhere() -> None:
     from typing import get_args
 
-    assert get_args(Meaning) == MEANINGS
+    assert get_args(StructureMeaning) == MEANINGS
 
 
 def test_a_sheet_and_the_command_take_a_meaning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,9 +239,11 @@ def test_a_sheet_and_the_command_take_a_meaning(tmp_path: Path, capsys: pytest.C
 
 def test_the_size_of_vech_is_one_letter() -> None:
     size = Size.of("n").triangle()
-    assert size == "n*(n + 1)/2" and str(size) == "n*(n+1)/2"
-    assert Size.of("n*(n+1)/2") == size and hash(Size.of("n*(n+1)/2")) == hash(size)
-    assert size.value({"n": 5}) == 15 and (size * Size.of("m")).value({"n": 5, "m": 2}) == 30
+    assert size == "n*(n + 1)/2"
+    assert str(size) == "n*(n+1)/2"
+    assert {Size.of("n*(n+1)/2")} == {size}
+    assert size.value({"n": 5}) == 15
+    assert (size * Size.of("m")).value({"n": 5, "m": 2}) == 30
     assert Size.of(4).triangle() == 10
     assert Size.of("m*p").triangle().value({"m": 2, "p": 3}) == 21
     assert Size.of("m*p").triangle().base_letters == ("m", "p")

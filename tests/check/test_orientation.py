@@ -28,8 +28,8 @@ PRINTED = [
     ("alpha**2*v", "alpha", "torch", "2*alpha*v", "a column"),
     ("alpha**2*v", "alpha", "vec", "2*alpha*v", "a column"),
     ("A @ x*alpha", "alpha", "denominator", "x.T @ A.T", "a 1×m row"),
-    ("sum(b)", "x", "numerator", "zeros(n).T", "a 1×n row"),
-    ("b", "alpha", "denominator", "zeros(n).T", "a 1×n row"),
+    ("sum(b)", "x", "numerator", "zeros(1, n)", "a 1×n row"),
+    ("b", "alpha", "denominator", "zeros(1, n)", "a 1×n row"),
 ]
 
 
