@@ -13,6 +13,7 @@ import numpy
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from PIL import Image
@@ -151,7 +152,8 @@ def _close_in(slope: _Curve, left: float, right: float) -> float | None:
     while abs(at_right - at_left) > _JUMP:
         middle = (left + right) / 2
         if right - left < _GAP:
-            return round(middle, 8) + 0.0
+            rounded = round(middle, 8) + 0.0
+            return rounded if left <= rounded <= right else middle
         at_middle = slope(middle)
         if abs(at_middle - at_left) >= abs(at_right - at_middle):
             right, at_right = middle, at_middle
@@ -410,7 +412,10 @@ def _draw_contours(panel: Axes, derivative: Derivative, reach: float, values: Ma
     line = numpy.linspace(-reach, reach, 41)
     points = [{**values, derivative.wrt.name: numpy.array([across, up])} for up in line for across in line]
     heights = numpy.array([_value_of_function(derivative, point) for point in points])
-    panel.contour(line, line, heights.reshape(41, 41), levels=7, colors="#777777", linewidths=0.9)
+    # Where a function is flat, as relu on its left, the contour line of its least value is rounding errors.
+    levels = MaxNLocator(8).tick_values(heights.min(), heights.max())
+    above = [level for level in levels if level > heights.min() + 1e-9]
+    panel.contour(line, line, heights.reshape(41, 41), levels=above, colors="#777777", linewidths=0.9)
 
 
 def _draw_arrows(panel: Axes, derivative: Derivative, reach: float, values: Mapping[str, Any]) -> None:
