@@ -516,3 +516,46 @@ def _outline(panel: Axes, sides: tuple[tuple[int, ...], tuple[int, ...]]) -> Non
         if len(side) > 1:
             for place in range(side[-1], math.prod(side), side[-1]):
                 draw(place - 0.5, color="black", linewidth=1)
+
+
+# --- a matrix and the unit circle -----------------------------------------------------------------
+
+
+def plot_circle_images(matrices: Mapping[str, Any], reach: float | None = None) -> Picture:
+    """Plot what 2×2 matrices make of the unit circle: an ellipse whose half axes are the singular values.
+
+    `matrices` are titles with matrices, a panel for each.  Arrows are the half axes, s1*u1 and s2*u2; the dotted circle has
+    the largest singular value for its radius, the spectral norm.  Raises ShapeError for a matrix of another shape.
+    """
+    arrays = {title: numpy.asarray(matrix, dtype=float) for title, matrix in matrices.items()}
+    for title, matrix in arrays.items():
+        if matrix.shape != (2, 2):
+            raise ShapeError(f"{title} has the shape {matrix.shape}, and only a 2×2 matrix is drawn")
+    reach = reach or 1.1 * max(1.0, *(float(numpy.linalg.norm(matrix, 2)) for matrix in arrays.values()))
+    picture, panels = open_picture(len(arrays), width=2.5 * len(arrays), height=2.9)
+    for panel, (title, matrix) in zip(panels, arrays.items(), strict=True):
+        _draw_circle_image(panel, matrix)
+        _name_panel(panel, title)
+        panel.set_xlim(-reach, reach)
+        panel.set_ylim(-reach, reach)
+        panel.set_aspect("equal")
+    return picture
+
+
+def _draw_circle_image(panel: Axes, matrix: Array) -> None:
+    angles = numpy.linspace(0, 2 * math.pi, POINTS)
+    circle = numpy.array([numpy.cos(angles), numpy.sin(angles)])
+    left, stretches, _ = numpy.linalg.svd(matrix)
+    panel.plot(*circle, color="#999999", linewidth=1, linestyle="--")
+    panel.plot(*(stretches[0] * circle), color="#bbbbbb", linewidth=1, linestyle=":")
+    panel.plot(*(matrix @ circle), color=COLOURS[0], linewidth=1.8)
+    for place, (direction, stretch) in enumerate(zip(left.T, stretches, strict=True)):
+        # Of the two directions of an axis the one that points up, so that a picture does not depend on signs.
+        upward = direction if (direction[1], direction[0]) > (-1e-12, 0) else -direction
+        colour = COLOURS[1 + place]
+        if stretch > 1e-9:
+            panel.quiver(
+                0, 0, *(stretch * upward), angles="xy", scale_units="xy", scale=1, color=colour, width=0.012, zorder=3
+            )
+        panel.plot([], [], color=colour, label=f"$\\sigma_{place + 1}$ = {stretch:.2f}")
+    panel.legend(fontsize=7, loc="lower right")
