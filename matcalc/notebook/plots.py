@@ -518,6 +518,33 @@ def _outline(panel: Axes, sides: tuple[tuple[int, ...], tuple[int, ...]]) -> Non
                 draw(place - 0.5, color="black", linewidth=1)
 
 
+# --- curves that were computed elsewhere ----------------------------------------------------------
+
+
+def plot_curves(
+    across: Sequence[float], curves: Mapping[str, Any], *, title: str = "", along: str = "", up: str = "",
+    points: tuple[Any, Any] | None = None, log: str = "", limits: tuple[float, float] | None = None,
+) -> Picture:  # fmt: skip
+    """Plot several curves over the same numbers, told apart by colour and dashes, with a legend.
+
+    `points` are dots to show as well; `log` names the axes that are logarithmic, "x", "y" or "xy"; `limits` are those of
+    the heights.
+    """
+    picture, (panel,) = open_picture(1, width=5.4, height=3.0)
+    if points is not None:
+        panel.plot(*points, "o", color="black", markersize=4)
+    for place, (label, heights) in enumerate(curves.items()):
+        _draw_line(panel, across, heights, place, label)
+    if "x" in log:
+        panel.set_xscale("log")
+    if "y" in log:
+        panel.set_yscale("log")
+    if limits is not None:
+        panel.set_ylim(*limits)
+    _name_panel(panel, title, along, up, legend=True)
+    return picture
+
+
 # --- a matrix and the unit circle -----------------------------------------------------------------
 
 
