@@ -15,7 +15,8 @@ def make_parser():
     parser.add_argument("--steps", type=int, default=100, help="steps of gradient descent (100)")
     parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, or cuda:0 for the first GPU (cpu)")
-    parser.add_argument("--hidden", action="append", type=int, metavar="UNITS", help="a hidden layer; give it again for more")
+    parser.add_argument("--hidden", action="append", type=int, metavar="UNITS",
+                        help="a hidden layer; give it again for more")
     parser.add_argument("--double", action="store_const", const="float64", default="float32", dest="dtype",
                         help="compute in float64 instead of float32")
     parser.add_argument("--check", action="store_true", help="check the first gradient with matcalc")
@@ -69,8 +70,9 @@ def compute_loss(weights, X, y):
 
 def check_gradients(weights, X, y):
     """Print for each weight whether torch's gradient is the one that matcalc derives, and the formula of w's."""
-    import matcalc
     import torch
+
+    import matcalc
 
     layer = "X"
     for name in weights:
@@ -78,8 +80,9 @@ def check_gradients(weights, X, y):
     values = {name: tensor.detach() for name, tensor in {**weights, "X": X, "y": y}.items()}
     for name, weight in weights.items():
         derivative = matcalc.derive(f"mean(({layer} - y)**2)", name, layout="denominator")
-        same = torch.allclose(torch.as_tensor(derivative.evaluate(values)).to(weight), weight.grad, rtol=1e-4, atol=1e-6)
-        print(f"gradient by {name}: matcalc proves its formula ({derivative.check().verdict}), torch has its numbers: {same}")
+        numbers = torch.as_tensor(derivative.evaluate(values)).to(weight)
+        same = torch.allclose(numbers, weight.grad, rtol=1e-4, atol=1e-6)
+        print(f"gradient by {name}: its formula {derivative.check().verdict}, torch has the same numbers: {same}")
 
 
 def main(arguments=None):

@@ -100,7 +100,8 @@ def train(local_rank, options):
             total += torch.tensor([loss.item(), 1.0], device=device)
         dist.all_reduce(total)
         if rank == 0:
-            print(f"epoch {epoch}   {processes} processes   {len(sampler)} samples each   mean loss {total[0] / total[1]:.4f}")
+            mean = total[0] / total[1]
+            print(f"epoch {epoch}   {processes} processes   {len(sampler)} samples each   mean loss {mean:.4f}")
 
     if options.save:
         if rank == 0:

@@ -49,7 +49,7 @@ def is_matrix(x: Tensor) -> bool:
 
 
 def reduction(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
-    """sum(x), sum(X, axis=0) as a column, sum(X, axis=0, keepdims=True) as a row, sum(X, axis=(0, 1)) of all entries."""
+    """sum(x), sum(X, axis=(0, 1)); sum(X, axis=0) as a column, sum(X, axis=0, keepdims=True) as a row."""
 
     def reduce(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
         x = hold(x)

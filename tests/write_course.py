@@ -1,7 +1,7 @@
-"""Writes docs/course.md, where each heading of the course's notes stands in the notebooks, and the line at the top of each.
+"""Writes docs/course.md, where each heading of the course's notes stands, and the line at the top of each notebook.
 
-`python -m tests.write_course` from the root of the repository, after `python -m tests.write_notebooks`.  A code cell says
-with a tag such as `covers:norms` which heading it belongs to.
+`python -m tests.write_course` from the root of the repository, after `python -m tests.write_notebooks`.  A code
+cell says with a tag such as `covers:norms` which heading it belongs to.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ LINE = "*Headings of the notes:* "
 NONE = "none of its own; it is about matcalc."
 _HEAD = """# The course, heading by heading
 
-The notebooks grew from the notes of a course on deep learning. This page says where each heading of the notes stands: in which
-notebook, under which title, and in which cells, by the number in brackets beside a cell. It is made from the tags of the
-cells: `python -m tests.write_course`.
+The notebooks grew from the notes of a course on deep learning. This page says where each heading of the notes stands:
+in which notebook, under which title, and in which cells, by the number in brackets beside a cell. It is made from the
+tags of the cells: `python -m tests.write_course`.
 
 | heading of the notes | where it stands |
 | --- | --- |

@@ -609,7 +609,7 @@ def _read_literal(node: ast.expr) -> object:
 def call_along_axis(
     reading: Reading, rules: list[Rule], span: _Span, args: tuple[Draft, ...], axis: Along, keepdims: bool
 ) -> Draft:
-    """sum(X, axis=0), softmax(X, axis=1): the rule holds for each column, or for each row; sum(X, axis=(0, 1)) for all."""
+    """sum(X, axis=0), softmax(X, axis=1): the rule holds for each column or row; axis=(0, 1) takes both axes."""
     fitting = (rule for rule in rules if rule.axis and len(rule.parameters) == len(rule.variables) == len(args))
     rule = next(fitting, None)
     if rule is None or any(arg.op in ("text", "compare") for arg in args):

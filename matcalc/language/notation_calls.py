@@ -71,9 +71,9 @@ _SAME = {
     "t": "transpose", "swapaxes": "transpose", "permute": "transpose", "special.expit": "expit", "matrix_exp": "expm",
     "logistic": "sigmoid", "ravel": "flatten", "view": "reshape", "adjoint": "transpose", "clip_by_value": "clip",
     "concat": "concatenate", "logsoftmax": "log_softmax", "sgn": "sign", "log_sigmoid": "logsigmoid", "swish": "silu",
-    "tr": "trace", "diagonal": "diag", "diag_embed": "diag", "diagflat": "diag", "reduce_sum": "sum",
+    "numel": "size", "tr": "trace", "diagonal": "diag", "diag_embed": "diag", "diagflat": "diag", "reduce_sum": "sum",
     "reduce_mean": "mean",
-    "numel": "size", "identity": "eye", "multi_dot": "chain", "chain_matmul": "chain", "asinh": "arcsinh", "acosh": "arccosh",
+    "identity": "eye", "multi_dot": "chain", "chain_matmul": "chain", "asinh": "arcsinh", "acosh": "arccosh",
     "atanh": "arctanh", "sigmoid": "sigmoid", "matrix_transpose": "transpose", "mtimes": "matmul", "mldivide": "solve",
 }  # fmt: skip
 

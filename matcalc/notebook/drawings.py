@@ -1,4 +1,4 @@
-"""Drawings of arrays: nested boxes with a colour for each axis, and derivatives as rows, columns and matrices of boxes."""
+"""Drawings of arrays: nested boxes with a colour for each axis; derivatives as rows, columns and matrices of boxes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def draw_boxes(array: Any, axes: Sequence[int] | None = None, title: str = "") -
     return _draw_side_by_side([(title, numbers, _colour_axes(numbers, axes), ())])
 
 
-def draw_along(array: Any, function: str, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Picture:
+def draw_along(
+    array: Any, function: str, axis: int | Sequence[int] | None = None, *, keepdims: bool = False
+) -> Picture:
     """Draw an array and what NumPy's `function` along `axis` makes of it: "sum", "mean", "max", "cumsum", ...
 
     An axis keeps its colour, so that one sees which box is gone; the numbers that the first number of the result is
@@ -117,8 +119,10 @@ def _draw_side_by_side(parts: Sequence[tuple[str, Any, Sequence[int], Sequence[t
     return picture
 
 
-def _place_boxes(shape: tuple[int, ...], left: float = 0, top: float = 0, index: tuple[int, ...] = ()) -> Iterator[_Box]:
-    """Yield a box and, after it, the boxes within: numbers of the last axis from left to right, of the one before down."""
+def _place_boxes(
+    shape: tuple[int, ...], left: float = 0, top: float = 0, index: tuple[int, ...] = ()
+) -> Iterator[_Box]:
+    """Yield a box and then those within it: numbers of the last axis from left to right, of the one before down."""
     width, height = _measure(shape)
     yield _Box(left, top, width, height, len(index) if shape else None, index)
     across, down = left + _GAP, top + _GAP

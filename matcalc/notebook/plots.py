@@ -527,8 +527,8 @@ def plot_curves(
 ) -> Picture:  # fmt: skip
     """Plot several curves over the same numbers, told apart by colour and dashes, with a legend.
 
-    `points` are dots to show as well; `log` names the axes that are logarithmic, "x", "y" or "xy"; `limits` are those of
-    the heights.
+    `points` are dots to show as well; `log` names the axes that are logarithmic, "x", "y" or "xy"; `limits` are those
+    of the heights.
     """
     picture, (panel,) = open_picture(1, width=5.4, height=3.0)
     if points is not None:
@@ -551,8 +551,8 @@ def plot_curves(
 def plot_circle_images(matrices: Mapping[str, Any], reach: float | None = None) -> Picture:
     """Plot what 2×2 matrices make of the unit circle: an ellipse whose half axes are the singular values.
 
-    `matrices` are titles with matrices, a panel for each.  Arrows are the half axes, s1*u1 and s2*u2; the dotted circle has
-    the largest singular value for its radius, the spectral norm.  Raises ShapeError for a matrix of another shape.
+    `matrices` are titles with matrices, a panel for each.  Arrows are the half axes, s1*u1 and s2*u2; the dotted circle
+    has the largest singular value for its radius, the spectral norm.  Raises ShapeError for a matrix of another shape.
     """
     arrays = {title: numpy.asarray(matrix, dtype=float) for title, matrix in matrices.items()}
     for title, matrix in arrays.items():

@@ -1,4 +1,4 @@
-"""Computation graph -> Markdown tables, every symbol typeset: the nodes, the local derivatives, both modes step by step."""
+"""Computation graph -> Markdown tables, every symbol typeset: nodes, local derivatives, both modes step by step."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write_table(graph: ComputationGraph) -> GraphTable:
         for node in graph.nodes
     ]
     edges = [
-        [f"${_typeset(edge.name, names)}$", f"${_escape(to_latex(edge.expression))}$", write_shape(edge.shape) or "scalar",
+        [f"${_typeset(edge.name, names)}$", f"${_escape(to_latex(edge.expression))}$", write_shape(edge.shape),
          _typeset_count(edge.multiplications)]
         for edge in graph.edges
     ]  # fmt: skip

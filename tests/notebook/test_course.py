@@ -60,7 +60,7 @@ def test_the_line_stands_below_the_title_and_once():
 
 
 def list_exercises(notebook):
-    """Yield each claim with its answer: the last check before the answer, what was assigned before, the first formula."""
+    """Yield each exercise: the last check before the answer, what was assigned until then, and the answer's formula."""
     known, call = {}, None
     for cell in notebook.cells:
         if cell.cell_type == "code":

@@ -1,8 +1,8 @@
 """The notebooks are run, cell by cell, and what is saved in them is what they answer.
 
 A cell may be tagged: `own-code` where it defines something, as a user does (a backward pass, a module); `measured`
-where its answer is a time or a size of memory; `raises-exception` where an error is what it shows; `covers:` and a heading
-of the notes where it belongs to that.
+where its answer is a time or a size of memory; `raises-exception` where an error is what it shows; `covers:` with a
+heading of the notes where it belongs to that.
 """
 
 import ast
