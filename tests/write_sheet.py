@@ -56,8 +56,9 @@ CHAIN = [
 
 
 LEGEND = (
-    "⊙ is the product entry by entry; 1 is a vector or matrix of ones; tril keeps the lower triangle. A scalar by a vector "
-    "is a row in numerator layout and a column in denominator layout. Letters without a word beside them are arbitrary."
+    "⊙ is the product entry by entry; 1 is a vector or matrix of ones; tril keeps the lower triangle. A scalar by a "
+    "vector is a row in numerator layout and a column in denominator layout. Letters without a word beside them are "
+    "arbitrary."
 )
 
 
@@ -191,7 +192,8 @@ def write_html() -> str:
     )
     traps = [trap.told for trap in [*TRAPS, VEC]]
     return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Matrix derivatives in both layouts</title><style>{_STYLE}</style></head>
+<html lang="en"><head><meta charset="utf-8"><title>Matrix derivatives in both layouts</title>
+<style>{_STYLE}</style></head>
 <body>
 <div class="page">
 <h1>Matrix derivatives in both layouts</h1>
@@ -199,8 +201,8 @@ def write_html() -> str:
 <span class="den">Blue: denominator layout.</span> Written by <code>python -m tests.write_sheet</code>.</p>
 <h2>The nine shapes</h2>
 <table class="nine"><tr><th></th>{head}</tr>{rows}</table>
-<p>The result has the shape (m,) or (m, l), the variable (n,) or (n, k). Drawn with m = 2, l = 3, n = 3, k = 2; more than
-two axes are a row or a table of matrices of the last two.</p>
+<p>The result has the shape (m,) or (m, l), the variable (n,) or (n, k). Drawn with m = 2, l = 3, n = 3, k = 2; more
+than two axes are a row or a table of matrices of the last two.</p>
 <h2>Memory rules</h2>{_write_list(RULES)}
 <h2>Chain rule</h2>{_write_list(CHAIN)}
 <h2>Traps (denominator layout)</h2>{_write_list(traps)}

@@ -177,7 +177,8 @@ def draw_layouts(
     """Draw result, variable and the derivative in each layout as boxes, every box with the name of its entry.
 
     A scalar is one box, a vector a column; a box of the derivative says which entry of the result is differentiated by
-    which of the variable.  Orange follows the result, blue the variable.  Raises DeclarationError for a derivative of
+    which of the variable.  As in the explorer, blue is the result and orange
+    the variable.  Raises DeclarationError for a derivative of
     more than two axes.
     """
     if len(derivative.shape) > 2:
@@ -226,7 +227,7 @@ def _draw_grids(grids: Sequence[tuple[str, list[list[str]]]]) -> Picture:
     )
     panels = numpy.atleast_1d(picture.subplots(1, len(grids), width_ratios=widths))
     for place, (panel, (title, grid), each, width) in enumerate(zip(panels, grids, wide, widths, strict=True)):
-        _draw_grid(panel, grid, each, COLOURS[1 - place % 2])
+        _draw_grid(panel, grid, each, COLOURS[place % 2])
         panel.set_xlim(-0.1, width)
         panel.set_ylim(-height - 0.1, 0.1)
         panel.set_aspect("equal", anchor="NW")
@@ -243,7 +244,7 @@ def _draw_grid(panel: Axes, grid: list[list[str]], width: float, colour: str) ->
         if not below:
             panel.text(*middle, above, color=colour, ha="center", va="center", fontsize=10)
             continue
-        for text, its_colour, side, shift in ((above, COLOURS[1], "right", -0.12), (below, COLOURS[0], "left", 0.12)):
+        for text, its_colour, side, shift in ((above, COLOURS[0], "right", -0.12), (below, COLOURS[1], "left", 0.12)):
             written = f"$\\partial {text.strip('$')}$"
             panel.text(middle[0] + shift, middle[1], written, color=its_colour, ha=side, va="center", fontsize=10)
         panel.text(*middle, "/", ha="center", va="center", fontsize=10)
