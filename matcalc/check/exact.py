@@ -13,14 +13,17 @@ from mpmath import mp
 from sympy.polys.domains import QQ
 from sympy.polys.rings import PolyElement as Element
 
-from matcalc.check.exact_entries import Entries, Writing, find_determinant, write_out
+from matcalc.check.exact_entries import Entries, Writing, find_determinant, transpose_entries, write_out
 from matcalc.check.exact_field import Condition, Tower
 from matcalc.check.exact_generators import Budget, FreeEntry, Generator, NoRoom, NotShown, Numbers, UnitEntry
 from matcalc.check.jacobian import order_axes
+from matcalc.check.meaning import Ties, find_ties
 from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
 from matcalc.errors import MatcalcError
+from matcalc.language.declarations import list_structures
 from matcalc.language.expression import Expression, collect_letters, symbols, walk
+from matcalc.language.sizes import UNIT
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
@@ -118,9 +121,32 @@ class _Comparison:
         self.images: dict[int, Element] = {}
         self.values: dict[str, Entries] = {}
         self.structured: dict[str, Entries] = {}
+        self.ties: dict[str, Ties] = {}
+        self.moving_entries: dict[str, list[tuple[Generator, int]]] = {}
         for name, variable in self.variables.items():
             self.structured[name] = write_out_symbol(tower, variable, sizes)
-            self.values[name] = self._free(variable) if name in self.moving else self.structured[name]
+            ties = self._find_ties(variable) if name in self.moving else None
+            if ties is not None:
+                self.ties[name] = ties
+                self.moving_entries[name] = [self._find_entry(name, places) for places in ties.places]
+            is_free = name in self.moving and ties is None
+            self.values[name] = self._free(variable) if is_free else self.structured[name]
+
+    def _find_ties(self, variable: Expression) -> Ties | None:
+        """Return which entries move together, None where each moves on its own."""
+        if self.question.meaning == "free":
+            return None
+        return find_ties(variable, variable.shape[0].value(self.sizes))
+
+    def _find_entry(self, name: str, places: Sequence[tuple[int, int, int]]) -> tuple[Generator, int]:
+        """Return what stands for an independent entry, or for its negative (-1); raises NotShown where nothing does."""
+        entries = self.structured[name]
+        for i, j, sign in places:
+            entry = entries.flat[i * entries.shape[1] + j]
+            generators = self.tower.list_generators(entry)
+            if len(generators) == 1 and entry == self.tower.element(generators[0]):
+                return generators[0], sign
+        raise NotShown(f"the entries of {name} are not independent")
 
     def _free(self, variable: Expression) -> Entries:
         """Return entries that move freely, whatever structure the variable has."""
@@ -158,11 +184,25 @@ class _Comparison:
         function = write_out(self.question.function.root, Writing(self.tower, self.values, self.sizes))
         flat = list(function.flat)
         for wrt in self.question.by:
-            flat = [self.tower.differentiate(entry, by) for entry in flat for by in self.free[wrt.name]]
+            flat = [one for entry in flat for one in self._differentiate(entry, wrt.name)]
         if self.images:
             images = dict(self.images)
             flat = [self.tower.substitute(entry, images) for entry in flat]
         return self._arrange(flat)
+
+    def _differentiate(self, entry: Element, name: str) -> list[Element]:
+        """Return the derivative of an entry by a variable, in the question's meaning."""
+        ties, meaning = self.ties.get(name), self.question.meaning
+        if ties is None:
+            return [self.tower.differentiate(entry, by) for by in self.free[name]]
+        found = [self.tower.differentiate(entry, by) * sign for by, sign in self.moving_entries[name]]
+        if meaning == "vech":
+            return found
+        spread = [self.tower.zero] * ties.size**2
+        for (i, j), (k, sign) in ties.number.items():
+            weight = QQ(sign, len(ties.places[k]) if meaning == "space" else 1)
+            spread[i * ties.size + j] = found[k].mul_ground(weight)
+        return spread
 
     def compute_claim(self) -> list[Element]:
         """Return the entries of the claim."""
@@ -173,7 +213,7 @@ class _Comparison:
     def _arrange(self, flat: list[Element]) -> list[Element]:
         """Return entries in torch's order of axes in the layout's order."""
         question = self.question
-        ranks = [len(wrt.squeezed_shape) for wrt in question.by]
+        ranks = [len(shape) for shape in question.shapes_of_change]
         axes = order_axes(len(question.function.shape), ranks, question.layout)
         shape = [size.value(self.sizes) for size in question.shape("torch")]
         steps = [1] * len(shape)
@@ -283,16 +323,20 @@ def _to_numbers(values: Mapping[tuple[str, int], Fraction]) -> dict[tuple[str, i
 
 # What is known of each entry on its own; other assumptions tie the entries together.
 _KINDS_OF_ENTRIES = frozenset({"positive", "nonzero", "invertible"})
-_KNOWN = frozenset({"symmetric", "posdef", "skew", "diagonal", "unit-interval", "sign", "simplex", "orthogonal"})
+_KINDS_OF_LINES = frozenset({"simplex", "simplex-columns", "one-hot"})
+_KNOWN = _KINDS_OF_LINES | {
+    "symmetric", "posdef", "skew", "diagonal", "lower-triangular", "upper-triangular", "unit-interval", "sign",
+    "orthogonal",
+}  # fmt: skip
 
 
 def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int]) -> Entries:
     """Return the entries of a variable, with what is assumed of it written into them; raises NotShown."""
     shape = tuple(size.value(sizes) for size in variable.shape)
-    assumed: frozenset[str] = variable.data[1] - {"real"}
+    assumed = list_structures(variable) - {"real"}
     ties = assumed - _KINDS_OF_ENTRIES
     if not ties <= _KNOWN or len(ties - {"posdef", "symmetric"}) > 1 or (
-        ties & {"orthogonal", "simplex"} and len(ties) > 1
+        ties & {"orthogonal", *_KINDS_OF_LINES} and len(ties) > 1
     ):  # fmt: skip
         raise NotShown(f"{variable.name} is assumed to be {', '.join(sorted(ties))}")
     is_positive = bool(assumed & {"positive", "unit-interval"})
@@ -302,8 +346,9 @@ def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int
         key = ("variable", variable.name, place)
         return tower.element(tower.find(key, lambda: make(variable.name, place, positive=is_positive)))
 
-    if "simplex" in assumed:
-        return _write_shares(tower, variable.name, shape)
+    for kind in ties & _KINDS_OF_LINES:
+        is_down = kind == "simplex-columns" or variable.shape[1] == UNIT
+        return _write_lines(tower, variable.name, kind, shape, 0 if is_down else 1)
     if "orthogonal" in assumed:
         return _write_orthogonal(tower, variable.name, shape)
     columns = shape[-1]
@@ -322,7 +367,10 @@ def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int
 def _tie(tower: Tower, ties: frozenset[str], index: tuple[int, ...], place: int, columns: int, entry: Any) -> Element:
     """Return an entry of a matrix whose entries are tied to each other."""
     if len(index) == 2 and index[0] != index[1]:
-        if "diagonal" in ties:
+        is_above = index[0] < index[1]
+        if "diagonal" in ties or ("lower-triangular" in ties and is_above) or (
+            "upper-triangular" in ties and not is_above
+        ):  # fmt: skip
             return tower.zero
         mirrored = index[1] * columns + index[0]
         if ties & {"symmetric", "posdef"} and index[0] > index[1]:
@@ -344,20 +392,36 @@ def _require_posdef(tower: Tower, x: Entries, name: str) -> None:
         tower.conditions.append((find_determinant(tower, corner), f"{name} is positive definite"))
 
 
-def _write_shares(tower: Tower, name: str, shape: tuple[int, ...]) -> Entries:
-    """Return positive entries with the sum 1, of a matrix those of each row."""
-    rows = 1 if 1 in shape else shape[0]
-    width = shape[0] * shape[1] // rows
-    flat: list[Element] = []
-    for row in range(rows):
-        own = [
-            tower.element(tower.add(FreeEntry(f"share {name}", row * width + place, positive=True)))
-            for place in range(width - 1)
-        ]
-        last = tower.one - tower.sum(own)
-        tower.conditions.append((last, f"{name} has positive entries"))
-        flat += [*own, last]
-    return Entries(shape, tuple(flat))
+def _write_lines(tower: Tower, name: str, kind: str, shape: tuple[int, ...], axis: int) -> Entries:
+    """Return entries of which each line along an axis is a point of the simplex, or has one 1 among zeros."""
+    width = shape[axis]
+    write = _write_place if kind == "one-hot" else _write_shares
+    flat = tuple(entry for line in range(shape[1 - axis]) for entry in write(tower, name, line * width, width))
+    return Entries(shape, flat) if axis == 1 else transpose_entries(Entries(shape[::-1], flat))
+
+
+def _write_shares(tower: Tower, name: str, start: int, width: int) -> list[Element]:
+    """Return positive entries with the sum 1."""
+    own = [
+        tower.element(tower.add(FreeEntry(f"share {name}", start + place, positive=True)))
+        for place in range(width - 1)
+    ]
+    last = tower.one - tower.sum(own)
+    tower.conditions.append((last, f"{name} has positive entries"))
+    return [*own, last]
+
+
+def _write_place(tower: Tower, name: str, start: int, width: int) -> list[Element]:
+    """Return a 1 and zeros, 1 or -1 saying in which half of the line it is, and so on in that half."""
+    if width == 1:
+        return [tower.one]
+    side = tower.element(tower.add(UnitEntry(f"place {name}", start)))
+    half = width // 2
+    found = []
+    for sign, first, count in ((1, start, half), (-1, start + half, width - half)):
+        is_here = (tower.one + side.mul_ground(QQ(sign))).mul_ground(QQ(1, 2))
+        found += [tower.multiply(is_here, entry) for entry in _write_place(tower, name, first, count)]
+    return found
 
 
 def _write_orthogonal(tower: Tower, name: str, shape: tuple[int, ...]) -> Entries:

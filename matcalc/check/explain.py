@@ -13,7 +13,6 @@ from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES
 from matcalc.check.factors import Factor, find_factor
-from matcalc.check.jacobian import true_derivative
 from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.slips import Change, list_changes, list_own, replace_freely, spell_out, write_entrywise
 from matcalc.check.terms import ROOM, Sample, join_terms, list_splits
@@ -532,7 +531,7 @@ class _Search:
         def compute(sample: Sample) -> Tensor:
             point, question = sample.point, self.question
             values = function.fill(sample)
-            truth = true_derivative(function.root, question.by, values, point.sizes, point.functions)
+            truth = ExpressionFunction(function.root).differentiate(question.by, values, point, question.meaning)
             return question.arrange(truth, question.layout)
 
         return _Candidate(slips, compute)

@@ -433,7 +433,7 @@ def take_sample(question: Question, search: PointSearch, number: int) -> Sample 
 def sample_at(question: Question, point: Point) -> Sample | None:
     """Return truth and claim at a point, None where one of them has no finite value."""
     try:
-        truth = question.function.differentiate(question.by, point.values, point)
+        truth = question.function.differentiate(question.by, point.values, point, question.meaning)
         claim = question.claim.evaluate(point.values, point)
         claim = claim.reshape([size.value(point.sizes) for size in question.claim.shape])
     except (MatcalcError, RuntimeError):
