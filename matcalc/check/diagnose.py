@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES
-from matcalc.check.explain import Explanation, explain, explain_missing
+from matcalc.check.explain import Explanation, explain, explain_missing_term
 from matcalc.check.factors import Factor, find_factor
 from matcalc.check.forks import Fork, find_fork
 from matcalc.check.modes import own_modes
@@ -102,7 +102,7 @@ def _diagnose(question: Question, derive: _Derive, settings: dict[str, Any]) -> 
         if not (found.elsewhere or found.hints or found.assumed):
             found = replace(found, explanation=reader.explain())
     elif "missing-term" in found.reasons:
-        found = replace(found, explanation=explain_missing(question, samples))
+        found = replace(found, explanation=explain_missing_term(question, samples))
     return confirm_repairs(found, question, **settings)
 
 

@@ -32,8 +32,8 @@ from matcalc.language.expression import (
 )
 from matcalc.language.rewrite import replace as replace_nodes
 
-MAX_PASSES = 3000
-MAX_NODES = 150
+MAX_SLIPS = 3000
+LONGEST_FORMULA = 150
 MAX_ATOMS = 40
 MAX_AXES = 4
 MAX_CONSTANTS = 12
@@ -102,7 +102,7 @@ def explain(
     return search.find() if search.is_fit else None
 
 
-def explain_missing(question: Question, samples: Sequence[Sample]) -> Explanation | None:
+def explain_missing_term(question: Question, samples: Sequence[Sample]) -> Explanation | None:
     """Return the parts of the function that a claim with a missing term takes for constants, or None."""
     search = _Search(question, list(samples), None, ())
     return search.find_constants() if search.is_fit else None
@@ -359,7 +359,7 @@ class _Search:
             return []
         whole = self.derived
         forms = [whole, *(one for one in [write_entrywise(whole)] if one is not whole and one.shape == whole.shape)]
-        return [form for form in forms if sum(1 for _ in walk(form)) <= MAX_NODES]
+        return [form for form in forms if sum(1 for _ in walk(form)) <= LONGEST_FORMULA]
 
     def _list_own(self) -> Iterator[_Candidate]:
         """Yield the function with only that part of a sum differentiated that each entry adds itself."""
@@ -385,14 +385,14 @@ class _Search:
         found = [_Function(function.root)]
         if spelled is not function.root and spelled.shape == function.root.shape:
             found.append(self._hold_idle(_Function(spelled), set(walk(function.root))))
-        return [one for one in found if sum(1 for _ in walk(one.root)) <= MAX_NODES]
+        return [one for one in found if sum(1 for _ in walk(one.root)) <= LONGEST_FORMULA]
 
     @property
     def _most(self) -> int:
         """How many slips are tried in the function: each needs a pass of autograd for each of its entries."""
         sample = self.samples[0]
         entries = sample.point.values[self.question.wrt.name].numel()
-        return int(MAX_PASSES * entries // max(1, sample.truth.numel()))
+        return int(MAX_SLIPS * entries // max(1, sample.truth.numel()))
 
     def _hold_idle(self, function: _Function, known: set[Expression]) -> _Function:
         """Return the function with those parts of its definitions held that do not matter, as the maximum in softmax.
@@ -431,7 +431,7 @@ class _Search:
     def _list_repairs(self) -> Iterator[_Candidate]:
         """Yield the claim with one part of it written otherwise."""
         root = self.question.claim.root
-        if root is None or sum(1 for _ in walk(root)) > MAX_NODES:
+        if root is None or sum(1 for _ in walk(root)) > LONGEST_FORMULA:
             return
         for change in _limit(list_changes(root, self._names)):
             changed = change.apply(root)
@@ -551,7 +551,7 @@ def _join(first: _Candidate, second: _Candidate, truth: Callable[[Sample], Tenso
 
 def _limit(changes: Iterable[Change]) -> Iterator[Change]:
     for place, change in enumerate(changes):
-        if place >= MAX_PASSES:
+        if place >= MAX_SLIPS:
             return
         yield change
 

@@ -125,8 +125,8 @@ def find_factor(
 def name_number(ratio: float, tolerance: float) -> Factor:
     """Return a number as a simple fraction, or one beside pi or a root, where it nearly is one; else as it stands.
 
-    >>> name_number(2**-0.5, 1e-8).value, name_number(0.123456789, 1e-8).value
-    ('1/sqrt(2)', 0.123456789)
+    >>> name_number(2**-0.5, 1e-8).value, name_number(0.1234, 1e-8).value
+    ('1/sqrt(2)', 0.1234)
     """
     pi = constant("pi")
     known: list[tuple[float, tuple[Base, ...], int]] = [

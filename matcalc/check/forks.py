@@ -18,7 +18,7 @@ from matcalc.language.expression import Expression, compare, number, symbols
 from matcalc.language.rewrite import replace
 from matcalc.language.sizes import Shape
 
-POINTS = 12
+TRIALS_OF_A_FORK = 12
 FEWEST = 2
 
 _Marks = list[Tensor]  # at each sample, which entries
@@ -62,7 +62,7 @@ def _take_samples(question: Question, seed: int, dtype: str, device: str) -> Ite
     """Yield samples that show both sides of the branches, then those over many scales, as far as branches lie there."""
     search = search_points(question, seed, dtype, device)
     first = None
-    for trial in range(POINTS):
+    for trial in range(TRIALS_OF_A_FORK):
         sample = take_sample(question, search, trial)
         if sample is None:
             return

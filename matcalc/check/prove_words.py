@@ -16,7 +16,8 @@ from torch import Tensor
 
 from matcalc.check.compare import Comparison, compare_tensors
 from matcalc.check.points import NoPoint, Point, PointSearch, choose_sizes
-from matcalc.check.report import DIFFERS, CheckReport, could_not_check
+from matcalc.check.report import DIFFERS, CheckReport, could_not_check, write_pair
+from matcalc.check.scales import WrongEntry, find_wrong, scan_entries
 from matcalc.check.torch_values import Setting, apply_along, call_torch, evaluate, squeeze
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression, call, collect_letters, symbol
@@ -27,6 +28,8 @@ from matcalc.rule_words import BACKENDS, is_word, takes_last_axis
 _LIBRARIES = {"torch": "torch", "numpy": "NumPy", "scipy": "SciPy", "jax": "JAX", "sympy": "SymPy"}
 _KINDS = {"sympy": np.float64}
 _MATRIX: Shape = (Size.of("m"), Size.of("n"))
+_COLUMN: Shape = (Size.of("n"), UNIT)
+_FEWEST_PADDED = 512
 
 
 def prove_words(rule: Rule, calls: Sequence[Expression], report: CheckReport, trials: int) -> CheckReport:
@@ -204,7 +207,45 @@ def _prove_word(word: _Word, node: Expression, trials: int, seed: int) -> CheckR
             return CheckReport(DIFFERS, ("other",), seed=seed, message=f"differs: {error.reason}")
         if found is None or not found.is_small:
             return _report_difference(word, node, found, seed)
-    return None
+    # The numbers of SymPy are exact at every scale, and slow.
+    return None if word.backend == "sympy" else _prove_far(word, node, search.find(0), trials, seed)
+
+
+def _prove_far(word: _Word, node: Expression, point: Point | NoPoint, trials: int, seed: int) -> CheckReport | None:
+    """Return the report of a word that is another function at another scale or beyond a branch, or None."""
+    rule: Rule = node.data[0]
+    if isinstance(point, NoPoint):
+        return None
+    try:
+        if rule.is_elementwise and node.shape == _COLUMN:
+            texts = [*rule.elementwise, rule.define]
+            wrong = scan_entries(node, [text for text in texts if text], partial(_compute_padded, word), seed)
+            return None if wrong is None else _report_entry(word, node, wrong, seed)
+        if rule.is_elementwise:
+            return None  # entry by entry all shapes are alike
+        found = find_wrong(node, lambda at, values: _compute(word, node, at, values), point, trials + 1)
+    except EvaluationError as error:
+        return CheckReport(DIFFERS, ("other",), seed=seed, message=f"differs: {error.reason}")
+    return None if found is None else _report_difference(word, node, found, seed)
+
+
+def _compute_padded(word: _Word, node: Expression, point: Point, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the function's column and the word's; JAX, which compiles for every size, gets one of few."""
+    (letter,) = node.shape[0].letters
+    count = point.sizes[letter]
+    size = max(_FEWEST_PADDED, 1 << (count - 1).bit_length()) if word.backend == "jax" else count
+    padded = {name: torch.cat([value, value[-1:].expand(size - count, 1)]) for name, value in values.items()}
+    sizes = {**point.sizes, letter: size}
+    truth, got = _compute(word, node, replace(point, values=padded, sizes=sizes), padded)
+    return truth[:count], got[:count].to(torch.float64)
+
+
+def _report_entry(word: _Word, node: Expression, wrong: WrongEntry, seed: int) -> CheckReport:
+    """Return the report of a word that has another value where an argument is far from 1."""
+    told = f"in {_name_library(word.path)} {word.path} is not {_name_call(node)}"
+    expected, got = write_pair(wrong.expected, wrong.got)
+    message = f"differs: {told}: at {wrong.place} the value should be {expected}, not {got}"
+    return CheckReport(DIFFERS, ("other",), seed=seed, message=message)
 
 
 def _compute(word: _Word, node: Expression, point: Point, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

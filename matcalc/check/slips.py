@@ -144,7 +144,7 @@ def spell_out(root: Expression) -> Expression:
     >>> from matcalc.language.text_to_expression import parse
     >>> from matcalc.language.expression_to_text import to_text
     >>> to_text(spell_out(parse("rms_norm(x)").expressions[0]))
-    'x/sqrt(mean(x**2) + 1/100000)'
+    'x/sqrt(mean(x**2) + 1e-5)'
     """
     done: dict[Expression, Expression] = {}
     for node in walk(root):
@@ -172,9 +172,9 @@ def _define(node: Expression) -> Expression | None:
             body = map_along(parse_rule_text(rule, rule.define, shapes), arguments, axis)
     except MatcalcError:
         return None
-    if body is None or body.shape != node.shape or (rule.is_elementwise and body.op not in ("multiply", "divide")):
-        return None
-    return body
+    # sqrt(x) is the plainer word for x**(1/2).
+    is_plainer = body is None or body.op == "power" or (rule.is_elementwise and body.op not in ("multiply", "divide"))
+    return None if is_plainer or body is None or body.shape != node.shape else body
 
 
 # --- entry by entry -------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ def list_changes(root: Expression, others: Sequence[Expression] = ()) -> Iterato
     >>> from matcalc.language.text_to_expression import parse
     >>> from matcalc.language.expression_to_text import to_text
     >>> [to_text(change.new) for change in list_changes(parse("alpha**2").expressions[0])][:4]
-    ['1**2', 'alpha**3', 'alpha**1', 'alpha**4']
+    ['1', 'alpha**3', 'alpha**1', 'alpha**4']
     """
     names = list(dict.fromkeys((*symbols(root).values(), *others)))
     places = [(node, place) for node in walk(root) for place in range(len(node.args))]

@@ -219,8 +219,8 @@ def write_factor(factor: Factor, subject: str) -> str:
     'is 1/2 of the derivative: multiply it by 2'
     >>> write_factor(find_factor([3 / 2, 5 / 4, 7 / 6], [{"n": 3}, {"n": 5}, {"n": 7}]), "the derivative")
     'is n/(n - 1) times the derivative: multiply it by (n - 1)/n'
-    >>> write_factor(find_factor([0.123456789, 0.123456789], [{}, {}]), "the derivative")
-    'is 0.123457 times the derivative'
+    >>> write_factor(find_factor([0.1234, 0.1234], [{}, {}]), "the derivative")
+    'is 0.1234 times the derivative'
     """
     if factor.value == -1:
         return f"is {subject} with the wrong sign"

@@ -252,6 +252,12 @@ def test_right_words_are_proven(entry: dict[str, Any]) -> None:
         ({"call": "mine(x, 1)", "elementwise": "where(x > 0, 1, 0)", "kinks": "x",
           "torch": "torch.nn.functional.relu"}, "torch.nn.functional.relu changes its arguments"),
         ({"call": "mine(X[n,n])", "define": "sum(X)", "numpy": "numpy.linalg.eigvalsh"}, "numpy.linalg.eigvalsh gives"),
+        # Right near 1, wrong where the entries are large or small.
+        ({"call": "mine(x, 7)", "define": "x", "numpy": "numpy.fmod"}, "in NumPy numpy.fmod is not mine(x, 7): entry"),
+        ({"call": "mine(x, 900)", "elementwise": "1", "define": "x", "numpy": "numpy.minimum"},
+         "in NumPy numpy.minimum is not mine(x, 900): at x = 1037.1 the value should be 1037.1, not 900"),
+        pytest.param({"elementwise": "where(x > 0, 1, 0)", "kinks": "x", "torch": "torch.nn.functional.relu",
+                      "jax": "jax.nn.relu6"}, "in JAX jax.nn.relu6 is not mine(x): at x = ", marks=needs_jax),
         pytest.param({**INVERSE, "call": "mine(X[n,n], 1) -> [n,n]", "numpy": "scipy.linalg.inv"},
                      "scipy.linalg.inv changes its arguments", marks=needs_scipy),
         pytest.param({**EXP, "numpy": "scipy.special.expm1"}, "in SciPy scipy.special.expm1 is not", marks=needs_scipy),
