@@ -103,7 +103,10 @@ def explain(
 
 
 def explain_missing_term(question: Question, samples: Sequence[Sample]) -> Explanation | None:
-    """Return the parts of the function that a claim with a missing term takes for constants, or None."""
+    """Return the parts of the function that a claim with a missing term takes for constants, or None.
+
+    Who writes a formula sees from the term itself what is missing, unless the part stands in the function as written.
+    """
     search = _Search(question, list(samples), None, ())
     return search.find_constants() if search.is_fit else None
 
@@ -114,13 +117,15 @@ class _Function:
 
     root: Expression
     held: tuple[tuple[Expression, Expression], ...] = ()
+    idle: frozenset[Expression] = frozenset()
 
     def _name_next(self, shape: Expression) -> Expression:
         return symbol(f"#{len(self.held)}", shape.declared_shape)
 
-    def hold(self, node: Expression) -> _Function | None:
-        """Return the function with a part taken for a constant."""
-        return self._put(node, node, None)
+    def hold(self, node: Expression, is_idle: bool = False) -> _Function | None:
+        """Return the function with a part taken for a constant; of an `idle` one nobody is told."""
+        held = self._put(node, node, None)
+        return held if held is None or not is_idle else replace(held, idle=self.idle | {held.held[-1][0]})
 
     def differentiate_as(self, node: Expression, other: Expression) -> _Function | None:
         """Return the function with the value of a part, and the derivative of another one in its place."""
@@ -129,10 +134,14 @@ class _Function:
     def _put(self, node: Expression, constant: Expression, moving: Expression | None) -> _Function | None:
         name = self._name_next(constant)
         root = replace_freely(self.root, node, name if moving is None else add(name, moving))
-        return None if root is None else _Function(root, (*self.held, (name, constant)))
+        return None if root is None else _Function(root, (*self.held, (name, constant)), self.idle)
 
     def tell(self, node: Expression) -> Expression:
-        """Return a part as a reader knows it, without the symbols."""
+        """Return a part as a reader knows it, without the symbols: exp(x) for exp(x - max(x)), where that is idle."""
+        shifted = [part for part in walk(node) if part.op == "subtract" and part.args[1] in self.idle]
+        for part in shifted:
+            if part.shape == part.args[0].shape:
+                node = replace_nodes(node, {part: part.args[0]})
         for name, constant in reversed(self.held):
             node = replace_nodes(node, {name: constant})
         return node
@@ -167,6 +176,8 @@ class _Search:
 
     def find_constants(self) -> Explanation | None:
         """Return the part of the function, or the two, that are taken for constants."""
+        if self.question.claim.root is not None:
+            del self._functions[1:]
         candidates = chain(self._list_constants(weighs=False), self._list_constant_pairs())
         return next(filter(None, (self._confirm(one, self.orders[0]) for one in candidates)), None)
 
@@ -400,9 +411,9 @@ class _Search:
         Beside a slip they would: what they add and take away again would be left.
         """
         for node in self._list_moving(function):
-            if node in known or node.shape == function.root.shape or node not in set(walk(function.root)):
+            if node in known or node is function.root or node not in set(walk(function.root)):
                 continue
-            held = function.hold(node)
+            held = function.hold(node, is_idle=True)
             value = None if held is None else self._give_function(held, Slip("constant", node)).at(self.samples[0])
             if held is not None and value is not None and self.samples[0].is_equal(value, self.truths[0]):
                 function = held
