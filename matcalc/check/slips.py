@@ -275,6 +275,8 @@ def _put(node: Expression, place: int | None, slip: Expression) -> Expression | 
     """Return a node with another operand at one place, None where it does not fit."""
     if node.op == slip.op == "transpose":
         return slip.args[0]
+    if node.op == "power" and place == 1 and slip is number(1):
+        return node.args[0]
     return _rebuild_freely(node, [slip if at == place else arg for at, arg in enumerate(node.args)])
 
 
@@ -323,7 +325,7 @@ def _change_size(node: Expression, root: Expression) -> Iterator[Expression]:
 
 def _change_symbol(node: Expression, names: Sequence[Expression]) -> Iterator[Expression]:
     """Another variable of the shape, or what it is where it is forgotten."""
-    yield number(1) if node.is_scalar else ex.filled("ones", *node.shape)
+    yield number(1) if node.is_scalar else ex.filled("ones", *node.declared_shape)
     yield from (other for other in names if other.shape == node.shape and other.op == "symbol")
 
 
