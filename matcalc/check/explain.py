@@ -32,9 +32,10 @@ from matcalc.language.expression import (
 )
 from matcalc.language.rewrite import replace as replace_nodes
 
-MAX_SLIPS = 3000
+MOST_NODES = 60_000
 LONGEST_FORMULA = 150
 MAX_ATOMS = 40
+MOST_PAIRED = 1000
 MAX_AXES = 4
 MAX_CONSTANTS = 12
 POWERS = (1, -1, 2, -2)
@@ -79,6 +80,7 @@ class _Candidate:
 
     slips: tuple[Slip, ...]
     compute: Callable[[Sample], Tensor]
+    cost: int
     repaired: Expression | None = None
 
     def at(self, sample: Sample) -> Tensor | None:
@@ -162,6 +164,7 @@ class _Search:
         self, question: Question, samples: list[Sample], derived: Expression | None, scalars: Sequence[Expression]
     ) -> None:
         self.question, self.samples, self.derived, self.scalars = question, samples, derived, scalars
+        self.nodes_left = MOST_NODES
         self.truths = [question.arrange(sample.truth, question.layout) for sample in samples]
         given = question.claim.shape
         orders = permutations(range(len(given))) if len(given) <= MAX_AXES else [tuple(range(len(given)))]
@@ -179,11 +182,11 @@ class _Search:
         if self.question.claim.root is not None:
             del self._functions[1:]
         candidates = chain(self._list_constants(weighs=False), self._list_constant_pairs())
-        return next(filter(None, (self._confirm(one, self.orders[0]) for one in candidates)), None)
+        return next(filter(None, (self._confirm(one, self.orders[0]) for one in self._limit(candidates))), None)
 
     def find(self) -> Explanation | None:
         """Return the first explanation: one slip, one slip with a factor or other axes, two slips."""
-        candidates = list(self.list_candidates())
+        candidates = self._limit(self.list_candidates())
         valued = [(one, value) for one in candidates if (value := one.at(self.samples[0])) is not None]
         for order in self.orders:
             for candidate, value in valued:
@@ -194,6 +197,14 @@ class _Search:
                 if self._find_ratio(0, value, order) and (found := self._confirm(candidate, order, True)):
                     return found
         return self._find_pair(valued)
+
+    def _limit(self, candidates: Iterable[_Candidate]) -> Iterator[_Candidate]:
+        """Yield candidates until so many nodes are computed: the sentence of a wrong claim may not take minutes."""
+        for candidate in candidates:
+            self.nodes_left -= candidate.cost
+            if self.nodes_left < 0:
+                return
+            yield candidate
 
     # --- comparison ---------------------------------------------------------------------------------
 
@@ -255,8 +266,8 @@ class _Search:
         for first, second in self._list_pairs(alone):
             if found := self._confirm(_join(first, second, self._truth), order):
                 return found
-        pairs = chain(self._list_scaled_changes(), self._list_constant_pairs())
-        return next(filter(None, (self._confirm(one, order) for one in pairs)), None)
+        pairs = chain(self._list_constant_pairs(), self._list_scaled_changes())
+        return next(filter(None, (self._confirm(one, order) for one in self._limit(pairs))), None)
 
     def _list_scaled_changes(self) -> Iterator[_Candidate]:
         """Yield a slip in a term of the derivative together with a factor of it, where the first sample has both."""
@@ -264,7 +275,7 @@ class _Search:
             for kind, whole, rest in self._list_terms(formula):
                 atoms = [node for node in self._list_atoms(formula) if _fits(node, whole)][:MAX_ATOMS]
                 factors = [(atom, exponent) for atom, exponent in product(atoms, POWERS)]
-                changes = [(one, new) for one in _limit(list_changes(whole, self._names)) if (new := one.apply(whole))]
+                changes = [(one, new) for one in list_changes(whole, self._names) if (new := one.apply(whole))]
                 for change, factor in self._match_numbers(whole, rest, changes):
                     scaled = factor.apply(change[1])
                     slips = Slip("formula", *change[0].pair), Slip("weight", change[1], factor=factor)
@@ -280,6 +291,9 @@ class _Search:
         """Yield the changes of a term that make the claim but for a number, a size or another scalar."""
         others = [_evaluate(rest, sample) if rest is not None else torch.zeros(()) for sample in self.samples]
         for change in changes:
+            self.nodes_left -= _count(change[1])
+            if self.nodes_left < 0:
+                return
             ratios: list[float] = []
             for place, sample in enumerate(self.samples):
                 value, other, claim = _evaluate(change[1], sample), others[place], self._claim(place, self.orders[0])
@@ -312,6 +326,9 @@ class _Search:
         kept = [(factor, value) for factor, value in zip(factors, powers, strict=True) if value is not None]
         stacked = torch.stack([value.expand(shape) for _, value in kept])
         for change in changes:
+            self.nodes_left -= _count(change[1])
+            if self.nodes_left < 0:
+                return
             value = _evaluate(change[1], sample)
             if value is None or not bool(value.any()):
                 continue
@@ -323,6 +340,7 @@ class _Search:
         return self.question.arrange(sample.truth, self.question.layout)
 
     def _list_pairs(self, alone: list[tuple[_Candidate, Tensor]]) -> Iterator[tuple[_Candidate, _Candidate]]:
+        alone = alone[:MOST_PAIRED]
         if not alone:
             return
         truth, claim = self.truths[0].reshape(-1), self._claim(0, self.orders[0]).reshape(-1)
@@ -357,7 +375,7 @@ class _Search:
         for formula in self._formulas:
             yield from self._list_factors(formula)
         for formula in self._formulas:
-            for change in _limit(list_changes(formula, self._names)):
+            for change in list_changes(formula, self._names):
                 changed = change.apply(formula)
                 if changed is not None:
                     yield self._give_formula(changed, Slip("formula", *change.pair))
@@ -370,7 +388,7 @@ class _Search:
             return []
         whole = self.derived
         forms = [whole, *(one for one in [write_entrywise(whole)] if one is not whole and one.shape == whole.shape)]
-        return [form for form in forms if sum(1 for _ in walk(form)) <= LONGEST_FORMULA]
+        return [form for form in forms if _count(form) <= LONGEST_FORMULA]
 
     def _list_own(self) -> Iterator[_Candidate]:
         """Yield the function with only that part of a sum differentiated that each entry adds itself."""
@@ -396,14 +414,13 @@ class _Search:
         found = [_Function(function.root)]
         if spelled is not function.root and spelled.shape == function.root.shape:
             found.append(self._hold_idle(_Function(spelled), set(walk(function.root))))
-        return [one for one in found if sum(1 for _ in walk(one.root)) <= LONGEST_FORMULA]
+        return [one for one in found if _count(one.root) <= LONGEST_FORMULA]
 
     @property
-    def _most(self) -> int:
-        """How many slips are tried in the function: each needs a pass of autograd for each of its entries."""
+    def _passes(self) -> int:
+        """How many passes of autograd a derivative needs: one for each entry of the function."""
         sample = self.samples[0]
-        entries = sample.point.values[self.question.wrt.name].numel()
-        return int(MAX_SLIPS * entries // max(1, sample.truth.numel()))
+        return max(1, int(sample.truth.numel() // sample.point.values[self.question.wrt.name].numel()))
 
     def _hold_idle(self, function: _Function, known: set[Expression]) -> _Function:
         """Return the function with those parts of its definitions held that do not matter, as the maximum in softmax.
@@ -437,14 +454,14 @@ class _Search:
                     point = sample.point
                     return question.compute_truth(point.values, point, question.layout)
 
-                yield _Candidate((Slip("by", self.question.wrt, other),), compute)
+                yield _Candidate((Slip("by", self.question.wrt, other),), compute, _count(self.question.function.root))
 
     def _list_repairs(self) -> Iterator[_Candidate]:
         """Yield the claim with one part of it written otherwise."""
         root = self.question.claim.root
-        if root is None or sum(1 for _ in walk(root)) > LONGEST_FORMULA:
+        if root is None or _count(root) > LONGEST_FORMULA:
             return
-        for change in _limit(list_changes(root, self._names)):
+        for change in list_changes(root, self._names):
             changed = change.apply(root)
             if changed is None:
                 continue
@@ -458,12 +475,12 @@ class _Search:
                 truth = self._truth(sample)
                 return sample.claim if sample.is_equal(value, truth) else torch.full_like(truth, torch.nan)
 
-            yield _Candidate((Slip("write", *change.pair),), compute, changed)
+            yield _Candidate((Slip("write", *change.pair),), compute, _count(changed), changed)
 
     def _list_constants(self, weighs: bool = True) -> Iterator[_Candidate]:
         """Yield each part of the function taken for a constant, and what goes through it with a factor."""
         for function in self._functions:
-            for node in self._list_moving(function)[: self._most]:
+            for node in self._list_moving(function):
                 held = function.hold(node)
                 if held is None:
                     continue
@@ -488,13 +505,13 @@ class _Search:
         factor = self._name(ratios)
         if factor is None or not factor.is_named or factor.value in (0, 1):
             return None
-        return _Candidate((Slip("through", node, factor=factor),), lambda sample: sample.claim)
+        return _Candidate((Slip("through", node, factor=factor),), lambda sample: sample.claim, 0)
 
     def _list_function_slips(self) -> Iterator[_Candidate]:
         """Yield the function with a slip in it, and with one in the derivative of a part alone."""
         for function in self._functions:
             moving = set(self._list_moving(function))
-            changes = list(list_changes(function.root, self._names))[: self._most]
+            changes = list(list_changes(function.root, self._names))
             for change in changes:
                 if change.old in moving and change.new.shape == change.old.shape:
                     changed = function.differentiate_as(change.old, change.new)
@@ -536,7 +553,7 @@ class _Search:
                 raise RuntimeError
             return value.reshape(self._truth(sample).shape)
 
-        return _Candidate(slips, compute)
+        return _Candidate(slips, compute, _count(formula))
 
     def _give_function(self, function: _Function, *slips: Slip) -> _Candidate:
         def compute(sample: Sample) -> Tensor:
@@ -545,7 +562,11 @@ class _Search:
             truth = ExpressionFunction(function.root).differentiate(question.by, values, point, question.meaning)
             return question.arrange(truth, question.layout)
 
-        return _Candidate(slips, compute)
+        return _Candidate(slips, compute, 3 * _count(function.root) * self._passes)
+
+
+def _count(*roots: Expression) -> int:
+    return sum(1 for _ in walk(*roots))
 
 
 def _tell(function: _Function, kind: str, change: Change) -> Slip:
@@ -556,15 +577,9 @@ def _tell(function: _Function, kind: str, change: Change) -> Slip:
 def _join(first: _Candidate, second: _Candidate, truth: Callable[[Sample], Tensor]) -> _Candidate:
     """Return both slips at once, in parts of the derivative that are added."""
     return _Candidate(
-        (*first.slips, *second.slips), lambda sample: first.compute(sample) + second.compute(sample) - truth(sample)
-    )
-
-
-def _limit(changes: Iterable[Change]) -> Iterator[Change]:
-    for place, change in enumerate(changes):
-        if place >= MAX_SLIPS:
-            return
-        yield change
+        (*first.slips, *second.slips), lambda sample: first.compute(sample) + second.compute(sample) - truth(sample),
+        first.cost + second.cost,
+    )  # fmt: skip
 
 
 def _fits(node: Expression, whole: Expression) -> bool:

@@ -27,7 +27,7 @@ from matcalc.language.text_to_expression import choose_book
 
 LARGEST_DENOMINATOR = 360
 LARGEST_COEFFICIENT = 12
-MOST_PAIRED = 8
+MOST_SCALARS = 8
 HALF = Fraction(1, 2)
 
 Base = tuple[Expression, Fraction]
@@ -189,7 +189,7 @@ def _list_powers(scalars: Sequence[tuple[Expression, Sequence[float]]]) -> Itera
     whole = [(node, values) for node, values in scalars if all(values)]
     for (node, values), exponent in product(whole, (1, -1, 2, -2)):
         yield ((node, Fraction(exponent)),), tuple(value**exponent for value in values)
-    for (node, values), (other, more) in combinations(whole[:MOST_PAIRED], 2):
+    for (node, values), (other, more) in combinations(whole[:MOST_SCALARS], 2):
         for one, two in product((1, -1), repeat=2):
             bases = ((node, Fraction(one)), (other, Fraction(two)))
             yield bases, tuple(value**one * beside**two for value, beside in zip(values, more, strict=True))
