@@ -145,7 +145,7 @@ def run_tests(folder: Path, path: str) -> bool:
     """Whether the tests of a file pass in a copy of the repository."""
     environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     module = path.removesuffix(".py").replace("/", ".")
-    doctests = f"import doctest, sys, {module} as one; sys.exit(doctest.testmod(one).failed)"
+    doctests = f"import doctest, importlib, sys; sys.exit(doctest.testmod(importlib.import_module({module!r})).failed)"
     options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not browser"]
     for command in (["-c", doctests], ["-m", "pytest", *options, *TESTS[path]]):
         try:
