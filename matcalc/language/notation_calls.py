@@ -195,7 +195,7 @@ def _read_axis(reader: Interpreter, call: CallNode) -> tuple[Along, bool, list[s
     return axis, keepdims, rest
 
 
-def _read_axes(reader: Interpreter, node: NotationNode) -> Along:
+def _read_axes(reader: Interpreter, node: NotationNode) -> int | tuple[int, ...]:
     """Return the axis, or the axes of a tuple or a list."""
     if node.kind == "list":
         return tuple(_read_integer(reader, item) for item in node.args)

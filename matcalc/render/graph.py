@@ -96,9 +96,9 @@ class ComputationGraph:
 
     def table(self) -> GraphTable:
         """The nodes, the local derivatives and both modes as tables with typeset symbols, for a notebook."""
-        from matcalc.render.graph_table import write_table
+        from matcalc.render.graph_table import tabulate_graph
 
-        return write_table(self)
+        return tabulate_graph(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The graph as plain data."""

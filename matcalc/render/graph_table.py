@@ -29,12 +29,12 @@ class GraphTable:
         return self.markdown
 
 
-def write_table(graph: ComputationGraph) -> GraphTable:
+def tabulate_graph(graph: ComputationGraph) -> GraphTable:
     r"""Return the graph as tables; a local derivative is written with \partial, what a mode carries with d.
 
     >>> from matcalc.derivation import derive
-    >>> print(str(write_table(derive("x.T @ x", "x").graph())).splitlines()[8])
-    | $\frac{\partial f}{\partial x}$ | $2 x^\top$ | (n,) | $n$ |
+    >>> print(str(tabulate_graph(derive("x.T @ x", "x").graph())).splitlines()[8])
+    | $\frac{\partial v_{1}}{\partial x}$ | $I_{n}$ | (n, n) | $0$ |
     """
     names = {node.name: to_latex(node.symbol) for node in graph.nodes}
     nodes = [
