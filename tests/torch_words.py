@@ -216,6 +216,15 @@ def commutation(rows: int, columns: int) -> Tensor:
     return matrix
 
 
+def duplication(size: int) -> Tensor:
+    """The matrix D with D @ vech(X) = vec(X) for a symmetric X."""
+    places = [(i, j) for j in range(size) for i in range(j, size)]
+    matrix = torch.zeros(size * size, len(places), dtype=DOUBLE)
+    for place, (i, j) in enumerate(places):
+        matrix[j * size + i, place] = matrix[i * size + j, place] = 1
+    return matrix
+
+
 def filled(value: float) -> Callable[..., Tensor]:
     return lambda *sizes: hold(torch.full(sizes, value, dtype=DOUBLE))
 
@@ -260,6 +269,7 @@ WORDS: dict[str, Any] = {
     "adjugate": adjugate, "prod_others": mapping(multiply_others),
     "reciprocal_or_zero": entrywise(lambda x: torch.where(x == 0, torch.zeros_like(x), 1 / x)), "polar": polar,
     "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,
+    "duplication": duplication,
     "eye": lambda size: torch.eye(size, dtype=DOUBLE), "ones": filled(1.0), "zeros": filled(0.0),
 }  # fmt: skip
 

@@ -19,7 +19,8 @@ from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
 
 def derive_everywhere(
-    function: Expression, by: Sequence[Expression], printed: Expression, rules: RuleBook | None = None
+    function: Expression, by: Sequence[Expression], printed: Expression, rules: RuleBook | None = None,
+    meaning: str = "free",
 ) -> Result | None:
     """Return the derivative that has numbers at special points too, None where the printed one has or none is known."""
     book = shipped_rules() if rules is None else rules
@@ -28,7 +29,7 @@ def derive_everywhere(
         return None
     try:
         special = _hold_everywhere(book)
-        return derive_each(_call_from(special, function), [[wrt] for wrt in by], special)[0]
+        return derive_each(_call_from(special, function), [[wrt] for wrt in by], special, meaning)[0]
     except MatcalcError:  # there is no such derivative of this order
         return None
 

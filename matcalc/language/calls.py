@@ -182,7 +182,7 @@ def _read_order(node: ast.Call, span: tuple[int, int]) -> int:
 
 # --- infer built in ---------------------------------------------------------------------------------
 #
-# Calls of the functions that are built in: eye, ones, zeros, fuse, commutation, einsum, where, matrix_power.
+# Calls of the functions that are built in: eye, ones, zeros and their kin, einsum, where, matrix_power.
 
 
 LARGEST_FILLED = 10**7
@@ -195,7 +195,7 @@ _Span = tuple[int, int]
 
 
 def fill(reading: Reading, name: str, sizes: list[Size], span: _Span) -> Draft:
-    """Return the draft of eye(n), ones(m, n), zeros(...), fuse(m, p) or commutation(m, n); without sizes, a number.
+    """Return the draft of eye(n), ones(m, n), fuse(m, p) and their kin; without sizes, a number.
 
     Raises LimitError for an array of too many entries.
     """
@@ -242,6 +242,8 @@ def _shape_filled(name: str, sizes: list[Size]) -> tuple[Size, ...]:
         return (sizes[0] * sizes[1], *sizes)
     if name == "commutation":
         return (sizes[0] * sizes[1],) * 2
+    if name == "duplication":
+        return (sizes[0] * sizes[0], sizes[0].triangle())
     return (*sizes, *(UNIT,) * (2 - len(sizes)))
 
 

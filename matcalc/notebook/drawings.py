@@ -15,7 +15,7 @@ from matcalc.errors import DeclarationError
 from matcalc.inputs import Layout
 from matcalc.language.names import GREEK
 from matcalc.language.sizes import write_shape
-from matcalc.notebook.plots import COLOURS, Picture, is_row
+from matcalc.notebook.plots import COLOURS, Picture
 
 MOST_NUMBERS = 60
 MARKED = "#ffe9a8"
@@ -213,7 +213,7 @@ def _arrange(derivative: Derivative, of_result: list[str], of_variable: list[str
         of_rows = derivative.axes[0].split()[0]
         return table if of_rows == derivative.result_name else [list(row) for row in zip(*table, strict=True)]
     flat = [entry for row in table for entry in row]
-    return [flat] if is_row(derivative) else [[entry] for entry in flat]
+    return [flat] if derivative.result.is_row(derivative.layout) else [[entry] for entry in flat]
 
 
 def _draw_grids(grids: Sequence[tuple[str, list[list[str]]]]) -> Picture:

@@ -450,7 +450,8 @@ def plot_layouts(
 def _draw_matrix(panel: Axes, derivative: Derivative, values: Mapping[str, Any]) -> None:
     numbers = derivative.evaluate(values)
     # The unit axis of a row or a column is restored.
-    matrix = numpy.atleast_2d(numbers) if len(derivative.shape) != 1 or is_row(derivative) else numbers[:, None]
+    is_column = len(derivative.shape) == 1 and not derivative.result.is_row(derivative.layout)
+    matrix = numbers[:, None] if is_column else numpy.atleast_2d(numbers)
     bound = numpy.abs(matrix).max() or 1.0
     panel.imshow(matrix, cmap="RdBu_r", norm=TwoSlopeNorm(0, -bound, bound))
     for (row, column), number in numpy.ndenumerate(matrix):
@@ -460,15 +461,9 @@ def _draw_matrix(panel: Axes, derivative: Derivative, values: Mapping[str, Any])
     panel.set_xticks(range(matrix.shape[1]))
     panel.set_yticks(range(matrix.shape[0]))
     rows, columns = derivative.axes if len(derivative.axes) == 2 else ("", "".join(derivative.axes))
-    if len(derivative.axes) == 1 and not is_row(derivative):
+    if len(derivative.axes) == 1 and not derivative.result.is_row(derivative.layout):
         rows, columns = columns, rows
     _name_panel(panel, f"{derivative.layout}: {derivative}", columns, rows)
-
-
-def is_row(derivative: Derivative) -> bool:
-    """Whether a lone axis is a row: the variable's in numerator layout, the result's in denominator layout."""
-    of_variable = not derivative.function.squeezed_shape
-    return derivative.layout in ("numerator", "vec") if of_variable else derivative.layout == "denominator"
 
 
 # --- an array of any rank: axes joined to rows and columns, blocks outlined -----------------------

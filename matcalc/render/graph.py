@@ -96,9 +96,9 @@ class ComputationGraph:
 
     def table(self) -> GraphTable:
         """The nodes, the local derivatives and both modes as tables with typeset symbols, for a notebook."""
-        from matcalc.render.graph_table import tabulate_graph
+        from matcalc.render.graph_table import write_graph_table
 
-        return tabulate_graph(self)
+        return write_graph_table(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The graph as plain data."""

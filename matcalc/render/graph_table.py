@@ -29,11 +29,11 @@ class GraphTable:
         return self.markdown
 
 
-def tabulate_graph(graph: ComputationGraph) -> GraphTable:
+def write_graph_table(graph: ComputationGraph) -> GraphTable:
     r"""Return the graph as tables; a local derivative is written with \partial, what a mode carries with d.
 
     >>> from matcalc.derivation import derive
-    >>> print(str(tabulate_graph(derive("x.T @ x", "x").graph())).splitlines()[8])
+    >>> print(str(write_graph_table(derive("x.T @ x", "x").graph())).splitlines()[8])
     | $\frac{\partial v_{1}}{\partial x}$ | $I_{n}$ | (n, n) | $0$ |
     """
     names = {node.name: to_latex(node.symbol) for node in graph.nodes}
