@@ -17,7 +17,7 @@ from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.slips import Change, list_changes, list_own, replace_freely, spell_out, write_entrywise
 from matcalc.check.terms import ROOM, Sample, join_terms, list_splits
 from matcalc.check.torch_values import evaluate_all
-from matcalc.errors import MatcalcError
+from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.expression import (
     Expression,
     add,
@@ -165,6 +165,7 @@ class _Search:
     ) -> None:
         self.question, self.samples, self.derived, self.scalars = question, samples, derived, scalars
         self.nodes_left = MOST_NODES
+        self.known: dict[tuple[Expression, int], Tensor | None] = {}
         self.truths = [question.arrange(sample.truth, question.layout) for sample in samples]
         given = question.claim.shape
         orders = permutations(range(len(given))) if len(given) <= MAX_AXES else [tuple(range(len(given)))]
@@ -214,7 +215,7 @@ class _Search:
 
     def _is_equal(self, place: int, value: Tensor, order: tuple[int, ...]) -> bool:
         claim = self._claim(place, order)
-        return self.samples[place].is_equal(claim, value) and bool(value.any())
+        return self.samples[place].is_equal(claim, value)
 
     def _find_ratio(self, place: int, value: Tensor, order: tuple[int, ...]) -> float:
         """Return the number that the claim is times a value, 0 where it is none."""
@@ -232,6 +233,8 @@ class _Search:
             if value is None or not (scaled or self._is_equal(place, value, order)):
                 return None
             whole.append(value)
+        if not any(bool(value.any()) for value in whole):
+            return None
         factor = None
         axes = order if order != tuple(range(len(order))) else ()
         if scaled:
@@ -528,9 +531,27 @@ class _Search:
         for kind, whole, rest in self._list_terms(derived):
             atoms = [node for node in self._list_atoms(derived) if _fits(node, whole)][:MAX_ATOMS]
             for atom, exponent in product(atoms, POWERS):
-                scaled = _scale(whole, atom, exponent)
-                formula = scaled if rest is None else add(rest, scaled)
-                yield self._give_formula(formula, Slip(kind, whole, atom, power=exponent))
+                yield self._give_factor(whole, rest, atom, exponent, Slip(kind, whole, atom, power=exponent))
+
+    def _give_factor(
+        self, whole: Expression, rest: Expression | None, atom: Expression, exponent: int, slip: Slip
+    ) -> _Candidate:
+        def compute(sample: Sample) -> Tensor:
+            parts = [self._recall(node, sample) for node in (whole, atom, *(() if rest is None else (rest,)))]
+            value = parts[0] * parts[1] ** exponent + (parts[2] if rest is not None else 0)
+            return value.reshape(self._truth(sample).shape)
+
+        return _Candidate((slip,), compute, 1)
+
+    def _recall(self, node: Expression, sample: Sample) -> Tensor:
+        """Return the value of a part of a formula, computed once for each sample."""
+        key = (node, id(sample))
+        if key not in self.known:
+            self.known[key] = _evaluate(node, sample)
+        value = self.known[key]
+        if value is None:
+            raise EvaluationError("it has no value")
+        return value
 
     def _list_terms(self, derived: Expression) -> Iterator[tuple[str, Expression, Expression | None]]:
         """Yield the derivative and its terms, each with the rest."""
