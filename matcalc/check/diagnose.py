@@ -100,7 +100,11 @@ def _diagnose(question: Question, derive: _Derive, settings: dict[str, Any]) -> 
     if set(found.reasons) <= {"shape", "other"}:
         found = _look_elsewhere(reader, found)
         if not (found.elsewhere or found.hints or found.assumed):
-            found = replace(found, explanation=reader.explain())
+            explanation = reader.explain()
+            # Whose term has a wrong factor is told the term already; code has none that its writer would know.
+            repeats = explanation is not None and explanation.slips[0].kind == "through" and bool(found.terms.weighted)
+            is_text = question.claim.root is not None
+            found = replace(found, explanation=None if repeats and is_text else explanation)
     elif "missing-term" in found.reasons:
         found = replace(found, explanation=explain_missing_term(question, samples))
     return confirm_repairs(found, question, **settings)
