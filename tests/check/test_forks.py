@@ -17,6 +17,8 @@ MISSED = [
     ("norm(x)*where(norm(x) > 2, 1, 2)", "2*x/norm(x)", "norm(x) > 2"),
     ("x.T@D@x + sum(where(x > 1.1, x**2, x))", "(D+D.T)@x + ones(n)", "x > 1.1"),
     ("sum(hardtanh(x)*y)", "y", "x**2 > 1"),
+    ("sum(clip(x, 0, 1))", "ones(n)", "x < 0 or x > 1"),
+    ("sum(where(x > 0, where(x < 1, x**2/2, x), x))", "ones(n)", "x > 0 and x < 1"),
 ]
 
 
