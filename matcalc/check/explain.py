@@ -32,7 +32,7 @@ from matcalc.language.expression import (
 )
 from matcalc.language.rewrite import replace as replace_nodes
 
-MOST_NODES = 60_000
+MOST_COMPUTED = 60_000
 LONGEST_FORMULA = 150
 MAX_ATOMS = 40
 MOST_PAIRED = 1000
@@ -164,7 +164,7 @@ class _Search:
         self, question: Question, samples: list[Sample], derived: Expression | None, scalars: Sequence[Expression]
     ) -> None:
         self.question, self.samples, self.derived, self.scalars = question, samples, derived, scalars
-        self.nodes_left = MOST_NODES
+        self.nodes_left = MOST_COMPUTED
         self.known: dict[tuple[Expression, int], Tensor | None] = {}
         self.truths = [question.arrange(sample.truth, question.layout) for sample in samples]
         given = question.claim.shape

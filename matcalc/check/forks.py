@@ -118,8 +118,6 @@ def _list_axes(own: Shape, shape: Shape) -> list[tuple[int, ...]]:
     """Return the axes of the derivative along which a decider of a shape may decide; none of a single number."""
     if not own:
         return [()]
-    if len(own) == 1:
-        return [(axis,) for axis, size in enumerate(shape) if size == own[0]]
     pairs = product(range(len(shape)), repeat=len(own))
     return [axes for axes in pairs if len(set(axes)) == len(axes) and tuple(shape[axis] for axis in axes) == own]
 
@@ -136,8 +134,6 @@ def _reduce(wrong: _Marks, axes: tuple[int, ...]) -> _Marks:
 
 def _is_same(marks: _Marks, wrong: _Marks) -> bool:
     """Whether what is wrong is one side: at some entries, and not at others, of all samples together."""
-    if any(mark.shape != other.shape for mark, other in zip(marks, wrong, strict=True)):
-        return False
     count = sum(int(mark.sum()) for mark in marks)
     total = sum(mark.numel() for mark in marks)
     return FEWEST <= count <= total - FEWEST and all(map(torch.equal, marks, wrong))

@@ -45,6 +45,11 @@ def test_a_factor_and_its_inverse_are_named(make, text, inverse):
     assert turned.invert().expression is factor.expression
 
 
+def test_a_whole_number_is_one():
+    assert repr(name_number(2.0, 1e-8).value) == "2"
+    assert repr(name_number(0.5, 1e-8).value) == "0.5"
+
+
 def test_what_no_formula_explains_has_no_factor():
     assert find_factor([1.0, 2.0, 4.0, 9.0], SIZES) is None
     assert find_factor([2.0, 2.0, 2.0, 2.00001], SIZES) is None
