@@ -241,7 +241,7 @@ def list_changes(root: Expression, others: Sequence[Expression] = ()) -> Iterato
     >>> from matcalc.language.text_to_expression import parse
     >>> from matcalc.language.expression_to_text import to_text
     >>> [to_text(change.new) for change in list_changes(parse("alpha**2").expressions[0])][:4]
-    ['1', 'alpha**3', 'alpha**1', 'alpha**4']
+    ['1', 'alpha**3', 'alpha', 'alpha**4']
     """
     names = list(dict.fromkeys((*symbols(root).values(), *others)))
     places = [(node, place) for node in walk(root) for place in range(len(node.args))]
