@@ -37,9 +37,13 @@ _MOST_POINTS = 6
 
 
 def prove_exactly(
-    question: Question, rules: RuleBook | None = None, products: int = PRODUCTS, seconds: float = SECONDS
-) -> ExactProof:
-    """Return whether the claim is the derivative, entry by entry, at two assignments of sizes to the letters."""
+    question: Question, rules: RuleBook | None = None, products: int = PRODUCTS, seconds: float = SECONDS,
+    at: Mapping[str, int] | None = None,
+) -> ExactProof:  # fmt: skip
+    """Return whether the claim is the derivative, entry by entry, at two assignments of sizes to the letters.
+
+    `at` is one assignment at which alone they are compared.
+    """
     root, claim = question.function.root, question.claim.root
     if claim is None or not isinstance(question.function, ExpressionFunction):
         return ExactProof(NOT_SHOWN, reason="code has no exact form")
@@ -48,7 +52,7 @@ def prove_exactly(
     shown: list[dict[str, int]] = []
     reason = ""
     with rules_in_force(rules):
-        for sizes in list_sizes(letters):
+        for sizes in list_sizes(letters) if at is None else [{letter: at[letter] for letter in letters}]:
             budget = Budget(min(left, products // 2), deadline)
             try:
                 answer = _prove_at(question, sizes, budget)
@@ -62,7 +66,7 @@ def prove_exactly(
             if answer.verdict == EQUAL:
                 shown.append(sizes)
             reason = reason or answer.reason
-            if _tell_apart(shown, letters):
+            if _tell_apart(shown, letters) or (shown and at is not None):
                 return ExactProof(EQUAL, tuple(shown))
             if left < 0 or time.monotonic() > deadline:
                 break
