@@ -111,7 +111,7 @@ def _judge_value(evidence: Evidence, trials: int, truth: str, proof: str, settin
     if proof != "torch" and not question.tolerance:
         from matcalc.check.exact import prove_exactly
 
-        exact = prove_exactly(question, rules)
+        exact = prove_exactly(question, rules, alone=proof == "exact")
     if proof == "exact":
         return _report_exactly(exact, replace(could_not_check("", **settings), evidence=evidence))
     report = _judge_by_torch(evidence, trials, truth, settings)
