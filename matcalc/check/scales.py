@@ -96,8 +96,7 @@ def is_low_polynomial(*roots: Expression) -> bool:
 def _keeps_polynomials(node: Expression) -> bool:
     if node.op in ("power", "divide"):
         second = node.args[1]
-        is_low = node.op == "divide" or second.op == "number" and second.data[0] in range(_HIGHEST_POWER + 1)
-        return second.op == "number" and is_low
+        return second.op == "number" and (node.op == "divide" or second.data[0] in range(_HIGHEST_POWER + 1))
     return node.op in _POLYNOMIAL and (node.op != "call" or bool(node.data[0].linear))
 
 
