@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,12 @@ def is_matrix(x: Tensor) -> bool:
 
 
 def reduction(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
-    """sum(x), sum(X, axis=0) as a column, sum(X, axis=0, keepdims=True) as a row."""
+    """sum(x), sum(X, axis=(0, 1)); sum(X, axis=0) as a column, sum(X, axis=0, keepdims=True) as a row."""
 
-    def reduce(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    def reduce(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
         x = hold(x)
+        if isinstance(axis, Sequence):
+            axis = axis[0] if len(axis) == 1 else None
         if axis is None or not is_matrix(x):
             return hold(function(x.reshape(-1)))
         column = torch.stack([function(part) for part in x.unbind(1 - axis % 2)]).reshape(-1, 1)

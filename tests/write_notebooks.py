@@ -1,6 +1,7 @@
 """Runs the notebooks and saves them with what they answered, so that a reader sees it without running anything.
 
 `python -m tests.write_notebooks` from the root of the repository; names, such as 2_two_layouts, choose some of them.
+Where cells or their tags have changed, `python -m tests.write_course` comes after it.
 What changes with the clock or the machine is not saved: times of execution, the version of Python, states of widgets.
 """
 
@@ -31,7 +32,8 @@ PATIENCE = 120  # seconds that one cell may take
 
 
 def list_notebooks(folder: Path = FOLDER) -> list[Path]:
-    return sorted(folder.glob("*.ipynb"))
+    """Return the notebooks in the order of their numbers."""
+    return sorted(folder.glob("*.ipynb"), key=lambda path: (int(path.stem.partition("_")[0]), path.stem))
 
 
 def run_notebook(notebook: NotebookNode, folder: Path = FOLDER) -> NotebookNode:

@@ -35,7 +35,12 @@ def derive_everywhere(
 
 
 def _divides(node: Expression) -> bool:
-    return node.op in ("divide", "power") or (node.op == "call" and node.data[0].inverts) or node.is_call("inv")
+    """Whether the node may divide by 0: sizes and numbers are not 0, and x**2 divides by nothing."""
+    if node.op == "divide":
+        return any(below.op in ("symbol", "call", "abstract") for below in walk(node.args[1]))
+    if node.op == "power" and node.args[1].op == "number":
+        return bool(node.args[1].data[0] < 0)
+    return node.op == "power" or (node.op == "call" and node.data[0].inverts) or node.is_call("inv")
 
 
 @lru_cache(maxsize=512)
