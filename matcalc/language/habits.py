@@ -1,4 +1,4 @@
-"""What the language would accept and people hardly mean so: a free I, * for a product of matrices, AB @ x."""
+"""What the language would accept and people hardly mean so: a free I, * for a product of matrices, X @ W + b."""
 
 from __future__ import annotations
 
@@ -40,6 +40,15 @@ def require_one_meaning(reading: Reading) -> None:
                 text, {}
             )
     for draft in reading.drafts:
+        if bias := _find_bias(reading, draft):
+            product = next(reading.write(each) for each in draft.args if each is not bias)
+            name = bias.data[0]
+            advice = (
+                f"did you mean {product} + {name}.T, where {name} is added to every row as in NumPy and torch, or to "
+                f"every column? then declare it, --vars '{name}: m'"
+            )
+            error = AmbiguityError(f"{name} may be added to rows or to columns", span=draft.span, advice=advice)
+            raise error.complete(text, reading.write_symbols())
         if draft.op == "abstract" and draft.data[0].isupper() and draft.args[0].op in ("add", "subtract"):
             name, inside = draft.data[0], reading.write(draft.args[0])
             if name not in reading.declared:
@@ -63,6 +72,26 @@ def require_one_meaning(reading: Reading) -> None:
             advice = f"did you mean {left} @ {right}, or {left} * {right} entry by entry{_PLAIN}?"
             error = AmbiguityError("* may stand for a product of matrices", span=draft.span, advice=advice)
             raise error.complete(text, reading.write_symbols())
+
+
+# Matrices that hold a sample in each row.
+_DATA = frozenset("XHZQVY")
+
+
+def _find_bias(reading: Reading, draft: Draft) -> Draft | None:
+    """Return the vector of X @ W + b, which code adds to every row, where nothing is declared about it."""
+    if draft.op not in ("add", "subtract"):
+        return None
+    for product, vector in (draft.args, draft.args[::-1]):
+        if product.op != "matmul" or not product.is_matrix or vector.op != "symbol" or not vector.is_column:
+            continue
+        first = product
+        while first.op == "matmul":
+            first = first.args[0]
+        is_data = first.op == "symbol" and first.data[0][0] in _DATA
+        if is_data and vector.data[0] not in reading.declared:
+            return vector
+    return None
 
 
 def _is_matrix_product(left: Draft, right: Draft) -> bool:

@@ -82,7 +82,14 @@ _INFIX = {
     "⊗": ("kron", _PRODUCT), "\\": ("solve", _PRODUCT), ".\\": ("solve", _PRODUCT), ":": ("frobenius", _PRODUCT),
     "<": ("compare", _COMPARE), ">": ("compare", _COMPARE), "<=": ("compare", _COMPARE), ">=": ("compare", _COMPARE),
 }  # fmt: skip
+_INFIX_WORDS = {
+    "kron": "kron", "otimes": "kron", "odot": "hadamard", "hadamard": "hadamard", "circ": "hadamard", "o": "hadamard",
+    "dot": "dot_sign", "cdot": "dot_sign", "times": "cross_sign",
+}  # fmt: skip
 _CONSUMING = frozenset({"trace", "det", "logdet", "tr", "log", "exp", "vec", "diag", "inv"})
+_NORMS = frozenset({"1", "2", "f", "fro", "nuc", "*", "op"})
+# Words of English and of Python that are no product of letters.
+_KEYWORDS = frozenset("if is in or as not and for else del def try of to the".split())
 _METHODS_AS_SIGNS = frozenset({"T", "mT", "H", "I"})
 _INDEX_LETTERS = frozenset("ijklmnpqrs")
 
@@ -107,8 +114,11 @@ def opens_inner(tokens: Sequence[Token], place: int) -> bool:
 class NotationParser:
     """A Pratt parser: each sign has a strength, and names next to each other are a product."""
 
-    def __init__(self, syntax: str, known: Collection[str], functions: Collection[str]) -> None:
+    def __init__(
+        self, syntax: str, known: Collection[str], functions: Collection[str], is_plain: bool = False
+    ) -> None:
         self.syntax = syntax
+        self.is_plain = is_plain
         self.known = frozenset(known)
         self.functions = functions
         self._choices = count()
@@ -203,11 +213,20 @@ class NotationParser:
                 if token.text == "<" and self._starts_inner():
                     return self._adjacent(left) if strength < _ADJACENT else None
                 return self._infix(left, kind, binding) if binding > strength else None
+        if token.kind == "name" and (kind_of_word := self._infix_word(token)):
+            return self._infix(left, kind_of_word, _PRODUCT) if strength < _PRODUCT else None
         if token.kind == "open" and token.text == "[" and not token.spaced and self.syntax == "python":
             return self._brackets(left)
         if self._starts_factor(token) and strength < _ADJACENT:
             return self._adjacent(left)
         return None
+
+    def _infix_word(self, token: Token) -> str | None:
+        """Return what A kron B or A o B means: a word that stands between two factors as a sign does."""
+        meant = _INFIX_WORDS.get(token.text.lower() if len(token.text) > 1 else token.text)
+        following = self._peek(1)
+        stands_between = token.spaced and following.spaced and self._starts_factor(following)
+        return meant if stands_between and token.text not in self.known and self.syntax != "python" else None
 
     def _infix(self, left: NotationNode, kind: str, binding: int) -> NotationNode:
         token = self._take()
@@ -215,6 +234,10 @@ class NotationParser:
             return self._divide(left, token)
         right = self._expression(binding)
         value = token.text if kind == "compare" else None
+        if kind == "star" and self.is_plain:
+            # A*x without a mark of mathematics may be code, which repeats x along the rows.
+            whole = NotationNode(kind, (left, right), None, left.start, right.end)
+            return self._choose((whole, 0.0), (replace(whole, kind="star_row"), 0.2))
         return NotationNode(kind, (left, right), value, left.start, right.end)
 
     def _divide(self, left: NotationNode, slash: Token) -> NotationNode:
@@ -259,7 +282,7 @@ class NotationParser:
             return token.text in ("([{" if self.syntax == "latex" else "([" if token.spaced else "(")
         if token.kind != "op" or token.text in self._closers:
             return False
-        return token.text in ("‖", "|", "⟨", "√", "frac", "∑", "Σ") or (token.text == "<" and self._starts_inner())
+        return token.text in ("‖", "|", "⟨", "√", "frac", "∑", "Σ", "∏") or (token.text == "<" and self._starts_inner())
 
     def _starts_inner(self) -> bool:
         """Whether < opens an inner product."""
@@ -271,10 +294,11 @@ class NotationParser:
             raise self._unexpected()
         if left.kind == "number" and self._next.kind == "number":
             raise self._unexpected()
+        if self._next.kind == "open" and is_sign(self._peek(1), ":") and self._peek(2).kind == "close":
+            self._place += 3  # X(:)
+            return NotationNode("call", (left,), "vec", left.start, self._peek(-1).end)
         right = self._expression(_ADJACENT)
         assert self._place > before
-        if right.kind == "group" and right.args[0].kind == "all":
-            return NotationNode("call", (left,), "vec", left.start, right.end)
         return NotationNode("juxtapose", (left, right), None, left.start, right.end)
 
     def _refuse_call(self, token: Token) -> None:
@@ -384,12 +408,8 @@ class NotationParser:
         if text == "frac":
             over, under = self._braced(), self._braced()
             return NotationNode("divide", (over, under), "frac", token.start, under.end)
-        if text in ("∑", "Σ"):
-            return self._sum(token)
-        if text == "∏":
-            raise ParseError(
-                "products over an index are not read", span=(token.start, token.end), advice="write prod(x)"
-            )
+        if text in ("∑", "Σ", "∏"):
+            return self._over_indices(token, "prod" if text == "∏" else "sum")
         if text in ("∇", "∂"):
             raise ParseError("only the function is written; it is derived", span=(token.start, token.end),
                              advice="leave out what asks for the derivative")  # fmt: skip
@@ -489,8 +509,8 @@ class NotationParser:
             words.append(self._take().text)
         return "".join(words), self._close(token, {"(": ")", "[": "]", "{": "}"}[token.text]).end
 
-    def _sum(self, token: Token) -> NotationNode:
-        """Return a sum over indices: what it runs over is the product that follows."""
+    def _over_indices(self, token: Token, function: str) -> NotationNode:
+        """Return a sum or product over indices: what it runs over is the product that follows."""
         below, upper = "", ""
         for _ in range(2):
             if self._is("_"):
@@ -498,14 +518,18 @@ class NotationParser:
             elif self._is("^"):
                 upper, _ = self._read_below()
         letters = _read_indices(below)
-        if not letters:
-            raise ParseError("the sum has no index", span=(token.start, token.end), advice="write sum(x), or sum_i x_i")
-        return self._sum_of(letters, token, upper)
+        return self._reduce(letters, token, function, upper)
 
-    def _sum_of(self, letters: str, token: Token, upper: str = "") -> NotationNode:
-        body = self._expression(_PRODUCT)
+    def _reduce(self, letters: str, token: Token, function: str, upper: str = "") -> NotationNode:
+        # A product with signs is summed as one, and divides what stands behind it where it is no sum.
+        body = self._expression(_SUM if function == "sum" else _PRODUCT)
         size = upper if upper.isidentifier() else ""
-        return NotationNode("sum", (body,), (letters, size), token.start, body.end)
+        letters = letters or list_entry_letters(body)
+        if not letters:
+            word = {"sum": "sum", "prod": "product"}.get(function, function)
+            advice = f"write {function}(x), or {function}_i x_i"
+            raise ParseError(f"the {word} has no index", span=(token.start, token.end), advice=advice)
+        return NotationNode("sum", (body,), (letters, size, function), token.start, body.end)
 
     # --- powers and what else stands behind
 
@@ -530,6 +554,7 @@ class NotationParser:
         if token.text == "**":
             exponent = self._exponent()
             return NotationNode("entry_power", (base, exponent), None, base.start, exponent.end)
+        self._cut_transpose()
         word = self._exponent_word(0)
         if word in TRANSPOSES and not (word in ("t", "tr") and word in self.known):
             if word == "T" and "T" in self.known:
@@ -543,12 +568,29 @@ class NotationParser:
             while self._next.kind != "close":
                 self._take()
             end = self._close(opening, {"(": ")", "{": "}", "[": "]"}[opening.text]).end
-            inverse = NotationNode("power", (base, NotationNode("number", (), "-1", end, end)), None, base.start, end)
-            return NotationNode("transpose", (inverse,), None, base.start, end)
+            return self._invert_and_transpose(base, end)
+        if self._is("-") and self._peek(1).text in ("T", "⊤", "'") and "T" not in self.known:
+            self._take()
+            return self._invert_and_transpose(base, self._take().end)
         if word in ("⊙", "*", "+", "†") and self._next.kind != "name":
             return self._special_power(base, word)
         exponent = self._exponent()
         return NotationNode("power", (base, exponent), None, base.start, exponent.end)
+
+    @staticmethod
+    def _invert_and_transpose(base: NotationNode, end: int) -> NotationNode:
+        inverse = NotationNode("power", (base, NotationNode("number", (), "-1", end, end)), None, base.start, end)
+        return NotationNode("transpose", (inverse,), None, base.start, end)
+
+    def _cut_transpose(self) -> None:
+        """Cut the T of x^TAx from the letters behind it, as an exponent without braces is one sign."""
+        place = self._place + self._is("-")
+        token = self._tokens[place]
+        is_run = token.kind == "name" and re.fullmatch(r"T[A-Za-z\u0370-\u03ff]\w*", token.text)
+        if is_run and token.text not in self.known and "T" not in self.known and self.syntax in ("math", "matlab"):
+            middle = token.start + 1
+            halves = [replace(token, text="T", end=middle), replace(token, text=token.text[1:], start=middle)]
+            self._tokens[place : place + 1] = [halves[0], replace(halves[1], spaced=False)]
 
     def _special_power(self, base: NotationNode, word: str) -> NotationNode:
         start = self._next.start
@@ -649,7 +691,8 @@ class NotationParser:
         if token.kind not in ("name", "word"):
             raise ParseError("a name stands behind the point", span=(dot.start, dot.end))
         is_call = self._next.kind == "open" and not self._next.spaced
-        if token.text in _METHODS_AS_SIGNS or (token.text in ("t", "transpose", "T") and is_call):
+        bare_t = token.text == "t" and self.syntax == "python" and "t" not in self.known
+        if token.text in _METHODS_AS_SIGNS or bare_t or (token.text in ("t", "transpose", "T") and is_call):
             end = token.end
             if is_call and token.text != "T":
                 opening = self._take()
@@ -681,26 +724,34 @@ class NotationParser:
     def _name(self, token: Token) -> NotationNode:
         if token.text in MODULES and is_sign(self._next, ".") and token.text not in self.known:
             return self._library_call(token)
-        word = self._sum_word(token)
-        if word is not None:
-            return self._sum_of(*word)
+        norm = re.fullmatch(r"norm_(\w+)", token.text, re.IGNORECASE)
+        if norm and norm[1].lower() in _NORMS and self._next.kind == "open" and token.text not in self.known:
+            return self._norm_of(token, norm[1])
+        reduced = self._index_word(token)
+        if reduced is not None:
+            word, letters, upper = reduced
+            return self._reduce(letters, token, word, upper)
         function = self._function(token)
         if function is not None:
             return self._call(function, token)
         self._refuse_call(token)
         return self._letters(token)
 
-    def _sum_word(self, token: Token) -> tuple[str, Token, str] | None:
-        """Return the indices of sum_i, sum_{ij} or sum_{i=1}^n, and up to which size they run."""
+    def _index_word(self, token: Token) -> tuple[str, str, str] | None:
+        """Return the function, the indices of sum_i, sum_{ij}, max_i or sum_{i=1}^n, and up to which size they run."""
         if token.text in self.known:
             return None
-        found = re.fullmatch(r"[Ss]um_([a-z]{1,3})", token.text)
-        letters, upper = found[1] if found else "", ""
-        if token.text in ("sum", "Sum") and self._is("_"):
+        found = re.fullmatch(r"(sum|prod|max|min)_([a-z]{1,3})", token.text, re.IGNORECASE)
+        word = (found[1] if found else token.text).lower()
+        letters, upper = found[2] if found else "", ""
+        if word in ("sum", "prod", "max", "min") and self._is("_"):
+            place = self._place
             letters = _read_indices(self._read_below()[0])
+            if not letters:
+                self._place = place
         if letters and self._is("^"):
             upper, _ = self._read_below()
-        return (letters, token, upper) if letters else None
+        return (word, letters, upper) if letters else None
 
     def _function(self, token: Token) -> str | None:
         """Return the function that a word means, None where it is a name."""
@@ -739,11 +790,28 @@ class NotationParser:
                 keywords = (NotationNode("keyword", (axis,), "axis", token.start, end),)
             elif function == "log" and below in ("2", "10"):
                 function = "log" + below
+            elif function == "norm" and below.lower() in _NORMS:
+                return self._norm_of(token, below)
             elif not (function == "log" and below == "e"):
                 raise ParseError(f"{token.text} takes no subscript", span=(token.start, end))
         node = self._apply(function, token)
-        node = replace(node, args=(*node.args, *keywords))
+        node = replace(node, args=(*node.args, *keywords)) if keywords else self._reduce_entries(node, function)
         return node if power is None else NotationNode("power", (node, power), None, token.start, node.end)
+
+    @staticmethod
+    def _reduce_entries(whole: NotationNode, function: str) -> NotationNode:
+        """Return sum x_i^2 as a sum over i; any other call as it is."""
+        letters = list_entry_letters(whole.args[0]) if len(whole.args) == 1 else ""
+        if function not in ("sum", "prod", "max", "min", "mean") or not letters or not set(letters) <= set("ijk"):
+            return whole
+        return NotationNode("sum", whole.args, (letters, "", function), whole.start, whole.end)
+
+    def _norm_of(self, token: Token, below: str) -> NotationNode:
+        """Return norm_2(x) as ‖x‖_2."""
+        whole = self._apply("norm", token)
+        if len(whole.args) != 1:
+            raise ParseError("norm with a subscript takes one array", span=whole.span, advice=f"write norm_{below}(x)")
+        return NotationNode("norm", whole.args, below, whole.start, whole.end)
 
     def _apply(self, function: str, token: Token) -> NotationNode:
         if self._next.kind == "open" and not (self._next.text == "{" and self.syntax == "python"):
@@ -759,6 +827,9 @@ class NotationParser:
         if self._is("-"):
             inside = self._expression(_PRODUCT)
             return NotationNode("call", (inside,), function, token.start, inside.end)
+        if function in ("sum", "mean", "prod"):  # what a sum runs over is the whole product
+            inside = self._expression(_SUM if function == "sum" else _PRODUCT)
+            return NotationNode("call", (inside,), function, token.start, inside.end)
         factors = [self._expression(_ADJACENT)]
         while self._starts_factor(self._next) and not self._starts_function(self._next):
             factors.append(self._expression(_ADJACENT))
@@ -769,14 +840,14 @@ class NotationParser:
         return self._choose((whole, 0.0), (self._join([first, *factors[1:]]), 0.5))
 
     def _starts_argument(self) -> bool:
-        return self._starts_factor(self._next) or self._is("-", "∑", "Σ")
+        return self._starts_factor(self._next) or self._is("-", "∑", "Σ", "∏")
 
     def _starts_function(self, token: Token) -> bool:
         if token.kind not in ("name", "word"):
             return False
         bare = token.text.lower() if len(token.text) > 1 else token.text
         return len(token.text) > 1 and (
-            bare in FUNCTION_WORDS or bare in self.functions or token.text.startswith("sum_")
+            bare in FUNCTION_WORDS or bare in self.functions or token.text.startswith(("sum_", "prod_", "max_", "min_"))
         )
 
     def _library_call(self, token: Token) -> NotationNode:
@@ -810,6 +881,9 @@ class NotationParser:
             return make_subscripted(stem, below, start, end) if below and text not in self.known else whole
         if stem in GREEK_LETTERS or stem.lower() in NAME_WORDS or text == "None":
             return whole
+        if stem.lower() in _KEYWORDS:
+            advice = f"write a product with spaces, {' '.join(stem)}"
+            raise ParseError(f"{stem} is a word, and no name", span=(start, end), advice=advice)
         spaced = split_letters(stem, self.known)
         if spaced is None:
             return whole
@@ -885,6 +959,21 @@ def split_letters(stem: str, known: Collection[str]) -> list[str] | None:
     if stem.islower() and len(parts) > 3:
         return None
     return parts if len(parts) <= 8 and (len(parts) <= 3 or not re.search(r"[a-z]{3}", stem)) else None
+
+
+def list_entry_letters(node: NotationNode) -> str:
+    """Return the indices of the entries below a node that no sum below it runs over.
+
+    The index of sum x_i^2 is that of its entries.
+    """
+    if node.kind == "entry":
+        assert isinstance(node.value, tuple)
+        return "".join(dict.fromkeys(str(node.value[1])))
+    inside = "".join(dict.fromkeys("".join(map(list_entry_letters, node.args))))
+    if node.kind != "sum":
+        return inside
+    assert isinstance(node.value, tuple)
+    return "".join(letter for letter in inside if letter not in node.value[0])
 
 
 def _read_indices(below: str) -> str:

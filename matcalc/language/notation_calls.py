@@ -73,6 +73,7 @@ _SAME = {
     "concat": "concatenate", "logsoftmax": "log_softmax", "sgn": "sign", "log_sigmoid": "logsigmoid", "swish": "silu",
     "tr": "trace", "diagonal": "diag", "diag_embed": "diag", "diagflat": "diag", "reduce_sum": "sum",
     "reduce_mean": "mean",
+    "vector_norm": "norm", "matrix_norm": "norm",
     "identity": "eye", "multi_dot": "chain", "chain_matmul": "chain", "asinh": "arcsinh", "acosh": "arccosh",
     "atanh": "arctanh", "sigmoid": "sigmoid", "matrix_transpose": "transpose", "mtimes": "matmul", "mldivide": "solve",
 }  # fmt: skip
@@ -558,10 +559,15 @@ def _flatten(reader: Interpreter, call: CallNode) -> Meaning:
         return _add_axis(reader, operand, places == [1, -1], call)
     if call.name == "reshape" and not (len(call.args) == 2 and _strip(reader, call.args[1]).kind == "negate"):
         raise ParseError("reshape is only read as reshape(-1)", span=call.span)
-    if call.keywords or (call.name == "flatten" and len(call.args) > 1):
+    order = call.keywords.get("order")
+    if set(call.keywords) - {"order"} or (call.name == "flatten" and len(call.args) > 1):
         raise ParseError(f"{call.name} is read without options", span=call.span)
+    if order is not None and str(order.value) not in ("C", "F"):
+        raise ParseError("the order is 'C', row by row, or 'F', column by column", span=order.span)
     if not operand.is_matrix:
         return operand
+    if order is not None and order.value == "F":
+        return reader.call("vec", (operand,), call.span)
     return reader.call("vec", (reader.transpose(operand, call.span),), call.span)
 
 

@@ -72,6 +72,8 @@ def list_kinds(name: str, is_own: bool, is_wrt: bool, is_bold: bool = False, is_
     if len(stem) > 1:
         is_greek_like = stem in NAME_WORDS
         return [(0, 0.0), (1, 1.0)] if is_greek_like and not is_own else [(1, 0.0), (0, 1.0 + later)]
+    if stem == "n" and not is_own:
+        return [(0, 0.0), (1, 1.0)]
     if stem in "xyzwvu":
         return [(1, 0.0), (0, 1.8 + later)]
     return [(1, 0.0), (0, (0.9 if stem in "abcdkmnprst" else 1.4) + later)]

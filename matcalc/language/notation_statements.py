@@ -24,7 +24,7 @@ class Formula:
     bold: frozenset[str] = frozenset()
 
 
-_SEPARATORS = frozenset("where with and for if given when let assuming suppose such that here is subject to".split())
+_SEPARATORS = frozenset("where with and for if given when let assuming suppose such that here subject to".split())
 ASSUMED_WORDS = {
     "symmetric": "symmetric", "sym": "symmetric", "skew": "skew", "diagonal": "diagonal", "orthogonal": "orthogonal",
     "invertible": "invertible", "nonsingular": "invertible", "posdef": "posdef", "spd": "posdef", "pd": "posdef",
@@ -38,14 +38,23 @@ _NAME = (
     r"(?:\\?[A-Za-z\u0370-\u03ff]+(?:_?\{?\w+\}?)?"  # x, \beta, W_1
     r"|\\(?:mathbf|boldsymbol|bm|vec)\s*\{?\\?\w+\}?)"  # \mathbf{x}
 )
-_VERB = r"(?:(?:please\s+)?(?:find|compute|calculate|determine|evaluate|derive|get|take|show|what\s+is|what's)\s+)?"
+_VERB = (
+    r"(?:(?:how\s+(?:do|can|would|should)\s+(?:i|you|we|one)\s+|how\s+to\s+|i\s+(?:want|need|would\s+like)\s+(?:to\s+)?)?"
+    r"(?:please\s+)?(?:find|compute|calculate|determine|evaluate|derive|get|take|show|what\s+is|what's|what\s+would\s+be)?\s*)?"
+)
 _D = r"(?:d|\\partial|\\mathrm\s*\{d\})"
 _ASKED = re.compile(
     rf"\s*{_VERB}(?:the\s+)?(?:(?:partial|first|matrix)\s+)*(?:derivative|gradient|jacobian|grad)"
     r"\s+(?:of|for)\s+(?:the\s+function\s+)?",
     re.IGNORECASE,
 )
-_DIFFERENTIATE = re.compile(r"\s*(?:please\s+)?(?:differentiate|derive)\s+(?=\S)", re.IGNORECASE)
+_DIFFERENTIATE = re.compile(
+    r"\s*(?:how\s+(?:do|can|would|should)\s+(?:i|you|we|one)\s+|how\s+to\s+)?(?:please\s+)?(?:differentiate|derive)"
+    r"\s+(?=\S)(?![-+*/@=^(\[])",
+    re.IGNORECASE,
+)
+_OVER = re.compile(rf"\s+(?:over|in|by\s+varying)\s+({_NAME})\s*$")
+_QUOTED = re.compile(r"""\s*(?:"([^"]*)"|\u201c([^\u201d]*)\u201d|`+([^`]*)`+|\u00ab([^\u00bb]*)\u00bb)\s*[.?!]?\s*""")
 _BY = re.compile(
     r"[\s,]+(?:with\s+respect\s+to|w\.?\s?r\.?\s?t\.?|wrt)\s+(?:the\s+)?(?:matrix\s+|vector\s+|scalar\s+)?"
     rf"({_NAME})\s*[.?!]*\s*$",
@@ -66,7 +75,9 @@ _D_WHOLE = re.compile(
     rf"\s*/\s*[∂d]\s*({_NAME})\s*$",
     re.DOTALL,
 )
-_NABLA = re.compile(rf"\s*(?:∇|\\nabla)\s*(?:_?\s*\{{\s*({_NAME})\s*\}}|_\s*({_NAME}?)(?=[\s(\[\\|‖])|(?=\s*[(\[\\]))")
+_NABLA = re.compile(
+    rf"\s*(?:∇|\\nabla)\s*(?:(ₓ)|_?\s*\{{\s*({_NAME})\s*\}}|_\s*({_NAME}?)(?=[\s(\[\\|‖])|(?=\s*[(\[\\]))"
+)
 _RETURN = re.compile(r"\s*(?:def\s+\w+\([^()]*\)\s*(?:->[^:]*)?:\s*)?return\s+")
 _LAMBDA = re.compile(r"\s*(?:\w+\s*=\s*)?lambda\s+(\w+(?:\s*,\s*\w+)*)\s*:\s*")
 _MATHEMATICS = re.compile(r"\s*(\$\$?|\\\[|\\\()(.*?)(\$\$?|\\\]|\\\))\s*[.,]?\s*", re.DOTALL)
@@ -84,6 +95,9 @@ def strip_question(text: str) -> tuple[str, str | None]:
     if found := _LAMBDA.match(text):
         names = found[1].split(",")
         text, wrt = _blank(text, 0, found.end()), names[0].strip() if len(names) == 1 else None
+    if quoted := _QUOTED.fullmatch(text):
+        group = quoted.lastindex or 1
+        text = _blank(_blank(text, 0, quoted.start(group)), quoted.end(group), len(text))
     dollars = _MATHEMATICS.fullmatch(text)
     if dollars:
         text = _blank(_blank(text, 0, dollars.end(1)), dollars.start(3), len(text))
@@ -91,10 +105,13 @@ def strip_question(text: str) -> tuple[str, str | None]:
         wrt, text = found[1], _blank(text, found.start(), len(text))
     if found := _ASKED.match(text) or (wrt and _DIFFERENTIATE.match(text)) or None:
         text = _blank(text, 0, found.end())
-    if found := _OPTIMIZE.match(text):
-        asked = found[1] or found[2] or found[3]
+    found = _OPTIMIZE.match(text)
+    asked = found and (found[1] or found[2] or found[3])
+    if found and not (asked and re.fullmatch(r"[ijk]", asked)):  # max_i x_i is the largest entry
         wrt = asked if asked and re.fullmatch(_NAME, asked.strip()) else wrt
         text = _blank(text, 0, found.end())
+        if over := _OVER.search(text):
+            wrt, text = over[1], _blank(text, over.start(), len(text))
     for pattern in (_D_FRONT, _D_FRACTION):
         if found := pattern.match(text):
             return _end(_blank(text, 0, found.end())), read_variable(found[1])
@@ -103,7 +120,7 @@ def strip_question(text: str) -> tuple[str, str | None]:
             text = _blank(_blank(text, 0, found.start(1)), found.end(1), len(text))
             return _end(text), read_variable(found[2])
     if found := _NABLA.match(text):
-        wrt = found[1] or found[2] or wrt
+        wrt = (found[1] and "x") or found[2] or found[3] or wrt
         text = _blank(text, 0, found.end())
     return _end(text), None if wrt is None else read_variable(wrt)
 
@@ -114,7 +131,7 @@ def _blank(text: str, start: int, end: int) -> str:
 
 def _end(text: str) -> str:
     """Return a text without the point or question mark behind it."""
-    kept = re.sub(r"[\s.?!,;]+$", "", text)
+    kept = re.sub(r"(?:\s*=\s*\?)?[\s.?!,;]*$", "", text)
     return kept + " " * (len(text) - len(kept))
 
 
@@ -142,7 +159,8 @@ def read_formula(text: str, syntax: str, known: Collection[str], functions: Coll
     known = {*known, *([wrt] if wrt else [])}
     statements = list(_split(tokens))
     defined = {part[0].text for part in statements if _is_definition(part)}
-    reader = NotationParser(syntax, known | defined, frozenset(functions))
+    is_plain = syntax == "math" and re.fullmatch(r"[\w\s.+\-*/(),]*", text, re.ASCII) is not None
+    reader = NotationParser(syntax, known | defined, frozenset(functions), is_plain)
     bold = frozenset(
         spell_as_known(token.text, reader.known) for token in tokens if token.bold and token.kind == "name"
     )

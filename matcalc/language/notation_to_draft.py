@@ -19,6 +19,8 @@ from matcalc.language.infer_shapes import compute_value, infer_product, use_defi
 from matcalc.language.notation import NotationNode, walk_nodes
 from matcalc.language.sizes import Size
 
+# Small letters that stand for numbers and counts as often as for vectors.
+SCALAR_LETTERS = frozenset("cdkmnprst")
 # What a reading costs where it is possible, but hardly meant.
 MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL = 2.0, 4.0, 0.7, 2.0
 
@@ -49,6 +51,7 @@ class Interpreter:
     choices: Mapping[int, int]
     handlers: Mapping[str, Handler]
     repeated: frozenset[str] = frozenset()
+    summed: frozenset[str] = frozenset()
     cost: float = 0.0
     visited: set[str] = field(default_factory=set)
     chosen: set[int] = field(default_factory=set)
@@ -86,6 +89,8 @@ class Interpreter:
         factors = [(factor, letters) for factor, letters in meaning.factors if letters]
         if len(factors) == 1 and factors[0][1] == output:
             product = factors[0][0]
+        elif len(factors) == 2 and not output and factors[0][1] == factors[1][1] and len(factors[0][1]) == 1:
+            product = self.call("dot", [factor for factor, _ in factors], node.span)
         elif len(factors) == 1 and not output and len(set(factors[0][1])) == len(factors[0][1]):
             product = call_function(self.reading, "sum", (factors[0][0],), node.span)
         else:
@@ -252,10 +257,18 @@ def find_repeated(root: NotationNode) -> frozenset[str]:
     return frozenset({letter for letter in letters if letters.count(letter) > 1} | summed)
 
 
-def read_index_sum(node: NotationNode) -> tuple[str, str]:
-    """Return the indices of a sum, and the name of the size up to which they run."""
+def find_summed(root: NotationNode) -> frozenset[str]:
+    """Return the names whose entries are summed over an index that is written."""
+    sums = [node for node in walk_nodes(root) if node.kind == "sum"]
+    entries = [_read_entry(entry) for node in sums for entry in walk_nodes(node) if entry.kind == "entry"]
+    return frozenset(stem for stem, _, _ in entries)
+
+
+def read_index_sum(node: NotationNode) -> tuple[str, str, str]:
+    """Return the indices of a sum, the name of the size up to which they run, and what is done: sum, prod, max, min."""
     assert isinstance(node.value, tuple)
-    return node.value[0], node.value[1]
+    letters, size, function = node.value
+    return letters, size, function
 
 
 def _read_entry(node: NotationNode) -> tuple[str, str, str]:
@@ -282,8 +295,15 @@ def _read_name(self: Interpreter, node: NotationNode) -> Meaning:
 def _read_entry_node(self: Interpreter, node: NotationNode) -> Meaning:
     stem, letters, name = _read_entry(node)
     known = name in self.reading.declared or name in self.reading.symbols or name in self.reading.defined
-    if known or (not set(letters) <= self.repeated | set(self.bound) and not set(letters) & self.repeated):
+    if known:
         return self.read_name(name, node.span)
+    if not set(letters) & (self.repeated | set(self.bound)):
+        if stem in self.reading.defined:
+            one, other = f"{stem}[{', '.join(letters)}]", f"{stem} entry by entry"
+            raise ask_which(f"{node.value[2]} is one entry of {stem}", one, other, node.span)  # type: ignore[index]
+        # The other entries of the same array are summed: of e^{x_i}/sum_j e^{x_j} there is one for each i.
+        if stem not in self.summed:
+            return self.read_name(name, node.span)
     array = self.read_name(stem, node.span)
     axes = [axis for axis in array.axes if not is_unit(axis)]
     if len(axes) != len(letters):
@@ -331,8 +351,19 @@ def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tupl
     return self.elementwise(op, left, right, span)
 
 
+def is_likely_scalar(self: Interpreter, vector: Draft) -> bool:
+    """Whether what stands for a vector beside a matrix is a letter that counts, or its root: d in Q @ K.T/sqrt(d)."""
+    while vector.op in ("call", "power", "transpose") and len(vector.args) in (1, 2):
+        vector = vector.args[0]
+    if vector.op != "symbol" or vector.data[0] in self.reading.declared:
+        return False
+    return vector.data[0].partition("_")[0] in SCALAR_LETTERS
+
+
 def _broadcast_vector(self: Interpreter, left: Draft, right: Draft, span: tuple[int, int]) -> tuple[Draft, Draft]:
     vector = right if left.is_matrix else left
+    if is_likely_scalar(self, vector):
+        self.cost += UNUSUAL
     if self.syntax != "python":
         one, other = (self.reading.describe(each.axes) for each in (left, right))
         raise ShapeError(f"{self.reading.write(left)} is {one}, {self.reading.write(right)} is {other}", span=span)
@@ -382,6 +413,14 @@ def _read_star(self: Interpreter, node: NotationNode) -> Meaning:
     if self.syntax == "python":
         return _read_entrywise(self, node, "multiply")
     return self.multiply_meanings(self.read(node.args[0]), self.read(node.args[1]), node)
+
+
+def _read_star_row(self: Interpreter, node: NotationNode) -> Meaning:
+    """Return A*x as NumPy has it: x times every row, where A @ x is possible as well."""
+    left, right = (self.draft(arg) for arg in node.args)
+    if not (left.is_matrix and right.is_column and self.reading.declared):
+        raise ParseError("this is no matrix and vector", span=node.span)
+    return self.elementwise("multiply", left, self.transpose(right, right.span), node.span)
 
 
 def _read_entrywise(self: Interpreter, node: NotationNode, op: str) -> Meaning:
@@ -492,6 +531,8 @@ def _divide_entries(self: Interpreter, node: NotationNode, left: Meaning, right:
         inverse = self.elementwise("divide", self.number(1, right.span), right, right.span)
         return Indexed(((inverse, ""), *left.factors), left.free)
     if isinstance(left, Draft) and isinstance(right, Draft):
+        if left.is_scalar and left.value is None and right.op == "symbol" and not right.is_scalar:
+            self.cost += UNUSUAL
         if left.is_matrix != right.is_matrix and not (left.is_scalar or right.is_scalar):
             left, right = _broadcast_vector(self, left, right, node.span)
         return self.elementwise("divide", left, right, node.span)
@@ -603,7 +644,7 @@ def _read_bars(self: Interpreter, node: NotationNode) -> Meaning:
 
 
 def _sum_entries(self: Interpreter, node: NotationNode) -> Meaning:
-    letters, upper = read_index_sum(node)
+    letters, upper, function = read_index_sum(node)
     self.bound.extend(letters)
     if upper in self.reading.sizes:
         self.limits |= dict.fromkeys(letters, self.reading.sizes[upper])
@@ -612,12 +653,24 @@ def _sum_entries(self: Interpreter, node: NotationNode) -> Meaning:
     if not isinstance(body, Indexed) or not set(letters) <= set(body.free):
         lost = next((letter for letter in letters if not isinstance(body, Indexed) or letter not in body.free), letters)
         raise ParseError(
-            f"nothing in the sum has the index {lost}", span=node.span, advice="write sum(x), or sum_i x_i"
+            f"nothing behind {function} has the index {lost}",
+            span=node.span,
+            advice=f"write {function}(x), or {function}_i x_i",
         )
+    if function != "sum":
+        return _reduce_entries(self, body, letters, function, node)
     rest = "".join(letter for letter in body.free if letter not in letters)
     if rest:
         return Indexed(((self._contract(body, rest, node), rest),), rest)
     return self._contract(body, rest, node)
+
+
+def _reduce_entries(self: Interpreter, body: Indexed, letters: str, function: str, node: NotationNode) -> Meaning:
+    """Return the product, the largest or the smallest of the entries over some of their indices."""
+    if set(body.free) != set(letters) or len(letters) > 2:
+        advice = f"write {function}(X, axis=1)"
+        raise ParseError(f"{function} runs over some of the indices", span=node.span, advice=advice)
+    return self.call(function, (self._contract(body, body.free, node),), node.span)
 
 
 def _read_subscripted(self: Interpreter, node: NotationNode) -> Meaning:
@@ -627,7 +680,8 @@ def _read_subscripted(self: Interpreter, node: NotationNode) -> Meaning:
 HANDLERS: Mapping[str, Handler] = {
     "number": _read_number, "text": _read_text, "name": _read_name, "entry": _read_entry_node, "ones": _read_ones,
     "group": _read_group, "choice": _read_choice, "add": _read_sum, "subtract": _read_sum, "negate": _read_negate,
-    "juxtapose": _read_juxtaposed, "star": _read_star, "matmul": _read_matmul, "dot_sign": _read_dot_sign,
+    "juxtapose": _read_juxtaposed, "star": _read_star, "star_row": _read_star_row, "matmul": _read_matmul,
+    "dot_sign": _read_dot_sign,
     "cross_sign": _read_cross_sign, "inner": _read_inner, "frobenius": _read_inner, "kron": _read_kron,
     "hadamard": lambda self, node: _read_entrywise(self, node, "multiply"), "quotient": _read_quotient,
     "divide": _read_divide, "solve": _read_solve, "power": _read_power, "entry_power": _read_entry_power,

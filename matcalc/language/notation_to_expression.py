@@ -37,9 +37,10 @@ from matcalc.language.notation_to_draft import (
     SCALAR_FOR_ARRAY,
     Interpreter,
     find_repeated,
+    find_summed,
     read_index_sum,
 )
-from matcalc.language.notation_tokens import detect_syntax
+from matcalc.language.notation_tokens import detect_syntax, is_mixed_code
 from matcalc.language.read_text import LONGEST_SOURCE, SourceText
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import NotatedText, Problem, Source, Texts, Understood
@@ -90,6 +91,13 @@ def _list_sources(asked: Texts, syntax: str) -> Iterator[Callable[[], list[Sourc
     if any(isinstance(source, SourceText) for source in own):
         yield lambda: read(own)
     yield lambda: read([None] * len(own))
+    if syntax == "auto" and any(isinstance(text, str) and is_mixed_code(text) for text in asked.texts):
+        yield lambda: [
+            text
+            if isinstance(text, Expression)
+            else read_notated(text, asked, "math" if is_mixed_code(text) else syntax)
+            for text in asked.texts
+        ]
 
 
 def _read_own(text: str | Expression) -> Source | None:
@@ -300,7 +308,7 @@ def _infer_notation(reader: Interpreter, source: Notation) -> Draft:
             raise ParseError(f"{name} is declared as a variable, so it cannot be defined", span=tree.span)
         reader.repeated = find_repeated(tree)
         reading.defined[names.normalize_name(name)] = reader.draft(tree)
-    reader.repeated = find_repeated(formula.root)
+    reader.repeated, reader.summed = find_repeated(formula.root), find_summed(formula.root)
     root = reader.draft(formula.root)
     if formula.root.kind == "matmul" and source.syntax == "python" and root.op == "transpose" and root.is_column:
         # x @ A alone: with one axis in NumPy, it is a row or a column here, as its reader says.

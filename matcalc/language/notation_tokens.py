@@ -44,6 +44,22 @@ def detect_syntax(text: str) -> str:
     return "matlab" if _MATLAB.search(plain) else "math"
 
 
+def is_mixed_code(text: str) -> bool:
+    """Whether a text has .T or @ as code has, and factors side by side as mathematics: x.T A x.
+
+    >>> is_mixed_code("x.T A x"), is_mixed_code("x.T @ A @ x"), is_mixed_code("np.dot(a, x) y")
+    (True, False, False)
+    """
+    plain = normalize_keyboard(text)
+    if _CODE.search(plain) or not re.search(r"@|\.T\b", plain):
+        return False
+    return re.search(r"(\w|\))\s+[(A-Za-z\u0370-\u03ff]|\)\s*[(\w]|\d\s*[(A-Za-z]", plain) is not None
+
+
+# What only code has; in mathematics * and ** would be read otherwise.
+_CODE = re.compile(r"\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blambda\b|=|\.[a-z]\w+\(|\[")
+
+
 _PYTHON = re.compile(
     r"@|\*\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blambda\s+\w+(\s*,\s*\w+)*\s*:|\b(axis|dim|ord|keepdims?)\s*="
     r"|\w\.[a-z_]+\(|\.(T|mT|sum|mean|dot|norm|pow|t|trace|transpose|matmul|mm|mv|item|det|inverse)\b(?!\s*\.?[*^/'])|\[[^\]]*(None|:)[^\]]*\]"
@@ -104,11 +120,16 @@ def is_greek(character: str) -> bool:
 
 _OPERATORS = (
     "**", ".*", "./", ".^", ".\\", ".'", "==", "<=", ">=", "||", "->",
-    *"+-*/@^_'=<>,;:.\\|·⋅•∙×⊙∘◦⊗⊘≤≥‖∈∑Σ∏∂∇√⟨⟩⊤†⊺ᵀ!?≻⪰&~%∥≔↦→",
+    *"+-*/@^_'=<>,;:.\\|·⋅•∙‧・×⊙∘◦⊗⊘≤≥‖∈∑Σ∏∂∇√⟨⟩⊤†⊺ᵀ!?≻⪰&~%∥≔↦→",
 )  # fmt: skip
-_SAME = {"⋅": "·", "•": "·", "∙": "·", "◦": "⊙", "∘": "⊙", "≤": "<=", "≥": ">=", "||": "‖", "∥": "‖", "†": "'",
-         "⊺": "⊤", "**": "^"}  # fmt: skip
-_FRACTION = re.compile(r"(\d+)\u2044(\d+)")
+_SAME = {
+    **dict.fromkeys("⋅‧・•∙", "·"), "◦": "⊙", "∘": "⊙", "≤": "<=", "≥": ">=", "||": "‖", "∥": "‖", "†": "'", "⊺": "⊤",
+    "**": "^",
+}  # fmt: skip
+# Σ is a sum where an index stands below it, or at the letters that follow: Σᵢ, Σ_i, Σ(x_i - y_i)².
+_SUM_SIGN = re.compile(
+    r"Σ\s*(?:_|[\u1d62-\u1d6a\u2080-\u209c]|\(?[^()Σ∑]*?[A-Za-z](?:_\{?[ijk]|[\u1d62\u2c7c\u2096])(?![A-Za-z0-9]))"
+)
 
 
 def read_tokens(text: str, syntax: str) -> list[Token]:
@@ -156,10 +177,10 @@ def _read_one(text: str, place: int, before: str, syntax: str) -> Iterator[Token
         yield Token("open", character, place, place + 1)
     elif character in ")]}":
         yield Token("close", character, place, place + 1)
-    elif character == "Σ" and not re.match(r"Σ\s*(_|[\u1d62-\u1d6a\u2080-\u209c])", text[place:]):
+    elif character == "Σ" and not _SUM_SIGN.match(text, place):
         yield Token("name", character, place, place + 1)
     elif (character.isalpha() or (character == "_" and re.match(r"_\w", text[place:]) and not before.isalnum()
-            and before not in ")]}'‖|ᵀ⊤Σ∑∇")) and character not in "Σᵀ":  # fmt: skip
+            and before not in ")]}'‖|ᵀ⊤Σ∑∏∇⟩>")) and character not in "Σᵀ":  # fmt: skip
         yield _read_name(text, place)
     else:
         operator = next((op for op in _OPERATORS if text.startswith(op, place)), None)
@@ -339,6 +360,8 @@ def _read_style(text: str, place: int, end: int, style: str) -> Iterator[Token]:
     r"""Yield the names in \mathbf{A} or \text{tr}: upright letters are one word, others stand each for itself."""
     inside, end = _read_group(text, end)
     bold, plain = style in _BOLD, inside.strip()
+    if plain in ("E", "P", "V") and style == "mathbb":
+        raise ParseError("expectations and probabilities are not known here", span=(place, end))
     if plain == "1" and style in ("mathbf", "mathbb", "bm", "boldsymbol", "pmb", "vec"):
         yield Token("ones", "1", place, end)
     elif re.fullmatch(r"[A-Za-z]{2,}(\s+[A-Za-z]+)*", plain) and style not in _BOLD | {"vec", "mathit"}:
