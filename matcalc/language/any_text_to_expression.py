@@ -61,7 +61,7 @@ def parse_any(
 def _require_one_meaning(asked: Texts, understood: Understood) -> None:
     """Raise AmbiguityError for what people hardly mean as the language reads it, with the whole text as they may."""
     try:
-        require_one_meaning(understood.reading)
+        require_one_meaning(understood.reading, asked.wrt)
     except AmbiguityError as error:
         from matcalc.language.notation_to_expression import read_notation
 

@@ -90,6 +90,15 @@ _CONSUMING = frozenset({"trace", "det", "logdet", "tr", "log", "exp", "vec", "di
 _NORMS = frozenset({"1", "2", "f", "fro", "nuc", "*", "op"})
 # Words of English and of Python that are no product of letters.
 _KEYWORDS = frozenset("if is in or as not and for else del def try of to the".split())
+# Words of a question that are no name in mathematics, as hidden and weights are.
+_QUESTION_WORDS = frozenset(
+    """compute calculate differentiate derive derivative gradient jacobian hessian find evaluate determine respect with
+    transpose transposed inverse by where when please help here what how answer solve given let such that matrix vector
+    scalar function symmetric over under""".split()
+)
+_INVERTIBLE = frozenset("sin cos tan sinh cosh tanh".split())
+# Letters that stand for functions where a bracket follows at once.
+_FUNCTION_LETTERS = frozenset("f g h u φ ϕ ψ phi psi varphi".split())
 _METHODS_AS_SIGNS = frozenset({"T", "mT", "H", "I"})
 _INDEX_LETTERS = frozenset("ijklmnpqrs")
 
@@ -243,6 +252,10 @@ class NotationParser:
     def _divide(self, left: NotationNode, slash: Token) -> NotationNode:
         """Return a quotient; of 1/2 x, 1/N sum(x) and a / b c it is decided how far the denominator reaches."""
         tight = not slash.spaced and not self._next.spaced
+        is_differential = self._next.kind == "name" and re.fullmatch(r"[d∂]\w", self._next.text) is not None
+        if left.kind == "name" and left.value in ("d", "∂") and is_differential and self._next.text not in self.known:
+            advice = "write the function alone; it is derived"
+            raise ParseError("a derivative stands inside", span=(left.start, self._next.end), advice=advice)
         first = self._expression(_ADJACENT)
         quotient = NotationNode("divide", (left, first), None, left.start, first.end)
         if not self._starts_factor(self._next) or self.syntax == "python":
@@ -307,9 +320,13 @@ class NotationParser:
         if following.kind != "open" or following.text != "(" or following.spaced or name in self.known:
             return
         is_word = len(name.partition("_")[0]) > 1 and name.islower() and name not in GREEK_LETTERS
-        if is_word or name in ("f", "g", "h", "u") or name.startswith("__"):
+        if is_word or self._is_extreme(name) or name in _FUNCTION_LETTERS or name.startswith("__"):
             reason = f"{name} is no function that is known here"
             raise ParseError(reason, span=(token.start, token.end), advice="write a product with a space or a sign")
+
+    def _is_extreme(self, name: str) -> bool:
+        """Whether a name with a bracket behind it is the largest eigenvalue, or the like, of what stands inside."""
+        return self._next.kind == "open" and re.fullmatch(r"(λ|lambda|σ|sigma)_(min|max)", name) is not None
 
     # --- prefixes
 
@@ -574,8 +591,20 @@ class NotationParser:
             return self._invert_and_transpose(base, self._take().end)
         if word in ("⊙", "*", "+", "†") and self._next.kind != "name":
             return self._special_power(base, word)
+        if base.kind == "name" and (layer := self._read_layer()):
+            return NotationNode("name", (), f"{base.value}_{layer}", base.start, self._peek(-1).end)
         exponent = self._exponent()
         return NotationNode("power", (base, exponent), None, base.start, exponent.end)
+
+    def _read_layer(self) -> str:
+        """Take the (2) of W^{(2)}, which numbers W; nothing where the exponent is no number in brackets of its own."""
+        texts = [self._peek(ahead).text for ahead in range(5)]
+        if texts[0] != "{" or texts[1] not in "([" or not re.fullmatch(r"\w", texts[2]) or texts[3] not in ")]":
+            return ""
+        if texts[4] != "}":
+            return ""
+        self._place += 5
+        return texts[2]
 
     @staticmethod
     def _invert_and_transpose(base: NotationNode, end: int) -> NotationNode:
@@ -663,7 +692,11 @@ class NotationParser:
             raise ParseError("a subscript stands behind a name", span=(place.start, end))
         if base.kind != "name":
             return NotationNode("ones" if base.kind in ("ones", "number") else "subscripted", (), None, base.start, end)
-        return make_subscripted(str(base.value), below, base.start, end)
+        named = make_subscripted(str(base.value), below, base.start, end)
+        if self._is_extreme(str(named.value)):
+            advice = "write norm(X, 2) for the largest singular value"
+            raise ParseError(f"{named.value} is no function that is known here", span=named.span, advice=advice)
+        return named
 
     def _read_sized(self, base: NotationNode, below: str, end: int) -> NotationNode | None:
         """Return the identity I_n, ones 1_n or zeros 0_n of a size; None for what is none of them."""
@@ -690,7 +723,7 @@ class NotationParser:
             return NotationNode("call", left.args, "logabsdet", left.start, token.end)
         if token.kind not in ("name", "word"):
             raise ParseError("a name stands behind the point", span=(dot.start, dot.end))
-        is_call = self._next.kind == "open" and not self._next.spaced
+        is_call = self._next.kind == "open" and self._next.text == "(" and not self._next.spaced
         bare_t = token.text == "t" and self.syntax == "python" and "t" not in self.known
         if token.text in _METHODS_AS_SIGNS or bare_t or (token.text in ("t", "transpose", "T") and is_call):
             end = token.end
@@ -759,7 +792,8 @@ class NotationParser:
         if text in self.known and not (self._next.kind == "open" and text in self.functions):
             return None
         bare = text.lower() if len(text) > 1 else text
-        called = self._next.kind == "open" and not self._next.spaced
+        follows = not self._next.spaced or (self.syntax == "latex" and not self._next.apart)
+        called = self._next.kind == "open" and follows
         if text in ("σ", "sigma") and called and self._next.text == "(":
             return "sigmoid"
         if len(text) == 1 or is_greek(text[0]) or (text in GREEK_LETTERS):
@@ -794,6 +828,10 @@ class NotationParser:
                 return self._norm_of(token, below)
             elif not (function == "log" and below == "e"):
                 raise ParseError(f"{token.text} takes no subscript", span=(token.start, end))
+        if power is not None and function in _INVERTIBLE and is_minus_one(power):
+            reason = f"{token.text}^{{-1}} has two meanings"
+            advice = f"did you mean arc{function}(x), or 1/{function}(x)?"
+            raise ParseError(reason, span=(token.start, power.end), advice=advice)
         node = self._apply(function, token)
         node = replace(node, args=(*node.args, *keywords)) if keywords else self._reduce_entries(node, function)
         return node if power is None else NotationNode("power", (node, power), None, token.start, node.end)
@@ -820,7 +858,7 @@ class NotationParser:
             items = self._list(closing)
             end = self._close(opening, closing).end
             return NotationNode("call", tuple(items), function, token.start, end)
-        if self.syntax == "python" or not self._starts_argument():
+        if self.syntax == "python" or function == "transpose" or not self._starts_argument():
             raise ParseError(
                 f"{token.text} is a function", span=(token.start, token.end), advice=f"write {token.text}(x)"
             )
@@ -831,13 +869,15 @@ class NotationParser:
             inside = self._expression(_SUM if function == "sum" else _PRODUCT)
             return NotationNode("call", (inside,), function, token.start, inside.end)
         factors = [self._expression(_ADJACENT)]
-        while self._starts_factor(self._next) and not self._starts_function(self._next):
+        while self._starts_factor(self._next) and not self._next.apart and not self._starts_function(self._next):
             factors.append(self._expression(_ADJACENT))
         whole = NotationNode("call", (self._join(factors),), function, token.start, factors[-1].end)
         if len(factors) == 1 or function in ("trace", "det", "logdet"):
             return whole
         first = NotationNode("call", (factors[0],), function, token.start, factors[0].end)
-        return self._choose((whole, 0.0), (self._join([first, *factors[1:]]), 0.5))
+        # Of cos θ x it is not told whether x belongs to the angle.
+        is_angle = factors[0].kind == "name" and spell_greek(str(factors[0].value)) in GREEK
+        return self._choose((whole, 0.0), (self._join([first, *factors[1:]]), 0.0 if is_angle else 0.5))
 
     def _starts_argument(self) -> bool:
         return self._starts_factor(self._next) or self._is("-", "∑", "Σ", "∏")
@@ -879,11 +919,12 @@ class NotationParser:
             return sized or whole
         if text in self.known or len(stem) <= 1 or token.kind == "word" or (self.syntax == "latex" and len(text) > 1):
             return make_subscripted(stem, below, start, end) if below and text not in self.known else whole
+        if stem.lower() in _KEYWORDS or (stem in _QUESTION_WORDS and self.syntax == "math"):
+            advice = f"write a product with spaces, {' '.join(stem)}"
+            advice = advice if len(stem) < 4 else "write the formula alone"
+            raise ParseError(f"{stem} is a word, and no name", span=(start, end), advice=advice)
         if stem in GREEK_LETTERS or stem.lower() in NAME_WORDS or text == "None":
             return whole
-        if stem.lower() in _KEYWORDS:
-            advice = f"write a product with spaces, {' '.join(stem)}"
-            raise ParseError(f"{stem} is a word, and no name", span=(start, end), advice=advice)
         spaced = split_letters(stem, self.known)
         if spaced is None:
             return whole
@@ -959,6 +1000,13 @@ def split_letters(stem: str, known: Collection[str]) -> list[str] | None:
     if stem.islower() and len(parts) > 3:
         return None
     return parts if len(parts) <= 8 and (len(parts) <= 3 or not re.search(r"[a-z]{3}", stem)) else None
+
+
+def is_minus_one(node: NotationNode) -> bool:
+    """Whether an exponent is -1."""
+    while node.kind == "group":
+        node = node.args[0]
+    return node.kind == "negate" and node.args[0].kind == "number" and node.args[0].value == "1"
 
 
 def list_entry_letters(node: NotationNode) -> str:

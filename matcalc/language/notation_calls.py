@@ -10,7 +10,7 @@ from matcalc.errors import LimitError, ParseError, ShapeError
 from matcalc.language import names as names
 from matcalc.language.calls import call_along_axis, fill, infer_einsum, infer_where, read_power
 from matcalc.language.declarations import LARGEST_SIZE
-from matcalc.language.draft import SCALAR_AXES, Draft, Unknown
+from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, Unknown, is_unit
 from matcalc.language.notation import NotationNode
 from matcalc.language.notation_to_draft import (
     SCALAR_FOR_ARRAY,
@@ -137,7 +137,23 @@ def _read_argument(reader: Interpreter, arg: NotationNode, call: CallNode) -> Me
                 "the product with itself",
                 inside.span,
             )
-    return reader.read(arg)
+    if call.name not in ("sum", "mean"):
+        return reader.read(arg)
+    reader.summing += 1
+    meaning = _read_summed(reader, arg)
+    reader.summing -= 1
+    return meaning
+
+
+def _read_summed(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return what is summed: of sum(p log p) the product is that of the entries."""
+    inside = _strip(reader, node)
+    if inside.kind in ("negate", "juxtapose"):
+        meanings = [_read_summed(reader, arg) for arg in inside.args]
+        drafts = [meaning for meaning in meanings if isinstance(meaning, Draft)]
+        if len(drafts) == 2 and all(draft.is_column for draft in drafts):
+            return reader.elementwise("multiply", drafts[0], drafts[1], inside.span)
+    return reader.read(node)
 
 
 def _call_drafts(reader: Interpreter, call: CallNode, drafts: Sequence[Draft]) -> Draft:
@@ -504,6 +520,8 @@ def _leaky_relu(reader: Interpreter, call: CallNode) -> Meaning:
 
 
 def _solve(reader: Interpreter, call: CallNode) -> Meaning:
+    if len(call.args) == 1:  # solve(A) of R
+        return reader.call("inv", _drafts(reader, call, 1), call.span)
     left, right = _drafts(reader, call, 2)
     return solve(reader, left, right, call.span)
 
@@ -605,7 +623,7 @@ def _item(reader: Interpreter, call: CallNode) -> Meaning:
 def _fill(reader: Interpreter, call: CallNode) -> Meaning:
     """eye(n), ones(m, n) and their kin; without sizes, or with _, of the size that fits."""
     nodes = [item for arg in call.args for item in (arg.args if arg.kind in ("list", "group") else (arg,))]
-    if call.name == "eye" and (not nodes or nodes[0].kind in ("call", "size_of")):
+    if call.name == "eye" and (not nodes or nodes[0].kind in ("call", "size_of", "pick")):
         return reader.filled("eye", call.span)
     sizes = [_read_size(reader, node) for node in nodes]
     if call.name == "eye":
@@ -633,7 +651,22 @@ def _read_size(reader: Interpreter, node: NotationNode) -> Size:
         return Size.of(int(str(node.value)))
     if node.kind == "name" and str(node.value) in reader.reading.sizes:
         return reader.reading.sizes[str(node.value)]
+    if node.kind == "pick" and node.args[0].kind == "size_of":
+        axis = _read_axis_size(reader, node)
+        if isinstance(axis, Size):
+            return axis
     raise ParseError("this is not a size", span=node.span, advice="sizes are names and whole numbers, as in eye(n)")
+
+
+def _read_axis_size(reader: Interpreter, node: NotationNode) -> DraftAxis:
+    """Return the size X.shape[1] of an axis."""
+    sized, *items = node.args
+    array = reader.draft(sized.args[0])
+    axes = [axis for axis in array.axes if not is_unit(axis)]
+    place = _read_integer(reader, items[0]) if len(items) == 1 else len(axes)
+    if sized.value != "shape" or not -len(axes) <= place < len(axes):
+        raise ParseError("there is no such axis", span=node.span, advice="write X.shape[0] or X.shape[1]")
+    return axes[place]
 
 
 def list_written_sizes(node: NotationNode) -> set[str]:
@@ -706,6 +739,8 @@ _SPECIAL: dict[str, Callable[[Interpreter, CallNode], Meaning]] = {
 def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
     """Return x[:, None], x[None, :] and slogdet(X)[1]; other entries are not read."""
     base, *items = node.args
+    if base.kind == "size_of":
+        return reader.reading.add("size", (), SCALAR_AXES, node.span, (_read_axis_size(reader, node),))
     if base.kind == "call" and str(base.value).endswith("slogdet") and len(items) == 1:
         if _read_integer(reader, items[0]) == 1:
             return reader.call("logabsdet", (reader.draft(base.args[0]),), node.span)
@@ -742,6 +777,13 @@ def read_condition(reader: Interpreter, node: NotationNode) -> Meaning:
     return read_call(reader, NotationNode("call", (node, one, zero), "where", *node.span))
 
 
+def read_size(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return x.size, the number of entries."""
+    if node.value != "size":
+        raise ParseError(f"{node.value} is no number", span=node.span, advice="write X.shape[0] or X.size")
+    return reader.call("size", (reader.draft(node.args[0]),), node.span)
+
+
 CALL_HANDLERS: Mapping[str, Handler] = {
-    "call": read_call, "pick": read_pick, "sized": read_sized, "compare": read_condition,
+    "size_of": read_size, "call": read_call, "pick": read_pick, "sized": read_sized, "compare": read_condition,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from matcalc.errors import MatcalcError
 from matcalc.language import names as names
 from matcalc.language.draft import Draft, Reading
-from matcalc.language.habits import AmbiguityError, is_mixed_sum
+from matcalc.language.habits import COUNTS, AmbiguityError, is_mixed_sum
 from matcalc.language.notation import NAME_WORDS, NotationNode, walk_nodes
 from matcalc.language.notation_statements import Formula
 from matcalc.language.notation_tokens import is_greek
@@ -65,7 +65,7 @@ def list_kinds(name: str, is_own: bool, is_wrt: bool, is_bold: bool = False, is_
     if usual == 0:
         return [(0, 0.0), (1, 1.0 if _spell(stem) in _VECTOR_LETTERS else 2.2)]
     if usual == 2:
-        is_count = stem in ("N", "C", "K", "D", "T", "L", "E")
+        is_count = stem in COUNTS
         if is_greek(name[0]) or len(stem) > 1:
             return [(2, 0.0)]
         return [(2, 0.0), (0, (1.4 if is_count else 3.6) + later), *([] if is_own or is_code else [(1, 2.6 + later)])]

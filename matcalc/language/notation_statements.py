@@ -48,6 +48,11 @@ _ASKED = re.compile(
     r"\s+(?:of|for)\s+(?:the\s+function\s+)?",
     re.IGNORECASE,
 )
+_SECOND = re.compile(
+    rf"\s*(?:[d∂]|\\partial)\s*(?:²|\^\s*\{{?2\}}?)\s*/|\s*\\[dt]?frac\s*\{{\s*{_D}\s*\^\s*\{{?2\}}?"
+    r"|\s*(?:∇|\\nabla)\s*(?:²|\^\s*\{?2\}?)|\s*hessian\s+of\b",
+    re.IGNORECASE,
+)
 _DIFFERENTIATE = re.compile(
     r"\s*(?:how\s+(?:do|can|would|should)\s+(?:i|you|we|one)\s+|how\s+to\s+)?(?:please\s+)?(?:differentiate|derive)"
     r"\s+(?=\S)(?![-+*/@=^(\[])",
@@ -56,16 +61,18 @@ _DIFFERENTIATE = re.compile(
 _OVER = re.compile(rf"\s+(?:over|in|by\s+varying)\s+({_NAME})\s*$")
 _QUOTED = re.compile(r"""\s*(?:"([^"]*)"|\u201c([^\u201d]*)\u201d|`+([^`]*)`+|\u00ab([^\u00bb]*)\u00bb)\s*[.?!]?\s*""")
 _BY = re.compile(
-    r"[\s,]+(?:with\s+respect\s+to|w\.?\s?r\.?\s?t\.?|wrt)\s+(?:the\s+)?(?:matrix\s+|vector\s+|scalar\s+)?"
+    r"[\s,]+(?:with\s+respect\s+to|w\.?\s?r\.?\s?t\.?|wrt|by)\s+(?:the\s+)?(?:matrix\s+|vector\s+|scalar\s+)?"
     rf"({_NAME})\s*[.?!]*\s*$",
     re.IGNORECASE,
 )
 _OPTIMIZE = re.compile(
-    r"\s*\\?(?:operatorname\*?\{)?(?:minimi[sz]e|maximi[sz]e|(?:arg\s?)?(?:min|max)(?=\}?\s*_|\s+over\b))\}?"
+    r"\s*\\?(?:operatorname\*?\{)?(?:arg\s*\\(?=min|max)|(?=\w))(?:minimi[sz]e|maximi[sz]e|(?:arg\s?)?(?:min|max)(?=\}?\s*_|\s+over\b))\}?"
     rf"\s*(?:_\s*(?:\{{([^{{}}]*)\}}|(\w))|(?:over|for)\s+({_NAME})[\s:,]+)?[\s:]*",
     re.IGNORECASE,
 )
-_D_FRONT = re.compile(rf"\s*(?:d|∂|\\partial)\s*/\s*(?:d|∂|\\partial)\s*({_NAME})(?![\w])")
+_D_FRONT = re.compile(
+    rf"\s*{_VERB}(?:\(\s*)?(?:d|∂|\\partial)\s*/\s*(?:d|∂|\\partial)\s*({_NAME})(?![\w])(?:\s*\))?(?:\s+of\b)?"
+)
 _D_FRACTION = re.compile(rf"\s*\\[dt]?frac\s*\{{\s*{_D}\s*\}}\s*\{{\s*{_D}\s*({_NAME})\s*\}}")
 _D_WHOLE_FRACTION = re.compile(
     rf"\s*\\[dt]?frac\s*\{{\s*{_D}\s*(?=[\\(\[|{{A-Za-z])(.+)\}}\s*\{{\s*{_D}\s*({_NAME})\s*\}}\s*$", re.DOTALL
@@ -90,6 +97,9 @@ def strip_question(text: str) -> tuple[str, str | None]:
     ('     tr(AX)', 'X')
     """
     wrt: str | None = None
+    if found := _SECOND.match(text):
+        reason = "the second derivative is asked for beside the text"
+        raise ParseError(reason, span=found.span(), advice="write the function alone, and --order 2, or order=2")
     if found := _RETURN.match(text):
         text = _blank(text, 0, found.end())
     if found := _LAMBDA.match(text):
@@ -153,7 +163,7 @@ def read_formula(text: str, syntax: str, known: Collection[str], functions: Coll
     ('juxtapose', {'A': ('symmetric',)})
     """
     stripped, wrt = strip_question(text)
-    tokens = read_tokens(stripped, syntax)
+    tokens = list(_open_remarks(read_tokens(stripped, syntax)))
     if len(tokens) == 1:
         raise ParseError("there is no expression", advice="write one, such as A @ x")
     known = {*known, *([wrt] if wrt else [])}
@@ -190,6 +200,21 @@ def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
             part.append(token)
 
 
+def _open_remarks(tokens: list[Token]) -> Iterator[Token]:
+    """Yield the tokens with (A symmetric) behind a formula as a statement of its own."""
+    for place, token in enumerate(tokens):
+        if token.kind == "open" and token.text == "(" and place:
+            end = next((each for each in range(place, len(tokens)) if tokens[each].kind == "close"), place)
+            inside = tokens[place + 1 : end]
+            words = [each.text.lower() for each in inside]
+            if set(words) & set(ASSUMED_WORDS) and all(each.kind in ("name", "word") for each in inside):
+                yield Token("op", ",", token.start, token.end)
+                yield from inside
+                yield from _open_remarks([Token("op", ",", tokens[end].start, tokens[end].end), *tokens[end + 1 :]])
+                return
+        yield token
+
+
 def _is_definition(part: Sequence[Token]) -> bool:
     return len(part) > 2 and part[0].kind == "name" and is_sign(part[1], "=")
 
@@ -214,6 +239,8 @@ def _read_statements(statements: list[list[Token]], reader: NotationParser, wrt:
     used = {token.text for _, part in definitions for token in part} | {
         token.text for part in formulas for token in part
     }
+    formulas, asked = _resolve_quotients(formulas, definitions)
+    wrt = asked or wrt
     if not formulas:  # f = x'Ax: what is defined and not used is the formula itself
         open_ends = [place for place, (name, _) in enumerate(definitions) if name not in used] or [len(definitions) - 1]
         if not definitions or len(open_ends) != 1:
@@ -229,6 +256,20 @@ def _read_statements(statements: list[list[Token]], reader: NotationParser, wrt:
     return Formula(defined, respell(reader.read(formulas[0]), known), wrt, shapes, assumed)
 
 
+def _resolve_quotients(
+    formulas: list[list[Token]], definitions: list[tuple[str, list[Token]]]
+) -> tuple[list[list[Token]], str | None]:
+    """Return the formulas with dy/dx replaced by what y is defined as, and by what it is derived."""
+    defined = dict(definitions)
+    for place, part in enumerate(formulas):
+        texts = [token.text for token in part]
+        if len(texts) == 3 and texts[1] == "/" and texts[0][:1] in "d∂" and texts[2][:1] in "d∂":
+            if texts[0][1:] in defined and texts[2][1:]:
+                definitions[:] = [(name, tokens) for name, tokens in definitions if name != texts[0][1:]]
+                return [*formulas[:place], defined[texts[0][1:]], *formulas[place + 1 :]], texts[2][1:]
+    return formulas, None
+
+
 def _find_head(part: Sequence[Token]) -> tuple[str, bool, int] | None:
     """Return the name before =, whether it is called as f(x) is, and where the right side begins; None without ="""
     depth = 0
@@ -242,6 +283,8 @@ def _find_head(part: Sequence[Token]) -> tuple[str, bool, int] | None:
                 return left[0].text, False, place + 1
             if left[1].kind == "open" and left[-1].kind == "close":
                 return left[0].text, True, place + 1
+            if left[0].text.lower() in ("log", "ln", "exp") and left[2].kind == "open" and left[-1].kind == "close":
+                return left[1].text, True, place + 1  # log p(x) = ...
             if len(left) == 3 and is_sign(left[1], "_"):
                 return f"{left[0].text}_{left[2].text}", False, place + 1
             return None

@@ -19,10 +19,9 @@ from matcalc.language.infer_shapes import compute_value, infer_product, use_defi
 from matcalc.language.notation import NotationNode, walk_nodes
 from matcalc.language.sizes import Size
 
-# Small letters that stand for numbers and counts as often as for vectors.
-SCALAR_LETTERS = frozenset("cdkmnprst")
+_COUNTS = frozenset("cdkmnt")
 # What a reading costs where it is possible, but hardly meant.
-MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL = 2.0, 4.0, 0.7, 2.0
+MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL = 2.0, 4.0, 1.4, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,8 @@ Handler = Callable[["Interpreter", NotationNode], Meaning]
 class Interpreter:
     """Turns one tree into drafts, with what is assumed of the names and one reading of each choice.
 
-    `cost` grows with each part that is hardly meant so; `handlers` say what each kind of part means; `columns` are the
-    drafts that Python holds with two axes; `limits` the sizes up to which indices run.
+    `cost` grows with each part that is hardly meant so; `summing` counts the sums around a part; `handlers` say what
+    each kind of part means; `columns` are the drafts that Python holds with two axes; `limits` the sizes up to which indices run.
     """
 
     reading: Reading
@@ -58,6 +57,7 @@ class Interpreter:
     columns: set[int] = field(default_factory=set)
     bound: list[str] = field(default_factory=list)
     limits: dict[str, Size] = field(default_factory=dict)
+    summing: int = 0
 
     # --- drafts
 
@@ -107,7 +107,7 @@ class Interpreter:
 
     def call(self, name: str, args: Sequence[Draft], span: tuple[int, int]) -> Draft:
         """Return a call of a function of the language."""
-        if name in _ARRAY_FUNCTIONS and args and args[0].is_scalar and args[0].value is None:
+        if name in ARRAY_FUNCTIONS and args and args[0].is_scalar and args[0].value is None:
             self.cost += SCALAR_FOR_ARRAY
         return call_function(self.reading, name, tuple(args), span)
 
@@ -185,6 +185,8 @@ class Interpreter:
             if not unify(left.axes[1], right.axes[0]):
                 raise ShapeError("the sizes do not fit", span=span)
             return self.call("sum", (right,), span)
+        if right.is_column and _is_outer_of_likely_scalar(left):
+            self.cost += UNUSUAL  # of k x'y, k is hardly a vector
         return infer_product(self.reading, span, left, right)
 
     def multiply_meanings(self, left: Meaning, right: Meaning, node: NotationNode) -> Meaning:
@@ -240,11 +242,21 @@ def ask_which(reason: str, first: str, second: str, span: tuple[int, int]) -> Am
     return AmbiguityError(reason, span=span, advice=f"did you mean {first}, or {second}?")
 
 
+def _is_outer_of_likely_scalar(draft: Draft) -> bool:
+    """Whether a product is k x' of two vectors, the first of which has a letter for numbers and is not the second."""
+    if draft.op != "matmul" or not draft.is_matrix or draft.args[0].op != "symbol" or not draft.args[1].is_row:
+        return False
+    column, row = draft.args
+    is_square = row.op == "transpose" and row.args[0].op == "symbol" and row.args[0].data == column.data
+    return not is_square and column.data[0] in _COUNTS
+
+
 def _is_ones(draft: Draft) -> bool:
     return draft.op == "filled" and bool(draft.data[0] == "ones")
 
 
-_ARRAY_FUNCTIONS = frozenset(
+# Functions that take an array, so that a scalar is hardly meant.
+ARRAY_FUNCTIONS = frozenset(
     """sum mean norm max min prod var std softmax log_softmax logsumexp trace det logdet inv diag dot outer vec
     normalize""".split()
 )
@@ -345,25 +357,16 @@ def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tupl
             self.cost += MIXED_SUM
     elif left.is_matrix != right.is_matrix and not left.is_scalar:
         left, right = _broadcast_vector(self, left, right, span)
-    elif (left.is_column and right.is_row) or (left.is_row and right.is_column):
+    elif ((left.is_column and right.is_row) or (left.is_row and right.is_column)) and not (
+        {left.position, right.position} & self.columns
+    ):
         one, other = self.reading.write(left), self.reading.write(right)
         raise ShapeError(f"{one} and {other} are a column and a row", span=span, advice="transpose one of them")
     return self.elementwise(op, left, right, span)
 
 
-def is_likely_scalar(self: Interpreter, vector: Draft) -> bool:
-    """Whether what stands for a vector beside a matrix is a letter that counts, or its root: d in Q @ K.T/sqrt(d)."""
-    while vector.op in ("call", "power", "transpose") and len(vector.args) in (1, 2):
-        vector = vector.args[0]
-    if vector.op != "symbol" or vector.data[0] in self.reading.declared:
-        return False
-    return vector.data[0].partition("_")[0] in SCALAR_LETTERS
-
-
 def _broadcast_vector(self: Interpreter, left: Draft, right: Draft, span: tuple[int, int]) -> tuple[Draft, Draft]:
     vector = right if left.is_matrix else left
-    if is_likely_scalar(self, vector):
-        self.cost += UNUSUAL
     if self.syntax != "python":
         one, other = (self.reading.describe(each.axes) for each in (left, right))
         raise ShapeError(f"{self.reading.write(left)} is {one}, {self.reading.write(right)} is {other}", span=span)
@@ -522,7 +525,8 @@ def _read_divide(self: Interpreter, node: NotationNode) -> Meaning:
         raise ShapeError(
             "by a matrix nothing is divided", span=node.span, advice="write X^{-1}, or A ⊘ X entry by entry"
         )
-    self.cost += UNUSUAL
+    # Inside of a sum two vectors are divided entry by entry, as in sum(p log(p/q)).
+    self.cost += 0.8 if self.summing and left.is_column and right.is_column else UNUSUAL
     return self.elementwise("divide", left, right, node.span)
 
 

@@ -14,7 +14,7 @@ from matcalc.language.declarations import read_shape
 from matcalc.language.draft import Draft, Reading
 from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.habits import AmbiguityError
+from matcalc.language.habits import AmbiguityError, weigh_scales
 from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import walk_nodes
 from matcalc.language.notation_calls import CALL_HANDLERS, list_written_sizes
@@ -32,6 +32,7 @@ from matcalc.language.notation_names import (
 )
 from matcalc.language.notation_statements import Formula, read_formula, read_variable, strip_question
 from matcalc.language.notation_to_draft import (
+    ARRAY_FUNCTIONS,
     HANDLERS,
     MIXED_SUM,
     SCALAR_FOR_ARRAY,
@@ -211,7 +212,8 @@ class _Search:
         known = set(reading.declared)
         is_habit = bool({"I"} & set(reading.symbols) - known or {"σ", "sigma"} & set(reading.abstract) - known)
         crossed = SCALAR_FOR_ARRAY * count_column_row_sums(reading.drafts)
-        return crossed + MIXED_SUM * count_mixed_sums(reading.drafts) + HABIT * is_habit
+        mixed = MIXED_SUM * count_mixed_sums(reading.drafts) + weigh_scales(reading)
+        return crossed + mixed + HABIT * is_habit
 
     def _list_kinds(self) -> dict[str, list[Option]]:
         found: dict[str, list[Option]] = {}
@@ -257,7 +259,7 @@ class _Search:
         if asked.wrt is None and self._wrt is not None:
             asked = replace(asked, wrt=read_variable(self._wrt), choose_wrt=False)
         understood = asked.understand(self.sources, assumed.kinds, infer_notation)
-        cost = sum(reader.cost for _, reader in interpreters)
+        cost = sum(reader.cost for _, reader in interpreters) + weigh_scales(understood.reading)
         if not self._is_notated:
             cost += HABIT * bool({"σ", "sigma"} & set(understood.reading.abstract))
             cost += SCALAR_FOR_ARRAY * count_column_row_sums(understood.reading.drafts)
@@ -275,17 +277,25 @@ class _Search:
             texts.setdefault("; ".join(map(to_text, problem.expressions)) + f"  ({shapes})")
         if len(texts) > 1:
             first, second, *_ = texts
-            error = ParseError("this can be read in two ways", advice=f"did you mean {first}, or {second}?")
+            error = AmbiguityError("this can be read in two ways", advice=f"did you mean {first}, or {second}?")
             raise error.complete(str(self.asked.texts[0]), {})
 
 
 def _count_scalars_for_arrays(reading: Reading, assumed: Assumed) -> int:
     """Return how many products with @, transposes and functions of arrays have a name that is assumed a scalar."""
     return sum(
-        1 for draft in reading.drafts for arg in draft.args
+        1 for draft in reading.drafts for place, arg in enumerate(draft.args)
         if arg.op == "symbol" and arg.is_scalar and arg.data[0] in assumed.kinds
-        and (draft.op in ("matmul", "transpose", "einsum") or (draft.op == "call" and not draft.data[0].is_elementwise))
+        and (draft.op in ("matmul", "transpose", "einsum") or (draft.op == "call" and _takes_array(draft, place)))
     )  # fmt: skip
+
+
+def _takes_array(call: Draft, place: int) -> bool:
+    """Whether an argument of a call is an array by the rule, or what is summed or normed."""
+    rule = call.data[0]
+    variables = rule.variables
+    has_axes = place < len(variables) and bool(variables[place].axes)
+    return has_axes or (place == 0 and rule.function in ARRAY_FUNCTIONS)
 
 
 def _is_bold(source: Source, name: str) -> bool:

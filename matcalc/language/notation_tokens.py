@@ -19,6 +19,8 @@ MOST_TOKENS = 3_000
 class Token:
     """One word of a text: its kind, what it stands for, its place, and whether a space stands before it.
 
+    `apart` says that LaTeX has a space of its own there, such as \\, or \\quad, as blanks mean nothing.
+
     Kinds are number, name, word (a function's name set upright), ones, text (in quotes), op, open, close and end.
     """
 
@@ -28,6 +30,7 @@ class Token:
     end: int
     spaced: bool = False
     bold: bool = False
+    apart: bool = False
 
 
 def detect_syntax(text: str) -> str:
@@ -61,7 +64,7 @@ _CODE = re.compile(r"\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blamb
 
 
 _PYTHON = re.compile(
-    r"@|\*\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blambda\s+\w+(\s*,\s*\w+)*\s*:|\b(axis|dim|ord|keepdims?)\s*="
+    r"@|%\*%|\*\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blambda\s+\w+(\s*,\s*\w+)*\s*:|\b(axis|dim|ord|keepdims?)\s*="
     r"|\w\.[a-z_]+\(|\.(T|mT|sum|mean|dot|norm|pow|t|trace|transpose|matmul|mm|mv|item|det|inverse)\b(?!\s*\.?[*^/'])|\[[^\]]*(None|:)[^\]]*\]"
 )
 _MATLAB = re.compile(
@@ -119,12 +122,12 @@ def is_greek(character: str) -> bool:
 # --- plain text, MATLAB and Python ----------------------------------------------------------------------
 
 _OPERATORS = (
-    "**", ".*", "./", ".^", ".\\", ".'", "==", "<=", ">=", "||", "->",
+    "%*%", "**", ".*", "./", ".^", ".\\", ".'", "==", "<=", ">=", "||", "->",
     *"+-*/@^_'=<>,;:.\\|·⋅•∙‧・×⊙∘◦⊗⊘≤≥‖∈∑Σ∏∂∇√⟨⟩⊤†⊺ᵀ!?≻⪰&~%∥≔↦→",
 )  # fmt: skip
 _SAME = {
     **dict.fromkeys("⋅‧・•∙", "·"), "◦": "⊙", "∘": "⊙", "≤": "<=", "≥": ">=", "||": "‖", "∥": "‖", "†": "'", "⊺": "⊤",
-    "**": "^",
+    "**": "^", "%*%": "@",
 }  # fmt: skip
 # Σ is a sum where an index stands below it, or at the letters that follow: Σᵢ, Σ_i, Σ(x_i - y_i)².
 _SUM_SIGN = re.compile(
@@ -135,6 +138,11 @@ _SUM_SIGN = re.compile(
 def read_tokens(text: str, syntax: str) -> list[Token]:
     """Return the tokens of a text, the last of kind end; raises ParseError for a character that has no meaning."""
     found = list(_read_latex(text)) if syntax == "latex" else list(_read_text(normalize_keyboard(text), syntax))
+    if any(token.text == "@" and token.end - token.start == 3 for token in found):  # of R, where t(x) is the transpose
+        found = [
+            replace(token, text="transpose") if token.text == "t" and following.text == "(" else token
+            for token, following in zip(found, [*found[1:], Token("end", "", 0, 0)], strict=True)
+        ]
     if len(found) > MOST_TOKENS:
         raise LimitError(f"the text has more than {MOST_TOKENS} signs and words", advice="split it into parts")
     return [*found, Token("end", "", len(text), len(text))]
@@ -234,7 +242,7 @@ _STYLES = frozenset(
     """mathbf boldsymbol bm mathrm mathit mathsf mathcal mathbb mathfrak text operatorname operatorname* textbf textrm
     textit mathop vec pmb symbf mathtt""".split()
 )
-_BOLD = {"mathbf", "boldsymbol", "bm", "textbf", "pmb", "symbf", "vec"}
+_BOLD = {"bf", "mathbf", "boldsymbol", "bm", "textbf", "pmb", "symbf", "vec"}
 _ACCENTS = {"hat": "hat", "widehat": "hat", "bar": "bar", "overline": "bar", "tilde": "tilde", "widetilde": "tilde",
             "dot": "dot", "ddot": "ddot"}  # fmt: skip
 _SPACES = frozenset(
@@ -253,7 +261,7 @@ _SIGNS = {
 _WORDS = {
     "log", "ln", "exp", "det", "tr", "Tr", "trace", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos",
     "arctan", "max", "min", "diag", "softmax", "sigmoid", "relu", "ReLU", "rank", "sgn", "sign", "argmin", "argmax",
-    "vect", "mean", "Diag", "norm",
+    "vect", "mean", "Diag", "norm", "arg",
 }  # fmt: skip
 _GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
@@ -266,11 +274,13 @@ _LATEX_NAMES = (
     _STYLES | set(_ACCENTS) | (_SPACES - {" "}) | set(_SIGNS) | _WORDS | _GREEK | _FRACTIONS
     | {"sqrt", "begin", "end", "ell", "{", "}", "lbrace", "rbrace", "min", "max"}
 )  # fmt: skip
+_SWITCH = re.compile(r"\{\s*\\(rm|bf|it|sf|tt)(?![A-Za-z])\s*([^{}]*)\}")
+_APART = frozenset("\\, \\; \\: \\quad \\qquad \\thinspace \\medspace \\enspace".split())
 _COMMAND = re.compile(r"\\([A-Za-z]+\*?|.)", re.DOTALL)
 
 
 def _read_latex(text: str) -> Iterator[Token]:
-    place, spaced = 0, False
+    place, spaced, apart = 0, False, False
     while place < len(text):
         character = text[place]
         if character.isspace() or character in "$~&":
@@ -282,14 +292,23 @@ def _read_latex(text: str) -> Iterator[Token]:
         if environment := re.compile(r"\\(begin|end)\s*\{[A-Za-z]+\*?\}(\{[^}]*\})?").match(text, place):
             place, spaced = environment.end(), True
             continue
-        tokens = list(_read_command(text, place) if character == "\\" else _read_plain_latex(text, place))
-        end = tokens[-1].end if tokens else place + 1
+        if switched := _SWITCH.match(text, place):
+            tokens = list(_set_in_style(switched[2], place, switched.end(), switched[1]))
+            if len(tokens) > 1:
+                brackets = Token("open", "{", place, place), Token("close", "}", switched.end() - 1, switched.end())
+                tokens = [brackets[0], *tokens, brackets[1]]
+        elif character == "\\":
+            tokens = list(_read_command(text, place))
+        else:
+            tokens = list(_read_plain_latex(text, place))
+        end = switched.end() if switched else tokens[-1].end if tokens else place + 1
         for token in tokens:
             if token.kind != "space":
-                yield replace(token, spaced=spaced)
-                spaced = False
+                yield replace(token, spaced=spaced, apart=apart)
+                spaced = apart = False
             else:
                 spaced = True
+                apart = apart or text[place : token.end].rstrip() in _APART
         place = end
 
 
@@ -359,12 +378,16 @@ def _read_group(text: str, place: int) -> tuple[str, int]:
 def _read_style(text: str, place: int, end: int, style: str) -> Iterator[Token]:
     r"""Yield the names in \mathbf{A} or \text{tr}: upright letters are one word, others stand each for itself."""
     inside, end = _read_group(text, end)
+    yield from _set_in_style(inside, place, end, style)
+
+
+def _set_in_style(inside: str, place: int, end: int, style: str) -> Iterator[Token]:
     bold, plain = style in _BOLD, inside.strip()
     if plain in ("E", "P", "V") and style == "mathbb":
         raise ParseError("expectations and probabilities are not known here", span=(place, end))
-    if plain == "1" and style in ("mathbf", "mathbb", "bm", "boldsymbol", "pmb", "vec"):
+    if plain == "1" and style in _BOLD | {"mathbb"}:
         yield Token("ones", "1", place, end)
-    elif re.fullmatch(r"[A-Za-z]{2,}(\s+[A-Za-z]+)*", plain) and style not in _BOLD | {"vec", "mathit"}:
+    elif re.fullmatch(r"[A-Za-z]{2,}(\s+[A-Za-z]+)*", plain) and style not in _BOLD | {"mathit", "it"}:
         for word in re.finditer(r"[A-Za-z]+", plain):
             yield Token("word", word[0], place, end)
     elif re.fullmatch(r"[A-Za-z]", plain):
