@@ -224,11 +224,23 @@ class NotationParser:
                 return self._infix(left, kind, binding) if binding > strength else None
         if token.kind == "name" and (kind_of_word := self._infix_word(token)):
             return self._infix(left, kind_of_word, _PRODUCT) if strength < _PRODUCT else None
-        if token.kind == "open" and token.text == "[" and not token.spaced and self.syntax == "python":
-            return self._brackets(left)
+        if token.kind == "open" and token.text == "[" and not token.spaced:
+            if self.syntax == "python" or (self.syntax == "math" and self._is_place()):
+                return self._brackets(left)
         if self._starts_factor(token) and strength < _ADJACENT:
             return self._adjacent(left)
         return None
+
+    def _is_place(self) -> bool:
+        """Whether brackets hold the place of an entry: x[0], X[i, j] or X[:, k]."""
+        for ahead in range(1, 6):
+            token = self._peek(ahead)
+            if token.kind == "close":
+                return token.text == "]" and ahead > 1
+            is_letter = token.kind == "name" and re.fullmatch(r"[ijklmnpqrs]", token.text) is not None
+            if not (is_letter or token.kind == "number" or is_sign(token, ",", ":", "-")) or token.text in self.known:
+                return False
+        return False
 
     def _infix_word(self, token: Token) -> str | None:
         """Return what A kron B or A o B means: a word that stands between two factors as a sign does."""

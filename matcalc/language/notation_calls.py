@@ -8,9 +8,10 @@ from fractions import Fraction
 
 from matcalc.errors import LimitError, ParseError, ShapeError
 from matcalc.language import names as names
-from matcalc.language.calls import call_along_axis, fill, infer_einsum, infer_where, read_power
+from matcalc.language.calls import call_along_axis, call_basis, fill, infer_einsum, infer_where, read_power
 from matcalc.language.declarations import LARGEST_SIZE
-from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, Unknown, is_unit
+from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, Unknown, is_unit, unify
+from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import NotationNode
 from matcalc.language.notation_to_draft import (
     SCALAR_FOR_ARRAY,
@@ -755,9 +756,62 @@ def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
         return shown
     if array.is_column and signs == ["None", "all"]:
         return reader.transpose(array, node.span)
-    raise ParseError(
-        "entries cannot be picked here", span=node.span, advice="multiply by a unit vector, as in e_1.T @ X @ e_2"
-    )
+    return _pick_entries(reader, node, array, items)
+
+
+def _pick_entries(reader: Interpreter, node: NotationNode, array: Draft, items: Sequence[NotationNode]) -> Meaning:
+    """Return x[0], X[i, j], X[:, k] or X[0] as a product with unit vectors, or as entries where a sum runs over i."""
+    axes = [axis for axis in array.axes if not is_unit(axis)]
+    if not axes or len(items) > len(axes) or (array.is_column and array.position in reader.columns):
+        text = reader.reading.write(array)
+        raise ShapeError(f"{text} has {len(axes)} axes, not {len(items)}", span=node.span, advice=f"write {text}")
+    letters = [str(item.value) if item.kind == "name" else "" for item in items]
+    if any(letter in reader.bound or letter in reader.repeated for letter in letters):
+        if not all(letters) or len(letters) != len(axes):
+            raise ParseError("a sum runs over one of these indices", span=node.span, advice="write all with letters")
+        return Indexed(((array, "".join(letters)),), "".join(dict.fromkeys(letters)))
+    units = [
+        None if item.kind == "all" else _read_unit(reader, item, axis)
+        for item, axis in zip([*items, *[_WHOLE] * (len(axes) - len(items))], axes, strict=True)
+    ]
+    if len(axes) == 1:
+        vector = reader.transpose(array, array.span) if array.is_row else array
+        assert units[0] is not None
+        return infer_product(reader.reading, node.span, reader.transpose(units[0], units[0].span), vector)
+    row, column = units
+    if row is None:
+        return array if column is None else infer_product(reader.reading, node.span, array, column)
+    if column is None:
+        return infer_product(reader.reading, node.span, reader.transpose(array, array.span), row)
+    picked = infer_product(reader.reading, node.span, reader.transpose(row, row.span), array)
+    return infer_product(reader.reading, node.span, picked, column)
+
+
+_WHOLE = NotationNode("all")
+
+
+def _read_unit(reader: Interpreter, item: NotationNode, axis: DraftAxis) -> Draft:
+    """Return the unit vector of a place: of a number basis(n, 0), of a letter a variable e_i that is one-hot."""
+    reading = reader.reading
+    if item.kind == "name":
+        name = f"e_{item.value}"
+        symbol = reader.read_name(name, item.span)
+        if symbol.is_scalar or not unify(symbol.axes[0], axis):
+            reason = f"the index {item.value} runs over two sizes"
+            raise ShapeError(reason, span=item.span, advice="write another letter")
+        return symbol
+    place = reader.draft(item)
+    if place.value is None or place.value.denominator != 1:
+        raise ParseError("a place is a whole number or a letter", span=item.span, advice="write x[0] or x[i]")
+    if place.value < 0:  # counted from the end
+        size = reading.add("size", (), SCALAR_AXES, item.span, (axis,))
+        place = reader.elementwise("subtract", size, reader.number(-place.value, item.span), item.span)
+    return call_basis(reading, axis, place, item.span)
+
+
+def list_place_letters(node: NotationNode) -> set[str]:
+    """Return the letters in the brackets of X[i, j]."""
+    return {str(item.value) for item in node.args[1:] if item.kind == "name"} - {"None"} if node.kind == "pick" else set()
 
 
 def read_sized(reader: Interpreter, node: NotationNode) -> Meaning:

@@ -41,7 +41,8 @@ class Interpreter:
     """Turns one tree into drafts, with what is assumed of the names and one reading of each choice.
 
     `cost` grows with each part that is hardly meant so; `summing` counts the sums around a part; `handlers` say what
-    each kind of part means; `columns` are the drafts that Python holds with two axes; `limits` the sizes up to which indices run.
+    each kind of part means; `columns` are the drafts that Python holds with two axes; `limits` the sizes up to which
+    indices run.
     """
 
     reading: Reading

@@ -17,7 +17,7 @@ from matcalc.language.expression_to_text import to_text
 from matcalc.language.habits import AmbiguityError, weigh_scales
 from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import walk_nodes
-from matcalc.language.notation_calls import CALL_HANDLERS, list_written_sizes
+from matcalc.language.notation_calls import CALL_HANDLERS, list_place_letters, list_written_sizes
 from matcalc.language.notation_names import (
     Assumed,
     Option,
@@ -123,7 +123,11 @@ class Notation(NotatedText):
         sizes |= {read_index_sum(node)[1] for tree in trees for node in walk_nodes(tree) if node.kind == "sum"} - {""}
         shapes = {name: read_shape(name, shape) for name, shape in formula.shapes.items()}
         sizes |= {letter for shape in shapes.values() for size in shape for letter in size.letters}
-        super().__init__(text, sizes, shapes, {name: frozenset(words) for name, words in formula.assumed.items()})
+        assumed = {name: frozenset(words) for name, words in formula.assumed.items()}
+        indices = {letter for node in walk_nodes(*trees) if node.kind == "sum" for letter in read_index_sum(node)[0]}
+        places = {letter for node in walk_nodes(*trees) for letter in list_place_letters(node)} - indices
+        assumed |= {f"e_{letter}": frozenset({"one-hot"}) for letter in places}
+        super().__init__(text, sizes, shapes, assumed)
         self.formula, self.syntax, self.trees = formula, syntax, trees
 
 
