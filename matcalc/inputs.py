@@ -171,13 +171,13 @@ class WrittenEntry:
         if len(sizes) != len(self.places):
             reason = f"{self.asked} has {len(sizes)} axes, and {self.written} picks of {len(self.places)}"
             raise DeclarationError(reason, advice="give a place for each axis, as in --wrt 'X[0, 1]'")
-        units = tuple(make_unit_vector(place, size) for place, size in zip(self.places, sizes, strict=True))
+        units = tuple(build_unit_vector(place, size) for place, size in zip(self.places, sizes, strict=True))
         between = "" if all(len(place) == 1 for place in self.places) else "_"
         name = f"{self.asked}_{between.join(self.places)}"
         return EntryVariable(matrix, units, symbol(name, ()), self.written, {}, self.asked).settle(problem)
 
 
-def make_unit_vector(place: str, size: Size) -> Expression:
+def build_unit_vector(place: str, size: Size) -> Expression:
     """Return the unit vector that is 1 at a place: basis(n, 0) of a number, of a letter a variable that is one-hot.
 
     Raises DeclarationError for a place beyond the axis.

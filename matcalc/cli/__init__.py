@@ -105,7 +105,9 @@ def _refuse(error: MatcalcError, as_json: bool) -> int:
     """Print what is wrong with the input."""
     print(paint("error:", "error", sys.stderr), error, file=sys.stderr)
     if as_json and sys.stdout is not None:
-        fields = {"reason": error.reason, "span": error.span, "shapes": dict(error.shapes), "advice": error.advice}
+        others = [{"reason": reason, "span": span} for reason, span in error.others]
+        place = {"reason": error.reason, "span": error.span, "others": others}
+        fields = {**place, "shapes": dict(error.shapes), "advice": error.advice}
         print_json({"error": {"kind": type(error).__name__, "message": str(error), **fields}})
     return BAD_INPUT
 

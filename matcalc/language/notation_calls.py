@@ -15,6 +15,7 @@ from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import NotationNode
 from matcalc.language.notation_to_draft import (
     SCALAR_FOR_ARRAY,
+    UNUSUAL,
     Handler,
     Indexed,
     Interpreter,
@@ -734,6 +735,10 @@ _SPECIAL: dict[str, Callable[[Interpreter, CallNode], Meaning]] = {
 }  # fmt: skip
 
 
+# The functions of libraries and of mathematics that are read, by the last part of their names.
+KNOWN_CALLS = frozenset({*_SPECIAL, *_SAME})
+
+
 # --- brackets -----------------------------------------------------------------------------------------------------
 
 
@@ -765,6 +770,11 @@ def _pick_entries(reader: Interpreter, node: NotationNode, array: Draft, items: 
     if not axes or len(items) > len(axes) or (array.is_column and array.position in reader.columns):
         text = reader.reading.write(array)
         raise ShapeError(f"{text} has {len(axes)} axes, not {len(items)}", span=node.span, advice=f"write {text}")
+    if len(axes) == 1 and array.op == "symbol" and array.data[0][0].isupper() and not reader.reading.declared:
+        reader.cost += UNUSUAL  # of A[0] the matrix A has rows
+    if len(items) < len(axes) and reader.syntax != "python":
+        text = reader.reading.write(array)
+        raise ShapeError(f"{text} has two axes", span=node.span, advice=f"write {text}[0, :] for its first row")
     letters = [str(item.value) if item.kind == "name" else "" for item in items]
     if any(letter in reader.bound or letter in reader.repeated for letter in letters):
         if not all(letters) or len(letters) != len(axes):
@@ -781,6 +791,8 @@ def _pick_entries(reader: Interpreter, node: NotationNode, array: Draft, items: 
     row, column = units
     if row is None:
         return array if column is None else infer_product(reader.reading, node.span, array, column)
+    if column is None and reader.syntax != "python":  # a row, where nothing says that it has one axis
+        return infer_product(reader.reading, node.span, reader.transpose(row, row.span), array)
     if column is None:
         return infer_product(reader.reading, node.span, reader.transpose(array, array.span), row)
     picked = infer_product(reader.reading, node.span, reader.transpose(row, row.span), array)
@@ -811,7 +823,8 @@ def _read_unit(reader: Interpreter, item: NotationNode, axis: DraftAxis) -> Draf
 
 def list_place_letters(node: NotationNode) -> set[str]:
     """Return the letters in the brackets of X[i, j]."""
-    return {str(item.value) for item in node.args[1:] if item.kind == "name"} - {"None"} if node.kind == "pick" else set()
+    items = node.args[1:] if node.kind == "pick" else ()
+    return {str(item.value) for item in items if item.kind == "name"} - {"None"}
 
 
 def read_sized(reader: Interpreter, node: NotationNode) -> Meaning:

@@ -192,7 +192,7 @@ def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
             following = tokens[place + 1]
             is_call = following.kind == "open" and following.text == "(" and not following.spaced
             separates = (place > 0 and not is_call) or token.text.lower() == "let"
-        if depth <= 0 and (separates or token.kind == "end"):
+        if token.kind == "end" or (depth <= 0 and separates):
             if part:
                 yield part
             part = []

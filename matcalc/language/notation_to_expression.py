@@ -75,6 +75,8 @@ def _says_more(error: MatcalcError, refused: MatcalcError, asked: Texts) -> bool
     if not isinstance(refused, ParseError):
         return False
     texts = [text for text in asked.texts if isinstance(text, str)]
+    if refused.reason.startswith("this is not an expression") and error.span is not None:
+        return True
     return refused.reason.endswith("is not in the language") or any(detect_syntax(text) != "math" for text in texts)
 
 

@@ -39,7 +39,7 @@ def detect_syntax(text: str) -> str:
     >>> [detect_syntax(text) for text in (r"x^\top A x", "np.trace(X)", "x'*A*x", "x^T A x")]
     ['latex', 'python', 'matlab', 'math']
     """
-    if "$" in text or any(name in _LATEX_NAMES for name in re.findall(r"\\([A-Za-z]+|[|,;!{}])", text)):
+    if "$" in text or any(name in LATEX_NAMES for name in re.findall(r"\\([A-Za-z]+|[|,;!{}])", text)):
         return "latex"
     plain = normalize_keyboard(text)
     if _PYTHON.search(plain):
@@ -166,6 +166,8 @@ def _read_text(text: str, syntax: str) -> Iterator[Token]:
 def _read_one(text: str, place: int, before: str, syntax: str) -> Iterator[Token]:
     """Yield the token at a place, of a raised or lowered run the group that it stands for."""
     character = text[place]
+    if run := re.compile(r"\d+\.?\d*[eE]\d+[^\W\d]").match(text, place):
+        raise ParseError("a number runs into a name", span=run.span(), advice="write a product with a space or *")
     if number := re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?(?![\w])|\d+\.?\d*(?![.]\d)|\.\d+").match(text, place):
         if number[0].isascii():
             written = number[0]
@@ -270,7 +272,7 @@ _GREEK = {
     "Omega",
 }  # fmt: skip
 _FRACTIONS = {"frac", "tfrac", "dfrac", "cfrac", "nicefrac", "sfrac"}
-_LATEX_NAMES = (
+LATEX_NAMES = (
     _STYLES | set(_ACCENTS) | (_SPACES - {" "}) | set(_SIGNS) | _WORDS | _GREEK | _FRACTIONS
     | {"sqrt", "begin", "end", "ell", "{", "}", "lbrace", "rbrace", "min", "max"}
 )  # fmt: skip
