@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from matcalc.errors import DeclarationError
+from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.language.expression import Expression, list_letters, rebuild, walk
 from matcalc.language.expression_to_text import ATOM, to_text
 from matcalc.language.sizes import Shape, deduce_sizes, fit_shape, write_shape
@@ -51,12 +51,18 @@ def to_code(derivative: Derivative, backend: str) -> str:
 def compile_code(derivative: Derivative, backend: str) -> Callable[..., Any]:
     """Return the function that `to_code` writes for the derivative; its arguments are those of the source, or lists.
 
-    It raises EvaluationError for arrays of other shapes, this MissingRuleError for what the backend has no word for.
+    It raises EvaluationError for arrays of other shapes, this MissingRuleError for what the backend has no word for and
+    EvaluationError for a library that is not installed (SciPy for NumPy's Bessel functions).
     """
     module = _read_module(derivative, backend)
     namespace: dict[str, Any] = {"__name__": module.derivative_name}
     # The source is written from typed nodes, whose names the language has checked; no text of a reader runs.
-    exec(compile(module.write(), f"<matcalc {module.derivative_name}>", "exec"), namespace)
+    try:
+        exec(compile(module.write(), f"<matcalc {module.derivative_name}>", "exec"), namespace)
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        reason = f"the code for {backend} imports {package}, which is not installed"
+        raise EvaluationError(reason, advice=f"pip install {package}, or take another backend") from error
     return _check_arrays(namespace[module.derivative_name], backend, derivative.problem.symbols)
 
 
