@@ -16,11 +16,18 @@ class AmbiguityError(ParseError):
 def is_doubtful(reading: Reading) -> bool:
     """Whether a text is of the language, but likely a habit of another: a free I, σ(x), a scalar beside an array."""
     free = set(reading.symbols) - set(reading.declared)
-    if {"σ", "sigma"} & set(reading.abstract) - set(reading.declared):
+    if calls_habit(reading):
         return True
     if free and weigh_scales(reading):
         return True
     return "I" in free or (bool(free) and any(map(is_mixed_sum, reading.drafts)))
+
+
+def calls_habit(reading: Reading) -> bool:
+    """Whether a text calls σ(x), which is the sigmoid, or has d(A @ x)/dx, which asks for a derivative."""
+    called = set(reading.abstract) - set(reading.declared)
+    is_derivative = "d" in called and any(re.fullmatch(r"d\w+", name) for name in reading.symbols)
+    return bool({"σ", "sigma"} & called) or is_derivative
 
 
 _CAPITALS = re.compile(r"[A-Z]{2}")

@@ -14,7 +14,7 @@ from matcalc.language.declarations import read_shape
 from matcalc.language.draft import Draft, Reading
 from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.habits import AmbiguityError, weigh_scales
+from matcalc.language.habits import AmbiguityError, calls_habit, weigh_scales
 from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import walk_nodes
 from matcalc.language.notation_calls import CALL_HANDLERS, list_place_letters, list_written_sizes
@@ -216,7 +216,7 @@ class _Search:
         assert self.usual is not None
         reading = self.usual.reading
         known = set(reading.declared)
-        is_habit = bool({"I"} & set(reading.symbols) - known or {"σ", "sigma"} & set(reading.abstract) - known)
+        is_habit = bool({"I"} & set(reading.symbols) - known) or calls_habit(reading)
         crossed = SCALAR_FOR_ARRAY * count_column_row_sums(reading.drafts)
         mixed = MIXED_SUM * count_mixed_sums(reading.drafts) + weigh_scales(reading)
         return crossed + mixed + HABIT * is_habit
@@ -267,7 +267,7 @@ class _Search:
         understood = asked.understand(self.sources, assumed.kinds, infer_notation)
         cost = sum(reader.cost for _, reader in interpreters) + weigh_scales(understood.reading)
         if not self._is_notated:
-            cost += HABIT * bool({"σ", "sigma"} & set(understood.reading.abstract))
+            cost += HABIT * calls_habit(understood.reading)
             cost += SCALAR_FOR_ARRAY * count_column_row_sums(understood.reading.drafts)
             cost += MIXED_SUM * count_mixed_sums(understood.reading.drafts)
             cost += SCALAR_FOR_ARRAY * _count_scalars_for_arrays(understood.reading, assumed)
