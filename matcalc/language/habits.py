@@ -145,6 +145,8 @@ def weigh_scale(draft: Draft, reading: Reading) -> float:
         name = _find_name(scale)
         if name is None or not (scale.is_column or scale.is_row) or name in reading.declared or name in reading.defined:
             continue
+        if _is_identity(other):
+            return _SURELY_NUMBER
         if other.is_matrix and draft.op != "power" and name[0] in _NUMBERS:
             return _LIKELY_NUMBER
         if other.is_scalar and _is_reduced(other):
@@ -157,7 +159,7 @@ def weigh_scale(draft: Draft, reading: Reading) -> float:
 # Small letters that stand for numbers and counts as often as for vectors.
 _NUMBERS = frozenset("cdkmnprst")
 # What a vector that only scales costs; where a scalar of that letter costs about the same, it is asked.
-_LIKELY_NUMBER, _MAYBE_NUMBER = 1.6, 0.9
+_SURELY_NUMBER, _LIKELY_NUMBER, _MAYBE_NUMBER = 4.0, 1.6, 0.9
 
 
 def _find_name(draft: Draft) -> str | None:
@@ -192,14 +194,12 @@ def _is_identity(draft: Draft) -> bool:
 def is_mixed_sum(draft: Draft) -> bool:
     """Whether a draft adds a scalar, which is no number, and an array, or divides a scalar by a name for an array.
 
-    A vector that multiplies the identity, as lam*I, and a matrix N in 1/N are as unlikely.
+    A matrix N in 1/N is as unlikely.
     """
     if draft.op == "divide":
         over, under = draft.args
         is_array = over.is_scalar and under.op == "symbol" and not under.is_scalar
         return is_array and (over.value is None or (under.is_matrix and under.data[0] in COUNTS))
-    if draft.op == "multiply" and any(_is_identity(each) for each in draft.args):
-        return any(each.op == "symbol" and each.is_column for each in draft.args)
     if draft.op not in ("add", "subtract"):
         return False
     left, right = draft.args
