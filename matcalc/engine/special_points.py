@@ -19,7 +19,8 @@ from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
 
 def derive_everywhere(
-    function: Expression, by: Sequence[Expression], printed: Expression, rules: RuleBook | None = None
+    function: Expression, by: Sequence[Expression], printed: Expression, rules: RuleBook | None = None,
+    meaning: str = "free",
 ) -> Result | None:
     """Return the derivative that has numbers at special points too, None where the printed one has or none is known."""
     book = shipped_rules() if rules is None else rules
@@ -28,13 +29,18 @@ def derive_everywhere(
         return None
     try:
         special = _hold_everywhere(book)
-        return derive_each(_call_from(special, function), [[wrt] for wrt in by], special)[0]
+        return derive_each(_call_from(special, function), [[wrt] for wrt in by], special, meaning)[0]
     except MatcalcError:  # there is no such derivative of this order
         return None
 
 
 def _divides(node: Expression) -> bool:
-    return node.op in ("divide", "power") or (node.op == "call" and node.data[0].inverts) or node.is_call("inv")
+    """Whether the node may divide by 0: sizes and numbers are not 0, and x**2 divides by nothing."""
+    if node.op == "divide":
+        return any(below.op in ("symbol", "call", "abstract") for below in walk(node.args[1]))
+    if node.op == "power" and node.args[1].op == "number":
+        return bool(node.args[1].data[0] < 0)
+    return node.op == "power" or (node.op == "call" and node.data[0].inverts) or node.is_call("inv")
 
 
 @lru_cache(maxsize=512)
