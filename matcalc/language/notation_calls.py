@@ -163,7 +163,7 @@ def _call_drafts(reader: Interpreter, call: CallNode, drafts: Sequence[Draft]) -
         _ask_about_matlab(reader, call, drafts[0])
     if reader.syntax in ("math", "latex") and call.name in _MATRIX_FUNCTIONS and drafts[0].is_matrix:
         if call.name == "exp" and call.library != "entry":
-            text = reader.reading.write(drafts[0])
+            text = reader.spell(drafts[0])
             raise ask_which(
                 "exp of a matrix has two meanings", f"expm({text})", f"exp({text}) entry by entry", call.span
             )
@@ -175,7 +175,7 @@ _MATRIX_FUNCTIONS = frozenset({"exp", "log"})
 
 def _ask_about_matlab(reader: Interpreter, call: CallNode, matrix: Draft) -> None:
     """Raise for what MATLAB and mathematics read otherwise: sum(X) down the columns, norm(X) the spectral norm."""
-    text = reader.reading.write(matrix)
+    text = reader.spell(matrix)
     if call.name in ("sum", "mean", "max", "min", "prod", "var", "std"):
         first, second = f"{call.name}({text}, axis=0)", f"{call.name}({text}) of all entries"
         raise ask_which(f"{call.name} of a matrix is taken down the columns in MATLAB", first, second, call.span)
@@ -489,7 +489,7 @@ def _softmax(reader: Interpreter, call: CallNode) -> Meaning:
         raise ParseError(f"{call.name} takes one argument", span=call.span)
     operand = reader.draft(call.args[0])
     if call.name != "logsumexp" and not {"dim", "axis"} & set(call.keywords) and operand.is_matrix:
-        text = reader.reading.write(operand)
+        text = reader.spell(operand)
         if call.library in ("jax", "tf"):
             return _along_axis(reader, call, [operand], -1, False)
         first, second = f"{call.name}({text}, axis=1), of each row", f"{call.name}({text}, axis=0), of each column"
@@ -776,12 +776,12 @@ def _pick_entries(reader: Interpreter, node: NotationNode, array: Draft, items: 
     """Return x[0], X[i, j], X[:, k] or X[0] as a product with unit vectors, or as entries where a sum runs over i."""
     axes = [axis for axis in array.axes if not is_unit(axis)]
     if not axes or len(items) > len(axes) or (array.is_column and array.position in reader.columns):
-        text = reader.reading.write(array)
+        text = reader.spell(array)
         raise ShapeError(f"{text} has {len(axes)} axes, not {len(items)}", span=node.span, advice=f"write {text}")
     if len(axes) == 1 and array.op == "symbol" and array.data[0][0].isupper() and not reader.reading.declared:
         reader.cost += UNUSUAL  # of A[0] the matrix A has rows
     if len(items) < len(axes) and reader.syntax != "python":
-        text = reader.reading.write(array)
+        text = reader.spell(array)
         raise ShapeError(f"{text} has two axes", span=node.span, advice=f"write {text}[0, :] for its first row")
     letters = [str(item.value) if item.kind == "name" else "" for item in items]
     if any(letter in reader.bound or letter in reader.repeated for letter in letters):

@@ -125,6 +125,7 @@ def search(
     kinds: Mapping[str, Sequence[Option]],
     choices: Mapping[int, Sequence[Option]],
     attempt: Callable[[Assumed], tuple[Found, float, frozenset[str], frozenset[int]]],
+    most: int = MOST_ATTEMPTS,
 ) -> tuple[list[Success[Found]], MatcalcError | None]:
     """Return the cheapest readings, cheapest first, those that cost about the same; or the error of the usual one.
 
@@ -139,7 +140,7 @@ def search(
     error: MatcalcError | None = None
     unsure: tuple[float, AmbiguityError] | None = None
     tried: set[tuple[frozenset[tuple[str | int, int]], ...]] = set()
-    for _ in range(MOST_ATTEMPTS):
+    for _ in range(most):
         if not heap:
             break
         cost, _, places = heapq.heappop(heap)

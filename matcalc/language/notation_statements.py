@@ -39,8 +39,9 @@ _NAME = (
     r"|\\(?:mathbf|boldsymbol|bm|vec)\s*\{?\\?\w+\}?)"  # \mathbf{x}
 )
 _VERB = (
-    r"(?:(?:how\s+(?:do|can|would|should)\s+(?:i|you|we|one)\s+|how\s+to\s+|i\s+(?:want|need|would\s+like)\s+(?:to\s+)?)?"
-    r"(?:please\s+)?(?:find|compute|calculate|determine|evaluate|derive|get|take|show|what\s+is|what's|what\s+would\s+be)?\s*)?"
+    r"(?:(?:how\s+(?:do|can|would|should)\s+(?:i|you|we|one)\s+|how\s+to\s+"
+    r"|i\s+(?:want|need|would\s+like)\s+(?:to\s+)?)?(?:please\s+)?"
+    r"(?:find|compute|calculate|determine|evaluate|derive|get|take|show|what\s+is|what's|what\s+would\s+be)?\s*)?"
 )
 _D = r"(?:d|\\partial|\\mathrm\s*\{d\})"
 _ASKED = re.compile(
@@ -58,15 +59,17 @@ _DIFFERENTIATE = re.compile(
     r"\s+(?=\S)(?![-+*/@=^(\[])",
     re.IGNORECASE,
 )
+_BY_NAME = re.compile(rf"\s+by\s+({_NAME})\s*[.?!]*\s*$")
 _OVER = re.compile(rf"\s+(?:over|in|by\s+varying)\s+({_NAME})\s*$")
 _QUOTED = re.compile(r"""\s*(?:"([^"]*)"|\u201c([^\u201d]*)\u201d|`+([^`]*)`+|\u00ab([^\u00bb]*)\u00bb)\s*[.?!]?\s*""")
 _BY = re.compile(
-    r"[\s,]+(?:with\s+respect\s+to|w\.?\s?r\.?\s?t\.?|wrt|by)\s+(?:the\s+)?(?:matrix\s+|vector\s+|scalar\s+)?"
+    r"[\s,]+(?:with\s+respect\s+to|w\.?\s?r\.?\s?t\.?|wrt)\s+(?:the\s+)?(?:matrix\s+|vector\s+|scalar\s+)?"
     rf"({_NAME})\s*[.?!]*\s*$",
     re.IGNORECASE,
 )
 _OPTIMIZE = re.compile(
-    r"\s*\\?(?:operatorname\*?\{)?(?:arg\s*\\(?=min|max)|(?=\w))(?:minimi[sz]e|maximi[sz]e|(?:arg\s?)?(?:min|max)(?=\}?\s*_|\s+over\b))\}?"
+    r"\s*\\?(?:operatorname\*?\{)?(?:arg\s*\\(?=min|max)|(?=\w))"
+    r"(?:minimi[sz]e|maximi[sz]e|(?:arg\s?)?(?:min|max)(?=\}?\s*_|\s+over\b))\}?"
     rf"\s*(?:_\s*(?:\{{([^{{}}]*)\}}|(\w))|(?:over|for)\s+({_NAME})[\s:,]+)?[\s:]*",
     re.IGNORECASE,
 )
@@ -87,6 +90,7 @@ _NABLA = re.compile(
 )
 _RETURN = re.compile(r"\s*(?:def\s+\w+\([^()]*\)\s*(?:->[^:]*)?:\s*)?return\s+")
 _LAMBDA = re.compile(r"\s*(?:\w+\s*=\s*)?lambda\s+(\w+(?:\s*,\s*\w+)*)\s*:\s*")
+_PLAIN = re.compile(r"[\w\s.+\-*/(),]*", re.ASCII)
 _MATHEMATICS = re.compile(r"\s*(\$\$?|\\\[|\\\()(.*?)(\$\$?|\\\]|\\\))\s*[.,]?\s*", re.DOTALL)
 
 
@@ -111,7 +115,7 @@ def strip_question(text: str) -> tuple[str, str | None]:
     dollars = _MATHEMATICS.fullmatch(text)
     if dollars:
         text = _blank(_blank(text, 0, dollars.end(1)), dollars.start(3), len(text))
-    if found := _BY.search(text):
+    if found := _BY.search(text) or (_BY_NAME.search(text) if _DIFFERENTIATE.match(text) else None):
         wrt, text = found[1], _blank(text, found.start(), len(text))
     if found := _ASKED.match(text) or (wrt and _DIFFERENTIATE.match(text)) or None:
         text = _blank(text, 0, found.end())
@@ -169,7 +173,7 @@ def read_formula(text: str, syntax: str, known: Collection[str], functions: Coll
     known = {*known, *([wrt] if wrt else [])}
     statements = list(_split(tokens))
     defined = {part[0].text for part in statements if _is_definition(part)}
-    is_plain = syntax == "math" and re.fullmatch(r"[\w\s.+\-*/(),]*", text, re.ASCII) is not None
+    is_plain = syntax == "math" and text.count("*") <= 4 and _PLAIN.fullmatch(text) is not None
     reader = NotationParser(syntax, known | defined, frozenset(functions), is_plain)
     bold = frozenset(
         spell_as_known(token.text, reader.known) for token in tokens if token.bold and token.kind == "name"

@@ -13,11 +13,25 @@ from fractions import Fraction
 from matcalc.errors import ParseError, ShapeError
 from matcalc.language import names as names
 from matcalc.language.calls import call_function, fill_open, infer_einsum, read_power
-from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold_axes, is_unit, open_shape, unify
+from matcalc.language.draft import (
+    SCALAR_AXES,
+    Draft,
+    Reading,
+    broadcast_axes,
+    hold_axes,
+    is_unit,
+    name_sizes,
+    open_shape,
+    settle,
+    unify,
+)
+from matcalc.language.expression import symbol
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.habits import AmbiguityError
 from matcalc.language.infer_shapes import compute_value, infer_product, use_definition
 from matcalc.language.notation import NotationNode, walk_nodes
 from matcalc.language.sizes import Size
+from matcalc.language.text_to_expression import build_expressions
 
 _COUNTS = frozenset("cdkmnt")
 # What a reading costs where it is possible, but hardly meant.
@@ -136,6 +150,14 @@ class Interpreter:
         """Return the identity, or a column of ones, of the size that fits."""
         return fill_open(self.reading, name, span)
 
+    def spell(self, draft: Draft) -> str:
+        """Return a draft in the language, as advice has it: norm(A @ x), where the text has ‖Ax‖."""
+        reading = self.reading
+        taken = {*reading.symbols, *reading.sizes, *reading.declared, *names.CONSTANTS}
+        letters = name_sizes((), (), [*reading.symbols.values(), *(each.axes for each in reading.drafts)], taken)
+        found = {name: symbol(name, settle(axes, letters)) for name, axes in reading.symbols.items()}
+        return to_text(build_expressions(reading.drafts, letters, found)[draft.position])
+
     # --- names and choices
 
     def read_name(self, name: str, span: tuple[int, int]) -> Draft:
@@ -179,7 +201,7 @@ class Interpreter:
                 self.cost += SCALAR_BEHIND
             return self.elementwise("multiply", left, right, span)
         if left.is_column and right.is_column:
-            one, other = self.reading.write(left), self.reading.write(right)
+            one, other = self.spell(left), self.spell(right)
             advice = f"did you mean {one}.T @ {other}, or {one}*{other} entry by entry?"
             raise ParseError(f"{one} and {other} are two columns", span=span, advice=advice)
         if left.is_row and right.is_column and left.op == "transpose" and _is_ones(left.args[0]):
@@ -475,7 +497,7 @@ def _read_cross_sign(self: Interpreter, node: NotationNode) -> Meaning:
         raise ParseError("the cross product is not known here", span=node.span)
     if left.is_scalar or right.is_scalar or (left.is_matrix and right.is_column):
         return self.product(left, right, node.span)
-    one, other = (self.reading.write(each) for each in (left, right))
+    one, other = (self.spell(each) for each in (left, right))
     raise ask_which("× has several meanings", f"{one} @ {other}", f"kron({one}, {other})", node.span)
 
 
@@ -572,7 +594,7 @@ def exponentiate(self: Interpreter, power: Draft, span: tuple[int, int]) -> Draf
         self.reading.note(f"e^{self.reading.write(power)} is the exponential of the matrix, expm")
         return self.call("expm", (power,), span)
     if power.is_matrix:
-        text = self.reading.write(power)
+        text = self.spell(power)
         raise ask_which(
             "the exponential of a matrix has two meanings", f"expm({text})", f"exp({text}) entry by entry", span
         )
@@ -617,7 +639,7 @@ def _read_norm(self: Interpreter, node: NotationNode) -> Meaning:
     if below in ("2", "l2", "ℓ2", "") and not (below and operand.is_matrix):
         return self.call("norm", (operand,), node.span)
     if below in ("2", "op", "1") and operand.is_matrix:
-        text = self.reading.write(operand)
+        text = self.spell(operand)
         first, second = (f"norm({text}, 2), the largest singular value", f"norm({text}, 'fro')")
         if below == "1":
             first, second = f"sum(abs({text}))", "the largest sum of a column, which is not known here"
@@ -643,7 +665,7 @@ def _read_bars(self: Interpreter, node: NotationNode) -> Meaning:
             raise ParseError("these bars have no meaning here", span=node.span)
         if meaning.is_matrix:
             return self.call("det", (meaning,), node.span)
-        text = self.reading.write(meaning)
+        text = self.spell(meaning)
         raise ask_which("bars of a vector have two meanings", f"norm({text})", f"abs({text}) entry by entry", node.span)
     return self.over_entries(lambda drafts: self.call("abs", drafts, node.span), (meaning,), node)
 
@@ -686,7 +708,7 @@ def _read_size_of(self: Interpreter, node: NotationNode) -> Meaning:
     """Read A.size, how many entries there are; A.shape and A.ndim are no numbers of this kind."""
     operand = self.draft(node.args[0])
     if node.value != "size":
-        text = self.reading.write(operand)
+        text = self.spell(operand)
         advice = f"write size({text}) for the number of its entries; a size by itself is a letter that is declared"
         raise ParseError(f".{node.value} has no meaning here", span=node.span, advice=advice)
     return self.call("size", (operand,), node.span)

@@ -19,6 +19,7 @@ from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import walk_nodes
 from matcalc.language.notation_calls import CALL_HANDLERS, list_place_letters, list_written_sizes
 from matcalc.language.notation_names import (
+    MOST_ATTEMPTS,
     Assumed,
     Option,
     Success,
@@ -110,6 +111,8 @@ def _read_own(text: str | Expression) -> Source | None:
         return None
 
 
+# So many parts are read in all attempts together, and so many attempts are made of a long text.
+MOST_PARTS, FEWEST_ATTEMPTS = 20_000, 40
 # A reading that costs no more needs no other one beside it.
 FREE = 2.0
 # What is as good as never meant, and what no reading may cost.
@@ -181,7 +184,9 @@ class _Search:
 
     def find(self) -> Candidate:
         """Return the cheapest reading; raises ParseError that asks where two are as cheap."""
-        found, error = search(self._list_kinds(), self._list_choices(), self.attempt)
+        parts = sum(1 for source in self.sources if isinstance(source, Notation) for _ in walk_nodes(*source.trees))
+        most = min(MOST_ATTEMPTS, max(FEWEST_ATTEMPTS, MOST_PARTS // max(1, parts)))
+        found, error = search(self._list_kinds(), self._list_choices(), self.attempt, most)
         if not found or (found[0].cost >= TOO_MUCH and self.usual is None):
             raise error or ParseError(
                 "this fits no kinds of its names", advice="declare them, as in --vars 'A: m,n; x: n'"

@@ -1,8 +1,5 @@
 """Formulas as people write them: each spelling is read as what it means, or the reader is asked."""
 
-import random
-from contextlib import suppress
-
 import pytest
 
 from matcalc import MatcalcError, derive, parse
@@ -11,7 +8,9 @@ from matcalc.language.declarations import read_declarations
 from matcalc.language.expression import Expression, walk
 from matcalc.language.habits import AmbiguityError
 from matcalc.language.notation_tokens import detect_syntax
+from tests.fuzz_readings import LIMIT, make_texts, read_one
 from tests.read_cases import Case, read_cases
+from tests.sampling import is_whole
 from tests.written import CASES, judge_reading, read_written
 
 LEAST_RIGHT = 0.97
@@ -235,13 +234,10 @@ def names_of(root: Expression) -> set[str]:
 
 
 def test_mutated_texts_are_read_or_refused() -> None:
-    generator = random.Random(0)
-    texts = [case["written"] for case in read_written()]
-    for _ in range(500):
-        one, other = generator.choice(texts), generator.choice(texts)
-        mutated = one[: generator.randint(0, len(one))] + other[generator.randint(0, len(other)) :]
-        with suppress(MatcalcError):
-            parse(mutated, syntax=generator.choice(["auto", "math", "latex", "matlab", "python"]))
+    """A sample of what `python -m tests.fuzz_readings 20000` tries; any exception but a MatcalcError fails."""
+    for text, syntax in make_texts(20_000 if is_whole() else 700, seed=7):
+        _, seconds = read_one(text, syntax)
+        assert seconds < LIMIT, text
 
 
 @pytest.mark.parametrize(
