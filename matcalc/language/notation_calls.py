@@ -775,6 +775,8 @@ def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
 def _pick_entries(reader: Interpreter, node: NotationNode, array: Draft, items: Sequence[NotationNode]) -> Meaning:
     """Return x[0], X[i, j], X[:, k] or X[0] as a product with unit vectors, or as entries where a sum runs over i."""
     axes = [axis for axis in array.axes if not is_unit(axis)]
+    if not items:
+        raise ParseError("the brackets are empty", span=node.span, advice="write a place, as in x[0] or X[0, 1]")
     if not axes or len(items) > len(axes) or (array.is_column and array.position in reader.columns):
         text = reader.spell(array)
         raise ShapeError(f"{text} has {len(axes)} axes, not {len(items)}", span=node.span, advice=f"write {text}")
