@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from matcalc.errors import LimitError, ParseError, ShapeError
@@ -11,6 +11,7 @@ from matcalc.language import names as names
 from matcalc.language.calls import Along, call_along_axis, call_basis, fill, infer_einsum, infer_where, read_power
 from matcalc.language.declarations import LARGEST_SIZE
 from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, Unknown, is_unit, unify
+from matcalc.language.habits import AmbiguityError
 from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import NotationNode
 from matcalc.language.notation_to_draft import (
@@ -107,6 +108,8 @@ def _call_plain(reader: Interpreter, call: CallNode) -> Meaning:
         and not _is_entrywise(reader, call.name)
     ):
         meanings = [each if isinstance(each, Draft) else _whole(reader, each, call) for each in meanings]
+    if any(isinstance(meaning, Indexed) for meaning in meanings):
+        call = replace(call, library="entry")  # exp(X_ij), whose entries are no matrix
     return reader.over_entries(lambda drafts: _call_drafts(reader, call, drafts), meanings, call.node)
 
 
@@ -167,6 +170,9 @@ def _call_drafts(reader: Interpreter, call: CallNode, drafts: Sequence[Draft]) -
             raise ask_which(
                 "exp of a matrix has two meanings", f"expm({text})", f"exp({text}) entry by entry", call.span
             )
+        if call.name == "log" and call.library != "entry" and not reader.summing:
+            advice = f"did you mean log({reader.spell(drafts[0])}) entry by entry? there is no logarithm of a matrix"
+            raise AmbiguityError("log of a matrix has two meanings", span=call.span, advice=advice)
     return reader.call(call.name, drafts, call.span)
 
 

@@ -450,7 +450,9 @@ def _read_star_row(self: Interpreter, node: NotationNode) -> Meaning:
 
 
 def _read_entrywise(self: Interpreter, node: NotationNode, op: str) -> Meaning:
+    self.summing += 1  # of Y ⊙ log P the logarithm is that of the entries
     meanings = tuple(self.read(arg) for arg in node.args)
+    self.summing -= 1
 
     def combine(drafts: Sequence[Draft]) -> Draft:
         left, right = drafts
