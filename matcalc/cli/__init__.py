@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise MatcalcError("there is nowhere to write the answer: stdout is closed")
         parser = build_parser()
         if "_ARGCOMPLETE" in os.environ:
-            complete(parser)
+            offer_completions(parser)
         options = parser.parse_args(spell_out(given, list_commands(parser)))
         code: int = options.run(options)
         sys.stdout.flush()
@@ -81,7 +81,7 @@ def list_commands(parser: Parser) -> tuple[str, ...]:
     return tuple(next(action.choices for action in parser._actions if isinstance(action.choices, dict)))
 
 
-def complete(parser: Parser) -> None:
+def offer_completions(parser: Parser) -> None:
     """Answer the shell that asks how a line goes on, where argcomplete is installed."""
     try:
         from argcomplete import autocomplete

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import sys
+from collections.abc import Collection
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -33,12 +35,21 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--help", action="help", help="show this text and exit (also -h)")
 
     def error(self, message: str) -> NoReturn:
-        from matcalc.cli.spelling import advise_option
-
         commands = [action.choices for action in self._actions if isinstance(action.choices, dict)]
         parsers = [self, *(parser for choices in commands for parser in choices.values())]
         known = [option for parser in parsers for action in parser._actions for option in action.option_strings]
         raise UsageError(message, advice=advise_option(message, known) or f"{self.prog} --help")
+
+
+def advise_option(message: str, options: Collection[str]) -> str | None:
+    """Return the option that is meant by one that a message of argparse names; None where none is close.
+
+    >>> advise_option("unrecognized arguments: --wtr x", ["--wrt", "--layout"])
+    'did you mean --wrt?'
+    """
+    unknown = re.search(r"unrecognized arguments: (--?[\w-]+)", message)
+    close = get_close_matches(unknown[1], list(options), 1, 0.6) if unknown else []
+    return f"did you mean {close[0]}?" if close else None
 
 
 def add_expression_options(parser: argparse.ArgumentParser, several: bool = False) -> None:

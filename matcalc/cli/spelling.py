@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from matcalc.cli.arguments import UsageError
 
 # The letters of options that take a value; a lone dash before other letters begins an expression, as in -x.
-LETTERS = {"-l": "--layout", "-w": "--wrt", "-v": "--vars", "-o": "--order", "-a": "--assume", "-s": "--syntax"}
+OPTION_LETTERS = {"-l": "--layout", "-w": "--wrt", "-v": "--vars", "-o": "--order", "-a": "--assume", "-s": "--syntax"}
 _FLAGS = {"-h": "--help", "-V": "--version"}
 
 
@@ -44,17 +44,6 @@ def _spell_option(arguments: Sequence[str], place: int) -> str:
     """Return an option of one letter in full; what begins with one dash is an expression, shielded by a space."""
     argument = arguments[place]
     following = arguments[place + 1] if place + 1 < len(arguments) else "--"
-    if argument in LETTERS and place and not following.startswith("--"):
-        return LETTERS[argument]
+    if argument in OPTION_LETTERS and place and not following.startswith("--"):
+        return OPTION_LETTERS[argument]
     return f" {argument}" if re.match(r"-[^-]", argument) else argument
-
-
-def advise_option(message: str, options: Collection[str]) -> str | None:
-    """Return the option that is meant by one that a message of argparse names; None where none is close.
-
-    >>> advise_option("unrecognized arguments: --wtr x", ["--wrt", "--layout"])
-    'did you mean --wrt?'
-    """
-    unknown = re.search(r"unrecognized arguments: (--?[\w-]+)", message)
-    close = get_close_matches(unknown[1], list(options), 1, 0.6) if unknown else []
-    return f"did you mean {close[0]}?" if close else None

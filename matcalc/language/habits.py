@@ -147,6 +147,8 @@ def weigh_scale(draft: Draft, reading: Reading) -> float:
             continue
         if _is_identity(other):
             return _SURELY_NUMBER
+        if other.is_row != scale.is_row and not other.is_scalar and not other.is_matrix and name[0] in _NUMBERS:
+            return 0.0 if (_find_name(other) or "x")[0] in _NUMBERS else _LIKELY_NUMBER
         if other.is_matrix and draft.op != "power" and name[0] in _NUMBERS:
             return _LIKELY_NUMBER
         if other.is_scalar and _is_reduced(other):

@@ -56,7 +56,7 @@ FUNCTION_WORDS = {
     "average": "mean", "kronecker": "kron", "diagmat": "diag", "exponential": "exp", "identity": "eye",
     "vector": "ones_or_zeros", "matrix": "ones_or_zeros", "adjoint": "transpose", "mm": "matmul", "absolute": "abs",
     "fabs": "abs", "squared": "square", "swish": "silu", "mtimes": "matmul", "times": "hadamard", "mldivide": "solve",
-    "length": "size", "numel": "size", "len": "size", "multiply": "hadamard", "pow": "power",
+    "layernorm": "layer_norm", "batchnorm": "batch_norm", "crossentropy": "cross_entropy", "length": "size", "numel": "size", "len": "size", "multiply": "hadamard", "pow": "power",
     **{name: name for name in ("norm1", "norm2", "transpose", "hadamard", "ones", "zeros", "eye", "power", "inner",
                                "matmul", "einsum", "dot", "size")},
 }  # fmt: skip
@@ -332,6 +332,7 @@ class NotationParser:
         if following.kind != "open" or following.text != "(" or following.spaced or name in self.known:
             return
         is_word = len(name.partition("_")[0]) > 1 and name.islower() and name not in GREEK_LETTERS
+        is_word = is_word or re.fullmatch(r"([A-Z][a-z]{2,})+", name) is not None
         if is_word or self._is_extreme(name) or name in _FUNCTION_LETTERS or name.startswith("__"):
             reason = f"{name} is no function that is known here"
             raise ParseError(reason, span=(token.start, token.end), advice="write a product with a space or a sign")
@@ -500,6 +501,10 @@ class NotationParser:
         self._closers = outer
         end = self._take().end
         kind = "norm" if opening.text == "‖" else "bars"
+        if self._next.kind == "number" and not self._next.spaced and self.syntax != "python":
+            number = self._next.text
+            advice = f"did you mean a subscript, ||x||_{number}, or a power, ||x||^{number}?"
+            raise ParseError("a number stands behind the bars", span=(end, self._next.end), advice=advice)
         below: str | None = None
         if self._is("_"):
             below, end = self._read_below()

@@ -69,7 +69,7 @@ _BY = re.compile(
 )
 _OPTIMIZE = re.compile(
     r"\s*\\?(?:operatorname\*?\{)?(?:arg\s*\\(?=min|max)|(?=\w))"
-    r"(?:minimi[sz]e|maximi[sz]e|(?:arg\s?)?(?:min|max)(?=\}?\s*_|\s+over\b))\}?"
+    r"(?:minimi[sz]e|maximi[sz]e|(?:arg\s?)?(?:min|max)(?=\}?\s*_|\s+over\b)|arg\s?(?:min|max)(?=\s))\}?"
     rf"\s*(?:_\s*(?:\{{([^{{}}]*)\}}|(\w))|(?:over|for)\s+({_NAME})[\s:,]+)?[\s:]*",
     re.IGNORECASE,
 )
@@ -90,6 +90,7 @@ _NABLA = re.compile(
 )
 _RETURN = re.compile(r"\s*(?:def\s+\w+\([^()]*\)\s*(?:->[^:]*)?:\s*)?return\s+")
 _LAMBDA = re.compile(r"\s*(?:\w+\s*=\s*)?lambda\s+(\w+(?:\s*,\s*\w+)*)\s*:\s*")
+_MAPS = re.compile(rf"\s*(?:\w+\s*:\s*)?({_NAME})\s*(?:↦|\\mapsto(?![a-z]))\s*")
 _PLAIN = re.compile(r"[\w\s.+\-*/(),]*", re.ASCII)
 _MATHEMATICS = re.compile(r"\s*(\$\$?|\\\[|\\\()(.*?)(\$\$?|\\\]|\\\))\s*[.,]?\s*", re.DOTALL)
 
@@ -106,6 +107,8 @@ def strip_question(text: str) -> tuple[str, str | None]:
         raise ParseError(reason, span=found.span(), advice="write the function alone, and --order 2, or order=2")
     if found := _RETURN.match(text):
         text = _blank(text, 0, found.end())
+    if found := _MAPS.match(text):
+        text, wrt = _blank(text, 0, found.end()), found[1]
     if found := _LAMBDA.match(text):
         names = found[1].split(",")
         text, wrt = _blank(text, 0, found.end()), names[0].strip() if len(names) == 1 else None

@@ -131,7 +131,7 @@ _SAME = {
 }  # fmt: skip
 # Σ is a sum where an index stands below it, or at the letters that follow: Σᵢ, Σ_i, Σ(x_i - y_i)².
 _SUM_SIGN = re.compile(
-    r"Σ\s*(?:_|[\u1d62-\u1d6a\u2080-\u209c]|\(?[^()Σ∑]*?[A-Za-z](?:_\{?[ijk]|[\u1d62\u2c7c\u2096])(?![A-Za-z0-9]))"
+    r"Σ\s*(?:_|[\u1d62-\u1d6a\u2080-\u209c\u2c7c]|\(?[^()Σ∑]*?[A-Za-z](?:_\{?[ijk]|[\u1d62\u2c7c\u2096])(?![A-Za-z0-9]))"
 )
 
 
@@ -215,11 +215,14 @@ def _read_script(text: str, place: int, script: str) -> Iterator[Token]:
     while end < len(text) and (_script(text[end]) == script):
         end += 1
     plain = unicodedata.normalize("NFKC", text[place:end]).replace("\u2212", "-")
-    yield Token("op", "^" if script == "<super>" else "_", place, place)
-    yield Token("open", "{", place, place)
-    for inside in _read_text(plain, "math"):
-        yield replace(inside, start=place, end=place)
-    yield Token("close", "}", place, end)
+    # x²ᵀ is the transpose of x²; ⁻ᵀ and ⁻¹ᵀ are one sign.
+    is_transposed = script == "<super>" and plain.endswith("T") and plain.rstrip("T") not in ("", "-", "-1")
+    for part in (plain[:-1], "T") if is_transposed else (plain,):
+        yield Token("op", "^" if script == "<super>" else "_", place, place)
+        yield Token("open", "{", place, place)
+        for inside in _read_text(part, "math"):
+            yield replace(inside, start=place, end=place)
+        yield Token("close", "}", place, end)
 
 
 def _read_name(text: str, place: int) -> Token:
@@ -231,6 +234,8 @@ def _read_name(text: str, place: int) -> Token:
         if not (is_letter or (following == "_" and re.match(r"_\w", text[end:]) and not _script(text[end + 1]))):
             break
         if following == "_" and greek and not re.match(r"_\w", text[end:]):
+            break
+        if following.isupper() and re.search(r"_[ijk]$", text[place:end]):  # x_iA_{ij}: an entry, and the next name
             break
         if following == "_":  # what follows is a subscript, which may have letters
             greek = False
