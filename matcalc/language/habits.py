@@ -86,7 +86,7 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
 
 
 # Matrices that hold a sample in each row.
-_DATA = frozenset("XHZQVY")
+DATA = frozenset("XHZQVY")
 
 
 def _find_bias(reading: Reading, draft: Draft) -> Draft | None:
@@ -99,7 +99,7 @@ def _find_bias(reading: Reading, draft: Draft) -> Draft | None:
         first = product
         while first.op == "matmul":
             first = first.args[0]
-        is_data = first.op == "symbol" and first.data[0][0] in _DATA
+        is_data = first.op == "symbol" and first.data[0][0] in DATA
         if is_data and vector.data[0] not in reading.declared:
             return vector
     return None

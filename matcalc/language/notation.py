@@ -56,7 +56,8 @@ FUNCTION_WORDS = {
     "average": "mean", "kronecker": "kron", "diagmat": "diag", "exponential": "exp", "identity": "eye",
     "vector": "ones_or_zeros", "matrix": "ones_or_zeros", "adjoint": "transpose", "mm": "matmul", "absolute": "abs",
     "fabs": "abs", "squared": "square", "swish": "silu", "mtimes": "matmul", "times": "hadamard", "mldivide": "solve",
-    "layernorm": "layer_norm", "batchnorm": "batch_norm", "crossentropy": "cross_entropy", "length": "size", "numel": "size", "len": "size", "multiply": "hadamard", "pow": "power",
+    "layernorm": "layer_norm", "batchnorm": "batch_norm", "crossentropy": "cross_entropy",
+    "length": "size", "numel": "size", "len": "size", "multiply": "hadamard", "pow": "power",
     **{name: name for name in ("norm1", "norm2", "transpose", "hadamard", "ones", "zeros", "eye", "power", "inner",
                                "matmul", "einsum", "dot", "size")},
 }  # fmt: skip

@@ -274,6 +274,7 @@ def _matmul(reader: Interpreter, call: CallNode) -> Meaning:
 def _dot(reader: Interpreter, call: CallNode) -> Meaning:
     left, right = _drafts(reader, call, 2)
     if left.is_scalar or right.is_scalar:
+        reader.cost += SCALAR_FOR_ARRAY
         return reader.elementwise("multiply", left, right, call.span)
     if (left.is_column and right.is_column) or (reader.syntax != "python" and not call.library):
         return reader.call("dot", (left, right), call.span)

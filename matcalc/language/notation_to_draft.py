@@ -27,7 +27,7 @@ from matcalc.language.draft import (
 )
 from matcalc.language.expression import symbol
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.habits import AmbiguityError
+from matcalc.language.habits import DATA, AmbiguityError
 from matcalc.language.infer_shapes import compute_value, infer_product, use_definition
 from matcalc.language.notation import NotationNode, walk_nodes
 from matcalc.language.sizes import Size
@@ -35,7 +35,7 @@ from matcalc.language.text_to_expression import build_expressions
 
 _COUNTS = frozenset("cdkmnt")
 # What a reading costs where it is possible, but hardly meant.
-MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL = 2.0, 4.0, 1.4, 2.0
+MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL, BIAS = 2.0, 4.0, 1.4, 2.0, 2.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,6 +378,8 @@ def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tupl
         scalar = left if left.is_scalar else right
         if scalar.value is None:
             self.cost += MIXED_SUM
+    elif self.syntax == "python" and (is_bias_of_samples(left, right) or is_bias_of_samples(right, left)):
+        self.cost += BIAS
     elif left.is_matrix != right.is_matrix and not left.is_scalar:
         left, right = _broadcast_vector(self, left, right, span)
     elif ((left.is_column and right.is_row) or (left.is_row and right.is_column)) and not (
@@ -386,6 +388,14 @@ def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tupl
         one, other = self.reading.write(left), self.reading.write(right)
         raise ShapeError(f"{one} and {other} are a column and a row", span=span, advice="transpose one of them")
     return self.elementwise(op, left, right, span)
+
+
+def is_bias_of_samples(product: Draft, vector: Draft) -> bool:
+    """Whether a sum is X @ w + b, where b is one number for all samples as often as a vector."""
+    if product.op != "matmul" or not product.is_column or vector.op != "symbol" or not vector.is_column:
+        return False
+    first = product.args[0]
+    return first.op == "symbol" and first.data[0][0] in DATA and vector.data[0].startswith("b")
 
 
 def _broadcast_vector(self: Interpreter, left: Draft, right: Draft, span: tuple[int, int]) -> tuple[Draft, Draft]:
