@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from matcalc.language.notation import FUNCTION_WORDS, GREEK_LETTERS, MODULES
 from matcalc.language.notation_calls import KNOWN_CALLS
 from matcalc.language.notation_tokens import LATEX_NAMES, normalize_keyboard
+from matcalc.language.notation_words import FUNCTION_WORDS, GREEK_LETTERS, MODULES
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,19 @@ from itertools import count
 from matcalc.errors import LimitError, ParseError
 from matcalc.language.names import GREEK, spell_greek
 from matcalc.language.notation_tokens import Token, is_greek
+from matcalc.language.notation_words import (
+    FUNCTION_LETTERS,
+    FUNCTION_WORDS,
+    GREEK_LETTERS,
+    INFIX_WORDS,
+    INVERTIBLE,
+    KEYWORDS,
+    MODULES,
+    NAME_WORDS,
+    NORMS,
+    QUESTION_WORDS,
+    TRANSPOSES,
+)
 
 DEEPEST = 60
 
@@ -46,32 +59,6 @@ def walk_nodes(*roots: NotationNode) -> Iterator[NotationNode]:
         stack.extend(reversed(node.args))
 
 
-# --- words ----------------------------------------------------------------------------------------------
-
-# Functions that notation calls otherwise than the language, by their name in small letters.
-FUNCTION_WORDS = {
-    "tr": "trace", "ln": "log", "sgn": "sign", "logistic": "sigmoid", "asin": "arcsin", "acos": "arccos",
-    "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "inverse": "inv", "lse": "logsumexp",
-    "vect": "vec", "lndet": "logdet", "determinant": "det", "diagonal": "diag", "logsoftmax": "log_softmax",
-    "average": "mean", "kronecker": "kron", "diagmat": "diag", "exponential": "exp", "identity": "eye",
-    "vector": "ones_or_zeros", "matrix": "ones_or_zeros", "adjoint": "transpose", "mm": "matmul", "absolute": "abs",
-    "fabs": "abs", "squared": "square", "swish": "silu", "mtimes": "matmul", "times": "hadamard", "mldivide": "solve",
-    "layernorm": "layer_norm", "batchnorm": "batch_norm", "crossentropy": "cross_entropy",
-    "length": "size", "numel": "size", "len": "size", "multiply": "hadamard", "pow": "power",
-    **{name: name for name in ("norm1", "norm2", "transpose", "hadamard", "ones", "zeros", "eye", "power", "inner",
-                               "matmul", "einsum", "dot", "size")},
-}  # fmt: skip
-# Names that formulas spell out and that are no product of letters.
-NAME_WORDS = frozenset(
-    """lam eps reg lr tol mu nu xi pi sig gam alp bet del tau phi psi chi rho eta loss err res obs out pred target
-    targets inputs input weights weight bias logits data noise cov prior post temp scale shift hat wd kappa
-    zeta""".split()
-)
-MODULES = frozenset("np numpy torch jnp jax F nn scipy sp tf math linalg LA la numpy.linalg functional special".split())
-GREEK_LETTERS = GREEK | {"Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"}
-TRANSPOSES = frozenset({"T", "⊤", "t", "'", "tr", "⊺", "H", "top", "transpose", "prime", "*T"})
-
-
 # --- the grammar --------------------------------------------------------------------------------------------
 
 _COMPARE, _SUM, _PRODUCT, _ADJACENT, _POWER = 5, 10, 20, 30, 40
@@ -83,23 +70,6 @@ _INFIX = {
     "⊗": ("kron", _PRODUCT), "\\": ("solve", _PRODUCT), ".\\": ("solve", _PRODUCT), ":": ("frobenius", _PRODUCT),
     "<": ("compare", _COMPARE), ">": ("compare", _COMPARE), "<=": ("compare", _COMPARE), ">=": ("compare", _COMPARE),
 }  # fmt: skip
-_INFIX_WORDS = {
-    "kron": "kron", "otimes": "kron", "odot": "hadamard", "hadamard": "hadamard", "circ": "hadamard", "o": "hadamard",
-    "dot": "dot_sign", "cdot": "dot_sign", "times": "cross_sign",
-}  # fmt: skip
-_CONSUMING = frozenset({"trace", "det", "logdet", "tr", "log", "exp", "vec", "diag", "inv"})
-_NORMS = frozenset({"1", "2", "f", "fro", "nuc", "*", "op"})
-# Words of English and of Python that are no product of letters.
-_KEYWORDS = frozenset("if is in or as not and for else del def try of to the".split())
-# Words of a question that are no name in mathematics, as hidden and weights are.
-_QUESTION_WORDS = frozenset(
-    """compute calculate differentiate derive derivative gradient jacobian hessian find evaluate determine respect with
-    transpose transposed inverse by where when please help here what how answer solve given let such that matrix vector
-    scalar function symmetric over under""".split()
-)
-_INVERTIBLE = frozenset("sin cos tan sinh cosh tanh".split())
-# Letters that stand for functions where a bracket follows at once.
-_FUNCTION_LETTERS = frozenset("f g h u φ ϕ ψ phi psi varphi".split())
 _METHODS_AS_SIGNS = frozenset({"T", "mT", "H", "I"})
 _INDEX_LETTERS = frozenset("ijklmnpqrs")
 
@@ -245,7 +215,7 @@ class NotationParser:
 
     def _infix_word(self, token: Token) -> str | None:
         """Return what A kron B or A o B means: a word that stands between two factors as a sign does."""
-        meant = _INFIX_WORDS.get(token.text.lower() if len(token.text) > 1 else token.text)
+        meant = INFIX_WORDS.get(token.text.lower() if len(token.text) > 1 else token.text)
         following = self._peek(1)
         stands_between = token.spaced and following.spaced and self._starts_factor(following)
         return meant if stands_between and token.text not in self.known and self.syntax != "python" else None
@@ -334,7 +304,7 @@ class NotationParser:
             return
         is_word = len(name.partition("_")[0]) > 1 and name.islower() and name not in GREEK_LETTERS
         is_word = is_word or re.fullmatch(r"([A-Z][a-z]{2,})+", name) is not None
-        if is_word or self._is_extreme(name) or name in _FUNCTION_LETTERS or name.startswith("__"):
+        if is_word or self._is_extreme(name) or name in FUNCTION_LETTERS or name.startswith("__"):
             reason = f"{name} is no function that is known here"
             raise ParseError(reason, span=(token.start, token.end), advice="write a product with a space or a sign")
 
@@ -776,7 +746,7 @@ class NotationParser:
         if token.text in MODULES and is_sign(self._next, ".") and token.text not in self.known:
             return self._library_call(token)
         norm = re.fullmatch(r"norm_(\w+)", token.text, re.IGNORECASE)
-        if norm and norm[1].lower() in _NORMS and self._next.kind == "open" and token.text not in self.known:
+        if norm and norm[1].lower() in NORMS and self._next.kind == "open" and token.text not in self.known:
             return self._norm_of(token, norm[1])
         reduced = self._index_word(token)
         if reduced is not None:
@@ -842,11 +812,11 @@ class NotationParser:
                 keywords = (NotationNode("keyword", (axis,), "axis", token.start, end),)
             elif function == "log" and below in ("2", "10"):
                 function = "log" + below
-            elif function == "norm" and below.lower() in _NORMS:
+            elif function == "norm" and below.lower() in NORMS:
                 return self._norm_of(token, below)
             elif not (function == "log" and below == "e"):
                 raise ParseError(f"{token.text} takes no subscript", span=(token.start, end))
-        if power is not None and function in _INVERTIBLE and is_minus_one(power):
+        if power is not None and function in INVERTIBLE and is_minus_one(power):
             reason = f"{token.text}^{{-1}} has two meanings"
             advice = f"did you mean arc{function}(x), or 1/{function}(x)?"
             raise ParseError(reason, span=(token.start, power.end), advice=advice)
@@ -937,7 +907,7 @@ class NotationParser:
             return sized or whole
         if text in self.known or len(stem) <= 1 or token.kind == "word" or (self.syntax == "latex" and len(text) > 1):
             return make_subscripted(stem, below, start, end) if below and text not in self.known else whole
-        if stem.lower() in _KEYWORDS or (stem in _QUESTION_WORDS and self.syntax == "math"):
+        if stem.lower() in KEYWORDS or (stem in QUESTION_WORDS and self.syntax == "math"):
             advice = f"write a product with spaces, {' '.join(stem)}"
             advice = advice if len(stem) < 4 else "write the formula alone"
             raise ParseError(f"{stem} is a word, and no name", span=(start, end), advice=advice)

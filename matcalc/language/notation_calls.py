@@ -8,15 +8,13 @@ from fractions import Fraction
 
 from matcalc.errors import LimitError, ParseError, ShapeError
 from matcalc.language import names as names
-from matcalc.language.calls import Along, call_along_axis, call_basis, fill, infer_einsum, infer_where, read_power
+from matcalc.language.calls import Along, call_along_axis, fill, infer_einsum, infer_where, read_power
 from matcalc.language.declarations import LARGEST_SIZE
-from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, Unknown, is_unit, unify
+from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, Unknown, is_unit
 from matcalc.language.habits import AmbiguityError
-from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import NotationNode
 from matcalc.language.notation_to_draft import (
     SCALAR_FOR_ARRAY,
-    UNUSUAL,
     Handler,
     Indexed,
     Interpreter,
@@ -223,11 +221,12 @@ def _read_axis(reader: Interpreter, call: CallNode) -> tuple[Along, bool, list[s
 def _read_axes(reader: Interpreter, node: NotationNode) -> int | tuple[int, ...]:
     """Return the axis, or the axes of a tuple or a list."""
     if node.kind == "list":
-        return tuple(_read_integer(reader, item) for item in node.args)
-    return _read_integer(reader, node)
+        return tuple(read_integer(reader, item) for item in node.args)
+    return read_integer(reader, node)
 
 
-def _read_integer(reader: Interpreter, node: NotationNode) -> int:
+def read_integer(reader: Interpreter, node: NotationNode) -> int:
+    """Return the whole number that a part is; raises ParseError for anything else."""
     draft = reader.draft(node)
     if draft.value is None or draft.value.denominator != 1:
         raise ParseError("a whole number stands here", span=node.span)
@@ -334,7 +333,7 @@ def _negate(reader: Interpreter, call: CallNode) -> Meaning:
 def _transpose(reader: Interpreter, call: CallNode) -> Meaning:
     if not call.args or len(call.args) not in (1, 3):
         raise ParseError("transpose takes one matrix", span=call.span)
-    if len(call.args) == 3 and sorted(_read_integer(reader, arg) % 2 for arg in call.args[1:]) != [0, 1]:
+    if len(call.args) == 3 and sorted(read_integer(reader, arg) % 2 for arg in call.args[1:]) != [0, 1]:
         raise ParseError("a transpose exchanges the axes 0 and 1", span=call.span)
     return reader.transpose(reader.draft(call.args[0]), call.span)
 
@@ -380,7 +379,7 @@ def _read_order(reader: Interpreter, node: NotationNode) -> str | int | None:
         return str(node.value)
     if node.kind == "name" and node.value == "None":
         return None
-    return _read_integer(reader, node)
+    return read_integer(reader, node)
 
 
 def _apply_norm(reader: Interpreter, call: CallNode, operand: Draft, order: str | int | None) -> Draft:
@@ -427,7 +426,7 @@ def _variance(reader: Interpreter, call: CallNode) -> Meaning:
         if name in ("unbiased",):
             less = int(_read_bool(call.keywords[name]))
         elif name in ("ddof", "correction"):
-            less = _read_integer(reader, call.keywords[name])
+            less = read_integer(reader, call.keywords[name])
         else:
             raise ParseError(f"{call.name} takes no {name}=", span=call.span)
     if less is None:
@@ -490,7 +489,7 @@ def _reduce(reader: Interpreter, call: CallNode) -> Meaning:
 
 def _softmax(reader: Interpreter, call: CallNode) -> Meaning:
     if len(call.args) == 2:
-        axis = _read_integer(reader, call.args[1])
+        axis = read_integer(reader, call.args[1])
         return _along_axis(reader, call, [reader.draft(call.args[0])], axis, False)
     if len(call.args) != 1:
         raise ParseError(f"{call.name} takes one argument", span=call.span)
@@ -589,7 +588,7 @@ def _slogdet(reader: Interpreter, call: CallNode) -> Meaning:
 def _flatten(reader: Interpreter, call: CallNode) -> Meaning:
     """Rows behind each other, as Python has them: vec(X.T)."""
     operand = reader.draft(call.args[0])
-    places = [_read_integer(reader, arg) for arg in call.args[1:] if arg.kind in ("number", "negate")]
+    places = [read_integer(reader, arg) for arg in call.args[1:] if arg.kind in ("number", "negate")]
     if call.name == "reshape" and places in ([-1, 1], [1, -1]):
         return _add_axis(reader, operand, places == [1, -1], call)
     if call.name == "reshape" and not (len(call.args) == 2 and _strip(reader, call.args[1]).kind == "negate"):
@@ -610,7 +609,7 @@ def _unsqueeze(reader: Interpreter, call: CallNode) -> Meaning:
     """Return x with a second axis: as a column, or as a row."""
     if len(call.args) != 2 or call.keywords:
         raise ParseError("unsqueeze takes an axis", span=call.span)
-    return _add_axis(reader, reader.draft(call.args[0]), _read_integer(reader, call.args[1]) in (0, -2), call)
+    return _add_axis(reader, reader.draft(call.args[0]), read_integer(reader, call.args[1]) in (0, -2), call)
 
 
 def _add_axis(reader: Interpreter, vector: Draft, as_row: bool, call: CallNode) -> Draft:
@@ -669,18 +668,18 @@ def _read_size(reader: Interpreter, node: NotationNode) -> Size:
     if node.kind == "name" and str(node.value) in reader.reading.sizes:
         return reader.reading.sizes[str(node.value)]
     if node.kind == "pick" and node.args[0].kind == "size_of":
-        axis = _read_axis_size(reader, node)
+        axis = read_axis_size(reader, node)
         if isinstance(axis, Size):
             return axis
     raise ParseError("this is not a size", span=node.span, advice="sizes are names and whole numbers, as in eye(n)")
 
 
-def _read_axis_size(reader: Interpreter, node: NotationNode) -> DraftAxis:
+def read_axis_size(reader: Interpreter, node: NotationNode) -> DraftAxis:
     """Return the size X.shape[1] of an axis."""
     sized, *items = node.args
     array = reader.draft(sized.args[0])
     axes = [axis for axis in array.axes if not is_unit(axis)]
-    place = _read_integer(reader, items[0]) if len(items) == 1 else len(axes)
+    place = read_integer(reader, items[0]) if len(items) == 1 else len(axes)
     if sized.value != "shape" or not -len(axes) <= place < len(axes):
         raise ParseError("there is no such axis", span=node.span, advice="write X.shape[0] or X.shape[1]")
     return axes[place]
@@ -754,94 +753,7 @@ _SPECIAL: dict[str, Callable[[Interpreter, CallNode], Meaning]] = {
 KNOWN_CALLS = frozenset({*_SPECIAL, *_SAME})
 
 
-# --- brackets -----------------------------------------------------------------------------------------------------
-
-
-def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
-    """Return x[:, None], x[None, :] and slogdet(X)[1]; other entries are not read."""
-    base, *items = node.args
-    if base.kind == "size_of":
-        return reader.reading.add("size", (), SCALAR_AXES, node.span, (_read_axis_size(reader, node),))
-    if base.kind == "call" and str(base.value).endswith("slogdet") and len(items) == 1:
-        if _read_integer(reader, items[0]) == 1:
-            return reader.call("logabsdet", (reader.draft(base.args[0]),), node.span)
-    signs = ["all" if item.kind == "all" else str(item.value) for item in items]
-    array = reader.draft(base)
-    if signs == ["all"] or signs == ["all", "all"]:
-        return array
-    if array.is_column and signs == ["all", "None"]:
-        # A copy that has two axes: the name itself still has one.
-        shown = reader.reading.add(array.op, array.args, array.axes, array.span, array.data)
-        reader.columns.add(shown.position)
-        return shown
-    if array.is_column and signs == ["None", "all"]:
-        return reader.transpose(array, node.span)
-    return _pick_entries(reader, node, array, items)
-
-
-def _pick_entries(reader: Interpreter, node: NotationNode, array: Draft, items: Sequence[NotationNode]) -> Meaning:
-    """Return x[0], X[i, j], X[:, k] or X[0] as a product with unit vectors, or as entries where a sum runs over i."""
-    axes = [axis for axis in array.axes if not is_unit(axis)]
-    if not items:
-        raise ParseError("the brackets are empty", span=node.span, advice="write a place, as in x[0] or X[0, 1]")
-    if not axes or len(items) > len(axes) or (array.is_column and array.position in reader.columns):
-        text = reader.spell(array)
-        raise ShapeError(f"{text} has {len(axes)} axes, not {len(items)}", span=node.span, advice=f"write {text}")
-    if len(axes) == 1 and array.op == "symbol" and array.data[0][0].isupper() and not reader.reading.declared:
-        reader.cost += UNUSUAL  # of A[0] the matrix A has rows
-    if len(items) < len(axes) and reader.syntax != "python":
-        text = reader.spell(array)
-        raise ShapeError(f"{text} has two axes", span=node.span, advice=f"write {text}[0, :] for its first row")
-    letters = [str(item.value) if item.kind == "name" else "" for item in items]
-    if any(letter in reader.bound or letter in reader.repeated for letter in letters):
-        if not all(letters) or len(letters) != len(axes):
-            raise ParseError("a sum runs over one of these indices", span=node.span, advice="write all with letters")
-        return Indexed(((array, "".join(letters)),), "".join(dict.fromkeys(letters)))
-    units = [
-        None if item.kind == "all" else _read_unit(reader, item, axis)
-        for item, axis in zip([*items, *[_WHOLE] * (len(axes) - len(items))], axes, strict=True)
-    ]
-    if len(axes) == 1:
-        vector = reader.transpose(array, array.span) if array.is_row else array
-        assert units[0] is not None
-        return infer_product(reader.reading, node.span, reader.transpose(units[0], units[0].span), vector)
-    row, column = units
-    if row is None:
-        return array if column is None else infer_product(reader.reading, node.span, array, column)
-    if column is None and reader.syntax != "python":  # a row, where nothing says that it has one axis
-        return infer_product(reader.reading, node.span, reader.transpose(row, row.span), array)
-    if column is None:
-        return infer_product(reader.reading, node.span, reader.transpose(array, array.span), row)
-    picked = infer_product(reader.reading, node.span, reader.transpose(row, row.span), array)
-    return infer_product(reader.reading, node.span, picked, column)
-
-
-_WHOLE = NotationNode("all")
-
-
-def _read_unit(reader: Interpreter, item: NotationNode, axis: DraftAxis) -> Draft:
-    """Return the unit vector of a place: of a number basis(n, 0), of a letter a variable e_i that is one-hot."""
-    reading = reader.reading
-    if item.kind == "name":
-        name = f"e_{item.value}"
-        symbol = reader.read_name(name, item.span)
-        if symbol.is_scalar or not unify(symbol.axes[0], axis):
-            reason = f"the index {item.value} runs over two sizes"
-            raise ShapeError(reason, span=item.span, advice="write another letter")
-        return symbol
-    place = reader.draft(item)
-    if place.value is None or place.value.denominator != 1:
-        raise ParseError("a place is a whole number or a letter", span=item.span, advice="write x[0] or x[i]")
-    if place.value < 0:  # counted from the end
-        size = reading.add("size", (), SCALAR_AXES, item.span, (axis,))
-        place = reader.elementwise("subtract", size, reader.number(-place.value, item.span), item.span)
-    return call_basis(reading, axis, place, item.span)
-
-
-def list_place_letters(node: NotationNode) -> set[str]:
-    """Return the letters in the brackets of X[i, j]."""
-    items = node.args[1:] if node.kind == "pick" else ()
-    return {str(item.value) for item in items if item.kind == "name"} - {"None"}
+# --- sizes and conditions -------------------------------------------------------------------------------------------
 
 
 def read_sized(reader: Interpreter, node: NotationNode) -> Meaning:
@@ -869,5 +781,5 @@ def read_size(reader: Interpreter, node: NotationNode) -> Meaning:
 
 
 CALL_HANDLERS: Mapping[str, Handler] = {
-    "size_of": read_size, "call": read_call, "pick": read_pick, "sized": read_sized, "compare": read_condition,
+    "size_of": read_size, "call": read_call, "sized": read_sized, "compare": read_condition,
 }  # fmt: skip

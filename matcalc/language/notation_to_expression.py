@@ -17,7 +17,8 @@ from matcalc.language.expression_to_text import to_text
 from matcalc.language.habits import AmbiguityError, calls_habit, weigh_scales
 from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import walk_nodes
-from matcalc.language.notation_calls import CALL_HANDLERS, list_place_letters, list_written_sizes
+from matcalc.language.notation_calls import CALL_HANDLERS, list_written_sizes
+from matcalc.language.notation_entries import ENTRY_HANDLERS, list_place_letters
 from matcalc.language.notation_names import (
     MOST_ATTEMPTS,
     Assumed,
@@ -262,7 +263,8 @@ class _Search:
             place = next(place for place, each in enumerate(self.sources) if each is source)
             count = len(self.sources)
             choices = {number // count: value for number, value in assumed.choices.items() if number % count == place}
-            reader = Interpreter(reading, source.syntax, assumed.kinds, choices, {**HANDLERS, **CALL_HANDLERS})
+            handlers = {**HANDLERS, **CALL_HANDLERS, **ENTRY_HANDLERS}
+            reader = Interpreter(reading, source.syntax, assumed.kinds, choices, handlers)
             interpreters.append((place, reader))
             return _infer_notation(reader, source)
 
