@@ -283,15 +283,24 @@ class _Search:
 
     def _ask(self, found: Sequence[Success[Understood]]) -> None:
         """Raise ParseError that asks which of two readings is meant, unless they are the same expression."""
-        texts: dict[str, None] = {}
+        texts: dict[str, Problem] = {}
         for success in found:
             problem = self.asked.settle(success.found)
             shapes = ", ".join(f"{name} {_describe(symbol)}" for name, symbol in problem.symbols.items())
-            texts.setdefault("; ".join(map(to_text, problem.expressions)) + f"  ({shapes})")
+            texts.setdefault("; ".join(map(to_text, problem.expressions)) + f"  ({shapes})", problem)
         if len(texts) > 1:
             first, second, *_ = texts
-            error = AmbiguityError("this can be read in two ways", advice=f"did you mean {first}, or {second}?")
+            advice = f"did you mean {first}, or {second}?"
+            kinds = [{name: _describe(found) for name, found in problem.symbols.items()} for problem in texts.values()]
+            unsure = [name for name, kind in kinds[1].items() if kind != kinds[0].get(name, kind)]
+            if unsure:
+                written = "; ".join(f"{name}: {_DECLARED.get(kinds[1][name], 'n')}" for name in unsure)
+                advice += f" declare it, as in --vars '{written}'"
+            error = AmbiguityError("this can be read in two ways", advice=advice)
             raise error.complete(str(self.asked.texts[0]), {})
+
+
+_DECLARED = {"scalar": "scalar", "vector": "n", "matrix": "m,n"}
 
 
 def _count_scalars_for_arrays(reading: Reading, assumed: Assumed) -> int:
