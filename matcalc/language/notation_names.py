@@ -59,7 +59,7 @@ def list_kinds(name: str, is_own: bool, is_wrt: bool, is_bold: bool = False, is_
     ([(0, 0.0), (1, 1.0)], (2, 0.0))
     """
     usual = names.count_axes(name)
-    stem = name.partition("_")[0]
+    stem = name.partition("_")[0] or name
     later = 1.0 if is_wrt else 0.0
     if usual < 2 and is_bold:
         return [(1, 0.0), (0, 3.0)]
