@@ -60,6 +60,10 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
             )
             error = AmbiguityError(f"{name} may be added to rows or to columns", span=draft.span, advice=advice)
             raise error.complete(text, reading.write_symbols())
+        if draft.op in ("add", "subtract") and not draft.is_scalar and any(map(_is_e, draft.args)):
+            advice = "a residual is declared, --vars 'e: m'; the number is exp(1)"
+            error = AmbiguityError("e may be the number 2.718... or a vector", span=draft.span, advice=advice)
+            raise error.complete(text, reading.write_symbols())
         if draft.op == "abstract" and draft.data[0].isupper() and draft.args[0].op in ("add", "subtract"):
             name, inside = draft.data[0], reading.write(draft.args[0])
             if name not in reading.declared:
@@ -87,6 +91,10 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
 
 # Matrices that hold a sample in each row.
 DATA = frozenset("XHZQVY")
+
+
+def _is_e(draft: Draft) -> bool:
+    return draft.op == "constant" and bool(draft.data[0] == "e")
 
 
 def _find_bias(reading: Reading, draft: Draft) -> Draft | None:
@@ -205,4 +213,5 @@ def is_mixed_sum(draft: Draft) -> bool:
     if draft.op not in ("add", "subtract"):
         return False
     left, right = draft.args
-    return left.is_scalar != right.is_scalar and (left if left.is_scalar else right).value is None
+    scalar = left if left.is_scalar else right
+    return left.is_scalar != right.is_scalar and scalar.value is None and scalar.op not in ("constant", "size")
