@@ -102,7 +102,7 @@ def derive(
     check_layout(layout)
     book = choose_rules(rules)
     entry = read_entry_asked(wrt, order, book)
-    wrt = wrt if entry is None else wrt.parent
+    wrt = wrt if entry is None else entry.asked
     asked = read_asked(wrt, order)
     variables = order if isinstance(order, list | tuple) else wrt
     source, shapes, assume, names = read_input(expr, shapes, assume, book, variables)
@@ -115,11 +115,13 @@ def derive(
         check_meaning(meaning, [wrt for step in by for wrt in step], is_entry=entry is not None)
         results = derive_each(problem.expressions[0], by, book, meaning)
         if entry is not None:
-            entry, problem = entry.settle(problem)
-            results, names = [each.pick(entry.units, entry.symbol) for each in results], {**names, **entry.names}
+            variable, problem = entry.settle(problem)
+            results = [each.pick(variable.units, variable.symbol) for each in results]
+            names = {**names, **variable.names}
+        moved = None if entry is None else variable
         made = [
             Derivative(
-                problem, each, text=text, layout=layout, rules=book, names=names, given=given, files=files, entry=entry,
+                problem, each, text=text, layout=layout, rules=book, names=names, given=given, files=files, entry=moved,
                 meaning=meaning,
             )
             for each in results
@@ -539,7 +541,8 @@ class Derivative:
         options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device, "proof": proof}
         question = ask(expression, claim, by, self.layout, self.meaning)
         report = judge_question(question, rules=self._rules, **options)
-        by_one, mixed = None if self.is_mixed else self._name_whole(), ",".join(wrt.name for wrt in self.by)
+        mixed = ",".join(wrt.name for wrt in self.by)
+        by_one = None if self.is_mixed else self.wrt.name if self.entry is None else self.entry.written
         declared = Declaration(by_one, shapes, self.assumed, self._files)
         options |= {
             "layout": self.layout, "order": mixed if self.is_mixed else self.order, "meaning": self.meaning
