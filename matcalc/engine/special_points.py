@@ -34,6 +34,9 @@ def derive_everywhere(
 
 
 def _divides(node: Expression) -> bool:
+    if node.op == "power" and node.args[1].op == "number":
+        exponent = node.args[1].data[0]
+        return bool(exponent < 0 or exponent.denominator > 1)
     return node.op in ("divide", "power") or (node.op == "call" and node.data[0].inverts) or node.is_call("inv")
 
 

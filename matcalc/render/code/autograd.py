@@ -18,7 +18,8 @@ from matcalc.render.code.products import CodePart
 from matcalc.render.code.self_check import choose_sampling, write_drawing, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import Words
-from matcalc.render.code.writer import Names, Writer, regroup, write_lines
+from matcalc.render.code.regroup import regroup
+from matcalc.render.code.writer import Names, Writer, write_lines
 
 if TYPE_CHECKING:
     from matcalc.derivation import Derivative
@@ -125,7 +126,7 @@ class _AutogradFunction:
         saved = self._saved + ([self.own] if self.saves_result else [])
         targets = ", ".join(saved) if len(saved) > 1 else f"({''.join(saved)},)"
         unpacked = [f"{targets} = ctx.saved_tensors"] if saved else []
-        needs = [set(writer.list_roots(line.node)) for line in writer.lines]
+        needs = [set(writer.list_roots(line.operation)) for line in writer.lines]
         lines = [str(line) for line, roots_of in zip(writer.lines, needs, strict=True) if len(roots_of) > 1]
         grads = [f"grad_{self.names[name]}" for name in self.gradients]
         body = [*unpacked, *sizes, *lines, f"{' = '.join(grads)} = None"]

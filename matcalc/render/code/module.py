@@ -20,7 +20,8 @@ from matcalc.render.code.products import CodePart
 from matcalc.render.code.self_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import CODE_BACKENDS, Words
-from matcalc.render.code.writer import Names, name_derivative_of, regroup, write_lines
+from matcalc.render.code.regroup import regroup
+from matcalc.render.code.writer import Names, name_derivative_of, write_lines
 from matcalc.render.report import name_derivative
 from matcalc.rule_files import RuleBook, shipped_rules
 
@@ -244,7 +245,7 @@ def _write_definition(name: str, is_along: bool, words: Words, book: RuleBook | 
     if is_along and body.is_scalar:
         result = f"{words.prefix}.squeeze({result}, axis=axis)"
     words.like, words.is_along = before, False
-    lines = [*(f"{line.name} = {line.text}" for line in writer.lines), f"return {result}"]
+    lines = [*(line.text.split("  #")[0] for line in writer.lines), f"return {result}"]
     return _write_function(name, names + ["axis=None"] * is_along, [rule.sympy_definition], lines)
 
 
