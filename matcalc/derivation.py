@@ -395,10 +395,31 @@ class Derivative:
         >>> derive("norm(x)**2", layout="denominator").compile()([1.0, 2.0]).tolist()
         [2.0, 4.0]
         """
-        from matcalc.render.code.module import compile_code
+        return self._compile([self.numeric], f"derivative_of_{self.result_name}", backend)
 
-        self._refuse_mixed("code is written")
-        return compile_code(self, backend)
+    def value_and_derivative(self, backend: str = "numpy") -> Callable[..., Any]:
+        """Return a function of arrays that gives the value and the derivative, what they have in common computed once.
+
+        Raises MissingRuleError where a function has no word in the backend.
+
+        >>> from matcalc import derive
+        >>> value, gradient = derive("norm(x)**2", layout="denominator").value_and_derivative()([3.0, 4.0])
+        >>> float(value), gradient.tolist()
+        (25.0, [6.0, 8.0])
+        """
+        return self._compile([self.function, self.numeric], f"value_and_derivative_of_{self.result_name}", backend)
+
+    def _compile(self, roots: list[Expression], name: str, backend: str) -> Callable[..., Any]:
+        from matcalc.render.code.compile import compile_function
+        from matcalc.render.code.module import WrittenFunction, check_backend
+
+        check_backend(backend)
+        if self.entry is not None:
+            self._refuse_mixed("code is written")
+        book, further = self.result.graph.rules, [self.function]
+        return compile_function(
+            lambda: WrittenFunction(name, self.problem, roots, backend, book, ", ".join, further)
+        )
 
     def to_sympy(self) -> Any:
         """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""

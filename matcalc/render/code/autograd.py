@@ -52,7 +52,7 @@ class _AutogradFunction:
         self.signature = Signature(derivative.problem.symbols, {}, (name, "grad_output"))
         self.names = dict(self.signature.names)
         self.like = next(iter(self.names.values()))
-        self.words = Words("torch", self.like, self.signature)
+        self.words = Words("torch", self.signature, self.like)
         self.plain = expand(derivative.function, self.words, self.book)
         (self.function,) = regroup(self.plain)
         self.variables = {**derivative.problem.symbols, **_find_symbols(self.function)}

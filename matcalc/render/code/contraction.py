@@ -289,7 +289,7 @@ class Planner:
         if is_matrix:
             return self._build_matmul(tree, wanted, *summed)
         own = self._choose_axes(tree.left, wanted)
-        other = self._choose_axes(tree.right, own if left == right else wanted)
+        other = own if left == right else self._choose_axes(tree.right, wanted)
         args = (self._build(tree.left, own), self._build(tree.right, other))
         if not wanted and left == right:
             return self.program.make("dot", args, (), (), self._count(left))

@@ -166,7 +166,8 @@ class OperationWriter:
     def _write_sum(self, operation: Operation, *parts: CodePart) -> CodePart:
         signs, labels, wanted = operation.data
         aligned = [align_labels(part, own, wanted) for part, own in zip(parts, labels, strict=True)]
-        if self._may_change(operation.args[0], operation.args[1:]) and len(wanted) > 1:
+        is_whole = len(wanted) > 1 and labels[0] == wanted
+        if is_whole and self._may_change(operation.args[0], operation.args[1:]):
             whole = aligned[0]
             if not whole.is_simple:
                 whole = self.lines.name_line(operation.args[0], replace(whole, shape=operation.shape))

@@ -32,6 +32,12 @@ class Signature:
         kept = _TAKEN | set(self.avoided)
         return {name: f"{name}_" if keyword.iskeyword(name) or name in kept else name for name in self.variables}
 
+    @property
+    def first_array(self) -> str:
+        """The first argument that is an array with axes, else the first one, whose dtype all others have."""
+        arrays = [name for name, node in self.variables.items() if node.squeezed_shape]
+        return self.names[next(iter([*arrays, *self.variables]))] if self.variables else ""
+
     @cached_property
     def letters(self) -> dict[str, str]:
         """What each letter of a size is called where it is a local name."""

@@ -31,8 +31,9 @@ class Words:
     the body of such a function (`is_along`) each function is called along the axis that this one is given.
     """
 
-    def __init__(self, backend: str, like: str, signature: Signature) -> None:
-        self.backend, self.like, self.signature = backend, like, signature
+    def __init__(self, backend: str, signature: Signature, like: str = "") -> None:
+        self.backend, self.signature = backend, signature
+        self.like = like or signature.first_array
         self.prefix = {"numpy": "np", "torch": "torch", "jax": "jnp"}[backend]
         self.imports: set[str] = set()
         self.helpers: dict[str, bool] = {}
