@@ -15,10 +15,10 @@ from matcalc.language.rewrite import replace
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.render.code.module import describe_shape, expand, measure_text, write_helpers, write_imports
 from matcalc.render.code.products import CodePart
+from matcalc.render.code.regroup import regroup
 from matcalc.render.code.self_check import choose_sampling, write_drawing, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import Words
-from matcalc.render.code.regroup import regroup
 from matcalc.render.code.writer import Names, Writer, write_lines
 
 if TYPE_CHECKING:

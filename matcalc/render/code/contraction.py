@@ -7,10 +7,12 @@ solved for, and that diagonals and identities are indices, is part of what is we
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
+from typing import Any
 
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size
@@ -51,8 +53,9 @@ class Planner:
     def __init__(self, program: Program, written: Callable[[Expression], Operation]) -> None:
         self.program, self.written = program, written
         self.sizes: Mapping[int, Size] = {}
+        self.made: dict[Any, tuple[Operation, Labels]] = {}
 
-    def plan(self, terms: Terms, shape: Shape) -> Operation:
+    def plan(self, terms: Terms) -> Operation:
         """Return the operation whose value is the sum of the terms, with its axes in the order of `out`."""
         self.sizes = terms.sizes
         common, inner = split_common(terms)
@@ -149,7 +152,12 @@ class Planner:
 
     def _find_smallest(self, items: Sequence[_Item], out: Labels) -> int | None:
         """Return which factor is multiplied with the scalars, the smallest; None where the result is as small."""
-        counts = [(self._count(item.labels), place) for place, item in enumerate(items) if not item.is_inverse]
+        uses = Counter(item.operation for item in items)
+        counts = [
+            (self._count(item.labels), place) for place, item in enumerate(items)
+            # What stands twice is part of what is computed once, as in (A * v).T @ (A * v).
+            if not item.is_inverse and uses[item.operation] == 1
+        ]  # fmt: skip
         if not counts or min(counts)[0] >= self._count(out):
             return None
         return min(counts)[1]
@@ -157,17 +165,20 @@ class Planner:
     def _scale_within(
         self, tree: _Tree, out: Labels, number: Fraction, times: list[Operation], over: list[Operation]
     ) -> Operation:
-        """Multiply with scalars the smallest array on the way, one of those that are multiplied last if it is smaller."""
+        """Multiply with scalars the smaller of the two arrays that are multiplied last, if it is smaller than the result."""
         if isinstance(tree, _Pair):
-            sides = [side for side in (tree.left, tree.right) if isinstance(side, _Pair)]
-            smallest = min(sides, key=lambda side: self._count(side.labels), default=None)
-            if smallest is not None and self._count(smallest.labels) < self._count(out):
-                own = tuple(sorted(smallest.labels))
-                inner = self._scale_within(smallest, own, number, times, over)
-                item = _Item(inner, own)
+            sides = [side for side in (tree.left, tree.right) if self._is_smaller(side, out)]
+            if sides:
+                smallest = min(sides, key=lambda side: self._count(side.labels))
+                own = self._choose_axes(smallest, out)
+                item = _Item(self._scale(self._build(smallest, own), number, times, over), own)
                 left, right = (item if side is smallest else side for side in (tree.left, tree.right))
                 return self._build(_Pair(left, right, tree.labels), out)
         return self._scale(self._build(tree, out), number, times, over)
+
+    def _is_smaller(self, side: _Tree, out: Labels) -> bool:
+        is_array = isinstance(side, _Pair) or not side.is_inverse
+        return is_array and self._count(side.labels) < self._count(out)
 
     def _scale(
         self, operation: Operation, number: Fraction, times: list[Operation], over: list[Operation]
@@ -271,7 +282,7 @@ class Planner:
     def _is_solved(self, inverse: _Item, other: _Tree) -> bool:
         """Whether it is cheaper to solve for the other factor than to invert: not where that has more columns."""
         shared = set(inverse.labels) & set(other.labels)
-        if len(shared) != 1 or len(other.labels) > 2 or isinstance(other, _Item) and other.is_inverse:
+        if len(shared) != 1 or len(other.labels) > 2 or (isinstance(other, _Item) and other.is_inverse):
             return False
         return self._count(set(other.labels) - shared) <= self._count(inverse.labels[:1])
 
@@ -281,6 +292,16 @@ class Planner:
         if isinstance(tree, _Item):
             same = tree.is_symmetric and set(wanted) == set(tree.labels)
             return self._arrange(self._invert(tree), wanted if same else tree.labels, wanted)
+        key, names = _identify(tree)
+        if key in self.made:
+            operation, axes = self.made[key]
+            labels = {name: label for label, name in names.items()}
+            return self._arrange(operation, tuple(labels[name] for name in axes), wanted)
+        operation = self._build_pair(tree, wanted)
+        self.made[key] = operation, tuple(names[label] for label in wanted)
+        return operation
+
+    def _build_pair(self, tree: _Pair, wanted: Labels) -> Operation:
         left, right = set(tree.left.labels), set(tree.right.labels)
         summed = (left & right) - tree.labels
         if not summed:
@@ -325,14 +346,6 @@ class Planner:
         for is_left, side, other in ((True, left, right), (False, right, left)):
             if isinstance(side, _Item) and side.is_inverse and self._is_solved(side, other):
                 return self._build_solve(side, other, inner, is_left, wanted)
-        if len(wanted) == 1:
-            # v @ A is A.T @ v: what is computed already is not computed again.
-            vector, matrix = (left, right) if columns else (right, left)
-            other = (self._build(matrix, (*wanted, inner)), self._build(vector, (inner,)))
-            args = (other[1], self._build(matrix, (inner, *wanted)))
-            ways = [args, other] if columns else [other, args]
-            made = [way for way in ways if self.program.has("matmul", way, (), self._shape(wanted))]
-            return self.program.make("matmul", (made or ways)[0], (), self._shape(wanted), cost)
         args = (self._build(left, (*rows, inner)), self._build(right, (inner, *columns)))
         return self.program.make("matmul", args, (), self._shape(wanted), cost)
 
@@ -345,3 +358,21 @@ class Planner:
         right = self._build(other, (inner, *rest))
         solved = self.program.make("solve", (inverse.operation, right), (transposed,), self._shape((*free, *rest)), cost)
         return self._arrange(solved, (*free, *rest), wanted)
+
+
+def _identify(tree: _Pair) -> tuple[Any, dict[int, int]]:
+    """Return what a product is, whatever its indices are called and its factors' order, and the names of its indices."""
+    leaves, stack = list[_Item](), [*(tree.left, tree.right)]
+    while stack:
+        side = stack.pop()
+        if isinstance(side, _Pair):
+            stack += [side.right, side.left]
+        else:
+            leaves.append(side)
+    leaves.sort(key=lambda item: (id(item.operation), item.is_inverse))
+    names: dict[int, int] = {}
+    for item in leaves:
+        for label in item.labels:
+            names.setdefault(label, len(names))
+    factors = tuple((id(item.operation), item.is_inverse, tuple(names[label] for label in item.labels)) for item in leaves)
+    return (factors, frozenset(names[label] for label in tree.labels)), names

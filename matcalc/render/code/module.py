@@ -14,10 +14,10 @@ from matcalc.language.text_to_expression import Problem, rules_in_force
 from matcalc.render.code.backends import has_source, write_source
 from matcalc.render.code.definitions import define_call, define_function
 from matcalc.render.code.products import CodePart
+from matcalc.render.code.regroup import regroup
 from matcalc.render.code.self_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import CODE_BACKENDS, Words
-from matcalc.render.code.regroup import regroup
 from matcalc.render.code.writer import Names, name_derivative_of, write_lines
 from matcalc.render.report import name_derivative
 from matcalc.rule_files import RuleBook, shipped_rules
@@ -101,8 +101,8 @@ class _Module:
 
     def write(self) -> str:
         bodies = [
-            _write_body([expression], self.signature, self.words, self.function_name)
-            for expression in (self.function, self.formula)
+            _write_body([expression], self.signature, self.words, self.function_name, structured=structured)
+            for expression, structured in ((self.function, False), (self.formula, True))
         ]
         check = self._write_check()
         functions = [
@@ -190,7 +190,7 @@ def _find_derivatives(backend: str, roots: Sequence[Expression]) -> dict[str, Ex
 
 def _write_body(
     roots: Sequence[Expression], signature: Signature, words: Words, own: str,
-    pack: Callable[[list[str]], str] = ", ".join, measure: Callable[[Size], int] | None = None,
+    pack: Callable[[list[str]], str] = ", ".join, measure: Callable[[Size], int] | None = None, structured: bool = True,
 ) -> list[str]:  # fmt: skip
     letters = words.sizes_used | dict.fromkeys(list_letters(*roots))
     local = {signature.letters[letter] for letter in letters}
@@ -198,7 +198,7 @@ def _write_body(
     # The variables below the expressions may differ from the declared ones in what is assumed.
     variables = {**signature.variables, **{node.name: node for node in walk(*roots) if node.op == "symbol"}}
     known = {node: CodePart(signature.names[name], ATOM, node.shape) for name, node in variables.items()}
-    writer, sizes, results = write_lines(list(roots), words, names, known, measure)
+    writer, sizes, results = write_lines(list(roots), words, names, known, measure, structured)
     return [*sizes, *map(str, writer.lines), f"return {pack([result.text for result in results])}"]
 
 

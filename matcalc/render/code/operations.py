@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -25,7 +26,7 @@ class Lines(Protocol):
 
     words: Words
     parts: dict[Operation, CodePart]
-    uses: dict[Operation, int]
+    uses: Counter[Operation]
 
     def name_line(self, operation: Operation, part: CodePart) -> CodePart:
         """Give a value a name."""
@@ -125,11 +126,17 @@ class OperationWriter:
                 given = [(left, own), (right, other)]
                 parts, labels = zip(*(new or old for new, old in zip(opened, given, strict=True)), strict=True)
                 return self._write_einsum_of(parts, labels, wanted)
+        if self.backend == "torch" and len(wanted) > 2:
+            left, right = (self._lay_out(arg, part) for arg, part in zip(operation.args, (left, right), strict=True))
         return join_parts("multiply", align_labels(left, own, wanted), align_labels(right, other, wanted), ())
+
+    def _lay_out(self, operation: Operation, part: CodePart) -> CodePart:
+        """Return a transposed array as a new one, which is read once for each entry of a larger array."""
+        return self._atom(f"{part.wrap(ATOM)}.contiguous()") if _is_view(operation) else part
 
     def _open_view(self, operation: Operation, labels: Indices) -> tuple[CodePart, Indices] | None:
         """Return the array that is transposed, with its indices; None for what is no transpose."""
-        if operation.kind != "alone" or sorted(operation.data[0]) != sorted(operation.data[1]):
+        if not _is_view(operation):
             return None
         inner, outer = operation.data
         names = dict(zip(outer, labels, strict=True))
@@ -290,6 +297,11 @@ class OperationWriter:
 
 # The two axes of a matrix, whose sizes do not matter for its text.
 _AXIS = Size.of("n")
+
+
+def _is_view(operation: Operation) -> bool:
+    """Whether an operation only changes the order of axes."""
+    return operation.kind == "alone" and sorted(operation.data[0]) == sorted(operation.data[1])
 
 
 def _join(op: str, parts: Sequence[CodePart]) -> CodePart | None:

@@ -65,16 +65,16 @@ class Program:
             self.operations.append(found)
         return found
 
-    def has(self, kind: str, args: Iterable[Operation], data: tuple[Any, ...], shape: Shape) -> bool:
-        """Whether an operation has been made."""
-        return (kind, tuple(map(id, args)), data, shape) in self._interned
-
     def count(self, sizes: Iterable[Size]) -> int:
         """Return the number of entries of an array."""
         entries = 1
         for size in sizes:
             entries *= self.measure(size)
         return entries
+
+    def total_cost(self, root: Operation) -> int:
+        """Return what it costs to compute a value."""
+        return sum(operation.cost for operation in self.reachable([root]))
 
     def reachable(self, roots: Iterable[Operation]) -> list[Operation]:
         """Return the operations that roots are computed from, in order."""

@@ -71,9 +71,15 @@ class Terms:
         return [node for term in self.terms for node in term.nodes]
 
 
-def read_terms(node: Expression, is_shared: Callable[[Expression], bool]) -> Terms:
-    """Return a node as a sum of products; what is needed elsewhere as well stays whole."""
-    reader = _Reader(is_shared)
+def read_terms(
+    node: Expression, is_shared: Callable[[Expression], bool], spread: bool = False, structured: bool = False
+) -> Terms:
+    """Return a node as a sum of products; what is needed elsewhere as well stays whole.
+
+    With `spread` products of sums are multiplied out where the sums have products in them; with `structured` the
+    declared structure of variables is used.
+    """
+    reader = _Reader(is_shared, spread, structured)
     axes = reader.label(node)
     out = tuple(label for label in axes if label is not None)
     terms = [reader.resolve(found, out) for found in reader.open_sum(node, axes)]
@@ -100,12 +106,18 @@ class _Found:
     deltas: list[tuple[int, int]] = field(default_factory=list)
     ones: list[int] = field(default_factory=list)
 
+    def copy(self) -> _Found:
+        """Return a product that can be opened further on its own."""
+        return _Found(
+            self.number, [*self.factors], [*self.times], [*self.over], [*self.deltas], [*self.ones]
+        )  # fmt: skip
+
 
 class _Reader:
     """Opens one node; indices are numbered from 0."""
 
-    def __init__(self, is_shared: Callable[[Expression], bool]) -> None:
-        self.is_shared = is_shared
+    def __init__(self, is_shared: Callable[[Expression], bool], spread: bool, structured: bool) -> None:
+        self.is_shared, self.spread, self.structured = is_shared, spread, structured
         self.sizes: dict[int, Size] = {}
         self.has_products = False
         self._fresh = count()
@@ -144,7 +156,7 @@ class _Reader:
                     further.times = [*outer.times, scalar]
                 stack.append((inner, own, further))
             else:
-                yield self._open_product(node, own, outer, node is root)
+                yield from self._open_products(node, own, outer, node is root)
 
     def _find_scaled_sum(self, node: Expression) -> tuple[Expression, Expression] | None:
         """Return the sum and the scalar of a sum times, or divided by, a scalar."""
@@ -159,23 +171,33 @@ class _Reader:
 
     # --- products ---------------------------------------------------------------------------------
 
-    def _open_product(self, root: Expression, axes: Axes, outer: _Found, is_root: bool) -> _Found:
-        found = _Found(outer.number)
+    def _open_products(self, root: Expression, axes: Axes, outer: _Found, is_root: bool) -> Iterator[_Found]:
+        """Yield the product that a node is, or several if it is multiplied out."""
+        first = _Found(outer.number)
         for scalar in outer.times:
-            self._scale(found, scalar)
+            self._scale(first, scalar)
         for scalar in outer.over:
-            self._divide(found, scalar)
-        stack = [(root, axes)]
-        while stack:
-            node, own = stack.pop()
-            whole = self.is_shared(node) and not (is_root and node is root) and not _is_structural(node)
-            opened = None if whole else self._open(node, own, found)
-            if opened is None:
-                self._keep(node, own, found)
-            else:
-                self.has_products = self.has_products or node.op in ("matmul", "einsum", "filled", "call")
-                stack += reversed(opened)
-        return found
+            self._divide(first, scalar)
+        states = [(first, [(root, axes)])]
+        while states:
+            found, stack = states.pop()
+            while stack:
+                node, own = stack.pop()
+                whole = self.is_shared(node) and not (is_root and node is root) and not _is_structural(node)
+                if self.spread and not whole and node is not root and _has_products(node):
+                    left, right = node.args
+                    other = found.copy()
+                    other.number *= -1 if node.op == "subtract" else 1
+                    states.append((other, [*stack, (right, _fit(right, own))]))
+                    stack.append((left, _fit(left, own)))
+                    continue
+                opened = None if whole else self._open(node, own, found)
+                if opened is None:
+                    self._keep(node, own, found)
+                else:
+                    self.has_products = self.has_products or node.op in ("matmul", "einsum", "filled", "call")
+                    stack += reversed(opened)
+            yield found
 
     def _open(self, node: Expression, axes: Axes, found: _Found) -> list[tuple[Expression, Axes]] | None:
         """Return what a product consists of; None for what is no product."""
@@ -213,7 +235,7 @@ class _Reader:
             return [(args[0], (label, label))]
         if node.is_call("inv") and axes[0] is not None and axes[1] is not None:
             # The inverse of a symmetric matrix is read as it is written, so that it is solved for without transposing.
-            found.factors.append(Factor(args[0], (axes[0], axes[1]), True, is_symmetric(args[0])))
+            found.factors.append(Factor(args[0], (axes[0], axes[1]), True, is_symmetric(args[0], self.structured)))
             return []
         return None
 
@@ -314,7 +336,20 @@ def _is_nonzero(node: Expression) -> bool:
     return node.op != "number" or bool(node.data[0])
 
 
-def is_symmetric(node: Expression) -> bool:
+def _has_products(node: Expression) -> bool:
+    """Whether a node is a sum of matrices, one of them a product, a diagonal matrix or an identity."""
+    if node.op not in ("add", "subtract") or len(node.squeezed_shape) != 2:
+        return False
+    return any(_is_product(arg) for arg in node.args)
+
+
+def _is_product(node: Expression) -> bool:
+    while node.op in ("negate", "transpose", "multiply", "divide") and len(node.squeezed_shape) == 2:
+        node = next((arg for arg in node.args if arg.shape == node.shape), node.args[0])
+    return node.op in ("matmul", "einsum") or node.is_call("diag_of_vector") or node.is_filled("eye") or _has_products(node)
+
+
+def is_symmetric(node: Expression, structured: bool = True) -> bool:
     """Whether a matrix is its own transpose: declared so, X.T @ X, or a sum or multiple of such.
 
     >>> from matcalc.language.text_to_expression import parse
@@ -322,15 +357,15 @@ def is_symmetric(node: Expression) -> bool:
     True
     """
     if node.op == "symbol":
-        return bool(node.data[1] & {"symmetric", "posdef", "diagonal"})
+        return structured and bool(node.data[1] & {"symmetric", "posdef", "diagonal"})
     if node.op in ("add", "subtract"):
-        return all(arg.shape == node.shape and is_symmetric(arg) for arg in node.args)
+        return all(arg.shape == node.shape and is_symmetric(arg, structured) for arg in node.args)
     if node.op in ("multiply", "divide"):
-        return all(arg.is_scalar or is_symmetric(arg) for arg in node.args)
+        return all(arg.is_scalar or is_symmetric(arg, structured) for arg in node.args)
     if node.op == "matmul":
         left, right = node.args
         return left is transpose(right) or right is transpose(left)
-    return node.op == "negate" and is_symmetric(node.args[0]) or node.is_filled("eye")
+    return (node.op == "negate" and is_symmetric(node.args[0], structured)) or node.is_filled("eye")
 
 
 # --- factoring ----------------------------------------------------------------------------------------
@@ -344,7 +379,7 @@ def split_common(terms: Terms) -> tuple[list[Factor], list[Term]]:
     found = terms.terms
     if len(found) < 2 or any(term.equal for term in found):
         return [], found
-    out, common = set(terms.out), []
+    out, common = set(terms.out), list[Factor]()
     for factor in found[0].factors:
         is_free = set(factor.labels) <= out and len(set(factor.labels)) == len(factor.labels)
         if is_free and not factor.is_inverse and all(_count(term, factor) > common.count(factor) for term in found):

@@ -12,13 +12,15 @@ from matcalc.language.expression_to_text import ATOM, COMPARE, SUM
 from matcalc.language.sizes import Size, write_shape
 from matcalc.render.code.contraction import Planner
 from matcalc.render.code.operations import OperationWriter
-from matcalc.render.code.program import Operation, Program, count_uses
 from matcalc.render.code.products import CodePart, align, join_parts, negate_part, transpose_part
+from matcalc.render.code.program import Operation, Program, count_uses
 from matcalc.render.code.reshape import is_fuse, write_einsum_code
 from matcalc.render.code.terms import Terms, read_terms
 from matcalc.render.code.words import Words
 
 _LONGEST = 80
+# A product of sums is multiplied out to so many terms.
+_MOST_TERMS = 8
 # What may be a sum of products; of the first only where there are products in it.
 _ARITHMETIC = ("add", "subtract", "multiply", "divide", "negate")
 
@@ -55,19 +57,20 @@ class Names:
 class Writer:
     """Writes several expressions at once; `known` holds the nodes that have a name already.
 
-    `measure` gives the number that a size counts for when orders of multiplying are compared.
+    `measure` gives the number that a size counts for when orders of multiplying are compared; with `structured` the
+    declared structure of variables is used, which a function that is differentiated by them must not.
     """
 
     def __init__(
         self, roots: Collection[Expression], words: Words, names: Names, known: Mapping[Expression, CodePart],
-        measure: Callable[[Size], int] | None = None,
+        measure: Callable[[Size], int] | None = None, structured: bool = True,
     ) -> None:  # fmt: skip
-        self.words, self.names, self.known = words, names, known
+        self.words, self.names, self.known, self.structured = words, names, known, structured
         self.roots = list(roots)
         self.parents = Counter(arg for node in walk(*roots) for arg in node.args) + Counter(self.roots)
         self.program = Program(measure)
         self.planner = Planner(self.program, self._find_operation)
-        self.terms: dict[Expression, Terms] = {}
+        self.terms: dict[Expression, list[Terms]] = {}
         self.needs: dict[Expression, list[Expression]] = {}
         self.operations: dict[Expression, Operation] = {}
         self._read()
@@ -89,11 +92,13 @@ class Writer:
 
     def _find_needs(self, node: Expression) -> list[Expression]:
         if node.op in _ARITHMETIC or node.op in ("matmul", "einsum") or node.is_call("trace"):
-            terms = read_terms(node, self._is_shared)
+            terms = read_terms(node, self._is_shared, structured=self.structured)
             is_whole = node in terms.nodes  # it is no product, but a factor
             if not is_whole and (node.op not in _ARITHMETIC or terms.has_products):
-                self.terms[node] = terms
-                return terms.nodes
+                spread = read_terms(node, self._is_shared, spread=True, structured=self.structured)
+                is_other = len(terms.terms) < len(spread.terms) <= _MOST_TERMS
+                self.terms[node] = [terms, spread] if is_other else [terms]
+                return [each for way in self.terms[node] for each in way.nodes]
         if node.op == "einsum":
             return [arg for arg in node.args if not is_fuse(arg)]
         return list(node.args)
@@ -104,7 +109,8 @@ class Writer:
     def _plan(self) -> None:
         for node in self._in_order():
             if node in self.terms:
-                self.operations[node] = self.planner.plan(self.terms[node], node.shape)
+                ways = [self.planner.plan(terms) for terms in self.terms[node]]
+                self.operations[node] = min(ways, key=self.program.total_cost) if len(ways) > 1 else ways[0]
             else:
                 args = [self.operations[need] for need in self.needs[node]]
                 self.operations[node] = self.program.make("node", args, (node,), node.squeezed_shape)
@@ -183,11 +189,11 @@ class Writer:
 
 def write_lines(
     roots: list[Expression], words: Words, names: Names, known: Mapping[Expression, CodePart],
-    measure: Callable[[Size], int] | None = None,
+    measure: Callable[[Size], int] | None = None, structured: bool = True,
 ) -> tuple[Writer, list[str], list[CodePart]]:  # fmt: skip
     """Return the writer of expressions, the lines that find the sizes which they need, and each as an array."""
     before, words.sizes_used = words.sizes_used, {}
-    writer = Writer(roots, words, names, known, measure)
+    writer = Writer(roots, words, names, known, measure, structured)
     results = [words.to_tensor(writer.part(root)) for root in roots]
     sizes = words.signature.write_sizes(words.sizes_used)
     words.sizes_used |= before
