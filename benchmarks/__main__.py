@@ -182,9 +182,8 @@ def write_table(found: list[dict[str, Any]], peers: tuple[str, ...]) -> Table:
         rows = [row for row in found if row["size"] == which]
         means = [[row["ratios"][name] for row in rows if name in row["ratios"]] for name in peers]
         if rows:
-            table.add_row(
-                "geometric mean", which, "", *(f"{statistics.geometric_mean(each):.2f}" if each else "" for each in means)
-            )
+            cells = [f"{statistics.geometric_mean(each):.2f}" if each else "" for each in means]
+            table.add_row("geometric mean", which, "", *cells)
     return table
 
 

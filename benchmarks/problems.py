@@ -1,4 +1,4 @@
-"""The derivatives that are timed: each as a text, its function in torch and JAX, and closed forms as a person writes them.
+"""The derivatives that are timed: each as a text, as a function in torch and JAX, and as closed forms by hand.
 
 Every derivative has torch's axis order.  Of several closed forms the fastest at a size is the measure.
 """

@@ -410,16 +410,9 @@ class Derivative:
         return self._compile([self.function, self.numeric], f"value_and_derivative_of_{self.result_name}", backend)
 
     def _compile(self, roots: list[Expression], name: str, backend: str) -> Callable[..., Any]:
-        from matcalc.render.code.compile import compile_function
-        from matcalc.render.code.module import WrittenFunction, check_backend
-
-        check_backend(backend)
         if self.entry is not None:
             self._refuse_mixed("code is written")
-        book, further = self.result.graph.rules, [self.function]
-        return compile_function(
-            lambda: WrittenFunction(name, self.problem, roots, backend, book, ", ".join, further)
-        )
+        return _compile_roots(self, roots, name, backend, ", ".join)
 
     def to_sympy(self) -> Any:
         """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""
@@ -551,6 +544,18 @@ class Derivative:
         return self.wrt.name if self.entry is None else self.entry.matrix.name
 
 
+def _compile_roots(
+    like: Derivative, roots: list[Expression], name: str, backend: str, pack: Callable[[list[str]], str]
+) -> Callable[..., Any]:
+    """Return a function that computes several expressions of the variables of a derivative in one program."""
+    from matcalc.render.code.compile import compile_function
+    from matcalc.render.code.module import WrittenFunction, check_backend
+
+    check_backend(backend)
+    book = like.result.graph.rules
+    return compile_function(lambda: WrittenFunction(name, like.problem, roots, backend, book, pack, [like.function]))
+
+
 def _derive_part(expression: Expression, name: str, like: Derivative) -> Derivative:
     return derive(expression, name, layout=like.layout, shapes=like.declared, assume=like.assumed, rules=like._rules)
 
@@ -623,6 +628,32 @@ class _Collection(Mapping[Key, "Derivative"]):
     def evaluate(self, values: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> dict[Key, Any]:
         """Return each at a point, as `Derivative.evaluate` does; raises EvaluationError where values do not fit."""
         return {key: one.evaluate(values, sizes) for key, one in self.items()}
+
+    def compile(self, backend: str = "numpy") -> Callable[..., dict[Key, Any]]:
+        """Return one function of arrays that gives all of them by key, what they have in common computed once.
+
+        Raises MissingRuleError where a function has no word in the backend.
+
+        >>> from matcalc import derive
+        >>> gradients = derive("norm(w*x + b)**2", ["w", "b"], layout="denominator").compile()
+        >>> {name: value.tolist() for name, value in gradients(w=[1.0, 2.0], x=[1.0, 1.0], b=[0.0, 0.0]).items()}
+        {'w': [2.0, 4.0], 'b': [2.0, 4.0]}
+        """
+        return self._compile(f"derivatives_of_{self.first.result_name}", backend, with_value=False)
+
+    def value_and_derivative(self, backend: str = "numpy") -> Callable[..., tuple[Any, dict[Key, Any]]]:
+        """Return one function of arrays that gives the value and all derivatives by key, as `compile` does."""
+        return self._compile(f"value_and_derivatives_of_{self.first.result_name}", backend, with_value=True)
+
+    def _compile(self, name: str, backend: str, with_value: bool) -> Callable[..., Any]:
+        keys = list(self)
+
+        def pack(texts: list[str]) -> str:
+            inside = ", ".join(f"{key!r}: {text}" for key, text in zip(keys, texts[-len(keys):], strict=True))
+            return f"{texts[0]}, {{{inside}}}" if with_value else f"{{{inside}}}"
+
+        roots = [*([self.function] if with_value else []), *(one.numeric for one in self.values())]
+        return _compile_roots(self.first, roots, name, backend, pack)
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data: a list of what `Derivative.to_dict` gives."""

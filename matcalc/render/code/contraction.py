@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 from matcalc.language.expression import Expression
@@ -33,6 +33,7 @@ class _Item:
     labels: Labels
     is_inverse: bool = False
     is_symmetric: bool = False
+    is_definite: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ class Planner:
         return self._multiply(items, out, term.number, times, over)
 
     def _make_item(self, factor: Factor) -> _Item:
-        return _Item(self.written(factor.node), factor.labels, factor.is_inverse, factor.is_symmetric)
+        kind = factor.is_inverse, factor.is_symmetric, factor.is_definite
+        return _Item(self.written(factor.node), factor.labels, *kind)
 
     def _multiply(
         self, items: list[_Item], out: Labels, number: Fraction, times: list[Operation], over: list[Operation]
@@ -165,7 +167,7 @@ class Planner:
     def _scale_within(
         self, tree: _Tree, out: Labels, number: Fraction, times: list[Operation], over: list[Operation]
     ) -> Operation:
-        """Multiply with scalars the smaller of the two arrays that are multiplied last, if it is smaller than the result."""
+        """Multiply with scalars the smaller of the two arrays that are multiplied last, or the result."""
         if isinstance(tree, _Pair):
             sides = [side for side in (tree.left, tree.right) if self._is_smaller(side, out)]
             if sides:
@@ -202,8 +204,7 @@ class Planner:
     def _invert(self, item: _Item) -> Operation:
         if not item.is_inverse:
             return item.operation
-        rows = self._count(item.labels[:1])
-        return self.program.make("inverse", (item.operation,), (), item.operation.shape, 2 * rows**3)
+        return make_inverse(self.program, item.operation, item.is_definite)
 
     def _arrange(self, operation: Operation, labels: Labels, wanted: Labels) -> Operation:
         """Return an array with its axes in another order, summed over the indices that are not wanted."""
@@ -218,7 +219,8 @@ class Planner:
                 if order == tuple(range(len(order))):
                     return operation.args[0]
         is_view = len(set(labels)) == len(labels) == len(wanted)
-        return self.program.make("alone", (operation,), data, self._shape(wanted), 0 if is_view else self._count(set(labels)))
+        cost = 0 if is_view else self._count(set(labels))
+        return self.program.make("alone", (operation,), data, self._shape(wanted), cost)
 
     # --- order ------------------------------------------------------------------------------------
 
@@ -258,7 +260,7 @@ class Planner:
             for place, tree in enumerate(trees):
                 for label in set(tree.labels):
                     uses.setdefault(label, []).append(place)
-            pairs = {(left, right) for places in uses.values() for left, right in zip(places, places[1:], strict=False)}
+            pairs = {(left, right) for places in uses.values() for left, right in pairwise(places)}
             found = []
             for left, right in sorted(pairs) or [(0, 1)]:
                 both = set(trees[left].labels) | set(trees[right].labels)
@@ -320,7 +322,8 @@ class Planner:
         """Return an order of axes: that of an array at hand, of a product that of the result."""
         if isinstance(tree, _Item):
             return wanted if set(wanted) == set(tree.labels) and not tree.is_inverse else tree.labels
-        return tuple(sorted(tree.labels, key=lambda label: (label not in wanted, wanted.index(label) if label in wanted else label)))
+        first = [label for label in wanted if label in tree.labels]
+        return (*first, *sorted(set(tree.labels) - set(first)))
 
     def _build_entrywise(self, tree: _Pair, wanted: Labels) -> Operation:
         own, other = (
@@ -356,12 +359,20 @@ class Planner:
         free = tuple(label for label in inverse.labels if label != inner)
         cost = self._count(inverse.labels[:1]) ** 3 // 3 + self._count([*inverse.labels, *rest])
         right = self._build(other, (inner, *rest))
-        solved = self.program.make("solve", (inverse.operation, right), (transposed,), self._shape((*free, *rest)), cost)
+        data = (transposed, inverse.is_definite)
+        shape = self._shape((*free, *rest))
+        solved = self.program.make("solve", (inverse.operation, right), data, shape, cost)
         return self._arrange(solved, (*free, *rest), wanted)
 
 
+def make_inverse(program: Program, matrix: Operation, is_definite: bool) -> Operation:
+    """Return the inverse of a matrix, by its Cholesky factor where it is declared positive definite."""
+    rows = program.count(matrix.shape[:1])
+    return program.make("inverse", (matrix,), (is_definite,), matrix.shape, (1 if is_definite else 2) * rows**3)
+
+
 def _identify(tree: _Pair) -> tuple[Any, dict[int, int]]:
-    """Return what a product is, whatever its indices are called and its factors' order, and the names of its indices."""
+    """Return what a product is, whatever the order of factors and the indices are, and the names of its indices."""
     leaves, stack = list[_Item](), [*(tree.left, tree.right)]
     while stack:
         side = stack.pop()
@@ -374,5 +385,7 @@ def _identify(tree: _Pair) -> tuple[Any, dict[int, int]]:
     for item in leaves:
         for label in item.labels:
             names.setdefault(label, len(names))
-    factors = tuple((id(item.operation), item.is_inverse, tuple(names[label] for label in item.labels)) for item in leaves)
+    factors = tuple(
+        (id(item.operation), item.is_inverse, tuple(names[label] for label in item.labels)) for item in leaves
+    )
     return (factors, frozenset(names[label] for label in tree.labels)), names

@@ -15,6 +15,7 @@ from matcalc.render.code.backends import has_source, write_source
 from matcalc.render.code.definitions import define_call, define_function
 from matcalc.render.code.products import CodePart
 from matcalc.render.code.regroup import regroup
+from matcalc.render.code.safe import make_safe
 from matcalc.render.code.self_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import CODE_BACKENDS, Words
@@ -67,8 +68,8 @@ class WrittenFunction:
         self.symbols = problem.symbols
         self.signature = Signature(problem.symbols, problem.abstract, (name,))
         self.words = Words(backend, self.signature)
-        self.roots = regroup(*(expand(root, self.words, book) for root in roots))
-        self.further = regroup(*(expand(root, self.words, book) for root in further))
+        self.roots = prepare(roots, self.words, book)
+        self.further = prepare(further, self.words, book)
 
     @property
     def arguments(self) -> list[str]:
@@ -96,8 +97,8 @@ class _Module:
         self.function_name, self.derivative_name = own, f"derivative_of_{own}"
         self.signature = Signature(derivative.problem.symbols, derivative.problem.abstract, (own,))
         self.words = Words(backend, self.signature)
-        (self.function,) = regroup(expand(derivative.function, self.words, self.book))
-        (self.formula,) = regroup(expand(derivative.numeric, self.words, self.book))
+        (self.function,) = prepare([derivative.function], self.words, self.book)
+        (self.formula,) = prepare([derivative.numeric], self.words, self.book)
 
     def write(self) -> str:
         bodies = [
@@ -255,6 +256,11 @@ def _write_definition(name: str, is_along: bool, words: Words, book: RuleBook | 
 
 
 # --- before writing -----------------------------------------------------------------------------------
+
+
+def prepare(roots: Sequence[Expression], words: Words, book: RuleBook | None) -> list[Expression]:
+    """Return expressions as they are planned: safe from overflow, in words of the backend, products regrouped."""
+    return regroup(*(expand(root, words, book) for root in make_safe(*roots)))
 
 
 def expand(expression: Expression, words: Words, book: RuleBook | None) -> Expression:

@@ -61,6 +61,8 @@ class OperationWriter:
         return CodePart("1", ATOM, (), True)
 
     def _write_inverse(self, operation: Operation, matrix: CodePart) -> CodePart:
+        if operation.data[0] and self.backend == "torch":
+            return self._call("cholesky_inverse", self._call("linalg.cholesky", matrix))
         return self._call("linalg.inv", matrix)
 
     def _write_alone(self, operation: Operation, part: CodePart) -> CodePart:
@@ -146,8 +148,11 @@ class OperationWriter:
         return join_parts("matmul", left, right, ())
 
     def _write_solve(self, operation: Operation, matrix: CodePart, right: CodePart) -> CodePart:
-        (transposed,) = operation.data
-        return self._call("linalg.solve", transpose_part(replace(matrix, shape=(_AXIS, _AXIS))) if transposed else matrix, right)
+        transposed, is_definite = operation.data
+        if is_definite and self.backend == "torch" and right.rank > 1:
+            return self._call("cholesky_solve", right, self._call("linalg.cholesky", matrix))
+        left = transpose_part(replace(matrix, shape=(_AXIS, _AXIS))) if transposed else matrix
+        return self._call("linalg.solve", left, right)
 
     def _write_dot(self, operation: Operation, left: CodePart, right: CodePart) -> CodePart:
         return self._call("sum", join_parts("multiply", left, right, ()))
@@ -228,14 +233,14 @@ class OperationWriter:
             return self._call("diag", value)
         sizes = self.words.write_sizes(operation.shape)
         if value.plain:
-            like = f"{self.words.like}."
+            like = f"{self.words.like}." if self.words.like else ""
         else:
             value = value if value.is_simple else self.lines.name_line(operation.args[0], value)
             like = f"{value.text}."
         if self.backend == "torch":
             zeros = self._atom(f"{like}new_zeros({sizes})")
         else:
-            zeros = self._call("zeros", self._atom(f"({sizes})"), more=f", {like}dtype")
+            zeros = self._call("zeros", self._atom(f"({sizes})"), more=f", {like}dtype" if like else "")
         whole = self.lines.name_line(operation, replace(zeros, shape=operation.shape))
         view, order = self._view(whole.text, pattern, tuple(dict.fromkeys(pattern)))
         placed = self._fit(value, own, order)
@@ -291,7 +296,7 @@ class OperationWriter:
     def _eye(self, operation: Operation, pattern: Indices, place: int) -> CodePart:
         """Return the identity that says that two indices are equal."""
         size, first = self.words.write_size(operation.shape[place]).text, pattern.index(pattern[place])
-        eye = self._atom(f"jnp.eye({size}, dtype={self.words.like}.dtype)")
+        eye = self._atom(f"jnp.eye({size}{f', dtype={self.words.like}.dtype' if self.words.like else ''})")
         return align_labels(eye, (first, place), range(len(pattern)))
 
 

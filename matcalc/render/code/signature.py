@@ -34,9 +34,8 @@ class Signature:
 
     @property
     def first_array(self) -> str:
-        """The first argument that is an array with axes, else the first one, whose dtype all others have."""
-        arrays = [name for name, node in self.variables.items() if node.squeezed_shape]
-        return self.names[next(iter([*arrays, *self.variables]))] if self.variables else ""
+        """The first argument that is an array with axes, whose dtype all others have; "" where there is none."""
+        return next((self.names[name] for name, node in self.variables.items() if node.squeezed_shape), "")
 
     @cached_property
     def letters(self) -> dict[str, str]:

@@ -27,6 +27,7 @@ class Factor:
     labels: Labels
     is_inverse: bool = False
     is_symmetric: bool = False
+    is_definite: bool = False
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,8 @@ class _Reader:
             return [(args[0], (label, label))]
         if node.is_call("inv") and axes[0] is not None and axes[1] is not None:
             # The inverse of a symmetric matrix is read as it is written, so that it is solved for without transposing.
-            found.factors.append(Factor(args[0], (axes[0], axes[1]), True, is_symmetric(args[0], self.structured)))
+            kind = is_symmetric(args[0], self.structured), self.structured and is_definite(args[0])
+            found.factors.append(Factor(args[0], (axes[0], axes[1]), True, *kind))
             return []
         return None
 
@@ -263,14 +265,17 @@ class _Reader:
 
     @staticmethod
     def _equate(first: int | None, second: int | None, found: _Found) -> None:
-        assert first is not None and second is not None
+        assert first is not None
+        assert second is not None
         found.deltas.append((first, second))
 
     def _keep(self, node: Expression, axes: Axes, found: _Found) -> None:
         if node.is_scalar:
             self._scale(found, node)
         else:
-            found.factors.append(Factor(node, tuple(label for label in axes if label is not None)))
+            labels = tuple(label for label in axes if label is not None)
+            is_even = node.is_call("inv") and is_symmetric(node.args[0], self.structured)
+            found.factors.append(Factor(node, labels, is_symmetric=is_even))
 
     @staticmethod
     def _scale(found: _Found, scalar: Expression) -> None:
@@ -297,6 +302,9 @@ class _Reader:
                 label = stands_for[label]
             return label
 
+        def out_first(label: int) -> bool:
+            return label not in out
+
         for pair in found.deltas:
             first, second = sorted(map(find, pair), key=lambda label: (label not in out, label))
             if first != second:
@@ -304,9 +312,15 @@ class _Reader:
         factors = tuple(
             replace(factor, labels=tuple(map(find, factor.labels))) for factor in found.factors
         )
+        # R @ v and v.T @ R are the same where R is symmetric: the index of the result stands first.
+        factors = tuple(
+            replace(each, labels=tuple(sorted(each.labels, key=out_first))) if each.is_symmetric else each
+            for each in factors
+        )
         equal = {label: find(label) for label in out if find(label) != label}
         used = {label for factor in factors for label in factor.labels} | set(out)
-        sums = dict.fromkeys(find(label) for label in (*found.ones, *(l for pair in found.deltas for l in pair)))
+        ends = (label for pair in found.deltas for label in pair)
+        sums = dict.fromkeys(find(label) for label in (*found.ones, *ends))
         times, number = list(found.times), found.number
         for label in sums:
             if label not in used:
@@ -316,6 +330,11 @@ class _Reader:
                 else:
                     times.append(size)
         return Term(number, factors, tuple(times), tuple(found.over), equal)
+
+
+def is_definite(node: Expression) -> bool:
+    """Whether a matrix is declared symmetric and positive definite."""
+    return node.op == "symbol" and "posdef" in node.data[1]
 
 
 def _fit(arg: Expression, axes: Axes) -> Axes:
@@ -346,7 +365,8 @@ def _has_products(node: Expression) -> bool:
 def _is_product(node: Expression) -> bool:
     while node.op in ("negate", "transpose", "multiply", "divide") and len(node.squeezed_shape) == 2:
         node = next((arg for arg in node.args if arg.shape == node.shape), node.args[0])
-    return node.op in ("matmul", "einsum") or node.is_call("diag_of_vector") or node.is_filled("eye") or _has_products(node)
+    is_diagonal = node.is_call("diag_of_vector") or node.is_filled("eye")
+    return is_diagonal or node.op in ("matmul", "einsum") or _has_products(node)
 
 
 def is_symmetric(node: Expression, structured: bool = True) -> bool:

@@ -10,12 +10,12 @@ from fractions import Fraction
 from matcalc.language.expression import Expression, walk
 from matcalc.language.expression_to_text import ATOM, COMPARE, SUM
 from matcalc.language.sizes import Size, write_shape
-from matcalc.render.code.contraction import Planner
+from matcalc.render.code.contraction import Planner, make_inverse
 from matcalc.render.code.operations import OperationWriter
 from matcalc.render.code.products import CodePart, align, join_parts, negate_part, transpose_part
 from matcalc.render.code.program import Operation, Program, count_uses
 from matcalc.render.code.reshape import is_fuse, write_einsum_code
-from matcalc.render.code.terms import Terms, read_terms
+from matcalc.render.code.terms import Terms, is_definite, read_terms
 from matcalc.render.code.words import Words
 
 _LONGEST = 80
@@ -113,7 +113,11 @@ class Writer:
                 self.operations[node] = min(ways, key=self.program.total_cost) if len(ways) > 1 else ways[0]
             else:
                 args = [self.operations[need] for need in self.needs[node]]
-                self.operations[node] = self.program.make("node", args, (node,), node.squeezed_shape)
+                if node.is_call("inv") and len(node.squeezed_shape) == 2 and node not in self.known:
+                    by_cholesky = self.structured and is_definite(node.args[0])
+                    self.operations[node] = make_inverse(self.program, args[0], by_cholesky)
+                else:
+                    self.operations[node] = self.program.make("node", args, (node,), node.squeezed_shape)
 
     def _find_operation(self, node: Expression) -> Operation:
         """Return the operation of a node; one without operands may be new."""
