@@ -8,10 +8,11 @@ solved for, and that diagonals and identities are indices, is part of what is we
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import combinations, pairwise
+from heapq import heappop, heappush
+from itertools import combinations
 from typing import Any
 
 from matcalc.language.expression import Expression
@@ -21,6 +22,8 @@ from matcalc.render.code.terms import Factor, Labels, Term, Terms, ones_for, spl
 
 # To weigh all orders of n factors takes 3**n steps.
 _MOST_WEIGHED = 7
+# Longer products are not looked up among those that have been made.
+_MOST_COMPARED = 16
 # The kinds whose value is a new array, which may be changed.
 FRESH = ("multiply", "matmul", "solve", "einsum", "scale", "sum", "diagonal")
 
@@ -38,11 +41,12 @@ class _Item:
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two trees that are multiplied, with the indices that are left."""
+    """Two trees that are multiplied, with the indices that are left, and the number of arrays in both."""
 
     left: _Tree
     right: _Tree
     labels: frozenset[int]
+    leaves: int
 
 
 _Tree = _Item | _Pair
@@ -175,7 +179,7 @@ class Planner:
                 own = self._choose_axes(smallest, out)
                 item = _Item(self._scale(self._build(smallest, own), number, times, over), own)
                 left, right = (item if side is smallest else side for side in (tree.left, tree.right))
-                return self._build(_Pair(left, right, tree.labels), out)
+                return self._build(replace(tree, left=left, right=right, leaves=2), out)
         return self._scale(self._build(tree, out), number, times, over)
 
     def _is_smaller(self, side: _Tree, out: Labels) -> bool:
@@ -254,23 +258,46 @@ class Planner:
         return best[everything][2]
 
     def _take_cheapest(self, items: Sequence[_Item], out: Labels) -> _Tree:
-        trees: list[_Tree] = list(items)
+        """Multiply the pair that costs least, again and again; pairs without a common index come last."""
+        trees: dict[int, _Tree] = dict(enumerate(items))
+        uses: dict[int, set[int]] = {}
+        for place, tree in trees.items():
+            for label in set(tree.labels):
+                uses.setdefault(label, set()).add(place)
+        waiting: list[tuple[int, int, int]] = []
+
+        def offer(place: int) -> None:
+            for other in {each for label in trees[place].labels for each in uses[label]} - {place}:
+                left, right = sorted((place, other))
+                heappush(waiting, (self._pair(trees[left], trees[right], rest(left, right))[1], left, right))
+
+        def rest(left: int, right: int) -> set[int]:
+            both = set(trees[left].labels) | set(trees[right].labels)
+            return set(out) | {label for label in both if uses[label] - {left, right}}
+
+        for place in range(len(items) - 1):
+            offer(place)
+        following = len(items)
         while len(trees) > 1:
-            uses: dict[int, list[int]] = {label: [] for label in out}
-            for place, tree in enumerate(trees):
-                for label in set(tree.labels):
-                    uses.setdefault(label, []).append(place)
-            pairs = {(left, right) for places in uses.values() for left, right in pairwise(places)}
-            found = []
-            for left, right in sorted(pairs) or [(0, 1)]:
-                both = set(trees[left].labels) | set(trees[right].labels)
-                rest = set(out) | {label for label in both if set(uses[label]) - {left, right}}
-                pair, cost = self._pair(trees[left], trees[right], rest)
-                found.append((cost, left, right, pair))
-            _, left, right, best = min(found, key=lambda each: each[:3])
-            trees[left] = best
-            del trees[right]
-        return trees[0]
+            left, right = next(self._draw(waiting, trees), tuple(sorted(trees)[:2]))
+            pair, _ = self._pair(trees[left], trees[right], rest(left, right))
+            for place in (left, right):
+                for label in trees.pop(place).labels:
+                    uses[label].discard(place)
+            trees[following] = pair
+            for label in pair.labels:
+                uses[label].add(following)
+            offer(following)
+            following += 1
+        return next(iter(trees.values()))
+
+    @staticmethod
+    def _draw(waiting: list[tuple[int, int, int]], trees: Mapping[int, _Tree]) -> Iterator[tuple[int, ...]]:
+        """Yield the cheapest pairs whose two sides are still there."""
+        while waiting:
+            _, left, right = heappop(waiting)
+            if left in trees and right in trees:
+                yield left, right
 
     def _pair(self, left: _Tree, right: _Tree, rest: set[int]) -> tuple[_Pair, int]:
         both = set(left.labels) | set(right.labels)
@@ -279,7 +306,8 @@ class Planner:
             if isinstance(side, _Item) and side.is_inverse:
                 rows = self._count(side.labels[:1])
                 cost += rows**3 // 3 if self._is_solved(side, other) else 2 * rows**3
-        return _Pair(left, right, frozenset(both & rest)), cost
+        leaves = sum(side.leaves if isinstance(side, _Pair) else 1 for side in (left, right))
+        return _Pair(left, right, frozenset(both & rest), leaves), cost
 
     def _is_solved(self, inverse: _Item, other: _Tree) -> bool:
         """Whether it is cheaper to solve for the other factor than to invert: not where that has more columns."""
@@ -294,6 +322,8 @@ class Planner:
         if isinstance(tree, _Item):
             same = tree.is_symmetric and set(wanted) == set(tree.labels)
             return self._arrange(self._invert(tree), wanted if same else tree.labels, wanted)
+        if tree.leaves > _MOST_COMPARED:
+            return self._build_pair(tree, wanted)
         key, names = _identify(tree)
         if key in self.made:
             operation, axes = self.made[key]

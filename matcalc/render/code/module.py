@@ -14,7 +14,7 @@ from matcalc.language.text_to_expression import Problem, rules_in_force
 from matcalc.render.code.backends import has_source, write_source
 from matcalc.render.code.definitions import define_call, define_function
 from matcalc.render.code.products import CodePart
-from matcalc.render.code.regroup import regroup
+from matcalc.render.code.regroup import regroup, share_sums
 from matcalc.render.code.safe import make_safe
 from matcalc.render.code.self_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code.signature import Signature
@@ -260,7 +260,7 @@ def _write_definition(name: str, is_along: bool, words: Words, book: RuleBook | 
 
 def prepare(roots: Sequence[Expression], words: Words, book: RuleBook | None) -> list[Expression]:
     """Return expressions as they are planned: safe from overflow, in words of the backend, products regrouped."""
-    return regroup(*(expand(root, words, book) for root in make_safe(*roots)))
+    return share_sums(*regroup(*(expand(root, words, book) for root in make_safe(*roots))))
 
 
 def expand(expression: Expression, words: Words, book: RuleBook | None) -> Expression:

@@ -13,6 +13,7 @@ from matcalc.language.expression import (
     matmul,
     multiply,
     negate,
+    number,
     rebuild,
     subtract,
     transpose,
@@ -113,6 +114,88 @@ def _expand(before: list[Expression], light: Expression, after: list[Expression]
         return negate(_expand(before, light.args[0], after))
     factors = [factor for factor in (*before, light, *after) if not _is_eye(factor)]
     return reduce(matmul, factors or [light])
+
+
+# --- running sums ---------------------------------------------------------------------------------------
+
+
+def share_sums(*roots: Expression) -> list[Expression]:
+    """Return the same expressions with sums written from shorter sums of the same terms.
+
+    The backward pass of a residual network adds a term with each layer: a + b, a + b + c, ... are one sum that runs.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> from matcalc.language.expression_to_text import to_text
+    >>> to_text(share_sums(parse("(y + x)*(x + z + y)").expressions[0])[0])
+    '(y + x)*(y + x + z)'
+    """
+    parents: dict[Expression, set[str]] = defaultdict(set)
+    for node in walk(*roots):
+        for arg in node.args:
+            parents[arg].add(node.op)
+    done: dict[Expression, Expression] = {}
+    known: dict[Term, list[tuple[frozenset[Term], Expression]]] = defaultdict(list)
+    sums: dict[Expression, list[Term]] = {}
+    for node in walk(*roots):
+        whole = rebuild(node, [done[arg] for arg in node.args])
+        if node.op in ("add", "subtract") and all(arg.shape == node.shape or arg.is_scalar for arg in node.args):
+            terms = _list_terms(node, sums, done)
+            sums[node] = terms
+            if parents[node] <= {"add", "subtract"} and node not in roots:
+                done[node] = whole
+                continue
+            terms = _write_ones(terms, whole)
+            whole = _share(terms, whole, known)
+            _note(terms, whole, known)
+        done[node] = whole
+    return [done[root] for root in roots]
+
+
+Term = tuple[int, Expression]
+# A sum is compared with so many of the latest sums that have a term in common with it.
+_LATEST = 3
+
+
+def _list_terms(
+    node: Expression, sums: dict[Expression, list[Term]], done: dict[Expression, Expression]
+) -> list[Term]:
+    """Return the terms of a sum, those of sums within it opened."""
+    left, right = node.args
+    sign = 1 if node.op == "add" else -1
+    first = sums.get(left) or [(1, done[left])]
+    second = sums.get(right) or [(1, done[right])]
+    return [*first, *((sign * own, term) for own, term in second)]
+
+
+def _write_ones(terms: list[Term], whole: Expression) -> list[Term]:
+    """Return the terms with 1 for an array of ones, which is what sums write that are factors."""
+    if all(term.is_filled("ones") or term.shape != whole.shape for _, term in terms):
+        return terms
+    return [(sign, number(1) if term.is_filled("ones") else term) for sign, term in terms]
+
+
+def _share(
+    terms: list[Term], whole: Expression, known: dict[Term, list[tuple[frozenset[Term], Expression]]]
+) -> Expression:
+    every = frozenset(terms)
+    if len(every) < len(terms):
+        return whole
+    near = [each for term in (terms[0], terms[-1]) for each in known[term][-_LATEST:]]
+    parts = [each for each in near if each[0] < every and each[1].shape == whole.shape]
+    if not parts:
+        return whole
+    inner, node = max(parts, key=lambda each: len(each[0]))
+    rest = [term for term in terms if term not in inner]
+    return reduce(lambda total, term: (add if term[0] > 0 else subtract)(total, term[1]), rest, node)
+
+
+def _note(
+    terms: list[Term], whole: Expression, known: dict[Term, list[tuple[frozenset[Term], Expression]]]
+) -> None:
+    every = frozenset(terms)
+    if len(every) == len(terms):
+        for term in (terms[0], terms[-1]):
+            known[term].append((every, whole))
 
 
 # --- what is light ------------------------------------------------------------------------------------

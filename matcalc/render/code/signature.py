@@ -48,7 +48,9 @@ class Signature:
         """For each letter that an array tells: which array, which axis, and the rest of that axis' size."""
         found: dict[str, tuple[str, int, Size]] = {}
         axes = [(name, k, size) for name, node in self.variables.items() for k, size in enumerate(node.squeezed_shape)]
-        for _ in axes:
+        known = -1
+        while len(found) > known:
+            known = len(found)
             for name, k, size in axes:
                 unknown = [letter for letter in size.letters if letter not in found]
                 if len(unknown) == 1 and size.letters.count(unknown[0]) == 1:
