@@ -409,6 +409,51 @@ class Derivative:
         """
         return self._compile([self.function, self.numeric], f"value_and_derivative_of_{self.result_name}", backend)
 
+    def vjp(self, name: str = "g") -> Derivative:
+        """Return the gradient of sum(g*Y) by X: the cotangent g times the derivative, which is never formed.
+
+        Raises DeclarationError where the name is taken.
+
+        >>> from matcalc import derive
+        >>> str(derive("tanh(A @ x)").vjp())
+        'A.T @ (g*(1 - tanh(A @ x)**2))'
+        """
+        from matcalc.directional import derive_vjp
+
+        return derive_vjp(self._refuse_higher("vjp"), name, self._rules, self._files)
+
+    def jvp(self, name: str = "") -> Derivative:
+        """Return the derivative along a direction, dX unless named otherwise, of the shape of Y.
+
+        Raises DeclarationError where the name is taken.
+
+        >>> from matcalc import derive
+        >>> str(derive("A @ inv(X)", "X").jvp())
+        '-A @ inv(X) @ dX @ inv(X)'
+        """
+        from matcalc.directional import derive_jvp
+
+        return derive_jvp(self._refuse_higher("jvp"), name or f"d{self.wrt.name}", self._rules, self._files)
+
+    def hvp(self, name: str = "") -> Derivative:
+        """Return the Hessian of a scalar function times a direction, dX unless named otherwise; it is never formed.
+
+        Raises DeclarationError for a function that is no scalar, and where the name is taken.
+
+        >>> from matcalc import derive
+        >>> str(derive("sum(exp(A @ x))", "x").hvp())
+        'A.T @ (exp(A @ x)*(A @ dx))'
+        """
+        from matcalc.directional import derive_hvp
+
+        return derive_hvp(self._refuse_higher("hvp"), name or f"d{self.wrt.name}", self._rules, self._files)
+
+    def _refuse_higher(self, what: str) -> Derivative:
+        self._refuse_mixed(f"{what} is taken")
+        if self.order > 1:
+            raise DeclarationError(f"{what} is of a derivative of order 1", advice="leave `order` out; hvp is of order 2")
+        return self
+
     def _compile(self, roots: list[Expression], name: str, backend: str) -> Callable[..., Any]:
         if self.entry is not None:
             self._refuse_mixed("code is written")
