@@ -451,7 +451,7 @@ class Derivative:
     def _refuse_higher(self, what: str) -> Derivative:
         self._refuse_mixed(f"{what} is taken")
         if self.order > 1:
-            raise DeclarationError(f"{what} is of a derivative of order 1", advice="leave `order` out; hvp is of order 2")
+            raise DeclarationError(f"{what} is of a derivative of order 1", advice="leave `order` out")
         return self
 
     def _compile(self, roots: list[Expression], name: str, backend: str) -> Callable[..., Any]:

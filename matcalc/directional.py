@@ -1,4 +1,4 @@
-"""Products with a derivative that is never formed: along a direction (jvp), against a cotangent (vjp), Hessian (hvp)."""
+"""Products with a derivative that is never formed: vjp from the left, jvp from the right, hvp of a Hessian."""
 
 from __future__ import annotations
 

@@ -117,7 +117,8 @@ class Writer:
                     by_cholesky = self.structured and is_definite(node.args[0])
                     self.operations[node] = make_inverse(self.program, args[0], by_cholesky)
                 else:
-                    self.operations[node] = self.program.make("node", args, (node,), node.squeezed_shape)
+                    cost = 0 if node in self.known or node.op == "transpose" else None
+                    self.operations[node] = self.program.make("node", args, (node,), node.squeezed_shape, cost)
 
     def _find_operation(self, node: Expression) -> Operation:
         """Return the operation of a node; one without operands may be new."""
