@@ -13,7 +13,7 @@ from mpmath import mp
 from sympy.polys.domains import QQ
 from sympy.polys.rings import PolyElement as Element
 
-from matcalc.check.exact_entries import Entries, Writing, find_determinant, write_out
+from matcalc.check.exact_entries import Entries, Writing, find_determinant, transpose_entries, write_out
 from matcalc.check.exact_field import Condition, Tower
 from matcalc.check.exact_generators import Budget, FreeEntry, Generator, NoRoom, NotShown, Numbers, UnitEntry
 from matcalc.check.jacobian import order_axes
@@ -21,6 +21,7 @@ from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, collect_letters, symbols, walk
+from matcalc.language.sizes import UNIT
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
@@ -283,7 +284,8 @@ def _to_numbers(values: Mapping[tuple[str, int], Fraction]) -> dict[tuple[str, i
 
 # What is known of each entry on its own; other assumptions tie the entries together.
 _KINDS_OF_ENTRIES = frozenset({"positive", "nonzero", "invertible"})
-_KNOWN = frozenset({"symmetric", "posdef", "skew", "diagonal", "unit-interval", "sign", "simplex", "orthogonal"})
+_KINDS_OF_LINES = frozenset({"simplex", "simplex-columns", "one-hot"})
+_KNOWN = frozenset({"symmetric", "posdef", "skew", "diagonal", "unit-interval", "sign", "orthogonal"}) | _KINDS_OF_LINES
 
 
 def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int]) -> Entries:
@@ -292,7 +294,7 @@ def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int
     assumed: frozenset[str] = variable.data[1] - {"real"}
     ties = assumed - _KINDS_OF_ENTRIES
     if not ties <= _KNOWN or len(ties - {"posdef", "symmetric"}) > 1 or (
-        ties & {"orthogonal", "simplex"} and len(ties) > 1
+        ties & {"orthogonal", *_KINDS_OF_LINES} and len(ties) > 1
     ):  # fmt: skip
         raise NotShown(f"{variable.name} is assumed to be {', '.join(sorted(ties))}")
     is_positive = bool(assumed & {"positive", "unit-interval"})
@@ -302,8 +304,9 @@ def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int
         key = ("variable", variable.name, place)
         return tower.element(tower.find(key, lambda: make(variable.name, place, positive=is_positive)))
 
-    if "simplex" in assumed:
-        return _write_shares(tower, variable.name, shape)
+    for kind in ties & _KINDS_OF_LINES:
+        is_down = kind == "simplex-columns" or variable.shape[1] == UNIT
+        return _write_lines(tower, variable.name, kind, shape, 0 if is_down else 1)
     if "orthogonal" in assumed:
         return _write_orthogonal(tower, variable.name, shape)
     columns = shape[-1]
@@ -344,20 +347,36 @@ def _require_posdef(tower: Tower, x: Entries, name: str) -> None:
         tower.conditions.append((find_determinant(tower, corner), f"{name} is positive definite"))
 
 
-def _write_shares(tower: Tower, name: str, shape: tuple[int, ...]) -> Entries:
-    """Return positive entries with the sum 1, of a matrix those of each row."""
-    rows = 1 if 1 in shape else shape[0]
-    width = shape[0] * shape[1] // rows
-    flat: list[Element] = []
-    for row in range(rows):
-        own = [
-            tower.element(tower.add(FreeEntry(f"share {name}", row * width + place, positive=True)))
-            for place in range(width - 1)
-        ]
-        last = tower.one - tower.sum(own)
-        tower.conditions.append((last, f"{name} has positive entries"))
-        flat += [*own, last]
-    return Entries(shape, tuple(flat))
+def _write_lines(tower: Tower, name: str, kind: str, shape: tuple[int, ...], axis: int) -> Entries:
+    """Return entries of which each line along an axis is a point of the simplex, or has one 1 among zeros."""
+    width = shape[axis]
+    write = _write_place if kind == "one-hot" else _write_shares
+    flat = tuple(entry for line in range(shape[1 - axis]) for entry in write(tower, name, line * width, width))
+    return Entries(shape, flat) if axis == 1 else transpose_entries(Entries(shape[::-1], flat))
+
+
+def _write_shares(tower: Tower, name: str, start: int, width: int) -> list[Element]:
+    """Return positive entries with the sum 1."""
+    own = [
+        tower.element(tower.add(FreeEntry(f"share {name}", start + place, positive=True)))
+        for place in range(width - 1)
+    ]
+    last = tower.one - tower.sum(own)
+    tower.conditions.append((last, f"{name} has positive entries"))
+    return [*own, last]
+
+
+def _write_place(tower: Tower, name: str, start: int, width: int) -> list[Element]:
+    """Return a 1 and zeros, 1 or -1 saying in which half of the line it is, and so on in that half."""
+    if width == 1:
+        return [tower.one]
+    side = tower.element(tower.add(UnitEntry(f"place {name}", start)))
+    half = width // 2
+    found = []
+    for sign, first, count in ((1, start, half), (-1, start + half, width - half)):
+        is_here = (tower.one + side.mul_ground(QQ(sign))).mul_ground(QQ(1, 2))
+        found += [tower.multiply(is_here, entry) for entry in _write_place(tower, name, first, count)]
+    return found
 
 
 def _write_orthogonal(tower: Tower, name: str, shape: tuple[int, ...]) -> Entries:

@@ -403,6 +403,12 @@ class _Minors:
             self.found[rows, columns] = total
         return self.found[rows, columns]
 
+    def find_cofactor(self, row: int, column: int) -> Element:
+        """Return the determinant without a row and a column, with its sign."""
+        every = tuple(range(len(self.rows)))
+        minor = self.find(every[:row] + every[row + 1 :], every[:column] + every[column + 1 :])
+        return -minor if (row + column) % 2 else minor
+
 
 def invert_matrix(tower: Tower, x: Entries) -> Entries:
     """Return the inverse by cofactors; raises Undefined for a matrix that has none."""
@@ -412,12 +418,14 @@ def invert_matrix(tower: Tower, x: Entries) -> Entries:
     if tower.is_zero(determinant):
         raise Undefined("a matrix has no inverse at these sizes")
     over = tower.invert(determinant)
-    flat = []
-    for i in every:
-        for j in every:
-            minor = minors.find(every[:j] + every[j + 1 :], every[:i] + every[i + 1 :])
-            flat.append(tower.cancel(tower.multiply(-minor if (i + j) % 2 else minor, over)))
+    flat = [tower.cancel(tower.multiply(minors.find_cofactor(j, i), over)) for i in every for j in every]
     return Entries((size, size), tuple(flat))
+
+
+def _find_adjugate(tower: Tower, x: Entries) -> Entries:
+    """Return the transpose of the cofactors."""
+    minors, every = _Minors(tower, x), tuple(range(x.shape[0]))
+    return Entries(x.shape, tuple(minors.find_cofactor(j, i) for i in every for j in every))
 
 
 def _take_power(tower: Tower, x: Entries, exponent: Entries) -> Entries:
@@ -569,6 +577,7 @@ MATRIX_FUNCTIONS: dict[str, Callable[..., Entries]] = {
     "logdet": lambda tower, x: make_scalar(tower.log(find_determinant(tower, x))),
     "inv": invert_matrix,
     "pinv": _invert_generally,
+    "adjugate": _find_adjugate,
     "matrix_power": _take_power,
     "tril": _keep_triangle(lambda row, column: column <= row),
     "triu": _keep_triangle(lambda row, column: column >= row),
@@ -618,9 +627,19 @@ def _take_largest(tower: Tower, line: list[Element], side: int = 1) -> list[Elem
     return [tower.sum(tower.multiply(mark, entry) for mark, entry in zip(marks, line, strict=True))]
 
 
+def _multiply_others(tower: Tower, line: list[Element]) -> list[Element]:
+    """Return for each entry the product of those before it with those behind it."""
+    before, behind = [tower.one], [tower.one]
+    for first, last in zip(line[:-1], line[:0:-1], strict=True):
+        before.append(tower.multiply(before[-1], first))
+        behind.append(tower.multiply(behind[-1], last))
+    return [tower.multiply(a, b) for a, b in zip(before, reversed(behind), strict=True)]
+
+
 _ALONG: dict[str, _Line] = {
     "sum": lambda tower, line: [tower.sum(line)],
     "prod": lambda tower, line: [tower.product(line)],
+    "prod_others": _multiply_others,
     "max": _take_largest,
     "min": lambda tower, line: _take_largest(tower, line, -1),
     "largest": _mark_largest,

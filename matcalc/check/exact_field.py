@@ -221,8 +221,18 @@ class Tower:
         return found
 
     def find_inverse(self, of: Element) -> Generator:
-        """Return the generator 1/u."""
-        return self.find(("inverse", of), lambda: Inverse(of, positive=self.is_positive(of)))
+        """Return the generator 1/u; raises Undefined where u is 0 for some signs in it."""
+        return self.find(("inverse", of), lambda: Inverse(self._require_sides(of), positive=self.is_positive(of)))
+
+    def _require_sides(self, element: Element, count: int = 0) -> Element:
+        """Return an element that is not 0 for any signs in it; raises Undefined."""
+        branch = next((g for g in self.list_generators(element) if isinstance(g, Sign | UnitEntry)), None)
+        if not element:
+            raise Undefined("a division by 0 on one side of a branch")
+        if branch is not None and count < _MOST_SIGNS:
+            for side in (1, -1):
+                self._require_sides(self.substitute(element, {branch.index: self.constant(side)}), count + 1)
+        return element
 
     def split(self, element: Element) -> Factors:
         """Return an element as a product of a number, powers of generators and a sum; raises Undefined for 0."""

@@ -13,13 +13,14 @@ import sympy
 
 import matcalc
 from matcalc.check.prove import prove_rule
-from matcalc.errors import MatcalcError, MissingRuleError, ParseError
+from matcalc.errors import EvaluationError, MatcalcError, MissingRuleError, ParseError
 from matcalc.language.explain_calls import _ABSENT
 from matcalc.language.text_to_expression import parse
 from matcalc.render.latex import write_sympy_template
 from matcalc.render.unicode import to_unicode
 from matcalc.rule_files import ORDERS, Rule, find_sympy_rules, shipped_rules, sympy_rules
 from matcalc.rule_words import find_foreign_latex
+from tests.requirements import needs
 from tests.sampling import sample
 from tests.write_functions import PAGE, write_page
 
@@ -147,11 +148,25 @@ def test_a_greek_function_has_its_letter_in_a_line_of_signs() -> None:
     assert to_unicode(parse("gamma(x)").expressions[0]) == "Γ(x)"
 
 
-def test_the_code_has_the_values_of_the_derivative() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sum(sec(x))",
+        *(pytest.param(text, marks=needs("scipy")) for text in ("sum(besselj(0, x))", "sum(beta(x, x + 1))")),
+        pytest.param("sum(legendre(3, x))", marks=needs("scipy")),
+    ],
+)
+def test_the_code_has_the_values_of_the_derivative(text: str) -> None:
     at = np.array([0.3, 0.7, 1.9])
-    for text in ("sum(besselj(0, x))", "sum(beta(x, x + 1))", "sum(sec(x))", "sum(legendre(3, x))"):
-        derivative = matcalc.derive(text, "x", layout="denominator")
-        assert np.allclose(derivative.compile("numpy")(at), derivative.evaluate({"x": at}), rtol=1e-12)
+    derivative = matcalc.derive(text, "x", layout="denominator")
+    assert np.allclose(derivative.compile("numpy")(at), derivative.evaluate({"x": at}), rtol=1e-12)
+
+
+def test_an_absent_library_of_the_code_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.setitem(sys.modules, "scipy.special", None)
+    with pytest.raises(EvaluationError, match="the code for numpy imports scipy, which is not installed"):
+        matcalc.derive("sum(besselj(0, x))", "x").compile("numpy")
 
 
 def test_a_name_of_the_reader_comes_first(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import linecache
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from matcalc.errors import EvaluationError
 from matcalc.language.sizes import Size, deduce_sizes, fit_shape
 from matcalc.render.code.module import WrittenFunction
 from matcalc.render.code.program import measure_usual
@@ -24,7 +25,7 @@ def compile_function(written: Callable[[], WrittenFunction]) -> Callable[..., An
     Its arguments are those of the source, or lists, and columns (n, 1) for vectors; arrays of integers are made arrays
     of floats.  Shapes are checked, and the order of the products chosen by them, once for each combination of shapes.
     The function raises EvaluationError for arrays that do not fit, this MissingRuleError for what has no word in the
-    backend.  Under torch.compile and jax.jit it is traced as it stands.
+    backend and EvaluationError for a library that is not installed (SciPy for NumPy's Bessel functions).  Under torch.compile and jax.jit it is traced as it stands.
     """
     return _Specialised(written).as_function()
 
@@ -37,7 +38,7 @@ class _Specialised:
         first = written()
         self.backend, self.known = first.backend, first.symbols
         self.source = first.write()
-        self.general = _load(self.source, first.name)
+        self.general = _load(self.source, first.name, self.backend)
         self.arguments = first.arguments
         own = {first.signature.names[name]: name for name in self.known}
         self.arrays = [(place, own[name]) for place, name in enumerate(self.arguments) if name in own]
@@ -106,16 +107,24 @@ class _Specialised:
         again = self.written()
         source = again.write(measure)
         is_same = source == self.source or again.arguments != self.arguments
-        return self.general if is_same else _load(source, again.name)
+        return self.general if is_same else _load(source, again.name, self.backend)
 
 
-def _load(source: str, name: str) -> Callable[..., Any]:
-    """Run the source of a module and return a function of it; tracebacks show its lines."""
+def _load(source: str, name: str, backend: str) -> Callable[..., Any]:
+    """Run the source of a module and return a function of it; tracebacks show its lines.
+
+    Raises EvaluationError for a library that is not installed.
+    """
     file = f"<matcalc {name} {next(_numbers)}>"
     # Without a __name__, which torch.compile would import.
     namespace: dict[str, Any] = {}
     # The source is written from typed nodes, whose names the language has checked; no text of a reader runs.
-    exec(compile(source, file, "exec"), namespace)
+    try:
+        exec(compile(source, file, "exec"), namespace)
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        reason = f"the code for {backend} imports {package}, which is not installed"
+        raise EvaluationError(reason, advice=f"pip install {package}, or take another backend") from error
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     function: Callable[..., Any] = namespace[name]
     return function
