@@ -15,7 +15,7 @@ from matcalc.language.rewrite import replace
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.render.code.module import describe_shape, expand, measure_text, write_helpers, write_imports
 from matcalc.render.code.products import CodePart
-from matcalc.render.code.regroup import regroup
+from matcalc.render.code.regroup import regroup, share_sums
 from matcalc.render.code.self_check import choose_sampling, write_drawing, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import Words
@@ -109,7 +109,8 @@ class _AutogradFunction:
         return {name for name, node in self.variables.items() if set(list_letters(node)) & (letters - own)}
 
     def _write_forward(self) -> list[str]:
-        writer, sizes, (result,) = self._run([self.function], {}, self.like)
+        # The entries of a structured variable are moved one by one by gradcheck.
+        writer, sizes, (result,) = self._run([self.function], {}, self.like, structured=False)
         # An input that is returned as it is would be taken for the result of forward and of what came before.
         text = f"{result.wrap(ATOM)}.clone()" if self.function.op in ("symbol", "transpose") else result.text
         saved = self._saved + ([self.own] if self.saves_result else [])
@@ -121,7 +122,7 @@ class _AutogradFunction:
         known = {self.cotangent: CodePart(self.cotangent.name, ATOM, self.cotangent.shape)}
         if self.saves_result:
             known[self.result] = CodePart(self.own, ATOM, self.function.shape)
-        roots = regroup(*self.gradients.values())
+        roots = share_sums(*regroup(*self.gradients.values()))
         writer, sizes, parts = self._run(roots, known, self.cotangent.name)
         saved = self._saved + ([self.own] if self.saves_result else [])
         targets = ", ".join(saved) if len(saved) > 1 else f"({''.join(saved)},)"
@@ -138,7 +139,7 @@ class _AutogradFunction:
         return _write_method("backward", ["ctx", self.cotangent.name], [*body, f"return {', '.join([*grads, *none])}"])
 
     def _run(
-        self, roots: list[Expression], further: Mapping[Expression, CodePart], like: str
+        self, roots: list[Expression], further: Mapping[Expression, CodePart], like: str, structured: bool = True
     ) -> tuple[Writer, list[str], list[CodePart]]:
         """Return what `write_lines` does, with the arrays that this method of the class knows."""
         self.words.like = like
@@ -147,7 +148,7 @@ class _AutogradFunction:
         known = {node: CodePart(self.names[name], ATOM, node.shape) for name, node in self.variables.items()}
         known |= {node: CodePart(self.names[node.name], ATOM, node.shape) for root in roots for node in walk(root)
                   if node.op == "symbol" and node.name in self.names}  # fmt: skip
-        return write_lines(roots, self.words, Names(taken), {**known, **further})
+        return write_lines(roots, self.words, Names(taken), {**known, **further}, structured=structured)
 
     @property
     def _arguments(self) -> list[str]:

@@ -25,7 +25,8 @@ def compile_function(written: Callable[[], WrittenFunction]) -> Callable[..., An
     Its arguments are those of the source, or lists, and columns (n, 1) for vectors; arrays of integers are made arrays
     of floats.  Shapes are checked, and the order of the products chosen by them, once for each combination of shapes.
     The function raises EvaluationError for arrays that do not fit, this MissingRuleError for what has no word in the
-    backend and EvaluationError for a library that is not installed (SciPy for NumPy's Bessel functions).  Under torch.compile and jax.jit it is traced as it stands.
+    backend and EvaluationError for a library that is not installed (SciPy for NumPy's Bessel functions).  Under
+    torch.compile and jax.jit it is traced as it stands; its attribute `source` is the program for usual sizes.
     """
     return _Specialised(written).as_function()
 
