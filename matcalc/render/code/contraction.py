@@ -18,7 +18,7 @@ from typing import Any
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size
 from matcalc.render.code.program import Operation, Program
-from matcalc.render.code.terms import Factor, Labels, Term, Terms, ones_for, split_common
+from matcalc.render.code.terms import Factor, Labels, Term, Terms, ones_for, split_common, split_scalars
 
 # To weigh all orders of n factors takes 3**n steps.
 _MOST_WEIGHED = 7
@@ -65,7 +65,10 @@ class Planner:
         self.sizes = terms.sizes
         common, inner = split_common(terms)
         if not common:
-            return self._add(inner, terms.out)
+            times, over, inner = split_scalars(inner, terms.out)
+            total = self._add(inner, terms.out)
+            scalars = [[self.written(node) for node in nodes] for nodes in (times, over)]
+            return self._scale(total, Fraction(1), *scalars) if times or over else total
         covered = {label for term in inner for label in term.labels} & set(terms.out)
         kept = tuple(label for label in terms.out if label in covered)
         total = self._add(inner, kept)
@@ -83,10 +86,13 @@ class Planner:
     def _add(self, terms: Sequence[Term], out: Labels) -> Operation:
         """Add terms: those for all entries first, then those for entries of equal indices, which are written on top."""
         dense = [term for term in terms if not term.equal]
-        total = self._add_dense(dense, out, any(term.equal for term in terms)) if dense else None
+        placed: dict[tuple[int, ...], list[Term]] = {}
         for term in terms:
             if term.equal:
-                total = self._add_diagonal(total, term, out)
+                placed.setdefault(tuple(term.equal.get(label, label) for label in out), []).append(term)
+        total = self._add_dense(dense, out, bool(placed)) if dense else None
+        for pattern, group in placed.items():
+            total = self._add_diagonal(total, group, pattern, out)
         assert total is not None
         return total
 
@@ -109,12 +115,15 @@ class Planner:
         data = (tuple(signs), tuple(labels), out)
         return self.program.make("sum", parts, data, self._shape(out), self._count(out) * (len(parts) - 1))
 
-    def _add_diagonal(self, total: Operation | None, term: Term, out: Labels) -> Operation:
-        pattern = tuple(term.equal.get(label, label) for label in out)
+    def _add_diagonal(
+        self, total: Operation | None, terms: Sequence[Term], pattern: Labels, out: Labels
+    ) -> Operation:
+        """Add terms for the entries of equal indices: where the indices of the result are those of the pattern."""
         entries = tuple(dict.fromkeys(pattern))
-        own = tuple(label for label in entries if label in term.labels)
-        sign = -1 if total is not None and term.number < 0 else 1
-        value = self._multiply_term(Term(sign * term.number, term.factors, term.times, term.over), own, own)
+        own = tuple(label for label in entries if any(label in term.labels for term in terms))
+        sign = -1 if total is not None and all(term.number < 0 for term in terms) else 1
+        signed = [replace(term, number=sign * term.number, equal={}) for term in terms]
+        value = self._add_dense(signed, own, False)
         args = (value,) if total is None else (value, total)
         cost = self._count(entries) + (self._count(out) if total is None else 0)
         # How operations are shared must not depend on how indices are numbered.

@@ -46,6 +46,9 @@ def _replace(node: Expression) -> Expression:
         return transpose(_replace(divide(node.args[0].args[0], node.args[1])))
     if node.op == "divide" and node.args[0].is_call("exp"):
         return _replace_share(node, node.args[0].args[0], node.args[1])
+    if node.op == "power" and node.args[1] is number(2) and node.args[0].is_call("norm"):
+        vector = node.args[0].args[0]
+        return matmul(transpose(vector), vector) if vector.is_column else node
     if node.is_call("log1p") and node.args[0].is_call("exp"):
         return _call("softplus", node.args[0].args[0], node)
     return node

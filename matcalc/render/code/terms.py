@@ -166,8 +166,9 @@ class _Reader:
         places = [(0, 1)] if node.op == "divide" else [(1, 0), (0, 1)]
         for place, other in places:
             inner, scalar = node.args[place], node.args[other]
-            if scalar.is_scalar and inner.op in ("add", "subtract") and not self.is_shared(inner):
-                return inner, scalar
+            if scalar.is_scalar and inner.shape == node.shape and not self.is_shared(inner):
+                if inner.op in ("add", "subtract") or self._find_scaled_sum(inner) is not None:
+                    return inner, scalar
         return None
 
     # --- products ---------------------------------------------------------------------------------
@@ -407,6 +408,30 @@ def split_common(terms: Terms) -> tuple[list[Factor], list[Term]]:
     if not common:
         return [], found
     return common, [replace(term, factors=_without(term.factors, common)) for term in found]
+
+
+def split_scalars(
+    terms: list[Term], out: Labels
+) -> tuple[tuple[Expression, ...], tuple[Expression, ...], list[Term]]:
+    """Return the scalars around a sum, above and below, where they are multiplied once, and the terms without them.
+
+    They stay in the terms where each term has a smaller array to multiply with them.
+    """
+    if len(terms) < 2 or all(_takes_scalars(term, out) for term in terms):
+        return (), (), terms
+    times = tuple(node for node in dict.fromkeys(terms[0].times) if all(node in term.times for term in terms))
+    over = tuple(node for node in dict.fromkeys(terms[0].over) if all(node in term.over for term in terms))
+    left = [
+        replace(term, times=_leave_out(term.times, times), over=_leave_out(term.over, over)) for term in terms
+    ]
+    return times, over, left
+
+
+def _leave_out(nodes: tuple[Expression, ...], taken: tuple[Expression, ...]) -> tuple[Expression, ...]:
+    left = list(nodes)
+    for node in taken:
+        left.remove(node)
+    return tuple(left)
 
 
 def _count(term: Term, factor: Factor) -> int:
