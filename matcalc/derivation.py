@@ -386,15 +386,22 @@ class Derivative:
 
         return describe_structure(self)
 
-    def compile(self, backend: str = "numpy") -> Callable[..., Any]:
+    def compile(self, backend: str = "numpy", form: Literal["dense", "structured"] = "dense") -> Callable[..., Any]:
         """Return the derivative as a function of numpy, torch or jax arrays: what `code` writes, ready to be called.
 
-        Raises MissingRuleError where a function has no word there.
+        With form="structured", of NumPy, it gives a `StructuredArray`, which applies, transposes and solves with the
+        derivative and forms no entry.  Raises MissingRuleError where a function has no word there, DeclarationError for
+        another backend or form.
 
         >>> from matcalc import derive
         >>> derive("norm(x)**2", layout="denominator").compile()([1.0, 2.0]).tolist()
         [2.0, 4.0]
         """
+        if form != "dense":
+            from matcalc.structured import compile_structured, refuse_form
+
+            refuse_form(form, backend)
+            return compile_structured(self, self.in_layout("torch").numeric)
         return self._compile([self.numeric], f"derivative_of_{self.result_name}", backend)
 
     def value_and_derivative(self, backend: str = "numpy") -> Callable[..., Any]:

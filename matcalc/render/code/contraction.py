@@ -15,10 +15,11 @@ from heapq import heappop, heappush
 from itertools import combinations
 from typing import Any
 
+from matcalc.engine.index_form import Labels
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size
 from matcalc.render.code.program import Operation, Program
-from matcalc.render.code.terms import Factor, Labels, Term, Terms, ones_for, split_common, split_scalars
+from matcalc.render.code.terms import Factor, Term, TermSum, ones_for, split_common, split_scalars
 
 # To weigh all orders of n factors takes 3**n steps.
 _MOST_WEIGHED = 7
@@ -60,7 +61,7 @@ class Planner:
         self.sizes: Mapping[int, Size] = {}
         self.made: dict[Any, tuple[Operation, Labels]] = {}
 
-    def plan(self, terms: Terms) -> Operation:
+    def plan(self, terms: TermSum) -> Operation:
         """Return the operation whose value is the sum of the terms, with its axes in the order of `out`."""
         self.sizes = terms.sizes
         common, inner = split_common(terms)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
 
+from matcalc.engine.index_form import Labels
 from matcalc.language.expression_to_text import ATOM, PRODUCT, SUM
 from matcalc.language.sizes import Size
 from matcalc.render.code.contraction import FRESH
@@ -16,7 +17,6 @@ from matcalc.render.code.products import CodePart, align_labels, join_parts, neg
 from matcalc.render.code.program import Operation, find_symbols
 from matcalc.render.code.words import Words
 
-Indices = tuple[int, ...]
 # A denominator up to here is divided by; beyond, the number is written as a decimal.
 _LARGEST_DENOMINATOR = 100
 
@@ -77,13 +77,13 @@ class OperationWriter:
             part = replace(self._call("sum", part, more=along), shape=operation.shape)
         return part if left == wanted else self._permute(part, left, wanted)
 
-    def _permute(self, part: CodePart, own: Indices, wanted: Indices) -> CodePart:
+    def _permute(self, part: CodePart, own: Labels, wanted: Labels) -> CodePart:
         if len(own) == 2:
             return transpose_part(replace(part, shape=(_AXIS, _AXIS)))
         word = "permute" if self.backend == "torch" else "transpose"
         return self._call(word, part, more=f", {tuple(own.index(label) for label in wanted)}")
 
-    def _write_diagonal_of(self, part: CodePart, own: Indices, wanted: Indices) -> CodePart:
+    def _write_diagonal_of(self, part: CodePart, own: Labels, wanted: Labels) -> CodePart:
         if len(own) == 2:
             return self._call("diagonal" if wanted else "trace", part)
         return self._write_einsum_of([part], [own], wanted)
@@ -136,7 +136,7 @@ class OperationWriter:
         """Return a transposed array as a new one, which is read once for each entry of a larger array."""
         return self._atom(f"{part.wrap(ATOM)}.contiguous()") if _is_view(operation) else part
 
-    def _open_view(self, operation: Operation, labels: Indices) -> tuple[CodePart, Indices] | None:
+    def _open_view(self, operation: Operation, labels: Labels) -> tuple[CodePart, Labels] | None:
         """Return the array that is transposed, with its indices; None for what is no transpose."""
         if not _is_view(operation):
             return None
@@ -162,7 +162,7 @@ class OperationWriter:
         return self._write_einsum_of([left, right], [own, other], wanted)
 
     def _write_einsum_of(
-        self, parts: Sequence[CodePart], labels: Sequence[Indices], wanted: Indices
+        self, parts: Sequence[CodePart], labels: Sequence[Labels], wanted: Labels
     ) -> CodePart:
         letters = "abcdefghijklmnopqrstuvwxyz" + string.ascii_uppercase
         names = dict(zip(dict.fromkeys(label for own in labels for label in own), letters, strict=False))
@@ -227,7 +227,7 @@ class OperationWriter:
             self.lines.add_line(operation, f"{view} {'+' if sign > 0 else '-'}= {added}")
         return base
 
-    def _place(self, operation: Operation, value: CodePart, own: Indices, pattern: Indices) -> CodePart:
+    def _place(self, operation: Operation, value: CodePart, own: Labels, pattern: Labels) -> CodePart:
         """Return an array of zeros with values at the entries of equal indices."""
         if len(pattern) == 2 and own:
             return self._call("diag", value)
@@ -251,7 +251,7 @@ class OperationWriter:
             self.lines.add_line(operation, f"{view} = {placed}")
         return whole
 
-    def _view(self, name: str, pattern: Indices, entries: Indices) -> tuple[str, Indices]:
+    def _view(self, name: str, pattern: Labels, entries: Labels) -> tuple[str, Labels]:
         """Return the view of the entries of equal indices, and the indices of its axes."""
         if self.backend == "numpy":
             letters = string.ascii_lowercase
@@ -268,13 +268,13 @@ class OperationWriter:
                 axes.append(label)
         return text, tuple(axes)
 
-    def _fit(self, value: CodePart, own: Indices, order: Indices) -> str:
+    def _fit(self, value: CodePart, own: Labels, order: Labels) -> str:
         kept = tuple(label for label in order if label in own)
         turned = value if kept == own else self._permute(value, own, kept)
         return align_labels(turned, kept, order).text
 
     def _add_placed(
-        self, operation: Operation, value: CodePart, total: CodePart | None, sign: int, own: Indices, pattern: Indices
+        self, operation: Operation, value: CodePart, total: CodePart | None, sign: int, own: Labels, pattern: Labels
     ) -> CodePart:
         """Return the sum with an array of zeros but for the entries of equal indices; XLA forms no such array."""
         entries = tuple(dict.fromkeys(pattern))
@@ -293,7 +293,7 @@ class OperationWriter:
             return placed
         return join_parts("add" if sign > 0 else "subtract", total, placed, ())
 
-    def _eye(self, operation: Operation, pattern: Indices, place: int) -> CodePart:
+    def _eye(self, operation: Operation, pattern: Labels, place: int) -> CodePart:
         """Return the identity that says that two indices are equal."""
         size, first = self.words.write_size(operation.shape[place]).text, pattern.index(pattern[place])
         eye = self._atom(f"jnp.eye({size}{f', dtype={self.words.like}.dtype' if self.words.like else ''})")

@@ -134,8 +134,8 @@ def share_sums(*roots: Expression) -> list[Expression]:
         for arg in node.args:
             parents[arg].add(node.op)
     done: dict[Expression, Expression] = {}
-    known: dict[Term, list[tuple[frozenset[Term], Expression]]] = defaultdict(list)
-    sums: dict[Expression, list[Term]] = {}
+    known: dict[_Term, list[tuple[frozenset[_Term], Expression]]] = defaultdict(list)
+    sums: dict[Expression, list[_Term]] = {}
     for node in walk(*roots):
         whole = rebuild(node, [done[arg] for arg in node.args])
         if node.op in ("add", "subtract") and all(arg.shape == node.shape or arg.is_scalar for arg in node.args):
@@ -151,14 +151,14 @@ def share_sums(*roots: Expression) -> list[Expression]:
     return [done[root] for root in roots]
 
 
-Term = tuple[int, Expression]
+_Term = tuple[int, Expression]
 # A sum is compared with so many of the latest sums that have a term in common with it.
 _LATEST = 3
 
 
 def _list_terms(
-    node: Expression, sums: dict[Expression, list[Term]], done: dict[Expression, Expression]
-) -> list[Term]:
+    node: Expression, sums: dict[Expression, list[_Term]], done: dict[Expression, Expression]
+) -> list[_Term]:
     """Return the terms of a sum, those of sums within it opened."""
     left, right = node.args
     sign = 1 if node.op == "add" else -1
@@ -167,7 +167,7 @@ def _list_terms(
     return [*first, *((sign * own, term) for own, term in second)]
 
 
-def _write_ones(terms: list[Term], whole: Expression) -> list[Term]:
+def _write_ones(terms: list[_Term], whole: Expression) -> list[_Term]:
     """Return the terms with 1 for an array of ones, which is what sums write that are factors."""
     if all(term.is_filled("ones") or term.shape != whole.shape for _, term in terms):
         return terms
@@ -175,7 +175,7 @@ def _write_ones(terms: list[Term], whole: Expression) -> list[Term]:
 
 
 def _share(
-    terms: list[Term], whole: Expression, known: dict[Term, list[tuple[frozenset[Term], Expression]]]
+    terms: list[_Term], whole: Expression, known: dict[_Term, list[tuple[frozenset[_Term], Expression]]]
 ) -> Expression:
     every = frozenset(terms)
     if len(every) < len(terms):
@@ -190,7 +190,7 @@ def _share(
 
 
 def _note(
-    terms: list[Term], whole: Expression, known: dict[Term, list[tuple[frozenset[Term], Expression]]]
+    terms: list[_Term], whole: Expression, known: dict[_Term, list[tuple[frozenset[_Term], Expression]]]
 ) -> None:
     every = frozenset(terms)
     if len(every) == len(terms):

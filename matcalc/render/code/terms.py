@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import count
 
+from matcalc.engine.index_form import Labels
 from matcalc.language.expression import Expression, filled, size_value, transpose
 from matcalc.language.sizes import Size
 
-Labels = tuple[int, ...]
 # The index on each axis of a 2-D shape; a unit axis has none.
-Axes = tuple[int | None, ...]
+_Axes = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Term:
 
 
 @dataclass
-class Terms:
+class TermSum:
     """A value as a sum of terms: `out` has the index of each of its axes, `sizes` the size of each index.
 
     `has_products` says whether there is more in it than arithmetic entry by entry.
@@ -72,9 +72,9 @@ class Terms:
         return [node for term in self.terms for node in term.nodes]
 
 
-def read_terms(
+def open_terms(
     node: Expression, is_shared: Callable[[Expression], bool], spread: bool = False, structured: bool = False
-) -> Terms:
+) -> TermSum:
     """Return a node as a sum of products; what is needed elsewhere as well stays whole.
 
     With `spread` products of sums are multiplied out where the sums have products in them; with `structured` the
@@ -87,7 +87,7 @@ def read_terms(
     if len(terms) > 1 and not all(_takes_scalars(term, out) for term in terms):
         # A number or scalar around the sum is multiplied once, not with each term.
         terms = [reader.resolve(found, out) for found in reader.open_sum(node, axes, inside=False)]
-    return Terms(out, terms, reader.sizes, reader.has_products)
+    return TermSum(out, terms, reader.sizes, reader.has_products)
 
 
 def _takes_scalars(term: Term, out: Labels) -> bool:
@@ -123,7 +123,7 @@ class _Reader:
         self.has_products = False
         self._fresh = count()
 
-    def label(self, node: Expression) -> Axes:
+    def label(self, node: Expression) -> _Axes:
         """Return a new index for each axis of a node."""
         return tuple(None if size.is_unit else self._draw(size) for size in node.shape)
 
@@ -134,7 +134,7 @@ class _Reader:
 
     # --- sums -------------------------------------------------------------------------------------
 
-    def open_sum(self, root: Expression, axes: Axes, inside: bool = True) -> Iterator[_Found]:
+    def open_sum(self, root: Expression, axes: _Axes, inside: bool = True) -> Iterator[_Found]:
         """Yield the terms; with `inside` scalars around a sum are put into its terms."""
         stack = [(root, axes, _Found())]
         while stack:
@@ -173,7 +173,7 @@ class _Reader:
 
     # --- products ---------------------------------------------------------------------------------
 
-    def _open_products(self, root: Expression, axes: Axes, outer: _Found, is_root: bool) -> Iterator[_Found]:
+    def _open_products(self, root: Expression, axes: _Axes, outer: _Found, is_root: bool) -> Iterator[_Found]:
         """Yield the product that a node is, or several if it is multiplied out."""
         first = _Found(outer.number)
         for scalar in outer.times:
@@ -201,7 +201,7 @@ class _Reader:
                     stack += reversed(opened)
             yield found
 
-    def _open(self, node: Expression, axes: Axes, found: _Found) -> list[tuple[Expression, Axes]] | None:
+    def _open(self, node: Expression, axes: _Axes, found: _Found) -> list[tuple[Expression, _Axes]] | None:
         """Return what a product consists of; None for what is no product."""
         args = node.args
         if node.op == "number":
@@ -242,7 +242,7 @@ class _Reader:
             return []
         return None
 
-    def _open_filled(self, node: Expression, axes: Axes, found: _Found) -> list[tuple[Expression, Axes]] | None:
+    def _open_filled(self, node: Expression, axes: _Axes, found: _Found) -> list[tuple[Expression, _Axes]] | None:
         if node.name == "eye" and node.shape[0] == node.shape[1]:
             if axes[0] is not None:
                 self._equate(axes[0], axes[1], found)
@@ -252,7 +252,7 @@ class _Reader:
             return []
         return None
 
-    def _open_einsum(self, node: Expression, axes: Axes) -> list[tuple[Expression, Axes]]:
+    def _open_einsum(self, node: Expression, axes: _Axes) -> list[tuple[Expression, _Axes]]:
         inputs, output = str(node.data[0]).split("->")
         labels = dict(zip(output, [label for label in axes if label is not None], strict=True))
         opened = []
@@ -270,7 +270,7 @@ class _Reader:
         assert second is not None
         found.deltas.append((first, second))
 
-    def _keep(self, node: Expression, axes: Axes, found: _Found) -> None:
+    def _keep(self, node: Expression, axes: _Axes, found: _Found) -> None:
         if node.is_scalar:
             self._scale(found, node)
         else:
@@ -338,7 +338,7 @@ def is_definite(node: Expression) -> bool:
     return node.op == "symbol" and "posdef" in node.data[1]
 
 
-def _fit(arg: Expression, axes: Axes) -> Axes:
+def _fit(arg: Expression, axes: _Axes) -> _Axes:
     """Return the indices of an operand of arithmetic entry by entry."""
     if len(arg.shape) != len(axes):
         return (None,) * len(arg.shape)
@@ -392,7 +392,7 @@ def is_symmetric(node: Expression, structured: bool = True) -> bool:
 # --- factoring ----------------------------------------------------------------------------------------
 
 
-def split_common(terms: Terms) -> tuple[list[Factor], list[Term]]:
+def split_common(terms: TermSum) -> tuple[list[Factor], list[Term]]:
     """Return the factors that all terms share, and the terms without them.
 
     Only factors whose indices are all those of the result: p[i]*A[i,j] - p[i]*m[j] is p[i]*(A[i,j] - m[j]).

@@ -15,7 +15,7 @@ from matcalc.render.code.operations import OperationWriter
 from matcalc.render.code.products import CodePart, align, join_parts, negate_part, transpose_part
 from matcalc.render.code.program import Operation, Program, count_uses
 from matcalc.render.code.reshape import is_fuse, write_einsum_code
-from matcalc.render.code.terms import Terms, is_definite, read_terms
+from matcalc.render.code.terms import TermSum, is_definite, open_terms
 from matcalc.render.code.words import Words
 
 _LONGEST = 80
@@ -70,7 +70,7 @@ class Writer:
         self.parents = Counter(arg for node in walk(*roots) for arg in node.args) + Counter(self.roots)
         self.program = Program(measure)
         self.planner = Planner(self.program, self._find_operation)
-        self.terms: dict[Expression, list[Terms]] = {}
+        self.terms: dict[Expression, list[TermSum]] = {}
         self.needs: dict[Expression, list[Expression]] = {}
         self.operations: dict[Expression, Operation] = {}
         self._read()
@@ -92,10 +92,10 @@ class Writer:
 
     def _find_needs(self, node: Expression) -> list[Expression]:
         if node.op in _ARITHMETIC or node.op in ("matmul", "einsum") or node.is_call("trace"):
-            terms = read_terms(node, self._is_shared, structured=self.structured)
+            terms = open_terms(node, self._is_shared, structured=self.structured)
             is_whole = node in terms.nodes  # it is no product, but a factor
             if not is_whole and (node.op not in _ARITHMETIC or terms.has_products):
-                spread = read_terms(node, self._is_shared, spread=True, structured=self.structured)
+                spread = open_terms(node, self._is_shared, spread=True, structured=self.structured)
                 is_other = len(terms.terms) < len(spread.terms) <= _MOST_TERMS
                 self.terms[node] = [terms, spread] if is_other else [terms]
                 return [each for way in self.terms[node] for each in way.nodes]
