@@ -18,6 +18,8 @@ from matcalc.inputs import (
     EntryVariable,
     Layout,
     Proof,
+    StructureMeaning,
+    check_meaning,
     check_order,
     choose_rules,
     declare_variables,
@@ -34,6 +36,7 @@ from matcalc.language.declarations import Declared, read_assumptions, read_shape
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.names import count_axes, name_wrt
+from matcalc.language.rewrite import transpose_inside
 from matcalc.language.sizes import write_shape
 from matcalc.language.text_to_expression import Problem, parse, rules_in_force
 from matcalc.render.diagnosis import write_diagnosis
@@ -63,12 +66,16 @@ def check(
     rtol: float | None = None,
     atol: float | None = None,
     syntax: str = "auto",
+    strict: bool = False,
+    meaning: StructureMeaning = "free",
 ) -> CheckReport:
     """Say whether a formula is the derivative of an expression, and if not, what is wrong with it.
 
     The claim is compared with torch.autograd.functional.jacobian of the expression at random points, and exactly,
     entry by entry, in SymPy at small sizes; proof="exact" or "torch" asks for one of the two.  With `rtol`, relative to
-    the largest entry of the derivative, or `atol` it may be that far off at the points.  `expr` may be
+    the largest entry of the derivative, or `atol` it may be that far off at the points.  A column where the layout has
+    a row agrees and is told so; `strict` makes it differ.  The `meaning` of a derivative by a structured matrix is what
+    `derive` takes.  `expr` may be
     a text, a SymPy expression, or a function of torch tensors, whose arguments are then the variables; texts are read
     in the `syntax` that `derive` takes.  The report
     has the `verdict`, and of a claim that differs all `reasons` that hold, the `correct` derivative and a sentence.
@@ -80,7 +87,7 @@ def check(
     >>> print(check("x.T @ A @ x", "2*A @ x", layout="denominator"))
     differs. Right only if A is symmetric, which is not assumed.
     """
-    options = Options(layout, order, trials, seed, dtype, device, proof, rtol, atol)
+    options = Options(layout, order, trials, seed, dtype, device, proof, rtol, atol, strict, meaning)
     check_order(order)
     book = choose_rules(rules)
     if is_code(expr) or is_code(claim):
@@ -145,10 +152,15 @@ def _judge_text(asked: _Asked, options: Options) -> CheckReport:
     if entry is not None:
         entry, problem = entry.settle(problem)
         wrt, expression, formula = entry.symbol, entry.move(expression), entry.move(formula)
-    question = Question(ExpressionFunction(expression), ExpressionClaim(formula), wrt, options.layout, options.order)
+    check_meaning(options.meaning, [wrt], is_entry=entry is not None)
+    question = Question(
+        ExpressionFunction(expression), ExpressionClaim(formula), wrt, options.layout, options.order,
+        meaning=options.meaning,
+    )  # fmt: skip
     report = options.judge(question, expression, asked.rules)
     if report and options.proof in ("both", "exact"):
         report = _add_every_size(report, question, expression, asked.rules)
+    report = advise_turn(report, question, asked.rules, options.proof)
     if entry is not None and report.correct:
         picked = derive_result(problem.expressions[0], entry.matrix, 1, asked.rules).pick(entry.units, entry.symbol)
         report = replace(report, correct=to_text(picked.expression(options.layout)))
@@ -157,7 +169,8 @@ def _judge_text(asked: _Asked, options: Options) -> CheckReport:
 
 def _add_every_size(report: CheckReport, question: Question, function: Expression, rules: RuleBook) -> CheckReport:
     """Return the report with what the engine adds where claim and derivative have the same index form."""
-    derived, claim = _prepare(function, question.wrt, question.order, rules)(question.layout), question.claim.root
+    derive = _prepare(function, question.wrt, question.order, rules, question.meaning)
+    derived, claim = derive(question.layout), question.claim.root
     if derived is None or claim is None or not is_identical(derived, claim, rules):
         return report
     return replace(report, every_size=True, message=f"{report.message}; identical in index form, so for every size")
@@ -168,7 +181,7 @@ def _refuse_claim(alone: Problem, error: ShapeError, options: Options, rules: Ru
     from matcalc.check.report import DIFFERS, CheckReport
 
     assert alone.wrt is not None
-    correct = _write(_prepare(alone.expressions[0], alone.wrt, options.order, rules)(options.layout))
+    correct = _write(_prepare(alone.expressions[0], alone.wrt, options.order, rules, options.meaning)(options.layout))
     message = f"differs. The shapes in the claim do not fit: {error.reason}."
     told = str(error).partition("\n")[2]  # what an error shows beside its reason, which the message tells
     return CheckReport(
@@ -225,8 +238,12 @@ def check_code(
         function, claimed = pair.build_function(options), pair.build_claim(options)
     except EvaluationError as error:
         return could_not_check(error.reason, seed=options.seed, layout=options.layout)
-    question = Question(function, claimed, pair.problem.wrt, options.layout, options.order)
+    check_meaning(options.meaning, [pair.problem.wrt])
+    question = Question(
+        function, claimed, pair.problem.wrt, options.layout, options.order, meaning=options.meaning
+    )
     report = options.judge(question, None if is_code(expr) else function.root, rules)
+    report = advise_turn(report, question, rules, options.proof)
     return replace(report, variables=declared_shapes(pair.problem.symbols))
 
 
@@ -325,6 +342,8 @@ class Options:
     proof: str = "both"
     rtol: float | None = None
     atol: float | None = None
+    strict: bool = False
+    meaning: str = "free"
 
     def __post_init__(self) -> None:
         """Raise DeclarationError for an unknown layout, dtype or proof, and for what is no tolerance."""
@@ -344,16 +363,43 @@ class Options:
         """
         from matcalc.check.verdict import judge_question
 
-        question = replace(question, tolerance=Tolerance(self.rtol, self.atol))
+        question = replace(question, tolerance=Tolerance(self.rtol, self.atol), strict=self.strict)
         report = judge_question(
             question, trials=self.trials, seed=self.seed, dtype=self.dtype, device=self.device, rules=rules,
             truth=truth, proof=self.proof,
         )  # fmt: skip
-        if report.verdict != "differs":
+        if report.verdict != "differs" or report.reasons == ("orientation",):
             return replace(report, page=show_report)
         if report.is_refuted_exactly or self.proof in ("exact", "none"):
             return correct_exactly(report, question, function, rules)
         return explain_difference(report, question, function, rules, subject)
+
+
+def advise_turn(report: CheckReport, question: Question, rules: RuleBook, proof: str) -> CheckReport:
+    """Return the report of a claim that is a column for a row, or the reverse, with the claim written as it should be.
+
+    It is advised only where the judge finds it right.
+    """
+    if not report.turn or question.claim.root is None or not (report or report.reasons == ("orientation",)):
+        return report
+    from matcalc.check.question import ExpressionClaim
+    from matcalc.check.verdict import judge_question
+
+    formula = transpose_inside(question.claim.root)
+    asked = replace(question, claim=ExpressionClaim(formula), strict=True)
+    is_right = judge_question(
+        asked, trials=1, seed=report.seed, dtype=report.dtype, device=report.device, rules=rules,
+        proof="exact" if proof == "exact" else "torch",
+    )  # fmt: skip
+    size = write_shape(question.shape(question.layout)).strip("(,)")
+    form = f"a 1×{size} row" if report.turn == "row" else f"a column, {size}×1,"
+    turned = to_text(formula) if is_right else ""
+    advice = f": write {turned}" if turned else ""
+    if report:
+        message = f"{report.message}; as {form} in {question.layout} layout{advice}"
+    else:
+        message = f"{report.message.removesuffix(f'a {report.turn}')}{form.strip(',')}{advice}."
+    return replace(report, turned=turned, correct="" if report else turned, message=message)
 
 
 def correct_exactly(
@@ -363,7 +409,7 @@ def correct_exactly(
     from matcalc.check.question import ExpressionClaim
     from matcalc.check.verdict import judge_question
 
-    correct = _prepare(function, question.wrt, question.order, rules)(question.layout)
+    correct = _prepare(function, question.wrt, question.order, rules, question.meaning)(question.layout)
     if correct is not None:
         asked = replace(question, claim=ExpressionClaim(correct))
         correct = correct if judge_question(asked, rules=rules, proof="exact") else None
@@ -380,24 +426,30 @@ def explain_difference(
         return replace(report, page=show_report)
     from matcalc.check.diagnose import diagnose
 
-    derive = _prepare(function, question.wrt, question.order, rules)
+    derive = _prepare(function, question.wrt, question.order, rules, question.meaning)
     with rules_in_force(rules):
         found = diagnose(question, derive, seed=report.seed, dtype=report.dtype, device=report.device)
     correct = derive(question.layout) if found.confirmed else None
     message = f"differs. {write_diagnosis(found, question, report.worst, subject)}"
+    reasons = found.reasons
+    if report.turn:
+        reasons = (*(reason for reason in reasons if reason != "other"), "orientation")
+        other = "column" if report.turn == "row" else "row"
+        message += f" It is a {other} as well, and in {question.layout} layout the derivative is a {report.turn}."
     page = partial(show_report, correct=correct)
     return replace(
-        report, reasons=found.reasons, fits=found.fits, factor=found.factor, missing=_write(found.terms.missing),
-        extra=_write(found.terms.extra), symmetric=found.symmetric, correct=_write(correct), message=message, page=page,
+        report, reasons=reasons, fits=found.fits, meanings=found.meanings, factor=found.factor,
+        missing=_write(found.terms.missing), extra=_write(found.terms.extra), symmetric=found.symmetric,
+        correct=_write(correct), message=message, page=page,
     )  # fmt: skip
 
 
 def _prepare(
-    function: Expression | None, wrt: Expression, order: int, rules: RuleBook
+    function: Expression | None, wrt: Expression, order: int, rules: RuleBook, meaning: str = "free"
 ) -> Callable[[str], Expression | None]:
     """Return what gives the derivative in a layout, derived once; None where the engine has none."""
     try:
-        result = derive_result(function, wrt, order, rules) if function is not None and order else None
+        result = derive_result(function, wrt, order, rules, meaning) if function is not None and order else None
     except MatcalcError:
         return lambda layout: None
 

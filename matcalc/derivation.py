@@ -18,6 +18,8 @@ from matcalc.inputs import (
     EntryVariable,
     Layout,
     Proof,
+    StructureMeaning,
+    check_meaning,
     choose_rules,
     declare_inferred,
     declare_variables,
@@ -30,7 +32,7 @@ from matcalc.inputs import (
     write_command,
     write_input,
 )
-from matcalc.language.declarations import Declared, read_shapes
+from matcalc.language.declarations import Declared, measure_change, name_change, read_shapes
 from matcalc.language.expression import Expression, list_letters
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import Problem, parse, rules_in_force
@@ -54,14 +56,16 @@ Rules = RuleBook | str | Path | Iterable[str | Path] | None
 
 @overload
 def derive(expr: Any, wrt: Several, *, layout: Layout = ..., shapes: Declared = ..., assume: Declared = ...,
-           order: Literal[1] = ..., rules: Rules = ..., syntax: str = ...) -> Derivatives: ...  # fmt: skip
+           order: Literal[1] = ..., rules: Rules = ..., syntax: str = ...,
+           meaning: StructureMeaning = ...) -> Derivatives: ...  # fmt: skip
 @overload
 def derive(expr: Any, wrt: Several, *, layout: Layout = ..., shapes: Declared = ..., assume: Declared = ...,
-           order: Literal[2], rules: Rules = ..., syntax: str = ...) -> BlockHessian: ...  # fmt: skip
+           order: Literal[2], rules: Rules = ..., syntax: str = ...,
+           meaning: StructureMeaning = ...) -> BlockHessian: ...  # fmt: skip
 @overload
 def derive(expr: Any, wrt: Any = ..., *, layout: Layout = ..., shapes: Declared = ..., assume: Declared = ...,
            order: int | str | Sequence[Any] = ..., rules: Rules = ...,
-           syntax: str = ...) -> Derivative: ...  # fmt: skip
+           syntax: str = ..., meaning: StructureMeaning = ...) -> Derivative: ...  # fmt: skip
 def derive(
     expr: Any,
     wrt: Any = None,
@@ -72,6 +76,7 @@ def derive(
     order: int | str | Sequence[Any] = 1,
     rules: Rules = None,
     syntax: str = "auto",
+    meaning: StructureMeaning = "free",
 ) -> Derivative | Derivatives | BlockHessian:
     """Derive an expression by one of its variables, or by several.
 
@@ -83,6 +88,10 @@ def derive(
 
     A text that is not in the language is read as people write it: x^T A x, LaTeX, MATLAB, calls of NumPy and torch; the
     `reading` says how.  `syntax` is auto, matcalc (the language alone), math, latex, matlab or python.
+
+    The derivative by a matrix that is assumed symmetric, skew, diagonal or triangular has a `meaning`: free, each entry
+    on its own; tied, by the entries that are independent, the others moving with them; space, the gradient within such
+    matrices; vech, by the vector of the independent entries.
 
     wrt=["W", "b"] or "all" gives a `Derivatives`, one derivation shared; with order=2 a `BlockHessian`.
     order=("x", "y") is the mixed derivative, first by x, then by y, of shape S_Y + reversed(S_x) + reversed(S_y).
@@ -103,13 +112,15 @@ def derive(
     given, files = read_shapes(shapes), list_paths(rules)
     try:
         by = [[problem.symbols[name] for name in step] for step in asked.steps]
-        results = derive_each(problem.expressions[0], by, book)
+        check_meaning(meaning, [wrt for step in by for wrt in step], is_entry=entry is not None)
+        results = derive_each(problem.expressions[0], by, book, meaning)
         if entry is not None:
             entry, problem = entry.settle(problem)
             results, names = [each.pick(entry.units, entry.symbol) for each in results], {**names, **entry.names}
         made = [
             Derivative(
-                problem, each, text=text, layout=layout, rules=book, names=names, given=given, files=files, entry=entry
+                problem, each, text=text, layout=layout, rules=book, names=names, given=given, files=files, entry=entry,
+                meaning=meaning,
             )
             for each in results
         ]
@@ -132,12 +143,13 @@ class Derivative:
     def __init__(
         self, problem: Problem, result: Result, *, text: str, layout: Layout, rules: RuleBook,
         names: Mapping[str, Any], given: Mapping[str, Iterable[Any]], files: tuple[str, ...] = (),
-        entry: EntryVariable | None = None,
+        entry: EntryVariable | None = None, meaning: StructureMeaning = "free",
     ) -> None:  # fmt: skip
         self.problem = replace(problem, wrt=result.wrt)
         self.entry = entry
         self.text = text
         self.layout: Layout = layout
+        self.meaning: StructureMeaning = meaning
         self.names = names
         self.given = {name: tuple(map(str, shape)) for name, shape in given.items()}
         self._rules, self._files = rules, files
@@ -200,7 +212,7 @@ class Derivative:
     @property
     def notes(self) -> tuple[str, ...]:
         """How the text was understood, where there is no derivative, and what the answer's rarer words mean."""
-        told = [describe_notes(self.function, wrt, self.expression) for wrt in dict.fromkeys(self.by)]
+        told = [describe_notes(self.function, wrt, self.expression, self.meaning) for wrt in dict.fromkeys(self.by)]
         return (*self.problem.notes, *dict.fromkeys(note for notes in told for note in notes))
 
     def as_input(self) -> tuple[str, Declared, Declared, Mapping[str, Any]]:
@@ -233,8 +245,13 @@ class Derivative:
         >>> derive("A @ x").axes
         ('y axis 0', 'x axis 0')
         """
-        by = [(wrt.name, wrt.squeezed_shape) for wrt in self.by]
+        by = [(name, measure_change(wrt, self.meaning)) for name, wrt in zip(self.names_by, self.by, strict=True)]
         return tuple(name_question_axes(self.result_name, len(self.function.squeezed_shape), by, self.layout))
+
+    @property
+    def names_by(self) -> tuple[str, ...]:
+        """What it is by, in the order of the differentiations: the variables, or vech(X) for independent entries."""
+        return tuple(name_change(wrt, self.meaning) for wrt in self.by)
 
     @cached_property
     def result_name(self) -> str:
@@ -298,7 +315,7 @@ class Derivative:
         check_layout(layout)
         return Derivative(
             self.problem, self._result, text=self.text, layout=layout, rules=self._rules, names=self.names,
-            given=self.given, files=self._files, entry=self.entry,
+            given=self.given, files=self._files, entry=self.entry, meaning=self.meaning,
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -329,12 +346,14 @@ class Derivative:
             raise DeclarationError(f"steps are not written as {form!r}", advice="use one of " + ", ".join(writers))
         return writers[form](self.steps)
 
-    def _refuse_mixed(self, what: str) -> None:
+    def _refuse_mixed(self, what: str, with_meaning: bool = False) -> None:
         if self.is_mixed:
             raise DeclarationError(f"{what} of derivatives by one variable", advice="derive by one name")
         if self.entry is not None:
             name = self.entry.matrix.name
             raise DeclarationError(f"{what} of derivatives by a whole variable", advice=f"derive by {name}")
+        if self.meaning != "free" and not with_meaning:
+            raise DeclarationError(f"{what} of derivatives with every entry free", advice="derive with meaning free")
 
     def graph(self, sizes: Mapping[str, int] | None = None) -> ComputationGraph:
         """The computation graph of the function, with what forward and reverse accumulation cost."""
@@ -401,6 +420,7 @@ class Derivative:
             from matcalc.structured import compile_structured, refuse_form
 
             refuse_form(form, backend)
+            self._refuse_mixed("operators are made")
             return compile_structured(self, self.in_layout("torch").numeric)
         return self._compile([self.numeric], f"derivative_of_{self.result_name}", backend)
 
@@ -533,7 +553,7 @@ class Derivative:
         """The formula by which numbers are computed: `expression`, or one that has them where that divides by 0."""
         entry = self.entry
         by = self.by if entry is None else (*self.by[:-1], entry.matrix)
-        found = derive_everywhere(self.function, by, self.expression, self._rules)
+        found = derive_everywhere(self.function, by, self.expression, self._rules, self.meaning)
         if found is None:
             return self.expression
         return (found if entry is None else found.pick(entry.units, entry.symbol)).expression(self.layout)
@@ -584,10 +604,13 @@ class Derivative:
         expression, claim = map(move, printed.expressions)
         by = [printed.symbols.get(wrt.name, wrt) for wrt in self.by]
         options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device, "proof": proof}
-        report = judge_question(ask(expression, claim, by, self.layout), rules=self._rules, **options)
+        question = ask(expression, claim, by, self.layout, self.meaning)
+        report = judge_question(question, rules=self._rules, **options)
         by_one, mixed = None if self.is_mixed else self._name_whole(), ",".join(wrt.name for wrt in self.by)
         declared = Declaration(by_one, shapes, self.assumed, self._files)
-        options |= {"layout": self.layout, "order": mixed if self.is_mixed else self.order}
+        options |= {
+            "layout": self.layout, "order": mixed if self.is_mixed else self.order, "meaning": self.meaning
+        }  # fmt: skip
         command = write_command(["derive", self.text], declared, options)
         return replace(report, variables=dict(self.declared), command=command, page=show_report)
 

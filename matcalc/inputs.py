@@ -13,7 +13,10 @@ from typing import Any, Literal
 from matcalc.errors import DeclarationError, LimitError, RuleError
 from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.declarations import (
+    MEANINGS,
     Declared,
+    list_meanings,
+    name_structure,
     read_assumptions,
     read_shape,
     read_shapes,
@@ -32,6 +35,7 @@ from matcalc.rule_files import RuleBook, read_rules, shipped_rules
 Layout = Literal["numerator", "denominator", "mixed", "torch", "vec"]
 Dtype = Literal["float64", "float32"]
 Proof = Literal["both", "exact", "torch", "none"]
+StructureMeaning = Literal["free", "tied", "space", "vech"]
 
 MAX_ORDER = 6
 ALL = "all"
@@ -170,6 +174,25 @@ def declare_inferred(problem: Problem, shapes: Declared) -> dict[str, Any]:
     """Return the declared shapes with those without which the text, or its reading, would be read otherwise."""
     known = declared_shapes(problem.symbols)
     return {**split_shapes(shapes), **{name: known[name] for name in problem.inferred}}
+
+
+def check_meaning(meaning: str, by: Sequence[Expression], is_entry: bool = False) -> None:
+    """Raise DeclarationError for a meaning that a derivative by these variables does not have."""
+    if meaning not in MEANINGS:
+        raise DeclarationError(f"{meaning!r} is not a meaning", advice="use one of " + ", ".join(MEANINGS))
+    if meaning == "free":
+        return
+    if is_entry:
+        raise DeclarationError("the derivative by one entry has one meaning", advice="leave meaning out")
+    named = [wrt for wrt in by if name_structure(wrt)]
+    if lacking := next((wrt for wrt in named if meaning not in list_meanings(wrt)), None):
+        reason = f"there is no derivative of meaning {meaning} by {lacking.name}, which is {name_structure(lacking)}"
+        raise DeclarationError(reason, advice="use one of " + ", ".join(list_meanings(lacking)))
+    if not named:
+        name, is_orthogonal = by[0].name, "orthogonal" in by[0].data[1]
+        told = "as orthogonal matrices are no linear space" if is_orthogonal else "whose entries are all free"
+        advice = "use meaning free" if is_orthogonal else f'say what {name} is, as in assume={{"{name}": "symmetric"}}'
+        raise DeclarationError(f"there is no derivative of meaning {meaning} by {name}, {told}", advice=advice)
 
 
 def is_code(expr: Any) -> bool:
@@ -329,7 +352,7 @@ def verified_rules(paths: str | Path | Iterable[str | Path]) -> RuleBook:
 
 DEFAULTS: dict[str, Any] = {
     "layout": "numerator", "order": 1, "trials": 3, "dtype": "float64", "device": "cpu", "proof": "both",
-    "rtol": None, "atol": None,
+    "rtol": None, "atol": None, "meaning": "free",
 }  # fmt: skip
 
 
@@ -357,6 +380,7 @@ def write_command(words: Iterable[str], declared: Declaration, options: Mapping[
     for name, default in DEFAULTS.items():
         value = options.get(name, default)
         line += [f"--{name}", str(value)] if value != default else []
+    line += ["--strict"] if options.get("strict") else []
     return shlex.join([*line, "--seed", str(options["seed"])])
 
 

@@ -115,6 +115,13 @@ def test_where_nothing_is_divided_nothing_is_derived_again() -> None:
         assert answer.numeric is answer.expression
 
 
+def test_a_division_by_a_size_is_none_by_zero() -> None:
+    ridge = "mean((X @ w - y)**2) + alpha*norm(w)**2"
+    hessian = matcalc.derive(ridge, "w", order=2, shapes={"alpha": ()})
+    values = {"X": A, "y": np.zeros(3), "alpha": 0.5, "w": np.zeros(2)}
+    np.testing.assert_allclose(hessian.evaluate(values), 2 * A.T @ A / 3 + np.eye(2))
+
+
 def test_where_the_function_itself_has_no_value_there_is_no_number() -> None:
     value = matcalc.derive("a.T @ x/norm(x)", "x").evaluate({"a": np.ones(2), "x": np.zeros(2)})
     assert not np.isfinite(value).any()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,12 @@ def is_matrix(x: Tensor) -> bool:
 
 
 def reduction(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
-    """sum(x), sum(X, axis=0) as a column, sum(X, axis=0, keepdims=True) as a row."""
+    """sum(x), sum(X, axis=(0, 1)); sum(X, axis=0) as a column, sum(X, axis=0, keepdims=True) as a row."""
 
-    def reduce(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    def reduce(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
         x = hold(x)
+        if isinstance(axis, Sequence):
+            axis = axis[0] if len(axis) == 1 else None
         if axis is None or not is_matrix(x):
             return hold(function(x.reshape(-1)))
         column = torch.stack([function(part) for part in x.unbind(1 - axis % 2)]).reshape(-1, 1)
@@ -214,6 +216,15 @@ def commutation(rows: int, columns: int) -> Tensor:
     return matrix
 
 
+def duplication(size: int) -> Tensor:
+    """The matrix D with D @ vech(X) = vec(X) for a symmetric X."""
+    places = [(i, j) for j in range(size) for i in range(j, size)]
+    matrix = torch.zeros(size * size, len(places), dtype=DOUBLE)
+    for place, (i, j) in enumerate(places):
+        matrix[j * size + i, place] = matrix[i * size + j, place] = 1
+    return matrix
+
+
 def filled(value: float) -> Callable[..., Tensor]:
     return lambda *sizes: hold(torch.full(sizes, value, dtype=DOUBLE))
 
@@ -258,6 +269,7 @@ WORDS: dict[str, Any] = {
     "adjugate": adjugate, "prod_others": mapping(multiply_others),
     "reciprocal_or_zero": entrywise(lambda x: torch.where(x == 0, torch.zeros_like(x), 1 / x)), "polar": polar,
     "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,
+    "duplication": duplication,
     "eye": lambda size: torch.eye(size, dtype=DOUBLE), "ones": filled(1.0), "zeros": filled(0.0),
 }  # fmt: skip
 

@@ -31,7 +31,8 @@ PATIENCE = 120  # seconds that one cell may take
 
 
 def list_notebooks(folder: Path = FOLDER) -> list[Path]:
-    return sorted(folder.glob("*.ipynb"))
+    """Return the notebooks in the order of their numbers."""
+    return sorted(folder.glob("*.ipynb"), key=lambda path: (int(path.stem.partition("_")[0]), path.stem))
 
 
 def run_notebook(notebook: NotebookNode, folder: Path = FOLDER) -> NotebookNode:

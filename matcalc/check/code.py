@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from matcalc.check.meaning import find_ties
 from matcalc.check.modes import own_modes
 from matcalc.check.points import NoPoint, Point, PointSearch
 from matcalc.check.question import Values
@@ -114,20 +115,24 @@ class CodeFunction:
         """The function's parameters."""
         return self.code.parameters
 
-    def differentiate(self, by: Sequence[Expression], values: Values, point: Point) -> Tensor:
+    def differentiate(
+        self, by: Sequence[Expression], values: Values, point: Point, meaning: str = "free"
+    ) -> Tensor:
         """Return torch.autograd.functional.jacobian of the code, repeated for a variable that is named again.
 
         Raises EvaluationError where finite differences disagree with it: then torch does not see the whole function.
         """
         wrt = by[-1]
+        ties = None if meaning == "free" else find_ties(wrt, values[wrt.name].shape[0])
 
         def function(x: Tensor) -> Tensor:
-            moved = {**values, wrt.name: x.reshape(values[wrt.name].shape)}
-            return measure_result(self.code, self.shape, moved, point)
+            value = x.reshape(values[wrt.name].shape) if ties is None else ties.write(x)
+            return measure_result(self.code, self.shape, {**values, wrt.name: value}, point)
 
-        at = squeeze(wrt, values[wrt.name], point.sizes)
+        at = squeeze(wrt, values[wrt.name], point.sizes) if ties is None else ties.read(values[wrt.name])
         _compare_with_differences(self.code, function, at)
-        return repeat_jacobian(function, at, len(by)).detach()
+        found = repeat_jacobian(function, at, len(by)).detach()
+        return found if ties is None else ties.expand_each(found, len(by), meaning)
 
     def find_hidden_kink(self, point: Point) -> str | None:
         """None: code does not tell where its kinks are."""

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES
 from matcalc.check.modes import own_modes
-from matcalc.check.question import ExpressionClaim, Question
+from matcalc.check.question import ExpressionClaim, ExpressionFunction, Question
 from matcalc.check.report import REASONS
 from matcalc.check.terms import ROOM, Sample, TermReading, name_factor, read_terms, take_samples
 from matcalc.check.torch_values import evaluate
 from matcalc.errors import MatcalcError
-from matcalc.language.expression import Expression, symbols, walk
+from matcalc.language.declarations import MEANINGS, list_meanings
+from matcalc.language.expression import Expression, symbol, symbols, walk
+from matcalc.language.rewrite import replace as replace_nodes
 from matcalc.language.sizes import Shape
 
 # "mixed" is always one of these, so it would only say twice what another says.
@@ -29,7 +31,9 @@ SYMMETRIC_SAMPLES = 2
 MAX_PERMUTED_AXES = 6
 MAX_SYMMETRISED = 5
 MAX_SUMMING = 4
-SYMMETRIC_KINDS = frozenset({"symmetric", "posdef", "diagonal", "skew", "orthogonal"})
+SYMMETRIC_KINDS = frozenset({
+    "symmetric", "posdef", "diagonal", "skew", "lower-triangular", "upper-triangular", "orthogonal",
+})  # fmt: skip
 
 _Derive = Callable[[str], Expression | None]
 
@@ -38,7 +42,9 @@ _Derive = Callable[[str], Expression | None]
 class Diagnosis:
     """The readings that hold of a claim; `reasons` names them, or "other" where none does.
 
-    `summing` names the arrays whose entries, rows or columns must sum to 1 for the claim to be right.
+    `meanings` are those of a derivative by a structured matrix in which the claim is right, `assumed` the one in which
+    it would be were the variable symmetric.  `summing` names the arrays whose entries, rows or columns must sum to 1
+    for the claim to be right.
     `axes` is the permutation that makes the claim right; `elsewhere` says, where nothing else fits, what the
     claim would be in another layout: a factor or a missing term of the derivative there.  `confirmed` says that
     the derived formula has torch's value at every sample, so that it may be shown.  `nearly` says that the claim is
@@ -47,6 +53,7 @@ class Diagnosis:
 
     reasons: tuple[str, ...]
     fits: tuple[str, ...] = ()
+    meanings: tuple[str, ...] = ()
     axes: tuple[int, ...] = ()
     factor: int | float | str | None = None
     terms: TermReading = field(default_factory=TermReading)
@@ -55,6 +62,7 @@ class Diagnosis:
     elsewhere: tuple[tuple[str, Diagnosis], ...] = ()
     confirmed: bool = False
     hints: tuple[Hint, ...] = ()
+    assumed: str = ""
     nearly: bool = False
 
 
@@ -89,7 +97,7 @@ def _look_elsewhere(reader: _Reader, found: Diagnosis) -> Diagnosis:
             if set(reading.reasons) - {"other"}:
                 readings.append((layout, reading))
     hints = find_hints(reader.question, reader.samples, reader.arrange(reader.question.layout))
-    return replace(found, elsewhere=tuple(readings), hints=hints)
+    return replace(found, elsewhere=tuple(readings), hints=hints, assumed=reader.find_assumed(reader.question.layout))
 
 
 class _Reader:
@@ -116,11 +124,13 @@ class _Reader:
         by_value = self.read_value(layout) if is_fitting else Diagnosis(("shape",), confirmed=self.confirm(layout))
         fits = tuple(other for other in self.list_others(layout) if self.holds(other))
         axes = self._find_axes(layout)
-        found = {*by_value.reasons, *(["layout"] if fits else []), *(["transpose"] if axes else [])}
+        meanings = self._find_meanings(layout)
+        held = {"layout": fits, "transpose": axes, "meaning": meanings}
+        found = {*by_value.reasons, *(reason for reason, holds in held.items() if holds)}
         if len(found) > 1:
             found.discard("other")
         reasons = tuple(reason for reason in REASONS if reason in found)
-        return replace(by_value, reasons=reasons, fits=fits, axes=axes)
+        return replace(by_value, reasons=reasons, fits=fits, axes=axes, meanings=meanings)
 
     def read_value(self, layout: str) -> Diagnosis:
         """Return the readings of a claim whose shape is right in a layout: factor, terms, symmetric matrices."""
@@ -158,6 +168,32 @@ class _Reader:
             ):
                 return axes
         return ()
+
+    def _find_meanings(self, layout: str) -> tuple[str, ...]:
+        """Return the other meanings of a derivative by a structured matrix in which the claim is right."""
+        known = {meaning for wrt in self.question.by for meaning in list_meanings(wrt)}
+        others = [meaning for meaning in MEANINGS if meaning in known and meaning != self.question.meaning]
+        return tuple(meaning for meaning in others if self._holds_in(replace(self.question, meaning=meaning), layout))
+
+    def find_assumed(self, layout: str) -> str:
+        """Return the meaning in which the claim would be right were the variable symmetric, or ""."""
+        question, formula = self.question, self.question.claim.root
+        is_text = isinstance(question.function, ExpressionFunction)
+        if formula is None or not is_text or question.earlier or not _is_free_square(question.wrt):
+            return ""
+        variable = symbol(question.wrt.name, question.wrt.shape, question.wrt.data[1] | {"symmetric"})
+        table = {question.wrt: variable}
+        function = ExpressionFunction(replace_nodes(question.function.root, table))
+        claim = ExpressionClaim(replace_nodes(formula, table))
+        asked = replace(question, function=function, claim=claim, wrt=variable)
+        return next((one for one in MEANINGS[1:3] if self._holds_in(replace(asked, meaning=one), layout)), "")
+
+    def _holds_in(self, asked: Question, layout: str) -> bool:
+        """Whether another question has the claim as its answer."""
+        if asked.shape(layout) != asked.claim.shape:
+            return False
+        samples = take_samples(asked, SAMPLES, **self.settings)
+        return bool(samples) and all(one.is_equal(one.claim, asked.arrange(one.truth, layout)) for one in samples)
 
     def _holds(self, samples: Sequence[Sample], layout: str) -> bool:
         """Whether the claim is right at the samples in a layout; without a sample nothing is."""
@@ -238,9 +274,9 @@ class _Reader:
         return [self.question.arrange(sample.truth, layout) for sample in self.samples]
 
 
-def _is_free_square(symbol: Expression) -> bool:
-    shape: Shape = symbol.squeezed_shape
-    return len(shape) == 2 and shape[0] == shape[1] and not symbol.data[1] & SYMMETRIC_KINDS
+def _is_free_square(variable: Expression) -> bool:
+    shape: Shape = variable.squeezed_shape
+    return len(shape) == 2 and shape[0] == shape[1] and not variable.data[1] & SYMMETRIC_KINDS
 
 
 def _may_sum(symbol: Expression) -> bool:

@@ -17,9 +17,11 @@ from matcalc.check.exact_entries import Entries, Writing, find_determinant, tran
 from matcalc.check.exact_field import Condition, Tower
 from matcalc.check.exact_generators import Budget, FreeEntry, Generator, NoRoom, NotShown, Numbers, UnitEntry
 from matcalc.check.jacobian import order_axes
+from matcalc.check.meaning import Ties, find_ties
 from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
 from matcalc.errors import MatcalcError
+from matcalc.language.declarations import list_structures
 from matcalc.language.expression import Expression, collect_letters, symbols, walk
 from matcalc.language.sizes import UNIT
 from matcalc.language.text_to_expression import rules_in_force
@@ -119,9 +121,32 @@ class _Comparison:
         self.images: dict[int, Element] = {}
         self.values: dict[str, Entries] = {}
         self.structured: dict[str, Entries] = {}
+        self.ties: dict[str, Ties] = {}
+        self.moving_entries: dict[str, list[tuple[Generator, int]]] = {}
         for name, variable in self.variables.items():
             self.structured[name] = write_out_symbol(tower, variable, sizes)
-            self.values[name] = self._free(variable) if name in self.moving else self.structured[name]
+            ties = self._find_ties(variable) if name in self.moving else None
+            if ties is not None:
+                self.ties[name] = ties
+                self.moving_entries[name] = [self._find_entry(name, places) for places in ties.places]
+            is_free = name in self.moving and ties is None
+            self.values[name] = self._free(variable) if is_free else self.structured[name]
+
+    def _find_ties(self, variable: Expression) -> Ties | None:
+        """Return which entries move together, None where each moves on its own."""
+        if self.question.meaning == "free":
+            return None
+        return find_ties(variable, variable.shape[0].value(self.sizes))
+
+    def _find_entry(self, name: str, places: Sequence[tuple[int, int, int]]) -> tuple[Generator, int]:
+        """Return what stands for an independent entry, or for its negative (-1); raises NotShown where nothing does."""
+        entries = self.structured[name]
+        for i, j, sign in places:
+            entry = entries.flat[i * entries.shape[1] + j]
+            generators = self.tower.list_generators(entry)
+            if len(generators) == 1 and entry == self.tower.element(generators[0]):
+                return generators[0], sign
+        raise NotShown(f"the entries of {name} are not independent")
 
     def _free(self, variable: Expression) -> Entries:
         """Return entries that move freely, whatever structure the variable has."""
@@ -159,11 +184,25 @@ class _Comparison:
         function = write_out(self.question.function.root, Writing(self.tower, self.values, self.sizes))
         flat = list(function.flat)
         for wrt in self.question.by:
-            flat = [self.tower.differentiate(entry, by) for entry in flat for by in self.free[wrt.name]]
+            flat = [one for entry in flat for one in self._differentiate(entry, wrt.name)]
         if self.images:
             images = dict(self.images)
             flat = [self.tower.substitute(entry, images) for entry in flat]
         return self._arrange(flat)
+
+    def _differentiate(self, entry: Element, name: str) -> list[Element]:
+        """Return the derivative of an entry by a variable, in the question's meaning."""
+        ties, meaning = self.ties.get(name), self.question.meaning
+        if ties is None:
+            return [self.tower.differentiate(entry, by) for by in self.free[name]]
+        found = [self.tower.differentiate(entry, by) * sign for by, sign in self.moving_entries[name]]
+        if meaning == "vech":
+            return found
+        spread = [self.tower.zero] * ties.size**2
+        for (i, j), (k, sign) in ties.number.items():
+            weight = QQ(sign, len(ties.places[k]) if meaning == "space" else 1)
+            spread[i * ties.size + j] = found[k].mul_ground(weight)
+        return spread
 
     def compute_claim(self) -> list[Element]:
         """Return the entries of the claim."""
@@ -174,7 +213,7 @@ class _Comparison:
     def _arrange(self, flat: list[Element]) -> list[Element]:
         """Return entries in torch's order of axes in the layout's order."""
         question = self.question
-        ranks = [len(wrt.squeezed_shape) for wrt in question.by]
+        ranks = [len(shape) for shape in question.shapes_of_change]
         axes = order_axes(len(question.function.shape), ranks, question.layout)
         shape = [size.value(self.sizes) for size in question.shape("torch")]
         steps = [1] * len(shape)
@@ -285,13 +324,16 @@ def _to_numbers(values: Mapping[tuple[str, int], Fraction]) -> dict[tuple[str, i
 # What is known of each entry on its own; other assumptions tie the entries together.
 _KINDS_OF_ENTRIES = frozenset({"positive", "nonzero", "invertible"})
 _KINDS_OF_LINES = frozenset({"simplex", "simplex-columns", "one-hot"})
-_KNOWN = frozenset({"symmetric", "posdef", "skew", "diagonal", "unit-interval", "sign", "orthogonal"}) | _KINDS_OF_LINES
+_KNOWN = _KINDS_OF_LINES | {
+    "symmetric", "posdef", "skew", "diagonal", "lower-triangular", "upper-triangular", "unit-interval", "sign",
+    "orthogonal",
+}  # fmt: skip
 
 
 def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int]) -> Entries:
     """Return the entries of a variable, with what is assumed of it written into them; raises NotShown."""
     shape = tuple(size.value(sizes) for size in variable.shape)
-    assumed: frozenset[str] = variable.data[1] - {"real"}
+    assumed = list_structures(variable) - {"real"}
     ties = assumed - _KINDS_OF_ENTRIES
     if not ties <= _KNOWN or len(ties - {"posdef", "symmetric"}) > 1 or (
         ties & {"orthogonal", *_KINDS_OF_LINES} and len(ties) > 1
@@ -325,7 +367,10 @@ def write_out_symbol(tower: Tower, variable: Expression, sizes: Mapping[str, int
 def _tie(tower: Tower, ties: frozenset[str], index: tuple[int, ...], place: int, columns: int, entry: Any) -> Element:
     """Return an entry of a matrix whose entries are tied to each other."""
     if len(index) == 2 and index[0] != index[1]:
-        if "diagonal" in ties:
+        is_above = index[0] < index[1]
+        if "diagonal" in ties or ("lower-triangular" in ties and is_above) or (
+            "upper-triangular" in ties and not is_above
+        ):  # fmt: skip
             return tower.zero
         mirrored = index[1] * columns + index[0]
         if ties & {"symmetric", "posdef"} and index[0] > index[1]:

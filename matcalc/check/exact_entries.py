@@ -172,16 +172,22 @@ def _read_size(node: Expression, args: list[Entries], writing: Writing) -> Entri
 
 
 def _fill(node: Expression, args: list[Entries], writing: Writing) -> Entries:
-    """Return eye, ones, zeros, fuse[I,i,p] = 1 where I = i*p_size + p, or commutation @ vec(X) = vec(X.T)."""
+    """Return eye, ones, zeros, fuse[I,i,p] = 1 where I = i*p_size + p, commutation @ vec(X) = vec(X.T), or duplication.
+
+    duplication @ h = vec(X) for a symmetric X whose entries on and below the diagonal are h, column by column.
+    """
     name, sizes = node.data
     shape = writing.measure(node.shape)
     lengths = [size.value(writing.sizes) for size in sizes]
+    # The places [column, row] on and below the diagonal, column by column.
+    lower = [[j, i] for j in range(lengths[0] if lengths else 0) for i in range(j, lengths[0])]
     is_one: Callable[[tuple[int, ...]], bool] = {
         "ones": lambda index: True,
         "zeros": lambda index: False,
         "eye": lambda index: index[0] == index[1],
         "fuse": lambda index: index[0] == index[1] * lengths[1] + index[2],
         "commutation": lambda index: divmod(index[0], lengths[1]) == divmod(index[1], lengths[0])[::-1],
+        "duplication": lambda index: lower[index[1]] == sorted(divmod(index[0], lengths[0])),
     }[name]
     zero, one = writing.tower.zero, writing.tower.one
     return Entries(shape, tuple(one if is_one(index) else zero for index in product(*map(range, shape))))

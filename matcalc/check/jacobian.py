@@ -27,14 +27,17 @@ def true_derivative(
     values: Mapping[str, Tensor],
     sizes: Mapping[str, int],
     functions: Mapping[str, TensorFunction] | None = None,
+    meaning: str = "free",
 ) -> Tensor:
     """Return the derivative by one variable after the other, shape S_Y + S_X1 + S_X2 + ... without unit axes.
 
     Each is torch.autograd.functional.jacobian of the one before; by none it is the value.  Every entry of a variable
-    moves freely, whatever structure its value has; where the expression does not depend on it the derivative is zeros.
+    moves freely, whatever structure its value has, unless another `meaning` says that they move with its independent
+    entries alone; where the expression does not depend on it the derivative is zeros.
     """
     import torch
 
+    from matcalc.check.meaning import find_ties
     from matcalc.check.torch_values import evaluate, squeeze
 
     def compute(values: Mapping[str, Tensor]) -> Tensor:
@@ -45,12 +48,15 @@ def true_derivative(
             return compute(values)
         wrt = by[count - 1]
         held = values[wrt.name].shape
+        ties = None if meaning == "free" else find_ties(wrt, held[0])
 
         def function(x: Tensor) -> Tensor:
-            return differentiate(count - 1, {**values, wrt.name: x.reshape(held)}, compute)
+            moved = x.reshape(held) if ties is None else ties.write(x)
+            return differentiate(count - 1, {**values, wrt.name: moved}, compute)
 
-        at = squeeze(wrt, values[wrt.name], sizes)
-        return torch.autograd.functional.jacobian(function, at, create_graph=count < len(by))
+        at = squeeze(wrt, values[wrt.name], sizes) if ties is None else ties.read(values[wrt.name])
+        found = torch.autograd.functional.jacobian(function, at, create_graph=count < len(by))
+        return found if ties is None else ties.expand(found, meaning)
 
     if len(by) < 2:
         return differentiate(len(by), values, compute).detach()
@@ -105,6 +111,24 @@ def order_axes(rank_y: int, ranks: Sequence[int], layout: str) -> list[int]:
         return rows[::-1] + of_x[-1][::-1]
     numerator = of_y + [axis for copy in of_x for axis in reversed(copy)]
     return numerator[::-1] if layout == "denominator" else numerator
+
+
+def find_orientation(rank_y: int, ranks: Sequence[int], layout: str) -> str | None:
+    """Return whether a derivative of one axis is a "row" or a "column" in a layout, None where it is neither.
+
+    Where the function runs along the rows and the variable along the columns, as in numerator layout, a gradient is a
+    row; denominator layout is the reverse; mixed has a gradient of the variable's own shape; torch has one axis alone.
+
+    >>> find_orientation(0, [1], "numerator"), find_orientation(1, [0], "denominator")
+    ('row', 'row')
+    """
+    if layout == "vec" and ranks:
+        rows, columns = rank_y + sum(ranks[:-1]), ranks[-1]
+        return None if bool(rows) == bool(columns) else "row" if columns else "column"
+    if rank_y + sum(ranks) != 1 or layout == "torch":
+        return None
+    is_row = {"numerator": not rank_y, "denominator": bool(rank_y)}.get(layout, False)
+    return "row" if is_row else "column"
 
 
 def arrange_axes(tensor: Tensor, rank_y: int, ranks: Sequence[int], layout: str) -> Tensor:

@@ -17,6 +17,7 @@ from matcalc.check.conditions import Trouble, find_trouble, names_below
 from matcalc.check.modes import own_modes
 from matcalc.check.torch_values import draw_unit, evaluate_all
 from matcalc.errors import EvaluationError, MatcalcError
+from matcalc.language.declarations import list_structures
 from matcalc.language.expression import Expression, collect_letters, subtract, symbols, walk
 from matcalc.language.sizes import Shape
 from matcalc.language.text_to_expression import list_abstract, parse_rule_text
@@ -174,6 +175,8 @@ _STRUCTURES: dict[str, Callable[[Tensor], Tensor]] = {
     "symmetric": _make_symmetric,
     "skew": lambda x: (x - x.mT) / 2,
     "diagonal": lambda x: torch.diag(torch.diag(x)),
+    "lower-triangular": torch.tril,
+    "upper-triangular": torch.triu,
     "orthogonal": _make_orthogonal,
     # The product alone is not symmetric on every processor; the eigenvalues are 1/2 at least.
     "posdef": lambda x: _make_symmetric(x @ x.mT / x.shape[0] + 0.5 * _eye_like(x)),
@@ -185,12 +188,12 @@ _FIXED_ENTRIES = ("sign", "one-hot", "simplex", "simplex-columns", "unit-interva
 FIXED_DOMAINS = {*_FIXED_ENTRIES, "unit-sum", "unit-sum-columns", "orthogonal"}
 _SUMMING = {"rows": ("unit-sum", "simplex"), "entries": ("unit-sum", "simplex"),
             "columns": ("unit-sum-columns", "simplex-columns")}  # fmt: skip
-_CAN_DOMINATE = ("", " invertible", " symmetric", " diagonal")
+_CAN_DOMINATE = ("", " invertible", " symmetric", " diagonal", " lower-triangular", " upper-triangular")
 
 
 def list_domains(symbol: Expression) -> list[str]:
     """Return the domains that a variable may be drawn from, the least special first; assumptions fix the first word."""
-    assumptions: frozenset[str] = symbol.data[1]
+    assumptions = list_structures(symbol)
     structure = "".join(f" {name}" for name in _STRUCTURES if name in assumptions)
     for fixed in _FIXED_ENTRIES:
         if fixed in assumptions:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Union
 
-from matcalc.check.jacobian import arrange_axes, layout_shape
+from matcalc.check.jacobian import arrange_axes, find_orientation, layout_shape
 from matcalc.check.report import find_missing
 from matcalc.check.tolerance import USUAL, Tolerance
 from matcalc.errors import MatcalcError
+from matcalc.language.declarations import measure_change
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape
 from matcalc.language.text_to_expression import rules_in_force
@@ -45,11 +46,13 @@ class ExpressionFunction:
         """None: they all stand in the expression."""
         return ()
 
-    def differentiate(self, by: Sequence[Expression], values: Values, point: Point) -> Tensor:
+    def differentiate(
+        self, by: Sequence[Expression], values: Values, point: Point, meaning: str = "free"
+    ) -> Tensor:
         """Return torch's derivative by one variable after the other, in torch's order of axes; by none the value."""
         from matcalc.check.jacobian import true_derivative
 
-        return true_derivative(self.root, by, values, point.sizes, point.functions)
+        return true_derivative(self.root, by, values, point.sizes, point.functions, meaning)
 
     def find_hidden_kink(self, point: Point) -> str | None:
         """Return the kink on which the point lies by the structure of a variable, if any."""
@@ -86,7 +89,9 @@ class Question:
     Of order 0 it asks whether the claim is the function's own value.  Of a mixed derivative `earlier` are the
     variables before wrt, in the order of the differentiations.  `sizes` are those that hold at each point.  Where
     the layout is nobody's choice, as that of a gradient in torch, the claim has no other one to be right in.  Of the
-    `arbitrary` variables nothing can be assumed, as of the weights of a vector-Jacobian product.
+    `arbitrary` variables nothing can be assumed, as of the weights of a vector-Jacobian product.  Where it is `strict`
+    a claim is wrong that is a column where the layout has a row.  The `meaning` is that of a derivative by a variable
+    whose entries are tied to each other.
     """
 
     function: Function
@@ -99,6 +104,8 @@ class Question:
     has_layouts: bool = True
     arbitrary: frozenset[str] = frozenset()
     tolerance: Tolerance = USUAL
+    strict: bool = False
+    meaning: str = "free"
 
     @property
     def is_code(self) -> bool:
@@ -110,9 +117,14 @@ class Question:
         """The variables in the order of the differentiations."""
         return (*self.earlier, self.wrt) if self.earlier else (self.wrt,) * self.order
 
+    @property
+    def shapes_of_change(self) -> list[Shape]:
+        """The shape of what each differentiation is by: a variable, or its independent entries."""
+        return [measure_change(wrt, self.meaning) for wrt in self.by]
+
     def shape(self, layout: str) -> Shape:
         """Return the shape of the derivative in a layout, without unit axes."""
-        return layout_shape(self.function.shape, [wrt.squeezed_shape for wrt in self.by], layout)
+        return layout_shape(self.function.shape, self.shapes_of_change, layout)
 
     @property
     def names(self) -> tuple[Expression, ...]:
@@ -120,13 +132,26 @@ class Question:
         claimed = () if self.claim.root is None else (self.claim.root,)
         return (*claimed, *self.earlier, self.wrt, *self.function.variables)
 
+    def find_turn(self, layout: str) -> str:
+        """Return "row" or "column" where the derivative is one in a layout and the claim is the other, "" elsewhere.
+
+        Code has one axis there, and of a function or a variable that is itself written as a row either will do.
+        """
+        claim, function = self.claim.root, self.function.root
+        if claim is None or not self.has_layouts or any(one.is_row for one in (function, *self.by)):
+            return ""
+        ranks = [len(shape) for shape in self.shapes_of_change]
+        wanted = find_orientation(len(self.function.shape), ranks, layout)
+        is_other = claim.is_row if wanted == "column" else claim.is_column
+        return wanted if wanted and is_other else ""
+
     def compute_truth(self, values: Values, point: Point, layout: str) -> Tensor:
         """Return the true derivative at a point in a layout."""
-        return self.arrange(self.function.differentiate(self.by, values, point), layout)
+        return self.arrange(self.function.differentiate(self.by, values, point, self.meaning), layout)
 
     def arrange(self, truth: Tensor, layout: str) -> Tensor:
         """Return a derivative in torch's order of axes in a layout's order."""
-        ranks = [len(wrt.squeezed_shape) for wrt in self.by]
+        ranks = [len(shape) for shape in self.shapes_of_change]
         return arrange_axes(truth, len(self.function.shape), ranks, layout) if ranks else truth
 
     def compute_both(self, values: Values, point: Point) -> tuple[Tensor, Tensor]:
@@ -135,12 +160,15 @@ class Question:
         return truth, self.claim.evaluate(values, point).reshape(truth.shape)
 
 
-def ask(expression: Expression, claim: Expression, by: Sequence[Expression], layout: str) -> Question:
-    """Return the question whether a claim is the derivative of an expression by one variable after the other."""
+def ask(
+    expression: Expression, claim: Expression, by: Sequence[Expression], layout: str, meaning: str = "free"
+) -> Question:
+    """Return the strict question whether a claim is the derivative of an expression by one variable after the other."""
     *earlier, wrt = by
     is_mixed = any(one is not wrt for one in earlier)
     function, claimed = ExpressionFunction(expression), ExpressionClaim(claim)
-    return Question(function, claimed, wrt, layout, len(by), tuple(earlier) if is_mixed else ())
+    before = tuple(earlier) if is_mixed else ()
+    return Question(function, claimed, wrt, layout, len(by), before, strict=True, meaning=meaning)
 
 
 # --- question points --------------------------------------------------------------------------------
@@ -171,7 +199,7 @@ def search_points(
 def find_excess(question: Question, point: Point) -> str | None:
     """Return why a derivative is too large to be checked: too many entries or too many passes of autograd."""
     entries = math.prod(size.value(point.sizes) for size in question.shape("torch"))
-    passes = entries // math.prod(size.value(point.sizes) for size in question.wrt.squeezed_shape)
+    passes = entries // math.prod(size.value(point.sizes) for size in measure_change(question.wrt, question.meaning))
     if entries > MAX_ENTRIES:
         return f"the derivative has {entries} entries, more than {MAX_ENTRIES}"
     if passes > MAX_PASSES:

@@ -26,7 +26,8 @@ class Verdict(str):
 AGREES, DIFFERS, COULD_NOT_CHECK = Verdict("agrees"), Verdict("differs"), Verdict("could not check")
 
 REASONS = (
-    "layout", "transpose", "factor", "missing-term", "extra-term", "symmetric-only", "sum-only", "shape", "other",
+    "layout", "meaning", "transpose", "factor", "missing-term", "extra-term", "symmetric-only", "sum-only", "shape",
+    "orientation", "other",
 )  # fmt: skip
 
 
@@ -108,12 +109,15 @@ class CheckReport:
     """What the judge found; true only where the claim agrees with the truth at one point or more.
 
     Of a claim that differs `reasons` are all the readings that hold, a subset of REASONS, and `message` is a
-    sentence for a student.  `fits` lists the layouts in which the claim would be right; the claim is `factor`
+    sentence for a student.  `fits` lists the layouts in which the claim would be right, `meanings` the meanings of a
+    derivative by a structured matrix in which it would; the claim is `factor`
     times the derivative, a number or a text in the sizes; `missing` and `extra` are the terms it lacks or has
     too much; `symmetric` names the matrices that must be symmetric for it to be right; `correct` is the right
     derivative.  `variables` holds the shape each name was taken for, `command` repeats the check exactly.
-    `exact` says what the exact comparison in SymPy found, None where there was none, and `every_size` that claim and
-    derivative are one and the same in index form, which is the engine's word and decides nothing.
+    `turn` says of a claim that is a column where the layout has a row, or the reverse, which it should be, "row" or
+    "column", and `turned` is the claim written so.  `exact` says what the exact comparison in SymPy found, None where
+    there was none, and `every_size` that claim and derivative are one and the same in index form, which is the
+    engine's word and decides nothing.
     `jacobians()` computes both sides again; `page` writes what a notebook shows, given by who asked for the check.
 
     >>> bool(CheckReport("could not check", message="could not check: torch is not installed"))
@@ -136,6 +140,9 @@ class CheckReport:
     extra: str = ""
     symmetric: tuple[str, ...] = ()
     correct: str = ""
+    meanings: tuple[str, ...] = ()
+    turn: str = ""
+    turned: str = ""
     variables: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     dtype: str = "float64"

@@ -63,9 +63,12 @@ def list_scaled(point: Point, seed: int = 0) -> Iterator[Point]:
         yield _scale(point, {name: 10 ** (2 * DECADES * unit - DECADES) for name, unit in drawn.items()})
 
 
+_SCALABLE = frozenset({"symmetric", "skew", "diagonal", "lower-triangular", "upper-triangular"})
+
+
 def _may_change_sign(domain: str) -> bool:
     kind, *structures = domain.split()
-    return kind in ("real", "nonzero") and {"symmetric", "skew", "diagonal"}.issuperset(structures)
+    return kind in ("real", "nonzero") and _SCALABLE.issuperset(structures)
 
 
 def _scale(point: Point, factors: dict[str, Tensor]) -> Point:

@@ -400,7 +400,7 @@ def _take_sample(question: Question, search: PointSearch, number: int) -> Sample
             return None
         reason = "not finite"
         try:
-            truth = question.function.differentiate(question.by, point.values, point)
+            truth = question.function.differentiate(question.by, point.values, point, question.meaning)
             claim = question.claim.evaluate(point.values, point)
             claim = claim.reshape([size.value(point.sizes) for size in question.claim.shape])
             if bool(truth.isfinite().all()) and bool(claim.isfinite().all()):

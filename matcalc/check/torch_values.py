@@ -185,7 +185,10 @@ _COMPARISONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def _fill(node: Expression, setting: Setting) -> Tensor:
-    """Return eye, ones, zeros, fuse[I,i,p] = 1 where I = i*p_size + p, or commutation @ vec(X) = vec(X.T)."""
+    """Return eye, ones, zeros, fuse[I,i,p] = 1 where I = i*p_size + p, commutation @ vec(X) = vec(X.T), or duplication.
+
+    duplication @ h = vec(X) for a symmetric X whose entries on and below the diagonal are h, column by column.
+    """
     name, sizes = node.data
     shape = setting.measure(sizes)
     options: dict[str, Any] = {"dtype": setting.dtype, "device": setting.device}
@@ -193,6 +196,10 @@ def _fill(node: Expression, setting: Setting) -> Tensor:
         return torch.full(setting.measure(node.shape), float(name == "ones"), **options)
     if name == "eye":
         return torch.eye(shape[0], shape[-1], **options)
+    if name == "duplication":
+        rows, columns = torch.arange(shape[0] ** 2) % shape[0], torch.arange(shape[0] ** 2) // shape[0]
+        first, last = torch.minimum(rows, columns), torch.maximum(rows, columns)
+        return torch.eye(shape[0] * (shape[0] + 1) // 2, **options)[first * (2 * shape[0] - 1 - first) // 2 + last]
     rows, columns = shape
     if name == "fuse":
         return torch.eye(rows * columns, **options).reshape(rows * columns, rows, columns)

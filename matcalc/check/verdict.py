@@ -29,6 +29,7 @@ from matcalc.check.report import (
     find_missing,
 )
 from matcalc.errors import DeclarationError, MatcalcError
+from matcalc.language.declarations import name_structure
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import rules_in_force
@@ -98,6 +99,14 @@ def judge_question(
         return CheckReport(DIFFERS, ("shape",), message=f"differs: {misfit}", evidence=evidence, **settings)
     if proof == "none":
         return could_not_check("no proof was asked for", **settings)
+    return _judge_orientation(question, _judge_value(evidence, trials, truth, proof, settings))
+
+
+def _judge_value(evidence: Evidence, trials: int, truth: str, proof: str, settings: dict[str, Any]) -> CheckReport:
+    question, rules = evidence.question, evidence.rules
+    if question.meaning != "free":
+        names = [wrt.name for wrt in dict.fromkeys(question.by) if name_structure(wrt)]
+        truth = f"{truth} by the independent entries of {' and '.join(names)}"
     exact = None
     if proof != "torch" and not question.tolerance:
         from matcalc.check.exact import prove_exactly
@@ -107,6 +116,21 @@ def judge_question(
         return _report_exactly(exact, replace(could_not_check("", **settings), evidence=evidence))
     report = _judge_by_torch(evidence, trials, truth, settings)
     return report if exact is None else _join_proofs(exact, report)
+
+
+def _judge_orientation(question: Question, report: CheckReport) -> CheckReport:
+    """Return the report with what is to be said of a row in the place of a column; of a strict question it differs."""
+    turn = question.find_turn(question.layout)
+    if not turn or not (report or question.strict):
+        return report
+    report = replace(report, turn=turn)
+    if not report or not question.strict:
+        return report
+    other = "column" if turn == "row" else "row"
+    others = [layout for layout in JUDGED_LAYOUTS if layout != "mixed" and not question.find_turn(layout)]
+    fits = tuple(layout for layout in others if question.shape(layout) == question.claim.shape)
+    message = f"differs. It is the derivative as a {other}; in {question.layout} layout it is a {turn}"
+    return replace(report, verdict=DIFFERS, reasons=("orientation",), fits=fits, message=message)
 
 
 def _judge_by_torch(asked: Evidence, trials: int, truth: str, settings: dict[str, Any]) -> CheckReport:
@@ -253,7 +277,8 @@ def _compare_at_some_point(question: Question, search: PointSearch, trial: int) 
                 return comparison
             if comparison is not None:
                 # At a kink there is no derivative, and truth and claim may differ.
-                return question.function.find_hidden_kink(point) or comparison
+                is_free = question.meaning == "free"
+                return (question.function.find_hidden_kink(point) if is_free else None) or comparison
         except MatcalcError as error:
             reason = error.reason
         search.reject(Trouble(reason, names_below(question.claim.root or question.function.root)))

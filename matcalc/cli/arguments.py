@@ -70,6 +70,7 @@ def read_declared(options: argparse.Namespace) -> dict[str, Any]:
         "order": options.order,
         "rules": options.rules or None,
         "syntax": options.syntax,
+        "meaning": getattr(options, "meaning", "free"),
     }
 
 
@@ -87,6 +88,17 @@ def add_proof(parser: argparse.ArgumentParser) -> None:
     choices = ("both", "exact", "torch", "none")
     help_text = "exact (SymPy), torch, both (default) or none"
     parser.add_argument("--proof", default="both", metavar="PROOF", choices=choices, help=help_text)
+
+
+def add_meaning(parser: argparse.ArgumentParser) -> None:
+    """Add what the derivative by a structured matrix means."""
+    help_text = "by a symmetric X and the like: free (default), tied, space or vech"
+    parser.add_argument("--meaning", default="free", metavar="MEANING", help=help_text)
+
+
+def add_strict(parser: argparse.ArgumentParser) -> None:
+    """Add that a column is wrong where the layout has a row."""
+    parser.add_argument("--strict", action="store_true", help="a column where the layout has a row differs")
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -13,8 +13,10 @@ from matcalc.cli.arguments import (
     JSON_VERSION,
     add_device,
     add_expression_options,
+    add_meaning,
     add_proof,
     add_proof_options,
+    add_strict,
     paint,
     print_json,
     read_declared,
@@ -33,6 +35,8 @@ def add_check(commands: Any) -> None:
     add("--rtol", type=float, metavar="R", help="how far off it may be, relative to the largest entry")
     add("--atol", type=float, metavar="A", help="how far off it may be")
     add("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
+    add_meaning(parser)
+    add_strict(parser)
     add_proof(parser)
     add_proof_options(parser)
     add_device(parser)
@@ -42,7 +46,7 @@ def add_check(commands: Any) -> None:
 def check_claim(options: argparse.Namespace) -> int:
     """Judge the claim, print the verdict and what is wrong with it, and return the exit code."""
     settings = read_declared(options) | read_proof_settings(options)
-    settings |= {"rtol": options.rtol, "atol": options.atol}
+    settings |= {"rtol": options.rtol, "atol": options.atol, "strict": options.strict}
     report = check(read_expression(options.expression), options.claim, options.wrt, **settings)
     if options.json:
         print_json({"check": report.to_dict()})

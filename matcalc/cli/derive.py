@@ -15,6 +15,7 @@ from matcalc.cli.arguments import (
     UsageError,
     add_device,
     add_expression_options,
+    add_meaning,
     add_proof,
     add_proof_options,
     paint,
@@ -32,6 +33,7 @@ def add_derive(commands: Any) -> None:
     """Add the command to the parser's commands."""
     parser = commands.add_parser("derive", help="derive an expression and prove the answer", prog="matcalc derive")
     add_expression_options(parser, several=True)
+    add_meaning(parser)
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help=f"one JSON object, version {JSON_VERSION}")
     shown.add_argument("--latex", action="store_true", help="the derivative as LaTeX")

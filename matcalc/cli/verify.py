@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matcalc.check.report import find_worst
-from matcalc.cli.arguments import EXIT_CODES, JSON_VERSION, add_proof_options, paint, print_json, read_device
+from matcalc.cli.arguments import (
+    EXIT_CODES,
+    JSON_VERSION,
+    add_proof_options,
+    add_strict,
+    paint,
+    print_json,
+    read_device,
+)
 from matcalc.engine.layout import LAYOUTS
 from matcalc.errors import DeclarationError, MatcalcError
 
@@ -44,6 +52,7 @@ def add_verify(commands: Any) -> None:
     add("--dtype", default="float64", choices=("float64", "float32"), help="float64 (default) or float32")
     add("--device", type=read_device, metavar="DEVICE", help="cpu (default), cuda or cuda:N; torchrun: own GPU")
     add("--rules", action="append", default=[], metavar="FILE", help="your own rules, verified first; may be repeated")
+    add_strict(parser)
     add("--timeout", type=_positive, default=60.0, metavar="SECONDS", help="of one entry (default 60)")
     add("--memory", type=_positive, default=4.0, metavar="GIB", help="that one entry may take (default 4)")
     add("--journal", metavar="FILE", help="where results are kept until the run is complete (default SHEET.journal)")
@@ -74,7 +83,7 @@ def verify_sheets(options: argparse.Namespace) -> int:
     _refuse_paths(options)
     if options.junit and not Path(options.junit).resolve().parent.is_dir():
         raise DeclarationError(f"there is no folder for {options.junit}", advice="make the folder first")
-    names = ("layout", "trials", "seed", "dtype", "device", "timeout", "memory")
+    names = ("layout", "trials", "seed", "dtype", "device", "timeout", "memory", "strict")
     settings = RunSettings(rules=tuple(options.rules), **{name: getattr(options, name) for name in names})
     journal = options.journal or f"{Path(options.sheets[0]).name}.journal"
     with _raise_on_sigterm(), Run(options.sheets, settings, journal, options.resume) as run:

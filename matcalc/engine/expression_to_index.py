@@ -88,6 +88,8 @@ class _Converter:
             axes = graph.fresh(len(kept))
             ones = [(graph.ones(size), (k,)) for size, k in zip(kept, axes, strict=True)]
             return Tensor(graph.product(1, ones, axes))
+        if name == "duplication":
+            return Tensor(graph.duplication(*sizes))
         return Tensor(graph.fuse(*sizes) if name == "fuse" else self._commutation(*sizes))
 
     def _commutation(self, rows: Size, columns: Size) -> Node:

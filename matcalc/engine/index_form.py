@@ -6,7 +6,7 @@ A node is one of
 | --- | --- | --- | --- |
 | variable | X[a, b] | the symbol | |
 | number, size, constant | a scalar | Fraction, letter, name | |
-| zeros, ones, delta, lower, fuse | fixed arrays of 0 and 1 | | |
+| zeros, ones, delta, lower, fuse, duplication | fixed arrays of 0 and 1 | | |
 | product | coefficient * factors, summed over the indices that are no axes | coefficient | (factor, indices) ... |
 | sum | terms added; a term without an axis is repeated along it | coefficients | (term, axes) ... |
 | held | a long product that is not opened where it is a factor | | (the product, axes) |
@@ -38,7 +38,7 @@ from matcalc.rule_files import Rule, RuleBook
 Labels = tuple[int, ...]
 Part = tuple["Node", Labels]
 
-IDEMPOTENT = {"ones", "delta", "lower", "fuse"}
+IDEMPOTENT = {"ones", "delta", "lower", "fuse", "duplication"}
 # Axes are numbered from 0; indices that are made up start beyond any of them.
 FIRST_FRESH = 1000
 SYMMETRIC = {"symmetric", "posdef", "diagonal"}
@@ -187,6 +187,10 @@ class Graph:
     def fuse(self, first: Size, second: Size) -> Node:
         """fuse[I, i, p] = 1 where I = i*second + p: the axis I joins the axes i and p."""
         return self.intern("fuse", (first * second, first, second))
+
+    def duplication(self, size: Size) -> Node:
+        """duplication[I, h] = 1 where entry I of vec(X) is the entry h on or below the diagonal of a symmetric X."""
+        return self.intern("duplication", (size * size, size.triangle()), size)
 
     # --- products and sums ------------------------------------------------------------------------
 

@@ -165,6 +165,8 @@ class MatrixReader:
                 return call_shipped("tril", ones, ones.shape)
             case "fuse":
                 return ex.filled("fuse", *node.shape[1:])
+            case "duplication":
+                return ex.filled("duplication", node.payload)
             case "product":
                 return self.writer.write(read_term(self, Fraction(1), node, LETTERS))
             case "held":

@@ -53,6 +53,21 @@ def arrange(axes: list[Axis], layout: str) -> list[Axis]:
     return numerator[::-1] if layout == "denominator" else numerator
 
 
+def is_row(axes: Sequence[Axis], layout: str, order: int = 1) -> bool:
+    """Whether a derivative with these axes is a row: they lie along the columns of a matrix, and none along its rows.
+
+    Columns are those of the variable in numerator layout, those of the function in denominator layout, and in vec those
+    of the last variable; mixed and torch have the shape of what the axes are of.
+
+    >>> is_row(torch_axes(0, 1, 1), "numerator"), is_row(torch_axes(1, 0, 1), "denominator")
+    (True, True)
+    """
+    if layout == "vec":
+        return bool(axes) and all(axis.of == "wrt" and axis.order == order for axis in axes)
+    across = {"numerator": "wrt", "denominator": "result"}.get(layout)
+    return len(axes) == 1 and axes[0].of == across
+
+
 def check_layout(layout: str) -> None:
     """Raise DeclarationError for a layout that does not exist."""
     if layout not in LAYOUTS:

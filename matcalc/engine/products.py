@@ -230,7 +230,7 @@ class Contraction:
         if exponent == 0:
             factors.extend((self.graph.ones(size), (k,)) for size, k in zip(base.shape, labels, strict=True))
             return None
-        if base.op in {"ones", "delta", "lower", "fuse"}:
+        if base.op in {"ones", "delta", "lower", "fuse", "duplication"}:
             return self.graph.power(base, exponent) if exponent < 0 else base
         if base.op == "number" and exponent.denominator == 1:
             self.coefficient *= base.payload ** int(exponent)

@@ -16,11 +16,13 @@ from matcalc.engine.expression_to_index import convert
 from matcalc.engine.factor_terms import FactoredTerm
 from matcalc.engine.index_form import Graph, Node
 from matcalc.engine.index_to_matrix import MatrixReader, read_sum, read_term
-from matcalc.engine.layout import Axis, arrange, mixed_axes
+from matcalc.engine.layout import Axis, arrange, is_row, mixed_axes
+from matcalc.engine.meaning import apply_meaning
 from matcalc.engine.network import LETTERS
 from matcalc.engine.simplify import distributed, gathered, simplify
 from matcalc.errors import LimitError, MatcalcError
-from matcalc.language.expression import Expression, matmul, subtract, symbol, transpose, walk
+from matcalc.language.declarations import measure_change
+from matcalc.language.expression import Expression, filled, matmul, subtract, symbol, transpose, walk
 from matcalc.language.sizes import UNIT, Shape
 from matcalc.rule_files import RuleBook
 
@@ -31,7 +33,8 @@ MAX_RANK = 12
 class Result:
     """A derivative by the variables `by`, one after the other: a node with axes S_Y, then those of each variable.
 
-    All views share the reader, and so do all results of one graph.
+    All views share the reader, and so do all results of one graph.  Of a derivative by a matrix whose entries are tied
+    to each other `free` is the one with every entry free, which the differential is told by.
     """
 
     graph: Graph
@@ -39,6 +42,8 @@ class Result:
     node: Node
     by: tuple[Expression, ...]
     reader: MatrixReader
+    free: Result | None = None
+    meaning: str = "free"
 
     @property
     def wrt(self) -> Expression:
@@ -53,7 +58,12 @@ class Result:
     @cached_property
     def axes(self) -> list[Axis]:
         """What each axis of the node is."""
-        return mixed_axes(self.function.rank, [len(wrt.squeezed_shape) for wrt in self.by])
+        return mixed_axes(self.function.rank, self.ranks)
+
+    @property
+    def ranks(self) -> list[int]:
+        """How many axes belong to each variable."""
+        return [len(measure_change(wrt, self.meaning)) for wrt in self.by]
 
     @cached_property
     def letters(self) -> dict[Axis, str]:
@@ -76,7 +86,7 @@ class Result:
         """The shape of the derivative in a layout, unit axes dropped."""
         if layout == "vec":
             # Rows and columns of d vec(Y) / d vec(X).T, written in the order of the axes: (m*l, n*k).
-            split = self.node.rank - len(self.wrt.squeezed_shape)
+            split = self.node.rank - self.ranks[-1]
             sides = [self.node.shape[:split], self.node.shape[split:]]
             return tuple([reduce(mul, side, UNIT) for side in sides if side])
         return self.arranged(layout)[0].shape
@@ -84,10 +94,13 @@ class Result:
     def expression(self, layout: str) -> Expression:
         """The derivative in a layout, in matrix notation where there is one."""
         if layout == "vec":
-            return read_result(self.reader, self.vectorised(), row=self.function.rank == 0)
+            return read_result(self.reader, self.vectorised(), row=self.is_row(layout))
         node, axes = self.arranged(layout)
-        row = layout == "numerator" and self.function.rank == 0
-        return read_result(self.reader, node, "".join(self.letters[axis] for axis in axes), row)
+        return read_result(self.reader, node, "".join(self.letters[axis] for axis in axes), self.is_row(layout))
+
+    def is_row(self, layout: str) -> bool:
+        """Whether it has a single axis in a layout, and that lies along a row."""
+        return is_row(self.axes, layout, self.order)
 
     def vectorised(self) -> Node:
         """d vec(Y) / d vec(X).T: the axes of Y (and of earlier differentiations) fused, and those of X.
@@ -107,7 +120,7 @@ class Result:
 
     def _vectorise(self, node: Node) -> Node:
         labels = self.graph.fresh(node.rank)
-        split = node.rank - len(self.wrt.squeezed_shape)
+        split = node.rank - self.ranks[-1]
         factors = [(node, labels)]
         ends = [self._fuse(group, factors) for group in (labels[:split], labels[split:])]
         return self.graph.product(1, factors, [end for group in ends for end in group])
@@ -136,6 +149,8 @@ class Result:
 
     def differential(self) -> Expression:
         """dY as an expression in dX, of order 1: the printed derivative times dX where it is a matrix."""
+        if self.free is not None:
+            return self.free.differential()
         whole = None if self.node.op == "zeros" or not self.node.rank else self._differential_of_matrix()
         if whole is not None and not self.function.rank:
             return whole
@@ -176,18 +191,18 @@ class Result:
 
 
 def derive_result(
-    expression: Expression, wrt: Expression, order: int = 1, rules: RuleBook | None = None
+    expression: Expression, wrt: Expression, order: int = 1, rules: RuleBook | None = None, meaning: str = "free"
 ) -> Result:
-    """Return the derivative of an expression by a variable.
+    """Return the derivative of an expression by a variable, whose entries are free or tied by what is assumed of it.
 
     Raises MissingRuleError where a function on the way has no rule, LimitError beyond 12 axes and for what is
     nested too deeply.
     """
-    return derive_each(expression, [[wrt]] * order, rules)[0]
+    return derive_each(expression, [[wrt]] * order, rules, meaning)[0]
 
 
 def derive_each(
-    expression: Expression, by: Sequence[Sequence[Expression]], rules: RuleBook | None = None
+    expression: Expression, by: Sequence[Sequence[Expression]], rules: RuleBook | None = None, meaning: str = "free"
 ) -> list[Result]:
     """Return a derivative for each way to choose a variable from each of the sequences.
 
@@ -200,12 +215,14 @@ def derive_each(
         if rank > MAX_RANK:
             raise LimitError(f"the derivative would have {rank} axes, more than {MAX_RANK}", advice="lower the order")
     try:
-        return _derive(expression, by, rules)
+        return _derive(expression, by, rules, meaning)
     except RecursionError:
         raise LimitError("the expression is nested too deeply", advice="split it into parts") from None
 
 
-def _derive(expression: Expression, by: Sequence[Sequence[Expression]], rules: RuleBook | None) -> list[Result]:
+def _derive(
+    expression: Expression, by: Sequence[Sequence[Expression]], rules: RuleBook | None, meaning: str
+) -> list[Result]:
     free = frozenset([wrt.name for wrts in by for wrt in wrts])
     graph = Graph(free, rules)
     function = convert(graph, expression).node
@@ -214,7 +231,8 @@ def _derive(expression: Expression, by: Sequence[Sequence[Expression]], rules: R
         still_free = free if step < len(by) else frozenset[str]()
         found = [derived for each in found for derived in _derive_again(*each, wrts, still_free)]
     readers = {id(graph): MatrixReader(graph) for graph, _, _ in found}
-    return [Result(graph, function, node, chosen, readers[id(graph)]) for graph, node, chosen in found]
+    results = [Result(graph, function, node, chosen, readers[id(graph)]) for graph, node, chosen in found]
+    return results if meaning == "free" else [_give_meaning(result, meaning) for result in results]
 
 
 def _derive_again(
@@ -225,6 +243,13 @@ def _derive_again(
     simplified, nodes = simplify(graph, derived, free)
     for wrt, one in zip(wrts, nodes, strict=True):
         yield simplified, one, (*before, wrt)
+
+
+def _give_meaning(result: Result, meaning: str) -> Result:
+    """Return a derivative with every entry free as the one in another meaning."""
+    mapped = apply_meaning(result.graph, result.node, result.function.rank, result.by, meaning)
+    graph, (node,) = simplify(result.graph, [mapped])
+    return replace(result, graph=graph, node=node, reader=MatrixReader(graph), free=result, meaning=meaning)
 
 
 def is_identical(left: Expression, right: Expression, rules: RuleBook | None = None) -> bool:
@@ -274,7 +299,7 @@ def read_result(reader: MatrixReader, node: Node, letters: str = LETTERS, row: b
 def _read_transposed(reader: MatrixReader, node: Node, letters: str, row: bool) -> Expression:
     reader.read(node)
     if node.op == "zeros":
-        return reader.known[node.id]
+        return filled("zeros", UNIT, *node.shape) if node.rank == 1 and row else reader.known[node.id]
     if node.rank == 1 and row:
         ways = [_written(reader, node, letters, True), transposed_whole(_written(reader, node, letters, False))]
     elif node.rank == 2:

@@ -184,7 +184,7 @@ class _Region:
                 return self._read_function(node, axes)
             case "general_power":
                 return self._read_general_power(node, axes)
-            case "delta" | "lower" | "fuse":
+            case "delta" | "lower" | "fuse" | "duplication":
                 # What stands on a diagonal is a node of its own; diag(s) - s @ s.T is better known than s*(eye - s.T).
                 return None
         return self._generator(node, axes)
@@ -596,7 +596,9 @@ class _Lengths:
     def _count(self, node: Node) -> int:
         inside = sum([self.of(part) for part, _ in node.parts if part.op != "ones"])
         match node.op:
-            case "number" | "variable" | "size" | "constant" | "ones" | "zeros" | "delta" | "lower" | "fuse":
+            case "number" | "variable" | "size" | "constant" | "ones" | "zeros":
+                return 1
+            case "delta" | "lower" | "fuse" | "duplication":
                 return 1
             case "product":
                 count = len([part for part, _ in node.parts if part.op != "ones"])

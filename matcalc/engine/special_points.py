@@ -19,7 +19,8 @@ from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
 
 def derive_everywhere(
-    function: Expression, by: Sequence[Expression], printed: Expression, rules: RuleBook | None = None
+    function: Expression, by: Sequence[Expression], printed: Expression, rules: RuleBook | None = None,
+    meaning: str = "free",
 ) -> Result | None:
     """Return the derivative that has numbers at special points too, None where the printed one has or none is known."""
     book = shipped_rules() if rules is None else rules
@@ -29,18 +30,18 @@ def derive_everywhere(
         return None
     try:
         special = _hold_everywhere(book)
-        return derive_each(_call_from(special, function), [[wrt] for wrt in by], special)[0]
+        return derive_each(_call_from(special, function), [[wrt] for wrt in by], special, meaning)[0]
     except MatcalcError:  # there is no such derivative of this order
         return None
 
 
 def _divides(node: Expression, names: Collection[str]) -> bool:
-    """Whether a node divides by what depends on variables: by anything else the function itself divides as well."""
+    """Whether a node may divide by 0 where the function does not: by what depends on the variables of these names."""
     if node.op == "divide":
         divisor = node.args[1]
     elif node.op == "power":
         base, exponent = node.args
-        if exponent.op == "number" and exponent.data[0] >= 0 and exponent.data[0].denominator == 1:
+        if exponent.op == "number" and exponent.data[0] >= 0:
             return False
         divisor = base
     elif node.op == "call" and (node.data[0].inverts or node.is_call("inv")):

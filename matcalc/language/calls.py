@@ -182,7 +182,7 @@ def _read_order(node: ast.Call, span: tuple[int, int]) -> int:
 
 # --- infer built in ---------------------------------------------------------------------------------
 #
-# Calls of the functions that are built in: eye, ones, zeros, fuse, commutation, einsum, where, matrix_power.
+# Calls of the functions that are built in: eye, ones, zeros and their kin, einsum, where, matrix_power.
 
 
 LARGEST_FILLED = 10**7
@@ -195,7 +195,7 @@ _Span = tuple[int, int]
 
 
 def fill(reading: Reading, name: str, sizes: list[Size], span: _Span) -> Draft:
-    """Return the draft of eye(n), ones(m, n), zeros(...), fuse(m, p) or commutation(m, n); without sizes, a number.
+    """Return the draft of eye(n), ones(m, n), fuse(m, p) and their kin; without sizes, a number.
 
     Raises LimitError for an array of too many entries.
     """
@@ -242,6 +242,8 @@ def _shape_filled(name: str, sizes: list[Size]) -> tuple[Size, ...]:
         return (sizes[0] * sizes[1], *sizes)
     if name == "commutation":
         return (sizes[0] * sizes[1],) * 2
+    if name == "duplication":
+        return (sizes[0] * sizes[0], sizes[0].triangle())
     return (*sizes, *(UNIT,) * (2 - len(sizes)))
 
 
@@ -572,12 +574,17 @@ def _shape_stated(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: t
 # --- axis= and keepdims= --------------------------------------------------------------------------------
 
 
-def _read_keywords(reading: Reading, name: str, node: ast.Call) -> tuple[int | None, bool]:
-    axis, keepdims = None, False
+# One axis, several of them, or None for no axis=.
+Along = int | tuple[int, ...] | None
+
+
+def _read_keywords(reading: Reading, name: str, node: ast.Call) -> tuple[Along, bool]:
+    axis: Along = None
+    keepdims = False
     for keyword in node.keywords:
         span = reading.source.span(keyword)
         value = _read_literal(keyword.value)
-        if keyword.arg == "axis" and type(value) is int:
+        if keyword.arg == "axis" and (type(value) is int or isinstance(value, tuple)):
             axis = value
         elif keyword.arg == "keepdims" and isinstance(value, bool):
             keepdims = value
@@ -592,15 +599,19 @@ def _read_keywords(reading: Reading, name: str, node: ast.Call) -> tuple[int | N
 
 
 def _read_literal(node: ast.expr) -> object:
+    """Return the value of a constant, of a negative number, or of a tuple or list of whole numbers; None for others."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
         return -node.operand.value if type(node.operand.value) is int else None
+    if isinstance(node, ast.Tuple | ast.List):
+        values = tuple(_read_literal(each) for each in node.elts)
+        return values if all(type(value) is int for value in values) else None
     return node.value if isinstance(node, ast.Constant) else None
 
 
 def call_along_axis(
-    reading: Reading, rules: list[Rule], span: _Span, args: tuple[Draft, ...], axis: int | None, keepdims: bool
+    reading: Reading, rules: list[Rule], span: _Span, args: tuple[Draft, ...], axis: Along, keepdims: bool
 ) -> Draft:
-    """sum(X, axis=0), softmax(X, axis=1): the rule holds for each column, or for each row."""
+    """sum(X, axis=0), softmax(X, axis=1): the rule holds for each column or row; axis=(0, 1) takes both axes."""
     fitting = (rule for rule in rules if rule.axis and len(rule.parameters) == len(rule.variables) == len(args))
     rule = next(fitting, None)
     if rule is None or any(arg.op in ("text", "compare") for arg in args):
@@ -609,6 +620,8 @@ def call_along_axis(
     reduces = rule.result == () and _is_reduction(reading, rule, args)
     if keepdims and not reduces:
         raise ParseError(f"{rule.function} takes no keepdims=", span=span, advice="leave it out")
+    if isinstance(axis, tuple):
+        axis = _settle_axes(reading, rule, args[0], axis, reduces, span)
     if axis is None or not any(arg.is_matrix for arg in args):
         return _call_whole(reading, rule, args, axis, span)
     if axis not in (-2, -1, 0, 1):
@@ -621,6 +634,32 @@ def call_along_axis(
             raise ShapeError(reason, span=span, advice="declare their shapes")
     axes = _reduce(args[0].axes, axis, keepdims) if reduces else args[0].axes
     return reading.add("call", args, axes, span, (rule, axis, keepdims))
+
+
+def _settle_axes(
+    reading: Reading, rule: Rule, arg: Draft, named: tuple[int, ...], reduces: bool, span: _Span
+) -> int | None:
+    """Return the one axis that a tuple or list names, or None where it names both axes of a matrix."""
+    whole = f"{rule.function}({reading.write(arg)})"
+    if len(named) == 1:
+        return named[0]
+    if not named:
+        raise ParseError("axis=() names no axis", span=span, advice=f"write {whole} for all entries")
+    if not arg.is_matrix:
+        reason = f"{reading.write(arg)} is {reading.describe(arg.axes)} and has no {len(named)} axes"
+        raise ShapeError(reason, span=span, advice="leave axis= out")
+    if beyond := [axis for axis in named if axis not in (-2, -1, 0, 1)]:
+        advice = f"write {whole} for both axes"
+        raise ShapeError(f"a matrix has no axis {beyond[0]}", span=span, advice=advice)
+    places = [axis % 2 for axis in named]
+    if len({*places}) < len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        reason = f"axis {twice} is named more than once"
+        raise ParseError(reason, span=span, advice=f"write {rule.function}({reading.write(arg)}, axis={twice})")
+    if not reduces:
+        advice = f"write {rule.function}({reading.write(arg)}, axis=0) or {rule.function}({reading.write(arg)}, axis=1)"
+        raise ParseError(f"{rule.function} goes along one axis", span=span, advice=advice)
+    return None
 
 
 def _is_reduction(reading: Reading, rule: Rule, args: tuple[Draft, ...]) -> bool:

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from matcalc.errors import DeclarationError, LimitError
+from matcalc.language.expression import Expression
 from matcalc.language.names import find_closest, is_plain_name, normalize_name
 from matcalc.language.sizes import Shape, Size
 
 ASSUMPTIONS = (
     "real", "positive", "nonzero", "unit-interval", "sign", "simplex", "simplex-columns", "one-hot",
-    "symmetric", "skew", "diagonal", "orthogonal", "posdef", "invertible",
+    "symmetric", "skew", "diagonal", "lower-triangular", "upper-triangular", "orthogonal", "posdef", "invertible",
 )  # fmt: skip
-SQUARE_ASSUMPTIONS = frozenset({"symmetric", "skew", "diagonal", "orthogonal", "posdef", "invertible"})
+SQUARE_ASSUMPTIONS = frozenset(ASSUMPTIONS[ASSUMPTIONS.index("symmetric") :])
 LARGEST_SIZE = 10**6
 
 Declared = Mapping[str, Any] | str | None
@@ -140,6 +141,58 @@ def read_assumptions(declared: Declared) -> dict[str, frozenset[str]]:
     return found
 
 
+def name_structure(variable: Expression) -> str | None:
+    """Return the linear space of matrices in which a variable is assumed to lie, None where each entry is free.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> name_structure(parse("det(X)", assume={"X": "posdef"}).symbols["X"])
+    'symmetric'
+    """
+    words: frozenset[str] = variable.data[1]
+    if len(variable.squeezed_shape) < 2 or "orthogonal" in words:
+        return None
+    triangles = words & _TRIANGLES
+    is_symmetric = bool(words & {"symmetric", "posdef"})
+    if "diagonal" in words or len(triangles) > 1 or (triangles and is_symmetric):
+        return "diagonal"
+    found = ("symmetric" if is_symmetric else None, *triangles, *(words & {"skew"}))
+    return next(filter(None, found), None)
+
+
+MEANINGS = ("free", "tied", "space", "vech")
+
+
+def list_meanings(variable: Expression) -> tuple[str, ...]:
+    """Return what a derivative by a variable may mean: one thing where its entries are free; a skew X has no vech."""
+    kind = name_structure(variable)
+    return MEANINGS[:1] if kind is None else MEANINGS[:3] if kind == "skew" else MEANINGS
+
+
+def measure_change(variable: Expression, meaning: str) -> Shape:
+    """Return the shape of what a derivative is by: the variable's own, in the meaning vech its independent entries'."""
+    kind = name_structure(variable) if meaning == "vech" else None
+    if kind is None:
+        return variable.squeezed_shape
+    size = variable.shape[0]
+    return (size if kind == "diagonal" else size.triangle(),)
+
+
+def name_change(variable: Expression, meaning: str) -> str:
+    """Return what a derivative is by, in words: X, or vech(X) in that meaning, diag(X) for a diagonal X."""
+    kind = name_structure(variable) if meaning == "vech" else None
+    words = {None: "{}", "diagonal": "diag({})", "upper-triangular": "vech({}.T)"}
+    return words.get(kind, "vech({})").format(variable.name)
+
+
+_TRIANGLES = frozenset({"lower-triangular", "upper-triangular"})
+
+
+def list_structures(variable: Expression) -> frozenset[str]:
+    """Return what is assumed of a variable, diagonal for a triangular matrix that is symmetric, or both triangles."""
+    words: frozenset[str] = variable.data[1]
+    return (words - _TRIANGLES) | {"diagonal"} if name_structure(variable) == "diagonal" else words
+
+
 def split_assumptions(declared: Declared) -> Mapping[str, Any]:
     """Return {"A": "symmetric", "x": "positive"} of "A: symmetric; x: positive"; raises DeclarationError.
 
@@ -161,6 +214,8 @@ _ASSUMED = '"A: symmetric; x: positive"'
 _OTHER_WORDS = {
     "psd": "posdef", "pd": "posdef", "spd": "posdef", "definite": "posdef", "semidefinite": "posdef",
     "sym": "symmetric", "hermitian": "symmetric", "antisymmetric": "skew", "diag": "diagonal",
+    "lower": "lower-triangular", "upper": "upper-triangular", "triangular": "lower-triangular",
+    "tril": "lower-triangular", "triu": "upper-triangular",
     "orthonormal": "orthogonal", "unitary": "orthogonal", "rotation": "orthogonal", "nonsingular": "invertible",
     "regular": "invertible", "probability": "simplex", "probabilities": "simplex", "distribution": "simplex",
     "simplex-rows": "simplex", "one-hot-rows": "one-hot", "onehot": "one-hot", "stochastic": "simplex",

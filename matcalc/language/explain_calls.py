@@ -122,10 +122,10 @@ def _show_entry(name: str, count: int) -> str:
 # --- keywords of other libraries ----------------------------------------------------------------------
 
 
-def advise_axis(reading: Reading, rules: list[Rule], args: tuple[Draft, ...], axis: int | None) -> str:
+def advise_axis(reading: Reading, rules: list[Rule], args: tuple[Draft, ...], axis: object) -> str:
     """Return what to write in the place of a call along an axis that the function does not have."""
     kind = args[1].value if len(args) == 2 else None
-    if rules[0].function == "norm" and axis is not None and kind in (1, 2):
+    if rules[0].function == "norm" and isinstance(axis, int) and kind in (1, 2):
         first = reading.write(args[0])
         return f"write norm({first}, axis={axis})" if kind == 2 else f"write sum(abs({first}), axis={axis})"
     return "write " + write_forms(rules)
@@ -135,13 +135,13 @@ def advise_keyword(reading: Reading, name: str, keyword: ast.keyword, node: ast.
     """Return how an option of another library is written here."""
     value = reading.source.write(keyword.value)[:40]
     has_axis = any(rule.axis for rule in reading.book.overloads(name))
-    if keyword.arg in ("dim", "axis") and has_axis and value in ("0", "1", "-1"):
+    if keyword.arg in ("dim", "axis") and has_axis and re.fullmatch(r"-?[012]|[(\[]-?[01], ?-?[01][)\]]", value):
         return f"write axis={value}"
     if keyword.arg == "keepdim" and has_axis:
         return f"write keepdims={value}"
     if keyword.arg in ("ord", "p") and name == "norm" and node.args:
         return f"write norm({reading.source.write(node.args[0])[:40]}, {value})"
-    return "the only options are axis=0, axis=1 and keepdims=True" if has_axis else "leave it out"
+    return "the only options are axis=0, axis=1, axis=(0, 1) and keepdims=True" if has_axis else "leave it out"
 
 
 # --- arguments of another kind --------------------------------------------------------------------------

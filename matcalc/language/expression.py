@@ -35,7 +35,7 @@ class Expression:
     | compare | two | one of > < >= <= |
     | call | one per parameter that is no literal | rule, axis (None, 0, 1), keepdims |
     | einsum | operands | subscripts such as ij,jk->ik |
-    | filled | | eye, ones, zeros, fuse or commutation; sizes |
+    | filled | | eye, ones, zeros, fuse, commutation or duplication; sizes |
     | abstract | the argument | name |
     | abstract_derivative | the argument | name, order, declared shape of the function |
     """
@@ -139,13 +139,13 @@ def collect_letters(roots: Iterable[Expression]) -> list[str]:
     letters: dict[str, None] = {}
     for node in walk(*roots):
         for size in (*node.shape, *(node.data if node.op == "size" else ())):
-            letters.update(dict.fromkeys(size.letters))
+            letters.update(dict.fromkeys(size.base_letters))
     return list(letters)
 
 
 def list_letters(*roots: Expression) -> tuple[str, ...]:
     """Return the letters of all sizes in the shapes below the roots, in the order of their appearance."""
-    return tuple(dict.fromkeys(letter for node in walk(*roots) for size in node.shape for letter in size.letters))
+    return tuple(dict.fromkeys(letter for node in walk(*roots) for size in node.shape for letter in size.base_letters))
 
 
 # --- leaves ---------------------------------------------------------------------------------------
@@ -172,13 +172,15 @@ def size_value(size: Size) -> Expression:
 
 
 def filled(name: str, *sizes: Size) -> Expression:
-    """eye(n), ones(m, n), zeros(m, ...), fuse(m, p) of shape (m*p, m, p), or commutation(m, n)."""
+    """eye(n), ones(m, n), zeros(m, ...), fuse(m, p) of shape (m*p, m, p), commutation(m, n) or duplication(n)."""
     if name == "eye":
         shape: Shape = (sizes[0], sizes[-1])
     elif name == "fuse":
         shape = (sizes[0] * sizes[1], *sizes)
     elif name == "commutation":
         shape = (sizes[0] * sizes[1], sizes[0] * sizes[1])
+    elif name == "duplication":
+        shape = (sizes[0] * sizes[0], sizes[0].triangle())
     else:
         shape = to_2d_shape(sizes)
     return _node("filled", (), (name, sizes), shape)

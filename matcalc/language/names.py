@@ -17,12 +17,13 @@ _GREEK_TEXT = """
 """
 GREEK = frozenset(_GREEK_TEXT.split())
 CONSTANTS = frozenset({"pi", "e"})
-FILLED = {"eye": (1, 1), "ones": (0, 8), "zeros": (0, 8), "fuse": (2, 2), "commutation": (2, 2)}
+FILLED = {"eye": (1, 1), "ones": (0, 8), "zeros": (0, 8), "fuse": (2, 2), "commutation": (2, 2),
+          "duplication": (1, 1)}  # fmt: skip
 # Functions that are read in a way of their own, and how each is written.
 SPECIAL = {
     "eye": "eye(n)", "ones": "ones(m, n)", "zeros": "zeros(m, n)", "fuse": "fuse(m, p)",
-    "commutation": "commutation(m, n)", "einsum": "einsum('ij,jk->ik', A, B)", "where": "where(x > 0, x, y)",
-    "matrix_power": "matrix_power(X, 3)",
+    "commutation": "commutation(m, n)", "duplication": "duplication(n)",
+    "einsum": "einsum('ij,jk->ik', A, B)", "where": "where(x > 0, x, y)", "matrix_power": "matrix_power(X, 3)",
 }  # fmt: skip
 
 _STEM = re.compile(r"_*([^\W\d_]*)")

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from matcalc.errors import LimitError, ParseError, ShapeError
 from matcalc.language import names as names
-from matcalc.language.calls import call_along_axis, fill, infer_einsum, infer_where, read_power
+from matcalc.language.calls import Along, call_along_axis, fill, infer_einsum, infer_where, read_power
 from matcalc.language.declarations import LARGEST_SIZE
 from matcalc.language.draft import SCALAR_AXES, Draft, Unknown
 from matcalc.language.notation import NotationNode
@@ -71,7 +71,7 @@ _SAME = {
     "t": "transpose", "swapaxes": "transpose", "permute": "transpose", "special.expit": "expit", "matrix_exp": "expm",
     "logistic": "sigmoid", "ravel": "flatten", "view": "reshape", "adjoint": "transpose", "clip_by_value": "clip",
     "concat": "concatenate", "logsoftmax": "log_softmax", "sgn": "sign", "log_sigmoid": "logsigmoid", "swish": "silu",
-    "tr": "trace", "diagonal": "diag", "diag_embed": "diag", "diagflat": "diag", "reduce_sum": "sum",
+    "numel": "size", "tr": "trace", "diagonal": "diag", "diag_embed": "diag", "diagflat": "diag", "reduce_sum": "sum",
     "reduce_mean": "mean",
     "identity": "eye", "multi_dot": "chain", "chain_matmul": "chain", "asinh": "arcsinh", "acosh": "arccosh",
     "atanh": "arctanh", "sigmoid": "sigmoid", "matrix_transpose": "transpose", "mtimes": "matmul", "mldivide": "solve",
@@ -181,17 +181,25 @@ def _is_determinant(reader: Interpreter, node: NotationNode) -> bool:
 # --- axis= and keepdims= ----------------------------------------------------------------------------------------
 
 
-def _read_axis(reader: Interpreter, call: CallNode) -> tuple[int | None, bool, list[str]]:
+def _read_axis(reader: Interpreter, call: CallNode) -> tuple[Along, bool, list[str]]:
     """Return axis, keepdims, and the names of the keywords that are left."""
-    axis, keepdims, rest = None, False, []
+    axis: Along = None
+    keepdims, rest = False, []
     for name, value in call.keywords.items():
         if name in ("axis", "dim"):
-            axis = None if value.kind == "name" and value.value == "None" else _read_integer(reader, value)
+            axis = None if value.kind == "name" and value.value == "None" else _read_axes(reader, value)
         elif name in ("keepdims", "keepdim"):
             keepdims = _read_bool(value)
         else:
             rest.append(name)
     return axis, keepdims, rest
+
+
+def _read_axes(reader: Interpreter, node: NotationNode) -> int | tuple[int, ...]:
+    """Return the axis, or the axes of a tuple or a list."""
+    if node.kind == "list":
+        return tuple(_read_integer(reader, item) for item in node.args)
+    return _read_integer(reader, node)
 
 
 def _read_integer(reader: Interpreter, node: NotationNode) -> int:
@@ -208,7 +216,7 @@ def _read_bool(node: NotationNode) -> bool:
 
 
 def _along_axis(
-    reader: Interpreter, call: CallNode, drafts: Sequence[Draft], axis: int | None, keepdims: bool
+    reader: Interpreter, call: CallNode, drafts: Sequence[Draft], axis: Along, keepdims: bool
 ) -> Draft:
     reading, first = reader.reading, drafts[0]
     if first.is_scalar:
@@ -407,7 +415,7 @@ def _variance(reader: Interpreter, call: CallNode) -> Meaning:
         raise ParseError(f"{call.name} takes one argument", span=call.span)
     if axis is not None or keepdims:
         value = _along_axis(reader, call, [operand], axis, keepdims)
-        size_axis = operand.axes[axis % 2] if axis is not None and operand.is_matrix else None
+        size_axis = None if value.is_scalar or not operand.is_matrix else operand.axes[0]
     else:
         value, size_axis = reader.call(call.name, (operand,), call.span), None
     if not less:
@@ -431,7 +439,7 @@ def _reduce(reader: Interpreter, call: CallNode) -> Meaning:
         operand = reader.draft(inside.args[0])
         if len(inside.args) == 1 and len(call.args) == 1 and operand.is_matrix:  # sum(sum(X))
             return reader.call(call.name, (operand,), call.span)
-    if len(call.args) == 2 and call.args[1].kind in ("number", "negate", "text", "name"):
+    if len(call.args) == 2 and call.args[1].kind in ("number", "negate", "text", "name", "list"):
         axis_node = call.args[1]
         keywords = dict(call.keywords)
         operand = reader.draft(call.args[0])
@@ -442,11 +450,11 @@ def _reduce(reader: Interpreter, call: CallNode) -> Meaning:
             if call.library and not call.is_torch:
                 raise ParseError(f"{call.name} along an axis", span=call.span, advice="write axis=0")
             return reader.call(word, (operand, reader.draft(axis_node)), call.span)
-        axis = _read_integer(reader, axis_node)
+        axis = _read_axes(reader, axis_node)
         if reader.syntax != "python":
             if not operand.is_matrix:
                 raise ShapeError(f"{reader.reading.write(operand)} has no second axis", span=call.span)
-            axis -= 1
+            axis = tuple(each - 1 for each in axis) if isinstance(axis, tuple) else axis - 1
         _, keepdims, _ = _read_axis(reader, CallNode(call.name, call.library, call.args, keywords, call.node))
         return _along_axis(reader, call, [operand], axis, keepdims)
     if call.name in ("max", "min") and len(call.args) == 2:

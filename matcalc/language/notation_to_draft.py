@@ -624,6 +624,16 @@ def _read_subscripted(self: Interpreter, node: NotationNode) -> Meaning:
     raise ParseError("a subscript stands behind a name", span=node.span)
 
 
+def _read_size_of(self: Interpreter, node: NotationNode) -> Meaning:
+    """Read A.size, how many entries there are; A.shape and A.ndim are no numbers of this kind."""
+    operand = self.draft(node.args[0])
+    if node.value != "size":
+        text = self.reading.write(operand)
+        advice = f"write size({text}) for the number of its entries; a size by itself is a letter that is declared"
+        raise ParseError(f".{node.value} has no meaning here", span=node.span, advice=advice)
+    return self.call("size", (operand,), node.span)
+
+
 HANDLERS: Mapping[str, Handler] = {
     "number": _read_number, "text": _read_text, "name": _read_name, "entry": _read_entry_node, "ones": _read_ones,
     "group": _read_group, "choice": _read_choice, "add": _read_sum, "subtract": _read_sum, "negate": _read_negate,
@@ -632,5 +642,5 @@ HANDLERS: Mapping[str, Handler] = {
     "hadamard": lambda self, node: _read_entrywise(self, node, "multiply"), "quotient": _read_quotient,
     "divide": _read_divide, "solve": _read_solve, "power": _read_power, "entry_power": _read_entry_power,
     "transpose": _read_transpose, "norm": _read_norm, "bars": _read_bars, "sum": _sum_entries,
-    "subscripted": _read_subscripted,
+    "subscripted": _read_subscripted, "size_of": _read_size_of,
 }  # fmt: skip

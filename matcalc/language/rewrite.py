@@ -83,3 +83,64 @@ def _join_shapes(args: list[Expression]) -> Shape:
     for arg in args[1:]:
         shape = ex.broadcast(shape, arg.shape) or shape
     return shape
+
+
+# --- transpose inside -------------------------------------------------------------------------------
+
+
+# What these assumptions say of a matrix holds of its transpose as well: it is the same matrix.
+_OWN_TRANSPOSE = frozenset({"symmetric", "posdef", "diagonal"})
+
+
+def transpose_inside(root: Expression) -> Expression:
+    """Return the transpose of a formula as one would write it: inside where that takes no more .T than around it.
+
+    Of a product the factors change places; a sum of a matrix and its transpose stays as it is.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> from matcalc.language.expression_to_text import to_text
+    >>> [to_text(transpose_inside(one)) for one in parse(["(A + A.T) @ x", "2*A.T @ (A @ x - b)"]).expressions]
+    ['x.T @ (A + A.T)', '2*(A @ x - b).T @ A']
+    """
+    turned: dict[Expression, Expression] = {}
+    # How many .T a formula has, and how many its transpose; a shared node counts at each use, as it is written.
+    counts: dict[Expression, tuple[int, int]] = {}
+    for node in walk(root):
+        own = (node.op == "transpose") + sum(counts[arg][0] for arg in node.args)
+        if node.is_scalar or len(node.shape) != 2 or _is_own_transpose(node, turned):
+            turned[node], inner = node, own
+        elif node.op == "transpose":
+            turned[node], inner = node.args[0], own - 1
+        else:
+            inner = sum(counts[arg][1] for arg in node.args)
+            is_inside = (node.op in ("matmul", "negate") or node.op in _ENTRYWISE) and inner <= own + 1
+            turned[node] = _transpose_operands(node, turned) if is_inside else ex.transpose(node)
+            inner = inner if is_inside else own + 1
+        counts[node] = (own, inner)
+    return turned[root]
+
+
+def _is_own_transpose(node: Expression, turned: Mapping[Expression, Expression]) -> bool:
+    """Whether a matrix is seen to be symmetric: by what is assumed of it, or as A + A.T is."""
+    if node.op == "symbol":
+        return bool(node.data[1] & _OWN_TRANSPOSE)
+    if node.op == "add":
+        return tuple(turned[arg] for arg in node.args) == node.args[::-1]
+    is_kept = node.op == "call" and node.data[0].symmetric and turned[node.args[0]] is node.args[0]
+    return node.is_filled("eye") or node.is_call("diag_of_vector") or is_kept
+
+
+def _transpose_operands(node: Expression, turned: Mapping[Expression, Expression]) -> Expression:
+    args = [turned[arg] for arg in node.args]
+    if node.op == "matmul":
+        # (2*A.T) @ x is 2*x.T @ A: what scales the factor that comes to stand behind goes in front.
+        return _scale_front(args[1], args[0])
+    return ex.negate(args[0]) if node.op == "negate" else ex.elementwise(node.op, args[0], args[1], node.data)
+
+
+def _scale_front(left: Expression, right: Expression) -> Expression:
+    if right.op == "multiply" and right.args[0].is_scalar:
+        return _scale_front(ex.multiply(right.args[0], left), right.args[1])
+    if right.op == "negate":
+        return _scale_front(ex.negate(left), right.args[0])
+    return ex.matmul(left, right)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,8 @@ class Size:
             return value
         if isinstance(value, int):
             return cls((), value)
+        if triangle := _TRIANGLE.fullmatch(str(value).replace(" ", "")):
+            return cls.of(triangle[1]).triangle()
         letters: list[str] = []
         number = 1
         for part in str(value).replace(" ", "").split("*"):
@@ -54,6 +57,24 @@ class Size:
             else:
                 letters.append(part)
         return cls(tuple(letters), number)
+
+    def triangle(self) -> Size:
+        """Return n*(n+1)/2, how many entries of an n by n matrix stand on and below the diagonal; as one letter.
+
+        >>> Size.of("n").triangle(), Size.of(3).triangle(), Size.of("n").triangle().value({"n": 4})
+        (n*(n+1)/2, 6, 10)
+        """
+        if not self.letters:
+            return Size((), self.number * (self.number + 1) // 2)
+        return Size((f"{self}*({self}+1)/2",))
+
+    @property
+    def base_letters(self) -> tuple[str, ...]:
+        """The letters that have numbers of their own: n for n*(n+1)/2."""
+        triangles = [(letter, _TRIANGLE.fullmatch(letter)) for letter in self.letters]
+        return tuple(
+            one for letter, found in triangles for one in (Size.of(found[1]).base_letters if found else (letter,))
+        )
 
     @property
     def is_unit(self) -> bool:
@@ -83,12 +104,30 @@ class Size:
     def _sympy_(self) -> Any:
         import sympy
 
-        letters = [sympy.Symbol(letter, integer=True, positive=True) for letter in self.letters]
+        letters = [_to_sympy(letter) for letter in self.letters]
         return sympy.Mul(self.number, *letters)
 
     def value(self, numbers: Mapping[str, int]) -> int:
         """Return the number of entries once each letter has a number."""
-        return reduce(lambda product, letter: product * numbers[letter], self.letters, self.number)
+        return reduce(lambda product, letter: product * _count(letter, numbers), self.letters, self.number)
+
+
+# n*(n+1)/2, the number of independent entries of a symmetric matrix, is one letter.
+_TRIANGLE = re.compile(r"(.+)\*\(\1\+1\)/2")
+
+
+def _count(letter: str, numbers: Mapping[str, int]) -> int:
+    found = _TRIANGLE.fullmatch(letter)
+    return numbers[letter] if found is None else Size((), Size.of(found[1]).value(numbers)).triangle().number
+
+
+def _to_sympy(letter: str) -> Any:
+    import sympy
+
+    if found := _TRIANGLE.fullmatch(letter):
+        base = Size.of(found[1])._sympy_()
+        return base * (base + 1) / 2
+    return sympy.Symbol(letter, integer=True, positive=True)
 
 
 UNIT = Size((), 1)

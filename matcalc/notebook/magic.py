@@ -16,8 +16,10 @@ from matcalc.cli.arguments import (
     add_declarations,
     add_derivative_options,
     add_device,
+    add_meaning,
     add_proof,
     add_proof_options,
+    add_strict,
     build_graph,
     read_declared,
     read_proof_settings,
@@ -64,14 +66,14 @@ def _derive(options: argparse.Namespace) -> Any:
 
 
 def _check(options: argparse.Namespace) -> Any:
-    settings = read_declared(options) | read_proof_settings(options)
+    settings = read_declared(options) | read_proof_settings(options) | {"strict": options.strict}
     return check(options.expression, options.claim, options.wrt, **settings)
 
 
 def _explore(options: argparse.Namespace) -> Any:
     from matcalc.notebook.explorer import Explorer
 
-    declared = {name: value for name, value in read_declared(options).items() if name != "syntax"}
+    declared = {name: value for name, value in read_declared(options).items() if name not in ("syntax", "meaning")}
     return Explorer(explore_state(options.expression, options.wrt, **declared, claim=options.claim or ""))
 
 
@@ -95,12 +97,15 @@ def _build_parser(command: str) -> Parser:
         parser.set_defaults(layout="numerator", order=1)
         return parser
     add_derivative_options(parser, several=command == "derive")
+    if command != "explore":
+        add_meaning(parser)
     if command != "derive":
         add("--claim", metavar="FORMULA", help="the derivative as you have it")
     if command == "check":
         add_proof(parser)
         add_proof_options(parser)
         add_device(parser)
+        add_strict(parser)
     return parser
 
 

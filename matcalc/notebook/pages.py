@@ -135,7 +135,7 @@ def write_heat_page(derivative: Derivative, sizes: Mapping[str, int], seed: int 
         raise LimitError(reason, advice="choose smaller sizes")
     point = derivative.draw_point(sizes, seed)
     values = derivative.evaluate(point, sizes)
-    ranks = [len(wrt.squeezed_shape) for wrt in derivative.by]
+    ranks = derivative.result.ranks
     split = count_row_axes(len(derivative.function.squeezed_shape), ranks, derivative.layout)
     told = zip(derivative.axes, derivative.shape, strict=True)
     sides = [f"{name}, {_write_size(size, sizes)}" for name, size in told]

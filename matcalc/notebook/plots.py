@@ -13,6 +13,7 @@ import numpy
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from PIL import Image
@@ -151,7 +152,8 @@ def _close_in(slope: _Curve, left: float, right: float) -> float | None:
     while abs(at_right - at_left) > _JUMP:
         middle = (left + right) / 2
         if right - left < _GAP:
-            return round(middle, 8) + 0.0
+            rounded = round(middle, 8) + 0.0
+            return rounded if left <= rounded <= right else middle
         at_middle = slope(middle)
         if abs(at_middle - at_left) >= abs(at_right - at_middle):
             right, at_right = middle, at_middle
@@ -410,7 +412,10 @@ def _draw_contours(panel: Axes, derivative: Derivative, reach: float, values: Ma
     line = numpy.linspace(-reach, reach, 41)
     points = [{**values, derivative.wrt.name: numpy.array([across, up])} for up in line for across in line]
     heights = numpy.array([_value_of_function(derivative, point) for point in points])
-    panel.contour(line, line, heights.reshape(41, 41), levels=7, colors="#777777", linewidths=0.9)
+    # Where a function is flat, as relu on its left, the contour line of its least value is rounding errors.
+    levels = MaxNLocator(8).tick_values(heights.min(), heights.max())
+    above = [level for level in levels if level > heights.min() + 1e-9]
+    panel.contour(line, line, heights.reshape(41, 41), levels=above, colors="#777777", linewidths=0.9)
 
 
 def _draw_arrows(panel: Axes, derivative: Derivative, reach: float, values: Mapping[str, Any]) -> None:
@@ -445,7 +450,8 @@ def plot_layouts(
 def _draw_matrix(panel: Axes, derivative: Derivative, values: Mapping[str, Any]) -> None:
     numbers = derivative.evaluate(values)
     # The unit axis of a row or a column is restored.
-    matrix = numpy.atleast_2d(numbers) if len(derivative.shape) != 1 or _is_row(derivative) else numbers[:, None]
+    is_column = len(derivative.shape) == 1 and not derivative.result.is_row(derivative.layout)
+    matrix = numbers[:, None] if is_column else numpy.atleast_2d(numbers)
     bound = numpy.abs(matrix).max() or 1.0
     panel.imshow(matrix, cmap="RdBu_r", norm=TwoSlopeNorm(0, -bound, bound))
     for (row, column), number in numpy.ndenumerate(matrix):
@@ -455,15 +461,9 @@ def _draw_matrix(panel: Axes, derivative: Derivative, values: Mapping[str, Any])
     panel.set_xticks(range(matrix.shape[1]))
     panel.set_yticks(range(matrix.shape[0]))
     rows, columns = derivative.axes if len(derivative.axes) == 2 else ("", "".join(derivative.axes))
-    if len(derivative.axes) == 1 and not _is_row(derivative):
+    if len(derivative.axes) == 1 and not derivative.result.is_row(derivative.layout):
         rows, columns = columns, rows
     _name_panel(panel, f"{derivative.layout}: {derivative}", columns, rows)
-
-
-def _is_row(derivative: Derivative) -> bool:
-    """Whether a lone axis is a row: the variable's in numerator layout, the result's in denominator layout."""
-    of_variable = not derivative.function.squeezed_shape
-    return derivative.layout in ("numerator", "vec") if of_variable else derivative.layout == "denominator"
 
 
 # --- an array of any rank: axes joined to rows and columns, blocks outlined -----------------------
@@ -511,3 +511,73 @@ def _outline(panel: Axes, sides: tuple[tuple[int, ...], tuple[int, ...]]) -> Non
         if len(side) > 1:
             for place in range(side[-1], math.prod(side), side[-1]):
                 draw(place - 0.5, color="black", linewidth=1)
+
+
+# --- curves that were computed elsewhere ----------------------------------------------------------
+
+
+def plot_curves(
+    across: Sequence[float], curves: Mapping[str, Any], *, title: str = "", along: str = "", up: str = "",
+    points: tuple[Any, Any] | None = None, log: str = "", limits: tuple[float, float] | None = None,
+) -> Picture:  # fmt: skip
+    """Plot several curves over the same numbers, told apart by colour and dashes, with a legend.
+
+    `points` are dots to show as well; `log` names the axes that are logarithmic, "x", "y" or "xy"; `limits` are those
+    of the heights.
+    """
+    picture, (panel,) = open_picture(1, width=5.4, height=3.0)
+    if points is not None:
+        panel.plot(*points, "o", color="black", markersize=4)
+    for place, (label, heights) in enumerate(curves.items()):
+        _draw_line(panel, across, heights, place, label)
+    if "x" in log:
+        panel.set_xscale("log")
+    if "y" in log:
+        panel.set_yscale("log")
+    if limits is not None:
+        panel.set_ylim(*limits)
+    _name_panel(panel, title, along, up, legend=True)
+    return picture
+
+
+# --- a matrix and the unit circle -----------------------------------------------------------------
+
+
+def plot_circle_images(matrices: Mapping[str, Any], reach: float | None = None) -> Picture:
+    """Plot what 2×2 matrices make of the unit circle: an ellipse whose half axes are the singular values.
+
+    `matrices` are titles with matrices, a panel for each.  Arrows are the half axes, s1*u1 and s2*u2; the dotted circle
+    has the largest singular value for its radius, the spectral norm.  Raises ShapeError for a matrix of another shape.
+    """
+    arrays = {title: numpy.asarray(matrix, dtype=float) for title, matrix in matrices.items()}
+    for title, matrix in arrays.items():
+        if matrix.shape != (2, 2):
+            raise ShapeError(f"{title} has the shape {matrix.shape}, and only a 2×2 matrix is drawn")
+    reach = reach or 1.1 * max(1.0, *(float(numpy.linalg.norm(matrix, 2)) for matrix in arrays.values()))
+    picture, panels = open_picture(len(arrays), width=2.5 * len(arrays), height=2.9)
+    for panel, (title, matrix) in zip(panels, arrays.items(), strict=True):
+        _draw_circle_image(panel, matrix)
+        _name_panel(panel, title)
+        panel.set_xlim(-reach, reach)
+        panel.set_ylim(-reach, reach)
+        panel.set_aspect("equal")
+    return picture
+
+
+def _draw_circle_image(panel: Axes, matrix: Array) -> None:
+    angles = numpy.linspace(0, 2 * math.pi, POINTS)
+    circle = numpy.array([numpy.cos(angles), numpy.sin(angles)])
+    left, stretches, _ = numpy.linalg.svd(matrix)
+    panel.plot(*circle, color="#999999", linewidth=1, linestyle="--")
+    panel.plot(*(stretches[0] * circle), color="#bbbbbb", linewidth=1, linestyle=":")
+    panel.plot(*(matrix @ circle), color=COLOURS[0], linewidth=1.8)
+    for place, (direction, stretch) in enumerate(zip(left.T, stretches, strict=True)):
+        # Of the two directions of an axis the one that points up, so that a picture does not depend on signs.
+        upward = direction if (direction[1], direction[0]) > (-1e-12, 0) else -direction
+        colour = COLOURS[1 + place]
+        if stretch > 1e-9:
+            panel.quiver(
+                0, 0, *(stretch * upward), angles="xy", scale_units="xy", scale=1, color=colour, width=0.012, zorder=3
+            )
+        panel.plot([], [], color=colour, label=f"$\\sigma_{place + 1}$ = {stretch:.2f}")
+    panel.legend(fontsize=7, loc="lower right")

@@ -83,7 +83,7 @@ def _write_formula(derivative: Derivative) -> str:
     """The answer in matrix notation; what has none is told entry by entry."""
     if _is_index_form(derivative):
         return write_line(_write_entries(derivative))
-    left = write_left_side(derivative.result_name, [wrt.name for wrt in derivative.by], derivative.layout)
+    left = write_left_side(derivative.result_name, list(derivative.names_by), derivative.layout)
     return write_equation(left, derivative.expression, derivative.taken)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from matcalc.language.declarations import name_structure
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import write_shape
 
@@ -33,6 +34,12 @@ def write_diagnosis(found: Diagnosis, question: Question, worst: Worst | None, s
         sentences.insert(0, _write_shape(question, subject))
     if "other" in found.reasons:
         sentences = [f"It is not {subject}{example}.", *_write_terms(found.terms)]
+    if found.assumed:
+        name = question.wrt.name
+        within = "the gradient is that within such matrices"
+        held = f"{name}'s tied entries count once" if found.assumed == "tied" else within
+        do = f'assume "{name}: symmetric", meaning {found.assumed}'
+        sentences.append(f"Right if {name} is symmetric and {held}: {do}.")
     sentences += [_write_hint(hint, subject) for hint in found.hints]
     return " ".join([*sentences, *_write_elsewhere(found.elsewhere, subject)])
 
@@ -43,6 +50,8 @@ def _is_near(worst: Worst) -> bool:
 
 
 def _write_readings(found: Diagnosis, question: Question, subject: str) -> Iterator[str]:
+    if found.meanings:
+        yield _write_meanings(found.meanings, question)
     if found.fits:
         yield _write_fits(found, question)
     elif found.axes:
@@ -61,6 +70,18 @@ def _write_readings(found: Diagnosis, question: Question, subject: str) -> Itera
         words = {"columns": "simplex-columns"}
         told = "; ".join(f"{name}: {words.get(kind, 'simplex')}" for name, kind in found.summing)
         yield f'Right if {_sum_to_one(found.summing)}, which is not assumed: "{told}" says so.'
+
+
+def _write_meanings(meanings: tuple[str, ...], question: Question) -> str:
+    """Return in which meanings of a derivative by a structured matrix a claim is right, each with its word."""
+    kinds = {wrt.name: kind for wrt in question.by if (kind := name_structure(wrt))}
+    names, (kind, *_) = _join(tuple(kinds)), (*kinds.values(),)
+    told = {
+        "free": f"if every entry of {names} is free", "tied": f"if {names}'s tied entries count once",
+        "space": f"for the gradient within the {kind} matrices",
+        "vech": f"by the vector of {names}'s independent entries",
+    }  # fmt: skip
+    return f"Right {'; '.join(f'{told[meaning]}: meaning {meaning}' for meaning in meanings)}."
 
 
 def _write_terms(terms: TermReading) -> Iterator[str]:

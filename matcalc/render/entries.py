@@ -12,11 +12,12 @@ from matcalc.engine.index_to_matrix import einsum_terms, read_einsum
 from matcalc.engine.layout import arrange
 from matcalc.engine.result import Result
 from matcalc.errors import LimitError, MatcalcError
+from matcalc.language.declarations import name_change
 from matcalc.language.expression import Expression, collect_letters, symbols
 from matcalc.language.expression_to_text import list_indexed_factors, to_text
 from matcalc.language.sizes import check_sizes
 from matcalc.language.text_to_expression import rules_in_force
-from matcalc.render.latex import enclose, enclose_before_index, to_latex, write_fraction, write_name
+from matcalc.render.latex import enclose, enclose_before_index, to_latex, write_change, write_fraction
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def write_entries_latex(result: Result, name: str) -> str:
 
 def _list_sides(result: Result, name: str, before: str = "") -> list[tuple[str, str]]:
     """The function and the variables, one differentiation after the other, each with the letters of its axes."""
-    words = [name, *(before + wrt.name for wrt in result.by)]
+    names = [name_change(wrt, result.meaning) for wrt in result.by]
+    words = [name, *(f"{before}{'' if word.isidentifier() or not before else ' '}{word}" for word in names)]
     return [
         (word, "".join(result.letters[axis] for axis in result.axes if axis.order == order))
         for order, word in enumerate(words)
@@ -66,7 +68,7 @@ def _write_entry(word: str, letters: str) -> str:
 
 
 def _write_entry_latex(word: str, letters: str) -> str:
-    written = write_name(word)
+    written = write_change(word)
     if not letters:
         return written
     return f"{written if '_' not in written else f'({written})'}_{{{' '.join(letters)}}}"

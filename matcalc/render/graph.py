@@ -27,6 +27,7 @@ from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
     from matcalc.derivation import Derivative
+    from matcalc.render.graph_table import GraphTable
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,12 @@ class ComputationGraph:
     def to_png(self) -> bytes:
         """The drawn graph; raises DrawingError where grandalf and matplotlib are not installed."""
         return write_png(self.drawing)
+
+    def table(self) -> GraphTable:
+        """The nodes, the local derivatives and both modes as tables with typeset symbols, for a notebook."""
+        from matcalc.render.graph_table import write_graph_table
+
+        return write_graph_table(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The graph as plain data."""
@@ -300,8 +307,8 @@ class GraphEdge:
 
     @property
     def name(self) -> str:
-        """The edge as a derivative: dv2/dv1."""
-        return f"d{self.target}/d{self.source}"
+        """The edge as a local derivative, ∂v2/∂v1: dv2/dv1 would be the sum over all paths."""
+        return f"∂{self.target}/∂{self.source}"
 
     def to_dict(self) -> dict[str, object]:
         """The edge as plain data."""

@@ -260,7 +260,8 @@ def _count_tree(root: Expression, moving: Expression, rules: RuleBook) -> Polyno
 # --- both modes over a whole graph ------------------------------------------------------------------
 #
 # Forward carries d(node)/d(variable) from the variable up: one direction for each entry of the variable.  Reverse
-# carries d(result)/d(node) from the result down: one for each entry of the result.  The first product, with the
+# carries d(result)/d(node) from the result down: one for each entry of the result.  These are total derivatives, over
+# all paths; the local one of an edge, all other operands held fixed, is written with ∂.  The first product, with the
 # identity, is counted as well.  Memory is counted in numbers beside the variables: values of nodes for as long as
 # something still takes them (a transpose has none of its own), and the derivatives that are carried.
 

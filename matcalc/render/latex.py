@@ -131,7 +131,7 @@ def _filled(node: Expression, parts: list[TextPart]) -> TextPart:
     if name == "eye":
         sizes = sizes[:1] if sizes[0] == sizes[-1] else sizes
     letters = [" ".join(write_name(part) for part in str(size).split("*")) for size in sizes]
-    sign = {"eye": "I", "ones": "\\mathbf{1}", "zeros": "\\mathbf{0}", "commutation": "K"}.get(name)
+    sign = {"eye": "I", "ones": "\\mathbf{1}", "zeros": "\\mathbf{0}", "commutation": "K", "duplication": "D"}.get(name)
     between = "," if name in ("commutation", "fuse") else " \\times "
     return f"{sign or write_word(name)}_{{{between.join(letters)}}}", ATOM
 
@@ -579,9 +579,19 @@ def write_left_side(own: str, by: Sequence[str], layout: str = "") -> str:
     """
     if layout == "vec" and by:
         earlier = write_left_side(own, by[:-1])
-        above, below = (f"\\partial \\, \\mathrm{{vec}}({text})" for text in (earlier, write_name(by[-1])))
+        last = f"\\mathrm{{vec}}({write_name(by[-1])})" if by[-1].isidentifier() else write_change(by[-1])
+        above, below = (f"\\partial \\, {text}" for text in (f"\\mathrm{{vec}}({earlier})", last))
         return f"\\frac{{{above}}}{{{below}^\\top}}"
-    return write_fraction(write_name(own), by, write_name)
+    return write_fraction(write_name(own), by, write_change)
+
+
+def write_change(name: str) -> str:
+    """Return what a derivative is by: a name, or vech(X)."""
+    word, bracket, inner = name.partition("(")
+    if not bracket:
+        return write_name(name)
+    transposed = "^\\top" if inner.endswith(".T)") else ""
+    return f"\\mathrm{{{word}}}({write_name(inner.removesuffix(')').removesuffix('.T'))}{transposed})"
 
 
 def write_fraction(above: str, by: Sequence[str], write: Callable[[str], str]) -> str:

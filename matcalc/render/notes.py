@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from matcalc.language.declarations import name_structure
 from matcalc.language.expression import Expression, walk
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import write_shape
 
 
-def describe_notes(function: Expression, wrt: Expression, answer: Expression) -> Iterator[str]:
+def describe_notes(
+    function: Expression, wrt: Expression, answer: Expression, meaning: str = "free"
+) -> Iterator[str]:
     """Yield the notes on a derivative, each a short sentence."""
-    yield from _describe_structure(wrt)
+    yield from _describe_structure(wrt, meaning)
     yield from _describe_matrix_functions(function)
     yield from describe_kinks(function, wrt)
     yield from _describe_divisions(function, answer)
@@ -30,11 +33,19 @@ def _describe_divisions(function: Expression, answer: Expression) -> Iterator[st
                 yield node.data[0].note
 
 
-_STRUCTURES = ("symmetric", "posdef", "skew", "diagonal", "orthogonal")
+_MEANINGS = {
+    "tied": "the entries of {name} that are tied by its being {kind} move together, and are one entry",
+    "space": "the gradient within the {kind} matrices: that with every entry free, projected onto them",
+    "vech": "by the independent entries of the {kind} {name}, column by column, the others moving with them",
+}
+_STRUCTURES = ("symmetric", "posdef", "skew", "diagonal", "lower-triangular", "upper-triangular", "orthogonal")
 
 
-def _describe_structure(wrt: Expression) -> Iterator[str]:
+def _describe_structure(wrt: Expression, meaning: str) -> Iterator[str]:
     """Say what the derivative by a structured matrix means."""
+    if meaning != "free" and (kind := name_structure(wrt)) is not None:
+        yield _MEANINGS[meaning].format(name=wrt.name, kind=kind)
+        return
     found = [word for word in _STRUCTURES if word in wrt.data[1]]
     if found and not wrt.is_scalar:
         yield f"every entry of {wrt.name} is free in this derivative, though {wrt.name} is {found[0]}"
@@ -196,4 +207,5 @@ def _explain_derivative(node: Expression) -> str:
 _FILLED_NOTES = {
     "fuse": "fuse(m, p)[I, i, j] is 1 where I = i*p + j, and 0 elsewhere: the axis I joins the axes i and j",
     "commutation": "commutation(m, n) @ vec(X) is vec(X.T) for X of shape (m, n)",
+    "duplication": "duplication(n) @ h is vec(X) for the symmetric X with h on and below its diagonal by columns",
 }

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 def write_header(derivative: Derivative) -> tuple[str, str]:
     """Return the line that echoes what was read, and the line that names layout and shape."""
-    own, by = derivative.result_name, [wrt.name for wrt in derivative.by]
+    own, by = derivative.result_name, list(derivative.names_by)
     names = "   ".join(f"{name}: {shape} {known}".rstrip() for name, shape, known in list_names(derivative))
     declaration = f"{own} = {to_text(derivative.function)}        {names}"
     name = name_mixed(own, by)
     if derivative.layout == "vec":
         # Of a higher order it is the matrix of the vectorised derivative before.
-        name = f"d vec({name_mixed(own, by[:-1])})/d vec({by[-1]}).T"
+        last = f"vec({by[-1]})" if derivative.wrt.name == by[-1] else by[-1]
+        name = f"d vec({name_mixed(own, by[:-1])})/d {last}.T"
     shape = write_shape(derivative.shape)
     told = "a scalar" if shape == "scalar" else f"shape {shape}{_orientation(derivative)}"
     return declaration, f"{name}   {derivative.layout} layout, {told}"
@@ -39,7 +40,8 @@ def list_names(derivative: Derivative) -> Iterator[tuple[str, str, str]]:
 
 
 def name_derivative(own: str, wrt: str, order: int) -> str:
-    """Return the name of a derivative: y, dy/dx, d2y/dx2, ..."""
+    """Return the name of a derivative: y, dy/dx, d2y/dx2, ...; by what is no name dy/d vech(X)."""
+    wrt = wrt if wrt.isidentifier() else f" {wrt}"
     if order < 2:
         return f"d{own}/d{wrt}" if order else own
     return f"d{order}{own}/d{wrt}{order}"
@@ -62,12 +64,7 @@ def _orientation(derivative: Derivative) -> str:
     """Say of one remaining axis whether it is printed as a row or as a column."""
     if len(derivative.shape) != 1:
         return ""
-    scalar = not derivative.function.squeezed_shape
-    if derivative.expression.is_row or (scalar and derivative.layout in {"numerator", "vec"}):
-        return f", a 1×{derivative.shape[0]} row"
-    strict = derivative.layout == "denominator" and not derivative.wrt.squeezed_shape
-    row = f"; strictly a 1×{derivative.shape[0]} row" if strict else ""
-    return f", a column{row}"
+    return f", a 1×{derivative.shape[0]} row" if derivative.result.is_row(derivative.layout) else ", a column"
 
 
 def write_report(derivative: Derivative) -> str:
@@ -231,6 +228,7 @@ def write_data(derivative: Derivative) -> dict[str, Any]:
         "wrt": ",".join(by) if derivative.is_mixed else by[0],
         "order": derivative.order,
         "layout": derivative.layout,
+        "meaning": derivative.meaning,
         "derivative": str(derivative),
         "shape": [str(size) for size in derivative.shape],
         "axes": list(derivative.axes),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from matcalc.check.question import ExpressionFunction
 from matcalc.check.report import write_pair
 from matcalc.errors import MatcalcError
+from matcalc.language.declarations import name_change
 from matcalc.language.expression import Expression, symbols
 from matcalc.language.sizes import write_shape
 from matcalc.render.heat_map import draw_jacobians, find_place, is_drawable
@@ -115,14 +116,16 @@ class QuestionNames:
     @property
     def axes(self) -> list[str]:
         """What each axis of the derivative is."""
-        by = [(wrt.name, wrt.squeezed_shape) for wrt in self.question.by]
+        question = self.question
+        names = [name_change(wrt, question.meaning) for wrt in question.by]
+        by = list(zip(names, question.shapes_of_change, strict=True))
         return name_question_axes(self.own, len(self.question.function.shape), by, self.question.layout)
 
     @property
     def split(self) -> int:
         """How many axes are the rows of a heat map: those of the function, or of the variable where they come first."""
         question = self.question
-        ranks = [len(wrt.squeezed_shape) for wrt in question.by]
+        ranks = [len(shape) for shape in question.shapes_of_change]
         return count_row_axes(len(question.function.shape), ranks, question.layout)
 
     def label(self, sizes: dict[str, int]) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from matcalc.engine.differentials import (
 )
 from matcalc.engine.layout import Axis, arrange
 from matcalc.engine.result import Result, derive_result
+from matcalc.language.declarations import SQUARE_ASSUMPTIONS
 from matcalc.language.expression import Expression, symbol, walk
 from matcalc.language.expression_to_text import is_longer, to_text
 from matcalc.language.rewrite import replace
@@ -87,7 +88,7 @@ def write_law(law: Law) -> str:
 # The derivation as a person writes it: by differentials, law by law, then read off, then put in the layout.
 
 
-_STRUCTURES = frozenset({"symmetric", "posdef", "skew", "diagonal", "orthogonal"})
+_STRUCTURES = SQUARE_ASSUMPTIONS - {"invertible"}
 _AGAIN = "differentiate again, the axes in the order of torch layout"
 
 

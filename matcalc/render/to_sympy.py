@@ -115,6 +115,8 @@ def _filled(writer: _Writer, node: Expression, args: list[Any]) -> Any:
         return sympy.Integer(0 if name == "zeros" else 1)
     if name == "commutation":
         return commute(*sizes)
+    if name == "duplication":
+        return duplicate(*sizes)
     if name == "eye" and sizes[0] == sizes[-1]:
         return sympy.Identity(sizes[0])
     if name in ("ones", "zeros") and len(node.shape) > 2:
@@ -546,3 +548,12 @@ def commute(rows: Any, columns: Any) -> Any:
     place = sympy.Mod(i, columns) * rows + sympy.floor(i / columns)
     one = choose(sympy.Eq(place, j), sympy.Integer(1), sympy.Integer(0))
     return FunctionMatrix(rows * columns, rows * columns, sympy.Lambda((i, j), one))
+
+
+def duplicate(size: Any) -> Any:
+    """Return the duplication matrix D of D @ h = vec(X), X symmetric with h on and below its diagonal."""
+    i, j = make_dummy("i"), make_dummy("j")
+    row, column = sympy.Mod(i, size), sympy.floor(i / size)
+    first, last = sympy.Min(row, column), sympy.Max(row, column)
+    one = choose(sympy.Eq(first * (2 * size - 1 - first) / 2 + last, j), sympy.Integer(1), sympy.Integer(0))
+    return FunctionMatrix(size**2, size * (size + 1) / 2, sympy.Lambda((i, j), one))

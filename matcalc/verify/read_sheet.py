@@ -18,7 +18,7 @@ from matcalc.errors import DeclarationError, escape_hidden
 VERDICTS = (AGREES, DIFFERS, COULD_NOT_CHECK)
 DELIMITERS = ",;\t"
 LONGEST_ID = 200
-_TEXTS = ("wrt", "layout", "claim", "verdict", *LAYOUTS)
+_TEXTS = ("wrt", "layout", "claim", "verdict", "meaning", *LAYOUTS)
 _READABLE = "write a sheet as .toml, .jsonl (one JSON object a line) or .csv"
 
 
@@ -37,6 +37,8 @@ class SheetEntry:
     claim: str | None = None
     forms: dict[str, str] = field(default_factory=dict)
     expected: str | None = None
+    meaning: str = "free"
+    strict: bool = False
 
 
 def read_sheet(path: str | Path) -> list[SheetEntry]:
@@ -153,6 +155,7 @@ def _read_entry(sheet: str, place: str, number: int, table: dict[str, Any]) -> S
     return SheetEntry(
         sheet, entry_id, expr, texts["wrt"] or None, shapes, assume, _read_order(where, table),
         texts["layout"] or None, texts["claim"], {name: form for name in LAYOUTS if (form := texts[name])}, verdict,
+        texts["meaning"] or "free", _read_strict(where, table),
     )  # fmt: skip
 
 
@@ -188,6 +191,16 @@ def _read_declared(where: str, table: dict[str, Any]) -> Iterator[Any]:
             reason = f"{where}: {name} is not given by name, but as {_show_value(given)}"
             raise DeclarationError(reason[:300], advice=advice)
         yield given or None
+
+
+def _read_strict(where: str, table: dict[str, Any]) -> bool:
+    given = table.get("strict", False)
+    words = {"true": True, "false": False}
+    if isinstance(given, str) and given.lower() in words:
+        return words[given.lower()]
+    if not isinstance(given, bool):
+        raise DeclarationError(f"{where}: strict is true or false, not {_show_value(given)}"[:300])
+    return given
 
 
 def _read_order(where: str, table: dict[str, Any]) -> int:

@@ -30,6 +30,7 @@ class RunSettings:
     timeout: float = 60.0
     memory: float = 4.0
     rules: tuple[str, ...] = ()
+    strict: bool = False
     local_rank: int = 0
 
     @property
@@ -52,6 +53,8 @@ class Task:
     order: int
     claim: str | None
     expected: str | None
+    meaning: str = "free"
+    strict: bool = False
 
 
 def list_tasks(entries: Iterable[SheetEntry], layout: str) -> list[Task]:
@@ -76,7 +79,7 @@ def _split_entry(entry: SheetEntry, layout: str) -> list[Task]:
     claims += entry.forms.items()
     return [
         Task(entry.sheet, entry.id, where, entry.expr, entry.wrt, entry.shapes, entry.assume, entry.order, claim,
-             entry.expected)
+             entry.expected, entry.meaning, entry.strict)
         for where, claim in claims or [(asked, None)]
     ]  # fmt: skip
 
@@ -89,7 +92,7 @@ def find_keys(tasks: Sequence[Task], settings: RunSettings) -> list[str]:
     """
     assert settings.device is not None
     common = [
-        settings.trials, settings.seed, settings.dtype, settings.device.split(":")[0], list_versions(),
+        settings.trials, settings.seed, settings.dtype, settings.device.split(":")[0], settings.strict, list_versions(),
         [_digest_file(path) for path in settings.rules],
     ]  # fmt: skip
     return [_digest(json.dumps([_describe(task), *common], sort_keys=True, default=str).encode()) for task in tasks]
@@ -147,7 +150,7 @@ def stop_task(task: Task, settings: RunSettings, reason: str) -> Finding:
 
 def _judge(task: Task, settings: RunSettings) -> CheckReport:
     how: dict[str, Any] = {name: getattr(settings, name) for name in ("trials", "seed", "dtype", "device")}
-    what: dict[str, Any] = {name: getattr(task, name) for name in ("layout", "shapes", "assume", "order")}
+    what: dict[str, Any] = {name: getattr(task, name) for name in ("layout", "shapes", "assume", "order", "meaning")}
     if task.claim is None:
         derivative = derive(task.expr, task.wrt, **what)
         if not isinstance(derivative, Derivative):
@@ -155,7 +158,8 @@ def _judge(task: Task, settings: RunSettings) -> CheckReport:
             raise DeclarationError(reason, advice="write an entry for each variable")
         report = replace(derivative.check(**how), correct=str(derivative))
     else:
-        report = check(task.expr, task.claim, task.wrt, **what, **how)
+        strict = task.strict or settings.strict
+        report = check(task.expr, task.claim, task.wrt, **what, **how, strict=strict)
     rules = [word for path in settings.rules for word in ("--rules", path)]  # they are in force here, each proven once
     return replace(report, command=f"{report.command} {shlex.join(rules)}") if rules else report
 

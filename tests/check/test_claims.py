@@ -26,6 +26,7 @@ BY_ID = {claim["id"]: claim for claim in CLAIMS}
 
 def judge(claim: dict[str, Any], **options: Any) -> CheckReport:
     given = {"layout": claim["layout"], "shapes": claim["shapes"], "assume": claim.get("domain")}
+    given |= {"strict": claim.get("strict", False), "meaning": claim.get("meaning", "free")}
     return matcalc.check(claim["expr"], claim["claim"], claim["wrt"], order=claim.get("order", 1), **given, **options)
 
 
@@ -45,6 +46,8 @@ def test_verdict_and_every_reading(name):
     assert report.verdict == claim["verdict"], report.message
     assert list(report.reasons) == claim.get("reasons", []), report.message
     assert list(report.fits) == claim.get("fits", [])
+    assert list(report.meanings) == claim.get("meanings", [])
+    assert report.turned == claim.get("turned", report.turned)
     assert list(report.symmetric) == claim.get("symmetric", [])
     assert report.factor == pytest.approx(claim["factor"]) if "factor" in claim else report.factor is None
 

@@ -61,6 +61,7 @@ def check_exactly(claim: dict[str, Any]) -> CheckReport:
     return matcalc.check(
         claim["expr"], claim["claim"], claim["wrt"], layout=claim["layout"], shapes=claim["shapes"],
         assume=claim.get("domain"), order=claim.get("order", 1), proof="exact",
+        strict=claim.get("strict", False), meaning=claim.get("meaning", "free"),
     )  # fmt: skip
 
 

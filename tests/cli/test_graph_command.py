@@ -29,7 +29,7 @@ def run(capsys):
 def test_text(run):
     out = run("norm(A@x - b)**2", "--wrt", "x", "--vars", "A: m,n", "--sizes", "m=100, n=1000")
     assert out.startswith("node  operator  formula   shape\nx     input               (n,)\n")
-    assert "dv3/dv2  v2.T/v3           (m,)    m\n" in out
+    assert "∂v3/∂v2  v2.T/v3           (m,)    m\n" in out
     assert "  multiplications  m*n + m + 1 = 100,101\n" in out
     assert out.endswith("here 1,000 times as many.\n")
 

@@ -44,6 +44,9 @@ def test_what_the_language_accepts_means_what_it_means_there() -> None:
         ("A\\b", "b", "inv(A) @ b"),
         ("np.linalg.norm(A@x-b)**2", None, "norm(A @ x - b)**2"),
         ("X - X.mean(axis=0)", None, "X - mean(X, axis=0).T"),
+        ("A.sum(axis=[0, 1])/A.numel()", None, "sum(A)/size(A)"),
+        ("np.sum(A, axis=(0, 1))/A.size", None, "sum(A)/size(A)"),
+        ("torch.mean(A, (0, 1), keepdim=True)", None, "mean(A)"),
         ("torch.linalg.slogdet(X)[1]", None, "logabsdet(X)"),
         ("（A@x－b）.T＠（A@x－b）", None, "(A @ x - b).T @ (A @ x - b)"),
         (

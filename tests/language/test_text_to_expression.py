@@ -174,6 +174,8 @@ SHAPES = {
         ("sum(A)", ()), ("sum(A, axis=0)", ("n",)), ("sum(A, axis=1)", ("m",)), ("mean(A, axis=-1)", ("m",)),
         ("sum(A, axis=0, keepdims=True)", ("n",)), ("A - mean(A, axis=0, keepdims=True)", ("m", "n")),
         ("A / sum(A, axis=1, keepdims=True)", ("m", "n")), ("sum(A, keepdims=True)", ()), ("sum(x, axis=0)", ()),
+        ("sum(A, axis=(0, 1))", ()), ("mean(A, axis=[-1, 0], keepdims=True)", ()), ("var(A, axis=(1,))", ("m",)),
+        ("sum(A, axis=[0])", ("n",)), ("sum(x, axis=(0,))", ()), ("size(A)", ()),
         ("softmax(x)", ("n",)), ("softmax(A, axis=1)", ("m", "n")), ("softmax(x, axis=-1)", ("n",)),
         ("cumsum(x)", ("n",)), ("cumsum(x.T)", ("n",)), ("cumsum(A, axis=0)", ("m", "n")), ("var(A, axis=0)", ("n",)),
         ("norm(x)", ()), ("norm(x, 1)", ()), ("norm(x, 2)", ()), ("norm(x, 3/2)", ()), ("norm(x, c)", ()),

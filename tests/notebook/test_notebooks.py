@@ -1,7 +1,8 @@
 """The notebooks are run, cell by cell, and what is saved in them is what they answer.
 
 A cell may be tagged: `own-code` where it defines something, as a user does (a backward pass, a module); `measured`
-where its answer is a time or a size of memory; `raises-exception` where an error is what it shows.
+where its answer is a time or a size of memory; `raises-exception` where an error is what it shows; `covers:` with a
+heading of the notes where it belongs to that.
 """
 
 import ast
@@ -16,11 +17,12 @@ from itertools import zip_longest
 import pytest
 
 from tests.requirements import need
+from tests.write_course import HEADINGS, TAG
 from tests.write_notebooks import METADATA, ROOT, WIDGET, clean_notebook, list_notebooks, main, run_notebook
 
 need("nbclient", "ipykernel")
 
-TAGS = {"own-code", "measured", "raises-exception"}
+TAGS = {"own-code", "measured", "raises-exception", *(f"{TAG}{slug}" for slug in HEADINGS)}
 LARGEST_FILE = 400_000
 LONGEST_CELL, LONGEST_OWN_CODE = 15, 25
 LARGEST_ROUNDING = 1e-5  # in single precision
@@ -221,6 +223,7 @@ def test_a_good_notebook_has_no_faults():
         (("%time 1\nclass A:\n    pass", [], []), "it defines something"),
         (("x = 1\n" * 16, [], []), "longer than 15 lines"),
         (("1", ["slow"], []), "tags only"),
+        (("1", ["covers:nothing"], []), "tags only"),
         (("1", [], [ERROR]), "an error is saved"),
         (("1", [], [print_out("Warning", "stderr")]), "writes to stderr"),
         (("1", [], [show("<Line2D at 0x7f84e2a79600>")]), "an address is saved: 0x7f84e2a79600"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import os
+import re
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -49,7 +50,7 @@ def test_nodes_stand_operands_first_and_the_result_last():
 def test_what_is_used_twice_is_one_node():
     graph = build("tanh(A @ x)*exp(tanh(A @ x))", "x")
     assert [node.text for node in graph.nodes if not node.is_input] == ["A @ x", "tanh(v1)", "exp(v2)", "v2*v3"]
-    assert list_local(graph)["dy/dv2"] == "diag(v3)"
+    assert list_local(graph)["∂y/∂v2"] == "diag(v3)"
 
 
 def test_constants_are_part_of_the_operation():
@@ -61,7 +62,7 @@ def test_constants_are_part_of_the_operation():
 def test_local_derivatives_are_in_numerator_layout_and_in_the_names_of_nodes():
     graph = build("W @ tanh(V @ x)", "x", shapes=NETWORK, layout="denominator")
     assert [(edge.name, edge.text, edge.shape) for edge in graph.edges] == [
-        ("dv1/dx", "V", ("m", "n")), ("dv2/dv1", "diag(1 - v2**2)", ("m", "m")), ("dy/dv2", "W", ("k", "m")),
+        ("∂v1/∂x", "V", ("m", "n")), ("∂v2/∂v1", "diag(1 - v2**2)", ("m", "m")), ("∂y/∂v2", "W", ("k", "m")),
     ]  # fmt: skip
 
 
@@ -160,15 +161,15 @@ def test_reverse_keeps_what_local_derivatives_take():
 def test_a_transpose_is_not_kept_beside_its_operand():
     graph = build("x.T @ A @ x", "x")
     assert graph.reverse.kept == ("v2",)
-    assert list_local(graph)["df/dv2"] == "x.T"
+    assert list_local(graph)["∂f/∂v2"] == "x.T"
 
 
 def test_order_of_visits():
     graph = build("W @ tanh(V @ x)", "x", shapes=NETWORK)
     assert graph.forward.order == ("x", "v1", "v2", "y")
     assert graph.reverse.order == ("y", "v2", "v1", "x")
-    assert graph.forward.visits[1].product == "dv1/dx = dv1/dx · dx/dx"
-    assert graph.reverse.visits[1].product == "dy/dv1 += dy/dv2 · dv2/dv1"
+    assert graph.forward.visits[1].product == "dv1/dx = ∂v1/∂x · dx/dx"
+    assert graph.reverse.visits[1].product == "dy/dv1 += dy/dv2 · ∂v2/∂v1"
 
 
 def test_memory_of_a_chain_grows_in_reverse_alone():
@@ -326,3 +327,16 @@ def run_without(package: str, call: str) -> subprocess.CompletedProcess[str]:
     without = f"import sys; sys.modules[{package!r}] = None"
     code = f"{without}\nimport matcalc\ngraph = matcalc.derive('A @ x').graph()\n{call}"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_the_table_tells_total_and_local_derivatives_apart():
+    graph = build("x.T @ A @ x + abs(norm(x))", "x")
+    table = str(graph.table())
+    assert r"\frac{\mathrm{d}f}{\mathrm{d}x} = " in table
+    for edge in graph.edges:
+        source, target = (re.sub(r"v(\d+)", r"v_{\1}", name) for name in (edge.source, edge.target))
+        assert rf"| $\frac{{\partial {target}}}{{\partial {source}}}$ |" in table
+    for part in table.split("\n\n"):
+        assert len({line.count("|") for line in part.splitlines()}) == 1
+    assert "**" not in table
+    assert table.count("$") % 2 == 0

@@ -31,6 +31,8 @@ _STRUCTURES = {
     "symmetric": (_SYMMETRIC,),
     "skew": ("({x} - {x}.T) / 2",),
     "diagonal": ("{np}.diag({np}.diag({x}))",),
+    "lower-triangular": ("{np}.tril({x})",),
+    "upper-triangular": ("{np}.triu({x})",),
     "orthogonal": ("{np}.linalg.qr({x})[0]",),
     "reflection": ("{eye} - 2 * {np}.outer({x}[0], {x}[0]) / ({x}[0] @ {x}[0])",),
     "posdef": ("{x} @ {x}.T / {n} + 0.5 * {eye}", _SYMMETRIC),
@@ -122,7 +124,7 @@ def _measure(node: Expression, signature: Signature) -> list[str]:
 
 def _write_size(size: Size, signature: Signature) -> str:
     factors = [str(size.number)] if size.number != 1 or not size.letters else []
-    return " * ".join([*factors, *(signature.letters[letter] for letter in size.letters)])
+    return " * ".join([*factors, *(signature.write_letter(letter) for letter in size.letters)])
 
 
 def _draw_function(name: str, shape: Shape, positive: bool, signature: Signature, backend: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,6 +62,15 @@ class Signature:
     def list_unknown(self, letters: Iterable[str]) -> list[str]:
         """Return those letters that no array tells."""
         return [letter for letter in dict.fromkeys(letters) if letter not in self._sources]
+
+    def write_letter(self, letter: str) -> str:
+        """Return the local name of a letter; n*(n+1)/2 is one as well."""
+        base = Size((letter,)).base_letters
+        if base == (letter,):
+            return self.letters[letter]
+        for name in base:
+            letter = re.sub(rf"\b{name}\b", self.letters[name], letter)
+        return f"({letter.replace('/', '//')})"
 
     def write_sizes(self, letters: Iterable[str]) -> list[str]:
         """Return the lines that find sizes: `m, n = A.shape`."""

@@ -61,9 +61,9 @@ class Words:
 
     def write_size(self, size: Size) -> CodePart:
         """Return a size as a product of local names."""
-        self.sizes_used.update(dict.fromkeys(size.letters))
+        self.sizes_used.update(dict.fromkeys(size.base_letters))
         parts = [str(size.number)] if size.number != 1 or not size.letters else []
-        parts += [self.signature.letters[letter] for letter in size.letters]
+        parts += [self.signature.write_letter(letter) for letter in size.letters]
         return _number(" * ".join(parts), ATOM if len(parts) == 1 else PRODUCT)
 
     @property
@@ -90,12 +90,14 @@ class Words:
     # --- arrays filled with numbers ---------------------------------------------------------------
 
     def fill(self, node: Expression) -> CodePart:
-        """Return eye, ones, zeros, fuse or commutation."""
+        """Return eye, ones, zeros, fuse, commutation or duplication."""
         name, sizes = node.data
         if name in ("ones", "zeros"):
             return self.fill_with(name, node.squeezed_shape, node.shape)
         if name == "eye":
             return self._eye(node.shape[0] if sizes[0] == sizes[-1] else None, node.shape, sizes)
+        if name == "duplication":
+            return self._duplicate(sizes[0], node.shape)
         rows, columns = sizes
         eye = self._eye(rows * columns, node.shape, ())
         m, n, whole = (self.write_size(size).text for size in (rows, columns, rows * columns))
@@ -104,6 +106,15 @@ class Words:
         transposed = f"{self.prefix}.{'permute' if self.backend == 'torch' else 'transpose'}"
         text = f"{transposed}({eye.text}.reshape({n}, {m}, {whole}), (1, 0, 2)).reshape({whole}, {whole})"
         return CodePart(text, ATOM, node.shape)
+
+    def _duplicate(self, size: Size, shape: Shape) -> CodePart:
+        n, prefix = self.write_size(size).text, self.prefix
+        n = n if n.isidentifier() or n.isdigit() else f"({n})"
+        places = f"{prefix}.arange({n} * {n})"
+        ends = f"({places} % {n}, {places} // {n})"
+        first, last = f"{prefix}.minimum{ends}", f"{prefix}.maximum{ends}"
+        eye = self._eye(size.triangle(), shape, ()).text
+        return CodePart(f"{eye}[{first} * (2 * {n} - 1 - {first}) // 2 + {last}]", ATOM, shape)
 
     def fill_with(self, name: str, dropped: Shape, shape: Shape) -> CodePart:
         """Return an array of ones or zeros."""
