@@ -145,6 +145,17 @@ def test_matrix_factorisation_costs_its_zeros_and_one_small_product() -> None:
     assert source.count("np.zeros") == 1
 
 
+@pytest.mark.parametrize("text", ["kron(A, X)", "kron(X, X)", "vec(A @ X)", "kron(X, B) @ vec(Y)", "vec(X)"])
+def test_joined_axes_are_reshaped_at_the_end(text: str) -> None:
+    derivative = matcalc.derive(text, "X", layout="torch")
+    function = derivative.compile()
+    assert "eye" not in function.source
+    assert "optimize" not in function.source
+    assert ".reshape(" in function.source
+    point = derivative.draw_point()
+    assert np.allclose(function(**point), derivative.evaluate(point), rtol=1e-12)
+
+
 def test_positive_definite_matrix_is_inverted_by_its_cholesky_factor() -> None:
     options: dict[str, Any] = {"shapes": {"S": ("n", "n"), "x": ("n",)}, "assume": {"S": "posdef"}}
     assert "cholesky_inverse(" in matcalc.derive("x.T @ inv(S) @ x", "S", **options).compile("torch").source

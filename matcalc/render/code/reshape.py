@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 
-from matcalc.language.expression import Expression
+from matcalc.language.expression import Expression, einsum, filled
 from matcalc.language.expression_to_text import ATOM
 from matcalc.language.sizes import Size
 from matcalc.render.code.products import CodePart, transpose_part
 from matcalc.render.code.words import Words
+
+
+def unfuse(node: Expression) -> Expression | None:
+    """Return the einsum with two axes for each fused one of the result, which is reshaped then; None where that fails.
+
+    >>> from matcalc.language.expression import symbol
+    >>> from matcalc.language.expression_to_text import to_text
+    >>> m, n, p = map(Size.of, "mnp")
+    >>> to_text(unfuse(einsum("ipa,pq->iqa", (filled("fuse", m, n), symbol("A", (m, p))))))
+    "einsum('pq,ba->pbqa', A, eye(n))"
+    """
+    inputs, output = str(node.data[0]).split("->")
+    operands = list(zip(inputs.split(","), node.args, strict=True))
+    plain = [(own, arg) for own, arg in operands if not is_fuse(arg)]
+    taken = set(inputs + output)
+    free = iter(letter for letter in string.ascii_letters if letter not in taken)
+    opened = output
+    for own, arg in operands:
+        if not is_fuse(arg):
+            continue
+        whole, ends = own[0], own[1:]
+        others = "".join(text for text, other in operands if other is not arg or text != own)
+        if output.count(whole) != 1 or whole in others:
+            return None
+        letters = ""
+        for end, size in zip(ends, arg.shape[1:], strict=True):
+            if end in opened.replace(whole, ""):
+                fresh = next(free)
+                plain.append((fresh + end, filled("eye", size)))
+                letters += fresh
+            else:
+                letters += end
+        opened = opened.replace(whole, letters)
+    if not set(opened) <= set("".join(own for own, _ in plain)):
+        return None
+    return einsum(",".join(own for own, _ in plain) + "->" + opened, tuple(arg for _, arg in plain))
 
 
 def write_einsum_code(node: Expression, parts: Mapping[Expression, CodePart], words: Words) -> CodePart:
@@ -60,6 +97,13 @@ def _can_reshape(own: str, plain: str, others: list[str], groups: Mapping[str, s
 
 def _open(letters: str, groups: Mapping[str, str]) -> str:
     return "".join(groups.get(letter, letter) for letter in letters)
+
+
+def reshape_result(part: CodePart, node: Expression, words: Words) -> CodePart:
+    """Return the source of an array with the shape of a node, which joins axes of it."""
+    shape = node.squeezed_shape
+    inside = words.write_sizes(shape) if len(shape) > 1 else "-1"
+    return CodePart(f"{part.wrap(ATOM)}.reshape({inside})", ATOM, node.shape)
 
 
 def _reshape(part: CodePart, letters: str, sizes: Mapping[str, Size], words: Words) -> CodePart:

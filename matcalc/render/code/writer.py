@@ -14,7 +14,7 @@ from matcalc.render.code.contraction import Planner, make_inverse
 from matcalc.render.code.operations import OperationWriter
 from matcalc.render.code.products import CodePart, align, join_parts, negate_part, transpose_part
 from matcalc.render.code.program import Operation, Program, count_uses
-from matcalc.render.code.reshape import is_fuse, write_einsum_code
+from matcalc.render.code.reshape import is_fuse, reshape_result, unfuse, write_einsum_code
 from matcalc.render.code.terms import TermSum, is_definite, open_terms
 from matcalc.render.code.words import Words
 
@@ -71,6 +71,7 @@ class Writer:
         self.program = Program(measure)
         self.planner = Planner(self.program, self._find_operation)
         self.terms: dict[Expression, list[TermSum]] = {}
+        self.unfused: dict[Expression, Expression] = {}
         self.needs: dict[Expression, list[Expression]] = {}
         self.operations: dict[Expression, Operation] = {}
         self._read()
@@ -100,6 +101,9 @@ class Writer:
                 self.terms[node] = [terms, spread] if is_other else [terms]
                 return [each for way in self.terms[node] for each in way.nodes]
         if node.op == "einsum":
+            if (opened := unfuse(node)) is not None:
+                self.unfused[node] = opened
+                return [opened]
             return [arg for arg in node.args if not is_fuse(arg)]
         return list(node.args)
 
@@ -238,6 +242,8 @@ def _compose_derivative(writer: Writer, node: Expression) -> CodePart:
 
 
 def _compose_einsum(writer: Writer, node: Expression) -> CodePart:
+    if node in writer.unfused:
+        return reshape_result(writer.part(writer.unfused[node]), node, writer.words)
     return write_einsum_code(node, {arg: writer.part(arg) for arg in node.args if not is_fuse(arg)}, writer.words)
 
 
