@@ -254,7 +254,7 @@ class OperationWriter:
     def _view(self, name: str, pattern: Labels, entries: Labels) -> tuple[str, Labels]:
         """Return the view of the entries of equal indices, and the indices of its axes."""
         if self.backend == "numpy":
-            letters = string.ascii_lowercase
+            letters = "ijklmnopqrstuvwxyzabcdefgh"
             whole, kept = ("".join(letters[label] for label in each) for each in (pattern, entries))
             return f"np.einsum('{whole}->{kept}', {name})[...]", entries
         text, axes = name, list(pattern)
