@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matcalc.errors import EvaluationError
+from matcalc.language.expression import Expression
 from matcalc.language.sizes import Size, deduce_sizes, fit_shape
-from matcalc.render.code.module import WrittenFunction
+from matcalc.language.text_to_expression import Problem
+from matcalc.render.code.module import WrittenFunction, check_backend
 from matcalc.render.code.program import measure_usual
+from matcalc.rule_files import RuleBook
 
 # Of so many combinations of shapes each gets a program of its own, those beyond share the one for usual sizes.
 _MOST_PROGRAMS = 32
@@ -29,6 +32,20 @@ def compile_function(written: Callable[[], WrittenFunction]) -> Callable[..., An
     torch.compile and jax.jit it is traced as it stands; its attribute `source` is the program for usual sizes.
     """
     return _Specialised(written).as_function()
+
+
+def compile_expressions(
+    problem: Problem, roots: Sequence[Expression], name: str, backend: str, book: RuleBook | None,
+    pack: Callable[[list[str]], str] = ", ".join,
+) -> Callable[..., Any]:  # fmt: skip
+    """Return a function of the variables of a problem that computes several expressions in one program.
+
+    `pack` makes what is returned of their sources.  Raises DeclarationError for a backend that there is not, and as
+    `compile_function`.
+    """
+    check_backend(backend)
+    further = [problem.expressions[0]]
+    return compile_function(lambda: WrittenFunction(name, problem, roots, backend, book, pack, further))
 
 
 class _Specialised:
