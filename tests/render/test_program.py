@@ -375,3 +375,12 @@ def test_value_and_derivative_do_not_overflow(text: str, scale: float) -> None:
     assert np.allclose(value, names[name](at).numpy(), rtol=1e-12, atol=1e-300)
     assert np.isfinite(jacobian).all()
     assert np.allclose(jacobian, truth, rtol=1e-10, atol=1e-15)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_branch_that_is_not_chosen_may_overflow(backend: str) -> None:
+    hessian = matcalc.derive("sum(elu(x))", "x", order=2).compile(backend)
+    x = np.array([1e3, -1e3, -1.0])
+    with np.errstate(over="ignore"):
+        found = np.asarray(hessian(x if backend == "numpy" else torch.from_numpy(x)))
+    assert np.allclose(found, np.diag([0.0, 0.0, np.exp(-1.0)]))

@@ -6,11 +6,14 @@ beside x - mean(x) the variance is its square.
 
 from __future__ import annotations
 
+from functools import reduce
+
 from matcalc.language.expression import (
     Expression,
     call,
     divide,
     matmul,
+    multiply,
     negate,
     number,
     rebuild,
@@ -46,12 +49,38 @@ def _replace(node: Expression) -> Expression:
         return transpose(_replace(divide(node.args[0].args[0], node.args[1])))
     if node.op == "divide" and node.args[0].is_call("exp"):
         return _replace_share(node, node.args[0].args[0], node.args[1])
+    if node.op == "multiply":
+        return _choose_before_multiplying(node)
     if node.op == "power" and node.args[1] is number(2) and node.args[0].is_call("norm"):
         vector = node.args[0].args[0]
         return matmul(transpose(vector), vector) if vector.is_column else node
     if node.is_call("log1p") and node.args[0].is_call("exp"):
         return _call("softplus", node.args[0].args[0], node)
     return node
+
+
+def _choose_before_multiplying(node: Expression) -> Expression:
+    """Return where(x > 0, 0, 1)*exp(x) as where(x > 0, 0, exp(x)): where exp(x) overflows it is not chosen."""
+    factors, stack = list[Expression](), [node]
+    while stack:
+        each = stack.pop()
+        if each.op == "multiply" and each.shape == node.shape:
+            stack += [each.args[1], each.args[0]]
+        else:
+            factors.append(each)
+    choice = next((each for each in factors if _is_choice(each)), None)
+    power = next((each for each in factors if each.is_call("exp")), None)
+    if choice is None or power is None or choice.shape != power.shape:
+        return node
+    condition, first, _ = choice.args
+    branches = (number(0), power) if first is number(0) else (power, number(0))
+    chosen = call(choice.data[0], (condition, *branches), choice.shape)
+    left = [each for each in factors if each is not choice and each is not power]
+    return reduce(multiply, [*left, chosen])
+
+
+def _is_choice(node: Expression) -> bool:
+    return node.is_call("where") and set(node.args[1:]) == {number(0), number(1)}
 
 
 def _replace_log(node: Expression, inside: Expression) -> Expression:
