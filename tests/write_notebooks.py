@@ -1,6 +1,7 @@
 """Runs the notebooks and saves them with what they answered, so that a reader sees it without running anything.
 
 `python -m tests.write_notebooks` from the root of the repository; names, such as 2_two_layouts, choose some of them.
+Where cells or their tags have changed, `python -m tests.write_course` comes after it.
 What changes with the clock or the machine is not saved: times of execution, the version of Python, states of widgets.
 """
 

@@ -55,7 +55,7 @@ def draw_along(
     An axis keeps its colour, so that one sees which box is gone; the numbers that the first number of the result is
     made of (where sums run, the last one) are marked.  Raises DeclarationError for an array of more than 60 numbers.
 
-    >>> draw_along([[1, 2], [3, 4]], "sum", axis=0).axes[1].get_title()
+    >>> draw_along([[1, 2], [3, 4]], "sum", axis=0).axes[1].get_title(loc="left")
     'sum(axis=0), shape (2,)'
     """
     numbers = numpy.asarray(array)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
+from textwrap import wrap
 from typing import Any
 
 import numpy
@@ -110,9 +111,14 @@ def plot_function_and_derivative(
         _draw_pieces(panel, curve, kinks, low, high)
     for kink in kinks:
         _mark_kink(left, right, function, slope, kink)
-    _name_panel(left, f"f = {derivative.text}", wrt)
-    _name_panel(right, f"df/d{wrt} = {derivative}", wrt, legend=bool(kinks))
+    _name_panel(left, _break_title(f"f = {derivative.text}"), wrt)
+    _name_panel(right, _break_title(f"df/d{wrt} = {derivative}"), wrt, legend=bool(kinks))
     return picture
+
+
+def _break_title(title: str) -> str:
+    """Return a title in lines that are no wider than one panel of two."""
+    return "\n".join(wrap(title, 46))
 
 
 def _refuse_arrays(derivative: Derivative, what: str, advice: str = "") -> None:

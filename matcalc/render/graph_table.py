@@ -34,7 +34,7 @@ def write_graph_table(graph: ComputationGraph) -> GraphTable:
 
     >>> from matcalc.derivation import derive
     >>> print(str(write_graph_table(derive("x.T @ x", "x").graph())).splitlines()[8])
-    | $\frac{\partial f}{\partial x}$ | $2 x^\top$ | (n,) | $n$ |
+    | $\frac{\partial v_{1}}{\partial x}$ | $I_{n}$ | (n, n) | $0$ |
     """
     names = {node.name: to_latex(node.symbol) for node in graph.nodes}
     nodes = [

@@ -49,6 +49,14 @@ def test_kinks_are_marked_where_they_are_and_nowhere_else(text, kinks):
     np.testing.assert_allclose(marks, kinks, atol=1e-8)
 
 
+def test_a_long_title_is_broken_and_not_cut():
+    text = "relu(x + 1) - 3*relu(x) + 3*relu(x - 1)"
+    titles = [panel.get_title() for panel in plots.plot_function_and_derivative(text).axes]
+    assert titles[0] == f"f = {text}"
+    assert titles[1].replace("\n", " ") == f"df/dx = {derive(text, shapes={'x': ()})}"
+    assert max(len(line) for title in titles for line in title.splitlines()) <= 46
+
+
 def test_a_kink_shows_both_limits_and_the_value_of_the_formula():
     _, right = plots.plot_function_and_derivative("leaky_relu(x, a)", values={"a": 0.2}).axes
     (limits,) = [line.get_ydata() for line in right.lines if len(line.get_xdata()) == 2]
