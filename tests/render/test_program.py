@@ -119,6 +119,14 @@ def test_product_of_a_sum_is_multiplied_out_where_that_is_cheaper() -> None:
     assert "np.einsum" not in read(text, sizes=large)
 
 
+def test_product_of_many_sums_is_not_multiplied_out() -> None:
+    sums = " @ ".join(f"(A{k} @ B{k} + C{k})" for k in range(24))
+    shapes = {f"{letter}{k}": ("n", "n") for letter in "ABC" for k in range(24)}
+    writer = write(f"{sums} @ D", shapes=shapes | {"D": ("n", "n")})
+    assert len(writer.program.operations) < 2000
+    assert max(map(len, writer.terms.values())) == 1
+
+
 # --- structure ------------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,8 @@ from matcalc.engine.index_form import Labels
 from matcalc.language.expression import Expression, filled, size_value, transpose
 from matcalc.language.sizes import Size
 
+# So many times a product with a sum is taken as two products.
+_MOST_SPREAD = 32
 # The index on each axis of a 2-D shape; a unit axis has none.
 _Axes = tuple[int | None, ...]
 
@@ -121,6 +123,7 @@ class _Reader:
         self.is_shared, self.spread, self.structured = is_shared, spread, structured
         self.sizes: dict[int, Size] = {}
         self.has_products = False
+        self.spread_sums = 0
         self._fresh = count()
 
     def label(self, node: Expression) -> _Axes:
@@ -160,15 +163,24 @@ class _Reader:
                 yield from self._open_products(node, own, outer, node is root)
 
     def _find_scaled_sum(self, node: Expression) -> tuple[Expression, Expression] | None:
-        """Return the sum and the scalar of a sum times, or divided by, a scalar."""
+        """Return the inside and the scalar of an array times, or divided by, scalars that is a sum inside."""
+        found = self._find_scaled(node)
+        inner = found[0] if found is not None else None
+        while inner is not None and not self.is_shared(inner):
+            if inner.op in ("add", "subtract"):
+                return found
+            further = self._find_scaled(inner)
+            inner = further[0] if further is not None else None
+        return None
+
+    @staticmethod
+    def _find_scaled(node: Expression) -> tuple[Expression, Expression] | None:
         if node.is_scalar or node.op not in ("multiply", "divide"):
             return None
-        places = [(0, 1)] if node.op == "divide" else [(1, 0), (0, 1)]
-        for place, other in places:
+        for place, other in [(0, 1)] if node.op == "divide" else [(1, 0), (0, 1)]:
             inner, scalar = node.args[place], node.args[other]
-            if scalar.is_scalar and inner.shape == node.shape and not self.is_shared(inner):
-                if inner.op in ("add", "subtract") or self._find_scaled_sum(inner) is not None:
-                    return inner, scalar
+            if scalar.is_scalar and inner.shape == node.shape:
+                return inner, scalar
         return None
 
     # --- products ---------------------------------------------------------------------------------
@@ -187,6 +199,9 @@ class _Reader:
                 node, own = stack.pop()
                 whole = self.is_shared(node) and not (is_root and node is root) and not _is_structural(node)
                 if self.spread and not whole and node is not root and _has_products(node):
+                    self.spread_sums += 1
+                    # A product of many sums has a term for each choice of theirs: the others stay factors.
+                    self.spread = self.spread_sums < _MOST_SPREAD
                     left, right = node.args
                     other = found.copy()
                     other.number *= -1 if node.op == "subtract" else 1
