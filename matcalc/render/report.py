@@ -229,7 +229,6 @@ def write_data(derivative: Derivative) -> dict[str, Any]:
         "wrt": ",".join(by) if derivative.is_mixed else by[0],
         "order": derivative.order,
         "layout": derivative.layout,
-        "meaning": derivative.meaning,
         "derivative": str(derivative),
         "shape": [str(size) for size in derivative.shape],
         "axes": list(derivative.axes),
@@ -244,4 +243,5 @@ def write_data(derivative: Derivative) -> dict[str, Any]:
         "latex": derivative.latex(),
         "notes": list(derivative.notes),
         "reading": derivative.reading,
+        "meaning": derivative.meaning,
     }

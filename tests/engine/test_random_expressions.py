@@ -18,7 +18,7 @@ from tests.shrink import shrink
 EXAMPLES = 450
 MOST_UNCHECKED = 0.15
 OPAQUE = {"expm_jacobian", "sqrtm_jacobian", "polar", "leading_outer"}  # only derivatives write these
-RULE_WORDS = {"fuse", "commutation", "adjugate", "prod_others", "reciprocal_or_zero"}
+RULE_WORDS = {"fuse", "commutation", "duplication", "adjugate", "prod_others", "reciprocal_or_zero"}
 
 
 
