@@ -12,7 +12,8 @@ from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import Shape, write_shape
 
 if TYPE_CHECKING:
-    from matcalc.derivation import BlockHessian, Derivative
+    from matcalc.derivation import Derivative
+    from matcalc.several_variables import BlockHessian
 
 
 def write_header(derivative: Derivative) -> tuple[str, str]:
