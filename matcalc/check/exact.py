@@ -29,9 +29,9 @@ from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
 # Products of terms are counted, since a report must be the same on a slow machine; the time is for what is not counted.
-PRODUCTS = 250_000
+PRODUCTS = 160_000
 SECONDS = 30.0
-_CAPACITIES = (20, 60, 160)
+_CAPACITIES = (20, 36, 60, 100)
 _DIGITS = 50
 _TRIES = 24
 _MOST_POINTS = 6
