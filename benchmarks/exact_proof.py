@@ -4,7 +4,8 @@
 
 A case is the derivative that matcalc derives, in numerator and in denominator layout; a claim is a formula of a person,
 right or wrong as its file says, in the layout that it names.  What is measured is the time of the processor, everything
-imported and nothing known beforehand.  Claims of a wrong shape are left out: they are refused before.
+imported and nothing known beforehand.  Claims of a wrong shape are left out, and so are those that ask for a column or
+a row: both are refused before.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import matcalc
 from matcalc.check.exact import prove_exactly
 from matcalc.check.question import Question, ask
 from matcalc.check.report import ExactProof
 from matcalc.errors import MatcalcError
 from matcalc.language.text_to_expression import parse
+from tests.read_cases import derive_case, read_cases
 
 CASES = Path(__file__).parents[1] / "tests" / "cases"
 LAYOUTS = ("numerator", "denominator")
@@ -50,31 +51,20 @@ def measure(group: str, name: str, question: Question) -> Measured:
     return Measured(group, name, proof, time.process_time() - start)
 
 
-def read_tables(path: Path, kind: str) -> list[dict[str, Any]]:
-    """Return the cases or claims of a file."""
-    tables: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8")).get(kind, [])
-    return tables
-
-
 def measure_cases() -> Iterator[Measured]:
     """Prove the derivative of every case in both layouts."""
-    for path in sorted(CASES.glob("*.toml")):
-        for case in read_tables(path, "case"):
-            order = case.get("order", 1)
-            found = matcalc.derive(
-                case["expr"], case["wrt"], shapes=case["shapes"], assume=case.get("domain"), order=order
-            )
-            for layout in LAYOUTS:
-                one = found.in_layout(layout)
-                question = ask(one.function, one.expression, one.by, layout)
-                yield measure(path.stem, f"{case['id']} {layout}", question)
+    for case in read_cases():
+        for layout in LAYOUTS:
+            one = derive_case(case, layout)
+            question = ask(one.function, one.expression, one.by, layout)
+            yield measure(case.topic, f"{case.id} {layout}", question)
 
 
 def measure_claims() -> Iterator[Measured]:
     """Prove every claim that has the shape asked for, those that are right and those that are wrong."""
     for path in sorted(CASES.glob("claims*.toml")):
-        for claim in read_tables(path, "claim"):
-            question = read_claim(claim)
+        for claim in tomllib.loads(path.read_text(encoding="utf-8"))["claim"]:
+            question = None if claim.get("strict") else read_claim(claim)
             if question is not None and question.shape(question.layout) == question.claim.shape:
                 kind = "right claims" if claim["verdict"] == "agrees" else "wrong claims"
                 yield measure(kind, claim["id"], question)
@@ -88,7 +78,8 @@ def read_claim(claim: dict[str, Any]) -> Question | None:
     except MatcalcError:
         return None
     assert problem.wrt is not None
-    return ask(*problem.expressions, [problem.wrt] * claim.get("order", 1), claim["layout"])
+    by, meaning = [problem.wrt] * claim.get("order", 1), claim.get("meaning", "free")
+    return ask(*problem.expressions, by, claim["layout"], meaning)
 
 
 def write_rows(measured: Iterable[Measured]) -> Iterator[str]:
@@ -96,6 +87,8 @@ def write_rows(measured: Iterable[Measured]) -> Iterator[str]:
     groups: dict[str, list[Measured]] = {}
     for one in measured:
         groups.setdefault(one.group, []).append(one)
+        if not one.group.endswith("claims"):
+            groups.setdefault("all cases", []).append(one)
     yield f"{'':16}{'proofs':>8}{'equal':>8}{'different':>11}{'not shown':>11}{'median':>11}{'95 %':>9}{'longest':>10}"
     for group, ones in groups.items():
         verdicts = Counter(one.proof.verdict for one in ones)

@@ -13,11 +13,12 @@ from matcalc.assertions import assert_backward, assert_derivative
 from matcalc.backward import check_backward
 from matcalc.claim import check
 from matcalc.data_parallel import check_data_parallel
-from matcalc.derivation import BlockHessian, Derivative, Derivatives, derive
+from matcalc.derivation import Derivative, derive
 from matcalc.errors import MatcalcError
 from matcalc.inputs import load_rules
 from matcalc.language.any_text_to_expression import parse_any as parse
 from matcalc.notebook import explore, load_ipython_extension
+from matcalc.several_variables import BlockHessian, Derivatives
 
 __all__ = [
     "BlockHessian", "Derivative", "Derivatives", "MatcalcError", "assert_backward", "assert_derivative",

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m matcalc` is the command `matcalc`."""
 
 import sys

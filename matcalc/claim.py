@@ -19,6 +19,7 @@ from matcalc.inputs import (
     Layout,
     Proof,
     StructureMeaning,
+    WrittenEntry,
     check_meaning,
     check_order,
     choose_rules,
@@ -95,13 +96,14 @@ def check(
 
         return check_code(expr, claim, name_wrt(wrt), declare_variables(wrt, shapes, {}), assume, options, book)
     entry = read_entry_asked(wrt, order, book)
-    wrt = wrt if entry is None else wrt.parent
+    wrt = wrt if entry is None else entry.asked
     claimed, shapes, assume, _ = read_input(claim, shapes, assume, book)
     function, shapes, assume, names = read_input(expr, shapes, assume, book, wrt)
     asked = _Asked(function, claimed, name_wrt(wrt), declare_variables(wrt, shapes, names), assume, book, entry, syntax)
     words = ["check", write_input(function), "--claim", write_input(claimed)]
     report = _judge_text(asked, options)
-    declared = Declaration(asked.wrt, asked.shapes, asked.assume, list_paths(rules))
+    named = asked.wrt if entry is None else entry.written
+    declared = Declaration(named, asked.shapes, asked.assume, list_paths(rules))
     return replace(report, command=write_command(words, declared, vars(options)))
 
 
@@ -115,7 +117,7 @@ class _Asked:
     shapes: Declared
     assume: Declared
     rules: RuleBook
-    entry: EntryVariable | None = None
+    entry: EntryVariable | WrittenEntry | None = None
     syntax: str = "auto"
 
     def read_function(self) -> Problem:
@@ -148,9 +150,9 @@ def _judge_text(asked: _Asked, options: Options) -> CheckReport:
         return _refuse_claim(alone, error, options, asked.rules)
     assert problem.wrt is not None
     expression, formula = problem.expressions
-    wrt, entry = problem.wrt, asked.entry
-    if entry is not None:
-        entry, problem = entry.settle(problem)
+    wrt, entry = problem.wrt, None
+    if asked.entry is not None:
+        entry, problem = asked.entry.settle(problem)
         wrt, expression, formula = entry.symbol, entry.move(expression), entry.move(formula)
     check_meaning(options.meaning, [wrt], is_entry=entry is not None)
     question = Question(

@@ -23,11 +23,12 @@ from matcalc.check.verdict import DTYPES
 from matcalc.derivation import derive
 from matcalc.errors import DeclarationError, MatcalcError, ShapeError
 from matcalc.inputs import Dtype, choose_rules, declare_variables, list_paths, read_input, write_input
+from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.declarations import Declared, read_assumptions, read_shapes
 from matcalc.language.expression import walk
 from matcalc.language.names import name_wrt
 from matcalc.language.sizes import write_shape
-from matcalc.language.text_to_expression import Problem, parse
+from matcalc.language.text_to_expression import Problem
 from matcalc.rule_files import RuleBook
 
 MOST_PROCESSES = 16
@@ -47,6 +48,7 @@ def check_data_parallel(
     dtype: Dtype = "float64",
     rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
     timeout: float = 120.0,
+    syntax: str = "auto",
 ) -> DataParallelReport:
     """Compare the gradient that DistributedDataParallel averages with the derivative of the whole-batch loss.
 
@@ -54,6 +56,7 @@ def check_data_parallel(
     on this machine's CPU, each with an equal share of the batch.  `wrt` is a parameter or a list of them.  All
     other variables are data: `batch_axis` says along which axis their samples lie, as an axis (0: the rows), as a
     size letter such as "m", or as {"X": 0, "y": 0}; a variable without samples is given whole to every process.
+    The loss is read as `derive` reads it, notation included, in the `syntax` that it takes.
     Raises MatcalcError for what cannot be read; processes that die or take longer than `timeout` seconds are
     "could not check".
 
@@ -61,7 +64,8 @@ def check_data_parallel(
         check_data_parallel("mean((X@w - y)**2)", "w").verdict         # 'agrees'
     """
     settings = read_settings(processes, trials, seed, dtype, timeout)
-    question = read_loss(loss_expr, wrt, batch_axis, shapes=shapes, assume=assume, rules=rules)
+    question = read_loss(loss_expr, wrt, batch_axis, shapes=shapes, assume=assume, rules=rules, syntax=syntax)
+    written = loss_expr if isinstance(loss_expr, str) else question.source.text
     question = replace(question, command=_write_command(question, settings, rules))
     reason = find_missing() or _find_missing_group()
     if reason:
@@ -69,7 +73,10 @@ def check_data_parallel(
         return DataParallelReport(COULD_NOT_CHECK, (reason,), message=message, seed=seed, processes=processes)
     from matcalc.check.data_parallel.judge import judge_losses
 
-    return replace(judge_losses([question], settings)[0], page=_show)
+    report = judge_losses([question], settings)[0]
+    if written != question.source.text:
+        report = replace(report, notes=(f"the loss is read as {question.source.text}", *report.notes))
+    return replace(report, page=_show)
 
 
 def _show(report: Any) -> str:
@@ -112,6 +119,7 @@ def read_loss(
     shapes: Declared = None,
     assume: Declared = None,
     rules: RuleBook | str | Path | Iterable[str | Path] | None = None,
+    syntax: str = "auto",
 ) -> LossQuestion:
     """Return what is asked of a loss, its derivative by each parameter included; raises MatcalcError."""
     book = choose_rules(rules)
@@ -119,9 +127,11 @@ def read_loss(
     text, given = write_input(loss), declare_variables(wrt, given, carried)
     names = _list_names(wrt)
     first = names[0] if names else None
-    problem = parse(text, wrt=first, choose_wrt=first is None, shapes=given, assume=assume, rules=book)
+    problem = parse_any(
+        text, wrt=first, choose_wrt=first is None, shapes=given, assume=assume, rules=book, syntax=syntax
+    )
     assert problem.wrt is not None
-    names = names or [problem.wrt.name]
+    text, names = problem.reading or text, [problem.wrt.name, *names[1:]]  # β by its name, beta
     declared = _declare_all(problem, given)
     _refuse_no_scalar(text, problem, read_shapes(given))
     batch = _find_batch(text, problem, names, batch_axis, is_chosen=first is None)
@@ -155,12 +165,15 @@ def _declare_all(problem: Problem, shapes: Declared) -> dict[str, tuple[str, ...
 def _refuse_no_scalar(text: str, problem: Problem, shapes: Mapping[str, Any]) -> None:
     """Raise ShapeError unless the loss is a scalar."""
     loss = problem.expressions[0]
+    divisors = [node.args[1].name for node in walk(loss) if node.op == "divide" and node.args[1].op == "symbol"]
+    for name in divisors:
+        if name not in shapes and (name in problem.inferred or not problem.symbols[name].is_scalar):
+            advice = f'if {name} counts the samples, declare it as a size, as in shapes={{"X": ("{name}", "n")}}'
+            reason = f"{name} may count the samples, and each process has its own"
+            raise ShapeError(reason, advice=advice).complete(text, _write_symbols(problem))
     if loss.is_scalar:
         return
     advice = "take its mean over the samples, as in mean(...)"
-    for name in (node.args[1].name for node in walk(loss) if node.op == "divide" and node.args[1].op == "symbol"):
-        if name not in shapes and not problem.symbols[name].is_scalar:
-            advice = f'if {name} counts the samples, declare it as a size, as in shapes={{"X": ("{name}", "n")}}'
     error = ShapeError(f"a loss is a scalar, and this has the shape {write_shape(loss.squeezed_shape)}", advice=advice)
     raise error.complete(text, _write_symbols(problem))
 

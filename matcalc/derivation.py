@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from matcalc.engine.layout import check_layout
 from matcalc.engine.result import Result, derive_each, derive_result
 from matcalc.engine.special_points import derive_everywhere
-from matcalc.errors import DeclarationError, EvaluationError, LimitError, MatcalcError
+from matcalc.errors import DeclarationError, LimitError, MatcalcError
 from matcalc.inputs import (
     Declaration,
     Dtype,
@@ -39,8 +39,9 @@ from matcalc.language.text_to_expression import Problem, parse, rules_in_force
 from matcalc.render.entries import write_einsum, write_entries
 from matcalc.render.named_parts import KnownNames, list_taken, to_text_named
 from matcalc.render.notes import describe_notes
-from matcalc.render.report import choose_result_name, name_question_axes, write_block_table, write_header, write_report
+from matcalc.render.report import choose_result_name, name_question_axes, write_header, write_report
 from matcalc.rule_files import RuleBook
+from matcalc.several_variables import BlockHessian, Derivatives
 
 if TYPE_CHECKING:
     from matcalc.check.report import CheckReport
@@ -102,7 +103,7 @@ def derive(
     check_layout(layout)
     book = choose_rules(rules)
     entry = read_entry_asked(wrt, order, book)
-    wrt = wrt if entry is None else wrt.parent
+    wrt = wrt if entry is None else entry.asked
     asked = read_asked(wrt, order)
     variables = order if isinstance(order, list | tuple) else wrt
     source, shapes, assume, names = read_input(expr, shapes, assume, book, variables)
@@ -115,11 +116,13 @@ def derive(
         check_meaning(meaning, [wrt for step in by for wrt in step], is_entry=entry is not None)
         results = derive_each(problem.expressions[0], by, book, meaning)
         if entry is not None:
-            entry, problem = entry.settle(problem)
-            results, names = [each.pick(entry.units, entry.symbol) for each in results], {**names, **entry.names}
+            variable, problem = entry.settle(problem)
+            results = [each.pick(variable.units, variable.symbol) for each in results]
+            names = {**names, **variable.names}
+        moved = None if entry is None else variable
         made = [
             Derivative(
-                problem, each, text=text, layout=layout, rules=book, names=names, given=given, files=files, entry=entry,
+                problem, each, text=text, layout=layout, rules=book, names=names, given=given, files=files, entry=moved,
                 meaning=meaning,
             )
             for each in results
@@ -405,19 +408,88 @@ class Derivative:
 
         return describe_structure(self)
 
-    def compile(self, backend: str = "numpy") -> Callable[..., Any]:
+    def compile(self, backend: str = "numpy", form: Literal["dense", "structured"] = "dense") -> Callable[..., Any]:
         """Return the derivative as a function of numpy, torch or jax arrays: what `code` writes, ready to be called.
 
-        Raises MissingRuleError where a function has no word there.
+        With form="structured", of NumPy, it gives a `StructuredArray`, which applies, transposes and solves with the
+        derivative and forms no entry.  Raises MissingRuleError where a function has no word there, DeclarationError for
+        another backend or form.
 
         >>> from matcalc import derive
         >>> derive("norm(x)**2", layout="denominator").compile()([1.0, 2.0]).tolist()
         [2.0, 4.0]
         """
-        from matcalc.render.code.module import compile_code
+        if form != "dense":
+            from matcalc.structured import compile_structured, refuse_form
 
-        self._refuse_mixed("code is written", with_meaning=True)
-        return compile_code(self, backend)
+            refuse_form(form, backend)
+            self._refuse_mixed("operators are made")
+            return compile_structured(self, self.in_layout("torch").numeric)
+        return self._compile([self.numeric], f"derivative_of_{self.result_name}", backend)
+
+    def value_and_derivative(self, backend: str = "numpy") -> Callable[..., Any]:
+        """Return a function of arrays that gives the value and the derivative, what they have in common computed once.
+
+        Raises MissingRuleError where a function has no word in the backend.
+
+        >>> from matcalc import derive
+        >>> value, gradient = derive("norm(x)**2", layout="denominator").value_and_derivative()([3.0, 4.0])
+        >>> float(value), gradient.tolist()
+        (25.0, [6.0, 8.0])
+        """
+        return self._compile([self.function, self.numeric], f"value_and_derivative_of_{self.result_name}", backend)
+
+    def vjp(self, name: str = "g") -> Derivative:
+        """Return the gradient of sum(g*Y) by X: the cotangent g times the derivative, which is never formed.
+
+        Raises DeclarationError where the name is taken.
+
+        >>> from matcalc import derive
+        >>> str(derive("tanh(A @ x)").vjp())
+        'A.T @ (g*(1 - tanh(A @ x)**2))'
+        """
+        from matcalc.directional import derive_vjp
+
+        return derive_vjp(self._refuse_higher("vjp"), name, self._rules, self._files)
+
+    def jvp(self, name: str = "") -> Derivative:
+        """Return the derivative along a direction, dX unless named otherwise, of the shape of Y.
+
+        Raises DeclarationError where the name is taken.
+
+        >>> from matcalc import derive
+        >>> str(derive("A @ inv(X)", "X").jvp())
+        '-A @ inv(X) @ dX @ inv(X)'
+        """
+        from matcalc.directional import derive_jvp
+
+        return derive_jvp(self._refuse_higher("jvp"), name or f"d{self.wrt.name}", self._rules, self._files)
+
+    def hvp(self, name: str = "") -> Derivative:
+        """Return the Hessian of a scalar function times a direction, dX unless named otherwise; it is never formed.
+
+        Raises DeclarationError for a function that is no scalar, and where the name is taken.
+
+        >>> from matcalc import derive
+        >>> str(derive("sum(exp(A @ x))", "x").hvp())
+        'A.T @ (exp(A @ x)*(A @ dx))'
+        """
+        from matcalc.directional import derive_hvp
+
+        return derive_hvp(self._refuse_higher("hvp"), name or f"d{self.wrt.name}", self._rules, self._files)
+
+    def _refuse_higher(self, what: str) -> Derivative:
+        self._refuse_mixed(f"{what} is taken")
+        if self.order > 1:
+            raise DeclarationError(f"{what} is of a derivative of order 1", advice="leave `order` out")
+        return self
+
+    def _compile(self, roots: list[Expression], name: str, backend: str) -> Callable[..., Any]:
+        if self.entry is not None:
+            self._refuse_mixed("code is written")
+        from matcalc.render.code.compile import compile_expressions
+
+        return compile_expressions(self.problem, roots, name, backend, self.result.graph.rules)
 
     def to_sympy(self) -> Any:
         """The derivative as a SymPy expression; raises MatcalcError where SymPy has no word for it."""
@@ -542,7 +614,8 @@ class Derivative:
         options: dict[str, Any] = {"trials": trials, "seed": seed, "dtype": dtype, "device": device, "proof": proof}
         question = ask(expression, claim, by, self.layout, self.meaning)
         report = judge_question(question, rules=self._rules, **options)
-        by_one, mixed = None if self.is_mixed else self._name_whole(), ",".join(wrt.name for wrt in self.by)
+        mixed = ",".join(wrt.name for wrt in self.by)
+        by_one = None if self.is_mixed else self.wrt.name if self.entry is None else self.entry.written
         declared = Declaration(by_one, shapes, self.assumed, self._files)
         options |= {
             "layout": self.layout, "order": mixed if self.is_mixed else self.order, "meaning": self.meaning
@@ -564,159 +637,3 @@ def show_report(report: CheckReport, correct: Expression | None = None) -> str:
     from matcalc.render.report_html import write_check_html
 
     return write_check_html(report, correct)
-
-
-# --- several variables ------------------------------------------------------------------------------------
-#
-# Derivatives by several variables, from one derivation: a gradient by each name, and the block Hessian.
-
-
-Key = TypeVar("Key", bound="str | tuple[str, str]")
-
-
-class _Collection(Mapping[Key, "Derivative"]):
-    """Derivatives of one function in one layout, by key."""
-
-    def __init__(self, derivatives: Mapping[Key, Derivative]) -> None:
-        self._derivatives = dict(derivatives)
-        self.first = next(iter(self._derivatives.values()))
-
-    def __getitem__(self, key: Key) -> Derivative:
-        return self._derivatives[key]
-
-    def __iter__(self) -> Iterator[Key]:
-        return iter(self._derivatives)
-
-    def __len__(self) -> int:
-        return len(self._derivatives)
-
-    @property
-    def function(self) -> Expression:
-        """The expression that was differentiated."""
-        return self.first.function
-
-    @property
-    def layout(self) -> str:
-        """The layout of all of them."""
-        return self.first.layout
-
-    @property
-    def declaration(self) -> str:
-        """The line that echoes what each name was taken for."""
-        return self.first.declaration
-
-    def __repr__(self) -> str:
-        told = ", ".join(f"{key!r}: {one!r}" for key, one in self.items())
-        return f"{type(self).__name__}({{{told}}})"
-
-    def write_head(self) -> str:
-        """Return what stands above the single answers."""
-        return self.declaration
-
-    def report(self) -> str:
-        """The whole answer as text, without the verdicts."""
-        parts = [one.report().removeprefix(f"{one.declaration}\n\n") for one in self.values()]
-        return "\n\n".join([self.write_head(), *parts])
-
-    def check(
-        self, trials: int = 3, seed: int = 0, dtype: Dtype = "float64", device: str = "cpu", proof: Proof = "both"
-    ) -> dict[Key, CheckReport]:
-        """Compare each with torch.autograd.functional.jacobian, and exactly, as `Derivative.check` does."""
-        return {key: one.check(trials, seed, dtype, device, proof) for key, one in self.items()}
-
-    def evaluate(self, values: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> dict[Key, Any]:
-        """Return each at a point, as `Derivative.evaluate` does; raises EvaluationError where values do not fit."""
-        return {key: one.evaluate(values, sizes) for key, one in self.items()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """The answer as plain data: a list of what `Derivative.to_dict` gives."""
-        return {
-            "expression": self.first.text, "layout": self.layout,
-            "derivatives": [one.to_dict() for one in self.values()],
-        }  # fmt: skip
-
-    def _repr_html_(self) -> str:
-        from matcalc.render.answer_html import write_derivatives_html
-
-        return write_derivatives_html(self)
-
-    def _turn(self, layout: Layout) -> dict[Key, Derivative]:
-        return {key: one.in_layout(layout) for key, one in self.items()}
-
-
-class Derivatives(_Collection[str]):
-    """The derivatives of an expression by several variables, by name, all in one layout.
-
-    `str` gives a line for each, with its header.
-
-    >>> from matcalc import derive
-    >>> print(derive("norm(W @ x + b)**2", ["W", "b"], layout="denominator"))
-    df/dW   denominator layout, shape (n, k)
-      2*(W @ x + b) @ x.T
-    df/db   denominator layout, shape (n,), a column
-      2*(W @ x + b)
-    """
-
-    def __str__(self) -> str:
-        return "\n".join(f"{one.header}\n  {one}" for one in self.values())
-
-    def in_layout(self, layout: Layout) -> Derivatives:
-        """The same derivatives in another layout; nothing is derived again."""
-        return Derivatives(self._turn(layout))
-
-
-class BlockHessian(_Collection[tuple[str, str]]):
-    """All second derivatives of an expression by several variables: (x, y) is first by x, then by y.
-
-    In numerator layout a block has shape S_Y + reversed(S_x) + reversed(S_y), in denominator layout all of it
-    reversed.
-
-    >>> from matcalc import derive
-    >>> print(derive("x.T @ A @ y", ["x", "y"], order=2)["x", "y"])
-    A
-    """
-
-    def __str__(self) -> str:
-        return write_block_table(self)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The variables, in the order of the blocks."""
-        return tuple(dict.fromkeys(name for name, _ in self))
-
-    def write_head(self) -> str:
-        """Return what stands above the single answers: what was read, and the table of blocks."""
-        return f"{self.declaration}\n\n{write_block_table(self, formulas=False)}"
-
-    def in_layout(self, layout: Layout) -> BlockHessian:
-        """The same derivatives in another layout; nothing is derived again."""
-        return BlockHessian(self._turn(layout))
-
-    def matrix(self, values: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> Any:
-        """Return the Hessian of a scalar function at a point as one matrix, the blocks in the order of `names`.
-
-        NumPy in, NumPy out; torch in, torch out.  Row and column of an entry count the entries of all variables,
-        scalars and vectors.  Raises EvaluationError for a function or a variable of higher rank.
-        """
-        self._refuse_high_rank()
-        import numpy
-        import torch
-
-        # Of scalars and vectors the torch layout has the axes of the row before those of the column.
-        found = {key: block.evaluate(values, sizes) for key, block in self._turn("torch").items()}
-        lengths = {name: len(block) if (block := found[name, name]).ndim else 1 for name in self.names}
-        is_torch = any(isinstance(value, torch.Tensor) for value in values.values())
-        join: Any = torch.cat if is_torch else numpy.concatenate
-        rows = [
-            join([found[row, name].reshape(lengths[row], -1) for name in self.names], 1) for row in self.names
-        ]
-        return join(rows)
-
-    def _refuse_high_rank(self) -> None:
-        if self.function.squeezed_shape:
-            shape = write_shape(self.function.squeezed_shape)
-            raise EvaluationError(f"one matrix is the Hessian of a scalar function, not of one of shape {shape}")
-        for wrt in (self[name, name].wrt for name in self.names):
-            if len(wrt.squeezed_shape) > 1:
-                reason = f"{wrt.name} is a matrix of shape {write_shape(wrt.squeezed_shape)}, so its block is no matrix"
-                raise EvaluationError(reason, advice="leave it out, or take the blocks by `evaluate`")

@@ -15,7 +15,7 @@ from typing import Any
 
 
 class MatcalcError(Exception):
-    """The one base class: a reason, and where known the text, the place, the shapes and the advice.
+    """The one base class: a reason, and where known the text, the place, the shapes, other faults and the advice.
 
     Inner code raises the bare reason with a `span` (start and end offset in the user's text);
     the entry point that knows the text completes it once with `complete`.
@@ -35,6 +35,7 @@ class MatcalcError(Exception):
         self.advice = advice
         self.text: str | None = None
         self.shapes: Mapping[str, str] = {}
+        self.others: tuple[tuple[str, tuple[int, int]], ...] = ()
 
     def complete(self, text: str, shapes: Mapping[str, str]) -> MatcalcError:
         """Return the error itself, now knowing the user's text and the shapes; the first caller wins."""
@@ -47,6 +48,8 @@ class MatcalcError(Exception):
         lines = [escape_hidden(self.reason)]
         if self.text is not None and self.span is not None:
             lines += _point_at(self.text, *self.span)
+        for reason, span in self.others:
+            lines += ["and " + escape_hidden(reason), *(_point_at(self.text, *span) if self.text is not None else ())]
         if self.shapes:
             lines.append("  shapes: " + "   ".join(f"{name}: {shape}" for name, shape in self.shapes.items()))
         if self.advice:

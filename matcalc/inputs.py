@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,10 +26,11 @@ from matcalc.language.declarations import (
 )
 from matcalc.language.expression import Expression, add, einsum, matmul, multiply, symbol, symbols, transpose
 from matcalc.language.expression_to_text import is_longer, to_text
-from matcalc.language.names import name_wrt
+from matcalc.language.names import name_wrt, normalize_name
 from matcalc.language.read_text import LONGEST_SOURCE, SourceText
 from matcalc.language.rewrite import replace as replace_nodes
-from matcalc.language.text_to_expression import Problem, list_abstract, require_shape
+from matcalc.language.sizes import UNIT, Size
+from matcalc.language.text_to_expression import Problem, list_abstract, parse, require_shape
 from matcalc.rule_files import RuleBook, read_rules, shipped_rules
 
 # What an editor offers; the judge has the same lists, and refuses everything else.
@@ -126,13 +128,17 @@ def _list_symbols(wrt: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class EntryVariable:
-    """One entry of a variable, by which to differentiate: unit vectors that pick it, a symbol that stands for it."""
+    """One entry of a variable, by which to differentiate: unit vectors that pick it, a symbol that stands for it.
+
+    `asked` is the whole variable as it was given, `written` the entry.
+    """
 
     matrix: Expression
     units: tuple[Expression, ...]
     symbol: Expression
     written: str
     names: Mapping[str, Any]
+    asked: Any
 
     def settle(self, problem: Problem) -> tuple[EntryVariable, Problem]:
         """Return the entry of the variable as the problem has it, and the problem with all that the answer may name."""
@@ -151,23 +157,68 @@ class EntryVariable:
         return replace_nodes(expression, {self.matrix: add(self.matrix, multiply(self.symbol, place))})
 
 
+@dataclass(frozen=True)
+class WrittenEntry:
+    """An entry such as X[0, 1] or X[i, j] that a text names: the variable, the places on its axes, what was written."""
+
+    asked: str
+    places: tuple[str, ...]
+    written: str
+
+    def settle(self, problem: Problem) -> tuple[EntryVariable, Problem]:
+        """Return the entry as the problem has it, and the problem with what the answer may name.
+
+        Raises DeclarationError where the variable has another number of axes, or none of that length.
+        """
+        matrix = problem.symbols[self.asked]
+        sizes = matrix.squeezed_shape
+        if len(sizes) != len(self.places):
+            reason = f"{self.asked} has {len(sizes)} axes, and {self.written} picks of {len(self.places)}"
+            raise DeclarationError(reason, advice="give a place for each axis, as in --wrt 'X[0, 1]'")
+        units = tuple(build_unit_vector(place, size) for place, size in zip(self.places, sizes, strict=True))
+        between = "" if all(len(place) == 1 for place in self.places) else "_"
+        name = f"{self.asked}_{between.join(self.places)}"
+        return EntryVariable(matrix, units, symbol(name, ()), self.written, {}, self.asked).settle(problem)
+
+
+def build_unit_vector(place: str, size: Size) -> Expression:
+    """Return the unit vector that is 1 at a place: basis(n, 0) of a number, of a letter a variable that is one-hot.
+
+    Raises DeclarationError for a place beyond the axis.
+    """
+    if not place.isdigit():
+        return symbol(f"e_{place}", (size, UNIT), frozenset({"one-hot"}))
+    if not size.letters and int(place) >= size.number:
+        reason = f"there is no place {place} on an axis of {size.number}"
+        raise DeclarationError(reason, advice="places are counted from 0")
+    return parse(f"basis({size}, {place})").expressions[0]
+
+
+_ENTRY = re.compile(r"\s*(\w+)\s*\[\s*(\d{1,6}|[^\W\d_])\s*(?:,\s*(\d{1,6}|[^\W\d_])\s*)?\]\s*")
+
+
 def is_entry(wrt: Any) -> bool:
     """Whether a variable is a SymPy MatrixElement, which is seen without SymPy."""
     return all(hasattr(wrt, part) for part in ("parent", "i", "j"))
 
 
-def read_entry_asked(wrt: Any, order: Any, rules: RuleBook | None) -> EntryVariable | None:
+def read_entry_asked(wrt: Any, order: Any, rules: RuleBook | None) -> EntryVariable | WrittenEntry | None:
     """Return the entry by which to differentiate, None where the variable is none; raises DeclarationError."""
-    if not is_entry(wrt):
+    written = _ENTRY.fullmatch(wrt) if isinstance(wrt, str) else None
+    if written is None and not is_entry(wrt):
         return None
-    from matcalc.language.sympy_to_expression import read_entry
-
     if order != 1:
         raise DeclarationError(f"{wrt} is an entry, and one derives by it once", advice="derive the derivative again")
-    matrix, units, names = read_entry(wrt, rules)
+    if written is not None:
+        given = tuple(place for place in written.groups()[1:] if place)
+        return WrittenEntry(normalize_name(written[1]), given, f"{written[1]}[{', '.join(given)}]")
+    from matcalc.language.sympy_to_expression import read_entry
+
+    matrix, units, found = read_entry(wrt, rules)
     places = [str(place) for place, size in zip(wrt.args[1:], matrix.shape, strict=True) if not size.is_unit]
     between = "" if all(len(place) == 1 for place in places) else "_"
-    return EntryVariable(matrix, units, symbol(f"{matrix.name}_{between.join(places)}", ()), str(wrt), names)
+    named = symbol(f"{matrix.name}_{between.join(places)}", ())
+    return EntryVariable(matrix, units, named, str(wrt), found, wrt.parent)
 
 
 def declare_inferred(problem: Problem, shapes: Declared) -> dict[str, Any]:

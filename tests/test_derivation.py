@@ -229,6 +229,7 @@ def test_plain_data_has_the_fields_of_version_1() -> None:
     assert list(plain) == [
         "expression", "wrt", "order", "layout", "derivative", "shape", "axes", "variables", "assumptions",
         "result_shape", "entries", "einsum", "vec", "vec_shape", "differential", "latex", "notes", "reading",
+        "meaning",
     ]  # fmt: skip
     assert (plain["derivative"], plain["shape"], plain["variables"]["A"]) == ("A", ["m", "n"], ["m", "n"])
 

@@ -17,6 +17,7 @@ LAYERS = [
     ("matcalc.engine", "matcalc.check"),
     ("matcalc.render",),
     ("matcalc.inputs",),
+    ("matcalc.directional", "matcalc.several_variables", "matcalc.structured"),
     ("matcalc.derivation",),
     ("matcalc.claim",),
     ("matcalc.backward",),

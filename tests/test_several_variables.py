@@ -14,7 +14,6 @@ from matcalc.check.jacobian import arrange_axes, layout_shape
 from matcalc.check.question import ask
 from matcalc.check.verdict import judge_question
 from matcalc.cli import main
-from matcalc.derivation import BlockHessian, Derivatives
 from matcalc.engine.differentiate import differentiate_by_each
 from matcalc.engine.expression_to_index import convert
 from matcalc.engine.index_form import Graph
@@ -25,6 +24,7 @@ from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import parse
 from matcalc.render.report import name_mixed
+from matcalc.several_variables import BlockHessian, Derivatives
 
 FUNCTIONS = [
     "norm(W @ x + b)**2", "sum(tanh(W @ x + b))", "softmax(W @ x + b)", "A @ X @ B", "x.T @ A @ y", "x * y",

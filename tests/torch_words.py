@@ -229,6 +229,26 @@ def filled(value: float) -> Callable[..., Tensor]:
     return lambda *sizes: hold(torch.full(sizes, value, dtype=DOUBLE))
 
 
+def unit_vector(first: int | Tensor, place: float | Tensor) -> Tensor:
+    """The column that is 1 at the place nearest to a number, of a size or as long as a column."""
+    size = first if isinstance(first, int) else len(first)
+    column = torch.zeros(size, 1, dtype=DOUBLE)
+    nearest = round(float(place.detach() if isinstance(place, Tensor) else place))
+    if 0 <= nearest < size:
+        column[nearest] = 1
+    return column
+
+
+def skew(x: Tensor) -> Tensor:
+    """The part of a matrix that is skew; of a vector of three the matrix that multiplies as the cross product does."""
+    if x.shape[1] > 1:
+        return (x - x.mT) / 2
+    first, second, third = x[:, 0]
+    zero = torch.zeros((), dtype=DOUBLE)
+    rows = [[zero, -third, second], [third, zero, -first], [-second, first, zero]]
+    return torch.stack([torch.stack(row) for row in rows])
+
+
 ENTRYWISE: dict[str, Callable[..., Tensor]] = {
     "exp": torch.exp, "log": torch.log, "log1p": torch.log1p, "expm1": torch.expm1, "sqrt": torch.sqrt,
     "square": lambda x: x * x, "sin": torch.sin, "cos": torch.cos, "tan": torch.tan, "sinh": torch.sinh,
@@ -268,7 +288,11 @@ WORDS: dict[str, Any] = {
     "kl_div": pairing(lambda p, q: (p * (p / q).log()).sum()),
     "adjugate": adjugate, "prod_others": mapping(multiply_others), "adjugate_jacobian": jacobian_of(adjugate),
     "prod_pairs": lambda x: torch.func.jacfwd(multiply_others)(drop(x)),
+    "adj": lambda x: torch.linalg.det(x) * torch.linalg.inv(x),
     "reciprocal_or_zero": entrywise(lambda x: torch.where(x == 0, torch.zeros_like(x), 1 / x)), "polar": polar,
+    "basis": unit_vector,
+    "cross": lambda x, y: torch.linalg.cross(x, y, dim=0), "skew": skew, "sym": lambda x: (x + x.mT) / 2,
+    "cov": torch.cov,
     "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,
     "duplication": duplication,
     "eye": lambda size: torch.eye(size, dtype=DOUBLE), "ones": filled(1.0), "zeros": filled(0.0),

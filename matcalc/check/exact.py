@@ -23,23 +23,29 @@ from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
 from matcalc.errors import MatcalcError
 from matcalc.language.declarations import list_structures
 from matcalc.language.expression import Expression, collect_letters, symbols, walk
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import UNIT
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
 # Products of terms are counted, since a report must be the same on a slow machine; the time is for what is not counted.
-PRODUCTS = 250_000
+PRODUCTS = 160_000
 SECONDS = 30.0
-_CAPACITIES = (20, 60, 160)
+_CAPACITIES = (20, 36, 60, 100)
 _DIGITS = 50
 _TRIES = 24
 _MOST_POINTS = 6
 
 
 def prove_exactly(
-    question: Question, rules: RuleBook | None = None, products: int = PRODUCTS, seconds: float = SECONDS
-) -> ExactProof:
-    """Return whether the claim is the derivative, entry by entry, at two assignments of sizes to the letters."""
+    question: Question, rules: RuleBook | None = None, products: int = PRODUCTS, seconds: float = SECONDS,
+    at: Mapping[str, int] | None = None, alone: bool = False,
+) -> ExactProof:  # fmt: skip
+    """Return whether the claim is the derivative, entry by entry, at two assignments of sizes to the letters.
+
+    `at` is one assignment at which alone they are compared.  Where the proof stands `alone`, no other sizes being tried
+    elsewhere, and sizes count as numbers, a third assignment is tried that no claim can be built for.
+    """
     root, claim = question.function.root, question.claim.root
     if claim is None or not isinstance(question.function, ExpressionFunction):
         return ExactProof(NOT_SHOWN, reason="code has no exact form")
@@ -48,7 +54,7 @@ def prove_exactly(
     shown: list[dict[str, int]] = []
     reason = ""
     with rules_in_force(rules):
-        for sizes in list_sizes(letters):
+        for sizes in list_sizes(letters) if at is None else [{letter: at[letter] for letter in letters}]:
             budget = Budget(min(left, products // 2), deadline)
             try:
                 answer = _prove_at(question, sizes, budget)
@@ -62,11 +68,29 @@ def prove_exactly(
             if answer.verdict == EQUAL:
                 shown.append(sizes)
             reason = reason or answer.reason
-            if _tell_apart(shown, letters):
+            if _tell_apart(shown, letters) or (shown and at is not None):
+                if alone and any(node.op == "size" for node in walk(root, claim)):
+                    other = _prove_elsewhere(question, letters, Budget(min(left, _PRODUCTS_ELSEWHERE), deadline))
+                    if other.verdict == DIFFERENT:
+                        return other
+                    shown += other.sizes
                 return ExactProof(EQUAL, tuple(shown))
             if left < 0 or time.monotonic() > deadline:
                 break
     return ExactProof(NOT_SHOWN, tuple(shown), reason)
+
+
+_PRODUCTS_ELSEWHERE = 50_000
+
+
+def _prove_elsewhere(question: Question, letters: Sequence[str], budget: Budget) -> ExactProof:
+    """Return the answer at sizes that follow from the claim, and that are none of the first ones."""
+    choices = random.Random(to_text(question.claim.root) if question.claim.root is not None else "")
+    sizes = {letter: choices.randrange(4, 10) for letter in letters}
+    try:
+        return _prove_at(question, sizes, budget)
+    except (NotShown, MatcalcError, RecursionError):
+        return ExactProof(NOT_SHOWN)
 
 
 def _tell_apart(shown: Sequence[Mapping[str, int]], letters: Sequence[str]) -> bool:

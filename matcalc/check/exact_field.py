@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import sympy
@@ -26,23 +27,38 @@ from matcalc.check.exact_generators import (
     Generator,
     Inverse,
     Logarithm,
+    Name,
     NoRoom,
     NotShown,
     Pi,
-    Reciprocal,
     Root,
     Sign,
     Undefined,
     UnitEntry,
 )
+from matcalc.check.exact_products import (
+    differentiate_element,
+    find_degree,
+    list_places,
+    make_primitive,
+    multiply_elements,
+)
 
 _LARGEST_FACTORED = 10**12
 _LARGEST_POWER = 60
 _MOST_TERMS_TO_FACTOR = 40
+_HIGHEST_DEGREE_TO_FACTOR = 200
 _MOST_SIGNS = 12
+_LONGEST_SUM = 30
+_MOST_PRODUCTS = 1000
 
 
 Condition = tuple[Element, str]
+
+
+@cache
+def _make_ring(capacity: int) -> PolyRing:
+    return PolyRing([f"g{place}" for place in range(capacity)], QQ, lex)
 
 
 @dataclass(frozen=True)
@@ -58,13 +74,14 @@ class Tower:
     """Elements and what can be done with them; relations are used as soon as they apply."""
 
     def __init__(self, capacity: int, budget: Budget) -> None:
-        self.ring = PolyRing([f"g{place}" for place in range(capacity)], QQ, lex)
+        self.ring = _make_ring(capacity)
         self.zero, self.one = self.ring.zero, self.ring.one
         self.budget = budget
         self.generators: list[Generator] = []
         # What must be positive for everything to be defined, with the reason if it is not.
         self.conditions: list[Condition] = []
         self.assumes_conditions = False
+        self._has_names = False
         self._assumed: set[Element] = set()
         self._found: dict[Any, Generator] = {}
         self._pairs: list[tuple[int, int]] = []
@@ -88,6 +105,9 @@ class Tower:
         self.generators.append(generator)
         if relation := generator.find_relation(self):
             self._powers[generator.index] = relation
+        if isinstance(generator, Inverse) and len(generator.of) == 1:
+            (below,) = list_places(generator.of)
+            self._pairs.append((below, generator.index))
         return generator
 
     def element(self, generator: Generator) -> Element:
@@ -102,25 +122,48 @@ class Tower:
 
     def list_generators(self, element: Element) -> list[Generator]:
         """Return the generators of an element, the lowest first."""
-        if not element:
-            return []
-        return [self.generators[place] for place, top in enumerate(map(max, zip(*element, strict=True))) if top]
+        return [self.generators[place] for place in list_places(element)]
+
+    def shorten(self, element: Element) -> Element:
+        """Return an element, a long sum by its name."""
+        if len(element) <= _LONGEST_SUM:
+            return element
+        if self._is_zero_in_disguise(element):
+            return self.zero
+        self._has_names = True
+        content, of = make_primitive(element)
+        name = self.find(("name", of), lambda: Name(of, positive=self.is_positive(of)))
+        return self.element(name).mul_ground(content)
+
+    def _is_zero_in_disguise(self, element: Element) -> bool:
+        """Whether what has names in it comes to zero."""
+        return any(isinstance(g, Name) for g in self.list_generators(element)) and self.is_zero(element)
 
     def multiply(self, left: Element, right: Element) -> Element:
-        """Return the product."""
+        """Return the product, of sums that would become a very long one by their names."""
+        if len(left) > 1 < len(right) and len(left) * len(right) > _MOST_PRODUCTS:
+            left, right = self.shorten(left), self.shorten(right)
+        return self._expand(left, right)
+
+    def _expand(self, left: Element, right: Element) -> Element:
+        """Return the product term by term."""
         if not left or not right:
             return self.zero
         self.budget.spend(len(left) * len(right))
-        return self._reduce(left * right)
+        if not self._pairs and not self._powers:
+            return multiply_elements(left, right)
+        return self._reduce(multiply_elements(left, right), {*list_places(left), *list_places(right)})
 
     def power(self, base: Element, exponent: int) -> Element:
         """Return base**exponent for a whole exponent."""
         if exponent < 0:
             return self.power(self.invert(base), -exponent)
         if len(base) == 1:
-            return self._reduce(base**exponent) if exponent else self.one
+            return self._reduce(base**exponent, set(list_places(base))) if exponent else self.one
         if exponent > _LARGEST_POWER:
             raise NotShown(f"a sum is raised to the power {exponent}")
+        if exponent > 1 and len(self.shorten(base)) == 1:
+            return self.power(self.shorten(base), exponent)
         result = self.one
         while exponent:
             if exponent % 2:
@@ -137,10 +180,11 @@ class Tower:
 
     def sum(self, elements: Iterable[Element]) -> Element:
         """Return the sum of elements."""
-        total = self.ring.zero
+        total: dict[Any, Any] = {}
         for element in elements:
-            total = total + element
-        return total
+            for monomial, coefficient in element.items():
+                total[monomial] = total[monomial] + coefficient if monomial in total else coefficient
+        return self.build({monomial: coefficient for monomial, coefficient in total.items() if coefficient})
 
     def product(self, elements: Iterable[Element]) -> Element:
         """Return the product of elements."""
@@ -155,15 +199,17 @@ class Tower:
         element.update(terms)
         return element
 
-    def _reduce(self, element: Element) -> Element:
-        """Return an element with 1/g times g cancelled, and powers of roots, signs and sines brought down."""
-        if not self._pairs and not self._powers:
+    def _reduce(self, element: Element, used: set[int]) -> Element:
+        """Return what has some generators with 1/g times g cancelled, and powers of roots and signs brought down."""
+        pairs = [(left, right) for left, right in self._pairs if left in used and right in used]
+        powers = [(place, *self._powers[place]) for place in used & self._powers.keys()]
+        if not pairs and not powers:
             return element
         kept: dict[Any, Any] = {}
         lowered: dict[tuple[tuple[int, int], ...], dict[Any, Any]] = {}
         changed = False
         for monomial, coefficient in element.items():
-            key, counts = self._reduce_monomial(monomial)
+            key, counts = _reduce_monomial(monomial, pairs, powers)
             changed = changed or key is not monomial
             terms = lowered.setdefault(counts, {}) if counts else kept
             terms[key] = terms[key] + coefficient if key in terms else coefficient
@@ -174,23 +220,6 @@ class Tower:
             factor = self.product(self.power(self._powers[place][1], count) for place, count in counts)
             result = result + self.multiply(self.build({key: value for key, value in terms.items() if value}), factor)
         return result
-
-    def _reduce_monomial(self, monomial: Any) -> tuple[Any, tuple[tuple[int, int], ...]]:
-        """Return what is left of a monomial, itself where it is reduced, and which relations are used how often."""
-        exponents: list[int] | None = None
-        for left, right in self._pairs:
-            if monomial[left] and monomial[right]:
-                exponents = exponents or list(monomial)
-                least = min(monomial[left], monomial[right])
-                exponents[left] -= least
-                exponents[right] -= least
-        counts: tuple[tuple[int, int], ...] = ()
-        for place, (degree, below) in self._powers.items():
-            if monomial[place] >= degree:
-                exponents = exponents or list(monomial)
-                count, exponents[place] = divmod(monomial[place], degree)
-                counts = (*counts, (place, count)) if below != 1 else counts
-        return (monomial if exponents is None else tuple(exponents)), counts
 
     # --- inverses ---
 
@@ -205,20 +234,15 @@ class Tower:
             result = self.multiply(result, self.power(one, abs(exponent)))
         if factors.rest == 1:
             return result
-        return self.multiply(result, self.element(self.find_inverse(factors.rest)))
+        rest = self.shorten(factors.rest)
+        if len(rest) == 1:
+            return self.multiply(result, self.invert(rest))
+        return self.multiply(result, self.element(self.find_inverse(rest)))
 
     def invert_power(self, generator: Generator) -> Element:
         """Return 1/g of a generator with g**degree = below."""
         degree, below = self._powers[generator.index]
         return self.multiply(self.power(self.element(generator), degree - 1), self.invert(below))
-
-    def find_reciprocal(self, base: Generator) -> Generator:
-        """Return the generator 1/g."""
-        known = len(self.generators)
-        found = self.find(("reciprocal", base), lambda: Reciprocal(base, positive=base.positive))
-        if found.index == known:
-            self._pairs.append((base.index, found.index))
-        return found
 
     def find_inverse(self, of: Element) -> Generator:
         """Return the generator 1/u; raises Undefined where u is 0 for some signs in it."""
@@ -238,11 +262,11 @@ class Tower:
         """Return an element as a product of a number, powers of generators and a sum; raises Undefined for 0."""
         powers: dict[Generator, int] = {}
         element = self.cancel(element)
-        while lower := [g for g in self.list_generators(element) if isinstance(g, Inverse | Reciprocal)]:
+        while lower := [g for g in self.list_generators(element) if isinstance(g, Inverse)]:
             divisor = lower[-1]
             element, degree = self._clear(element, divisor)
             powers[divisor] = powers.get(divisor, 0) + degree
-        if not element:
+        if not element or (len(element) > 1 and self._is_zero_in_disguise(element)):
             raise Undefined("a division by 0, or its like")
         least = tuple(map(min, zip(*element, strict=True)))
         for place, exponent in enumerate(least):
@@ -251,21 +275,18 @@ class Tower:
                 powers[generator] = powers.get(generator, 0) + exponent
         if any(least):
             element = element.quo_term((least, QQ(1)))
-        content, element = element.primitive()
-        if element.LC < 0:
-            content, element = -content, -element
+        content, element = make_primitive(element)
         return Factors(content, {g: e for g, e in powers.items() if e}, element)
 
-    def _clear(self, element: Element, divisor: Inverse | Reciprocal) -> tuple[Element, int]:
+    def _clear(self, element: Element, divisor: Inverse) -> tuple[Element, int]:
         """Return element/divisor**degree without the divisor, and the degree in which it had it."""
-        base = divisor.of if isinstance(divisor, Inverse) else self.element(divisor.base)
         parts = self._collect(element, divisor)
         degree = max(parts)
         factor, total = self.one, self.zero
         for exponent in range(degree, -1, -1):
             if exponent in parts:
-                total = total + self.multiply(parts[exponent], factor)
-            factor = self.multiply(factor, base) if exponent else factor
+                total = total + self._expand(parts[exponent], factor)
+            factor = self._expand(factor, divisor.of) if exponent else factor
         return total, degree
 
     def _collect(self, element: Element, generator: Generator) -> dict[int, Element]:
@@ -273,14 +294,15 @@ class Tower:
         place = generator.index
         parts: dict[int, dict[Any, Any]] = {}
         for monomial, coefficient in element.items():
-            rest = (*monomial[:place], 0, *monomial[place + 1 :])
-            parts.setdefault(monomial[place], {})[rest] = coefficient
+            exponent = monomial[place]
+            rest = (*monomial[:place], 0, *monomial[place + 1 :]) if exponent else monomial
+            parts.setdefault(exponent, {})[rest] = coefficient
         return {exponent: self.build(terms) for exponent, terms in parts.items()}
 
     def cancel(self, element: Element) -> Element:
         """Return an element with powers of 1/u made lower where u divides what they are multiplied with."""
         for divisor in reversed(self.list_generators(element)):
-            if not isinstance(divisor, Inverse):
+            if not isinstance(divisor, Inverse) or len(divisor.of) == 1:
                 continue
             parts = self._collect(element, divisor)
             degree, changed = max(parts), False
@@ -359,6 +381,7 @@ class Tower:
         """Return the generator for the sign of u."""
         if of in self._assumed:
             return self.one
+        of = self.shorten(of)
         return self.element(self.find(("sign", of), lambda: Sign(of)))
 
     def absolute(self, element: Element) -> Element:
@@ -376,7 +399,7 @@ class Tower:
             factors = self.split(element)
             unknown = [g for g, exponent in factors.powers.items() if exponent % 2 and not g.positive]
             if factors.coefficient > 0 and not unknown and factors.rest != 1:
-                self._assumed.add(factors.rest)
+                self._assumed |= {factors.rest, self.shorten(factors.rest)}
             elif factors.coefficient > 0 and len(unknown) == 1 and factors.rest == 1:
                 self._assumed.add(self.element(unknown[0]))
                 unknown[0].positive = True
@@ -438,8 +461,6 @@ class Tower:
     def _raise_positive(self, generator: Generator, exponent: Fraction) -> Element:
         if isinstance(generator, Inverse):
             return self.take_root(generator.of, -exponent)
-        if isinstance(generator, Reciprocal):
-            return self._raise_positive(generator.base, -exponent)
         if isinstance(generator, Root):
             return self.take_root(generator.of, exponent / generator.degree)
         if isinstance(generator, Exponential):
@@ -450,6 +471,7 @@ class Tower:
         """Return u**exponent by the finest root of u that is needed so far."""
         if of == 1 or not exponent:
             return self.one
+        of = self.shorten(of)
         whole = math.floor(exponent)
         rest = exponent - whole
         result = self.power(of, whole) if whole >= 0 else self.power(self.invert(of), -whole)
@@ -472,9 +494,9 @@ class Tower:
         if element == 1:
             return []
         used = self.list_generators(element)
-        if len(element) > _MOST_TERMS_TO_FACTOR or not used:
+        if len(element) > _MOST_TERMS_TO_FACTOR or not used or find_degree(element) > _HIGHEST_DEGREE_TO_FACTOR:
             return [(element, 1)]
-        small = PolyRing([f"h{place}" for place in range(len(used))], QQ, lex)
+        small = _make_ring(len(used))
         places = [generator.index for generator in used]
         told = small.from_dict({tuple(m[place] for place in places): c for m, c in element.items()})
         if _is_squarefree(told):
@@ -488,8 +510,7 @@ class Tower:
             for place, exponent in zip(places, monomial, strict=True):
                 exponents[place] = exponent
             terms[tuple(exponents)] = coefficient
-        lifted = self.build(terms).primitive()[1]
-        return lifted if lifted.LC > 0 else -lifted
+        return make_primitive(self.build(terms))[1]
 
     def log(self, element: Element) -> Element:
         """Return log(element), which must be positive."""
@@ -511,6 +532,7 @@ class Tower:
 
     def find_log(self, of: Element) -> Element:
         """Return the generator log|u|."""
+        of = self.shorten(of)
         return self.element(self.find(("log", of), lambda: Logarithm(of)))
 
     def exp(self, argument: Element) -> Element:
@@ -600,7 +622,7 @@ class Tower:
         for generator in self.list_generators(element):
             slope = self.differentiate_generator(generator, by)
             if slope:
-                total = total + self.multiply(element.diff(self.element(generator)), slope)
+                total = total + self.multiply(differentiate_element(element, generator.index), slope)
         return total
 
     def differentiate_generator(self, generator: Generator, by: Generator) -> Element:
@@ -629,19 +651,30 @@ class Tower:
 
     def is_zero(self, element: Element) -> bool:
         """Whether an element comes to zero; False says only that it did not."""
-        if not element:
-            return True
-        while below := [g for g in self.list_generators(element) if isinstance(g, Reciprocal)]:
-            element, _ = self._clear(element, below[-1])
-        divisors = [g for g in self.list_generators(element) if isinstance(g, Inverse)]
-        if not divisors:
+        return self._vanishes(element, False) or (self._has_names and self._vanishes(element, True))
+
+    def _vanishes(self, element: Element, writes_names: bool) -> bool:
+        """Whether an element comes to zero, names standing for anything or written out."""
+        kinds = (Inverse, Name) if writes_names else (Inverse,)
+        last = next((g for g in reversed(self.list_generators(element)) if isinstance(g, kinds)), None)
+        if last is None:
             return not element
+        if isinstance(last, Name):
+            return self._vanishes(self._write_name(element, last), True)
         groups: dict[Any, dict[Any, Any]] = {}
-        place = divisors[-1].index + 1
+        place = last.index + 1
         for monomial, coefficient in element.items():
             lower = monomial[:place] + (0,) * (len(monomial) - place)
             groups.setdefault(monomial[place:], {})[lower] = coefficient
-        return all(self.is_zero(self._clear(self.build(group), divisors[-1])[0]) for group in groups.values())
+        return all(self._vanishes(self._clear(self.build(group), last)[0], writes_names) for group in groups.values())
+
+    def _write_name(self, element: Element, name: Name) -> Element:
+        """Return an element with a sum in the place of its name."""
+        parts = self._collect(element, name)
+        result = self.zero
+        for exponent in range(max(parts), -1, -1):
+            result = self._expand(result, name.of) + parts.get(exponent, self.zero)
+        return result
 
     def comes_to_zero(self, element: Element, known: tuple[Element, ...] = ()) -> bool:
         """Whether an element comes to zero, if need be for every combination of signs that can be.
@@ -689,6 +722,26 @@ class Tower:
         return [found[place] for place in sorted(found)]
 
 
+def _reduce_monomial(
+    monomial: Any, pairs: list[tuple[int, int]], powers: list[tuple[int, int, Element]]
+) -> tuple[Any, tuple[tuple[int, int], ...]]:
+    """Return what is left of a monomial, itself where it is reduced, and which relations are used how often."""
+    exponents: list[int] | None = None
+    for left, right in pairs:
+        if monomial[left] and monomial[right]:
+            exponents = exponents or list(monomial)
+            least = min(monomial[left], monomial[right])
+            exponents[left] -= least
+            exponents[right] -= least
+    counts: tuple[tuple[int, int], ...] = ()
+    for place, degree, below in powers:
+        if monomial[place] >= degree:
+            exponents = exponents or list(monomial)
+            count, exponents[place] = divmod(monomial[place], degree)
+            counts = (*counts, (place, count)) if below != 1 else counts
+    return (monomial if exponents is None else tuple(exponents)), counts
+
+
 def _contradict(known: Iterable[Element], more: Iterable[Element]) -> bool:
     """Whether one of the known elements and one more cannot both be positive, multiples of them adding up to less."""
     for last in more:
@@ -704,7 +757,7 @@ def _contradict(known: Iterable[Element], more: Iterable[Element]) -> bool:
 
 def _is_squarefree(element: Element) -> bool:
     """Whether no square divides a sum, seen along a line in the direction of each generator."""
-    line = PolyRing(["t"], QQ, lex)
+    line = _make_ring(1)
     count = element.ring.ngens
     for direction in range(count):
         terms: dict[tuple[int], Any] = {}

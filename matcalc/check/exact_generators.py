@@ -49,9 +49,9 @@ class Budget:
 
     def spend(self, products: int) -> None:
         """Count products of terms; raises NotShown where there are too many."""
-        self.spent += products
-        if self.spent > self.products:
+        if self.spent + products > self.products:
             raise NotShown("it takes too many terms")
+        self.spent += products
         if time.monotonic() > self.deadline:
             raise NotShown("it takes too long")
 
@@ -92,7 +92,7 @@ class Generator:
 
     def invert(self, tower: Tower) -> Element:
         """Return 1/g."""
-        return tower.element(tower.find_reciprocal(self))
+        return tower.element(tower.find_inverse(tower.element(self)))
 
     def take_log(self, tower: Tower) -> Element:
         """Return log|g|."""
@@ -146,39 +146,30 @@ class Pi(Generator):
 
 
 @dataclass(eq=False)
-class Reciprocal(Generator):
-    """1/g of a single generator g; a product of the two is cancelled at once."""
+class Name(Generator):
+    """A long sum u under a name of its own; it is written out where something would otherwise not come to zero."""
 
-    base: Generator
+    of: Element
 
     def differentiate(self, tower: Tower, by: Generator) -> Element:
-        return tower.multiply(-tower.power(tower.element(self), 2), tower.differentiate_generator(self.base, by))
+        return tower.differentiate(self.of, by)
 
     def substitute(self, tower: Tower, image: Image) -> Element:
-        return tower.invert(image(tower.element(self.base)))
+        return tower.shorten(image(self.of))
 
     def evaluate(self, numbers: Numbers) -> Any:
-        return numbers.divide(mp.one, numbers.find(self.base))
-
-    def invert(self, tower: Tower) -> Element:
-        return tower.element(self.base)
-
-    def take_log(self, tower: Tower) -> Element:
-        return -self.base.take_log(tower)
-
-    def take_sign(self, tower: Tower) -> Element:
-        return self.base.take_sign(tower)
+        return numbers.evaluate(self.of)
 
     def list_inside(self, tower: Tower) -> list[Element]:
-        return [tower.element(self.base)]
+        return [self.of]
 
     def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
-        return 1 / write(tower.element(self.base))
+        return write(self.of)
 
 
 @dataclass(eq=False)
 class Inverse(Generator):
-    """1/u of a sum u of lower generators; it is cancelled when something is compared with zero."""
+    """1/u of a lower generator u, which cancels with it at once, or of a sum, when something is compared with zero."""
 
     of: Element
 

@@ -71,6 +71,26 @@ def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0
     return sizes
 
 
+# The smallest and the largest size, and how many entries a derivative may have then: of a gradient many are one pass.
+_OTHER_SIZES = ((12, 20, 24), (4, 9, 100), (4, 7, 100))
+
+
+def choose_other_sizes(letters: list[str], seed: int, shape: Shape) -> dict[str, int]:
+    """Return sizes that `choose_sizes` does not use, none where a derivative of that shape would be a large one.
+
+    A claim with (n - 2)*(n - 3)*(n - 5) in it is right at every size that is used otherwise.
+
+    >>> set(choose_other_sizes(["m", "n"], 0, ()).values()) & {2, 3, 5}
+    set()
+    """
+    for smallest, largest, most in _OTHER_SIZES:
+        numbers = [number for number in range(smallest, largest + len(letters)) if number not in PRIMES[:3]]
+        sizes = dict(zip(letters, random.Random(f"other {seed}").sample(numbers, len(letters)), strict=True))
+        if math.prod(size.value(sizes) for size in shape) <= most:
+            return sizes
+    return {}
+
+
 # --- domains --------------------------------------------------------------------------------------
 #
 # The domains that a variable may be drawn from, and random values from each.
@@ -330,6 +350,14 @@ class PointSearch:
             name: move(self.domains[name], branch.numbers, choices)
             for branch in branches for name in branch.names if name in self.variables
         }  # fmt: skip
+
+    def draw_at(self, sizes: Mapping[str, int], trial: int) -> Point:
+        """Return a point of other sizes from the domains in which points were found; it is not yet looked at."""
+        given, self.given_sizes = self.given_sizes, {**sizes, **self.given_sizes}
+        try:
+            return self._draw(trial)
+        finally:
+            self.given_sizes = given
 
     def reject(self, trouble: Trouble) -> None:
         """Note why a point that was found will not do; the next will be another."""

@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -76,6 +76,82 @@ def _scale(point: Point, factors: dict[str, Tensor]) -> Point:
     values = point.values | scaled
     largest = max([1.0, *(float(value.abs().amax()) for value in values.values())])
     return replace(point, values=values, largest=max(largest, point.largest))
+
+
+_POLYNOMIAL = frozenset(
+    "symbol number constant add subtract multiply negate matmul transpose einsum filled power divide call".split()
+)
+_HIGHEST_POWER = 4
+
+
+def is_low_polynomial(*roots: Expression) -> bool:
+    """Whether all entries are plainly polynomials of a low degree, with no size in them that counts as a number.
+
+    Two of them that agree at a few random points are the same: nothing can hide far away.
+    """
+    nodes = list(walk(*roots))
+    return sum(node.op == "filled" for node in nodes) < 2 and all(map(_keeps_polynomials, nodes))
+
+
+def _keeps_polynomials(node: Expression) -> bool:
+    if node.op in ("power", "divide"):
+        second = node.args[1]
+        return second.op == "number" and (node.op == "divide" or second.data[0] in range(_HIGHEST_POWER + 1))
+    return node.op in _POLYNOMIAL and (node.op != "call" or bool(node.data[0].linear))
+
+
+# The powers of ten by which the entries of a far point are scaled: beyond every number that is common, and near 0.
+_BEYOND, _LESS_BEYOND, _NEAR = (0.6, 2.2), (0.3, 1.0), (-3.0, -0.7)
+_SHARE_BEYOND = 0.7
+_MANY = 4
+
+
+def find_wrong_beyond(
+    root: Expression, compute: Callable[[Point, _Values], _Pair], point: Point, number: int, seed: int,
+    tolerance: Tolerance = USUAL,
+) -> Comparison | None:  # fmt: skip
+    """Return how far two tensors are apart at a point far from 1, None where they are not.
+
+    What is added to a right claim so that it is felt only far away, or near 0, is smooth and has no branch to look for.
+    The entries lie far or near 0, each in its own measure, those of a matrix with structure all in one.  Of few entries
+    some would not be tried far, on both sides of 0: they are tried at three points.
+    """
+    has_few = max((value.numel() for value in point.values.values()), default=0) < _MANY
+    for share, side in ((1.0, 1), (1.0, -1), (0.0, 1)) if has_few else ((_SHARE_BEYOND, 1),):
+        for decades in (_BEYOND, _LESS_BEYOND) if share else (_BEYOND,):
+            scaled = _scale(point, _draw_factors(point, decades, share, side, seed))
+            found = _compare(partial(compute, scaled), scaled, number, tolerance)
+            if found is not None and found.is_small:
+                break
+            # Whether the function has a value there is asked only where it matters.
+            if found is not None and is_fair(root, scaled):
+                return found
+    return None
+
+
+def _draw_factors(
+    point: Point, decades: tuple[float, float], share: float, side: int, seed: int
+) -> dict[str, Tensor]:
+    """Return factors for the values, a share of them evenly from these decades, the sides of 0 in turn."""
+    factors = {}
+    for place, (name, value) in enumerate(point.values.items()):
+        kind, *structures = point.domains[name].partition(" times ")[0].split()
+        if FIXED_DOMAINS.isdisjoint([kind, *structures]):
+            shape = () if structures or kind == "dominant" else value.shape
+            is_signed = kind in ("real", "nonzero")
+            drawn = _spread_factors(math.prod(shape), decades, share, side if is_signed else 0, seed + place)
+            factors[name] = drawn.reshape(shape) * (value.sign().to(drawn) if shape and is_signed else 1)
+    return factors
+
+
+@lru_cache(maxsize=256)
+def _spread_factors(count: int, decades: tuple[float, float], share: float, side: int, seed: int) -> Tensor:
+    beyond = round(share * count)
+    powers = [torch.linspace(*ends, steps) for ends, steps in ((decades[::-1], beyond), (_NEAR, count - beyond))]
+    factors = 10 ** torch.cat(powers)
+    if side:
+        factors = factors * side * (1.0 - 2.0 * (torch.arange(count) % 2))
+    return factors[torch.argsort(draw_unit((count,), torch.Generator().manual_seed(seed)))]
 
 
 def find_wrong(

@@ -111,11 +111,20 @@ def _judge_value(evidence: Evidence, trials: int, truth: str, proof: str, settin
     if proof != "torch" and not question.tolerance:
         from matcalc.check.exact import prove_exactly
 
-        exact = prove_exactly(question, rules)
+        exact = prove_exactly(question, rules, alone=proof == "exact")
     if proof == "exact":
         return _report_exactly(exact, replace(could_not_check("", **settings), evidence=evidence))
     report = _judge_by_torch(evidence, trials, truth, settings)
-    return report if exact is None else _join_proofs(exact, report)
+    if exact is None:
+        return report
+    if exact and report.verdict == DIFFERS and report.sizes not in exact.sizes:
+        # A claim with n - 2 in it is right where n is 2: which of the two is wrong shows where torch says so.
+        from matcalc.check.exact import prove_exactly
+
+        there = prove_exactly(question, rules, at=report.sizes)
+        if there.verdict == DIFFERENT:
+            return replace(report, exact=there)
+    return _join_proofs(exact, report)
 
 
 def _judge_orientation(question: Question, report: CheckReport) -> CheckReport:
@@ -236,6 +245,8 @@ def _judge_at_points(asked: Evidence, trials: int, truth: str) -> CheckReport:
         comparisons = []
     if question.is_code and comparisons and all(one.is_small for one in comparisons):
         comparisons = _look_far(question, comparisons)
+    elif comparisons and all(one.is_small for one in comparisons):
+        comparisons = _look_beyond(question, search, comparisons)
     report = summarize(comparisons, reason, truth, seed=seed, layout=question.layout)
     if comparisons:
         shown = find_shown(comparisons)
@@ -245,6 +256,25 @@ def _judge_at_points(asked: Evidence, trials: int, truth: str) -> CheckReport:
     if not report or not search.objection:
         return report
     return replace(report, notes=(f"at some points it could not be tried: {search.objection}",))
+
+
+def _look_beyond(question: Question, search: PointSearch, comparisons: list[Comparison]) -> list[Comparison]:
+    """Return the comparisons, or the one where the claim is wrong far from 1, at sizes that are not the usual ones."""
+    from matcalc.check.points import choose_other_sizes
+    from matcalc.check.scales import find_wrong_beyond, is_low_polynomial
+
+    roots = (question.function.root, *filter(None, [question.claim.root]))
+    if is_low_polynomial(*roots):
+        return comparisons
+
+    def compute(point: Point, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return question.compute_both(values, point)
+
+    point, number = comparisons[0].point, len(comparisons) + 1
+    sizes = choose_other_sizes(search.letters, search.seed, question.shape("torch"))
+    point = search.draw_at(sizes, number) if sizes else point
+    wrong = find_wrong_beyond(question.function.root, compute, point, number, search.seed, question.tolerance)
+    return comparisons if wrong is None else [wrong]
 
 
 def _look_far(question: Question, comparisons: list[Comparison]) -> list[Comparison]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from matcalc.cli.derive import add_derive
 from matcalc.cli.explore import add_explore
 from matcalc.cli.graph import add_graph
 from matcalc.cli.rules import add_rules
+from matcalc.cli.spelling import spell_out
 from matcalc.cli.verify import add_verify
 from matcalc.errors import MatcalcError
 
@@ -38,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if sys.stdout is None:
             raise MatcalcError("there is nowhere to write the answer: stdout is closed")
-        options = build_parser().parse_args(_keep_minus_expressions(given))
+        parser = build_parser()
+        if "_ARGCOMPLETE" in os.environ:
+            offer_completions(parser)
+        options = parser.parse_args(spell_out(given, list_commands(parser)))
         code: int = options.run(options)
         sys.stdout.flush()
         return code
@@ -73,6 +76,20 @@ def build_parser() -> Parser:
     return parser
 
 
+def list_commands(parser: Parser) -> tuple[str, ...]:
+    """Return the names of the commands of a parser."""
+    return tuple(next(action.choices for action in parser._actions if isinstance(action.choices, dict)))
+
+
+def offer_completions(parser: Parser) -> None:
+    """Answer the shell that asks how a line goes on, where argcomplete is installed."""
+    try:
+        from argcomplete import autocomplete
+    except ImportError:
+        return
+    autocomplete(parser)
+
+
 class _PrintVersion(argparse.Action):
     """Looks the version up only when it is asked for."""
 
@@ -87,12 +104,6 @@ class _PrintVersion(argparse.Action):
         parser.exit()
 
 
-def _keep_minus_expressions(arguments: list[str]) -> list[str]:
-    """Shield "-x" with a space, so that it is read as an expression; matcalc has no options of one dash."""
-    asked = ["--help" if argument == "-h" else argument for argument in arguments]
-    return [f" {argument}" if re.match(r"-[^-]", argument) else argument for argument in asked]
-
-
 def _survive_narrow_encodings() -> None:
     """Let a terminal that cannot show a character show its number instead of failing."""
     for stream in (sys.stdout, sys.stderr):
@@ -105,7 +116,9 @@ def _refuse(error: MatcalcError, as_json: bool) -> int:
     """Print what is wrong with the input."""
     print(paint("error:", "error", sys.stderr), error, file=sys.stderr)
     if as_json and sys.stdout is not None:
-        fields = {"reason": error.reason, "span": error.span, "shapes": dict(error.shapes), "advice": error.advice}
+        others = [{"reason": reason, "span": span} for reason, span in error.others]
+        place = {"reason": error.reason, "span": error.span, "others": others}
+        fields = {**place, "shapes": dict(error.shapes), "advice": error.advice}
         print_json({"error": {"kind": type(error).__name__, "message": str(error), **fields}})
     return BAD_INPUT
 

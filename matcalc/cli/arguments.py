@@ -7,10 +7,13 @@ import json
 import os
 import re
 import sys
+from collections.abc import Collection
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from matcalc.derivation import Derivative, derive
+from matcalc.engine.layout import LAYOUTS, spell_layout
 from matcalc.errors import MatcalcError
 from matcalc.language.declarations import read_declarations
 
@@ -32,7 +35,21 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--help", action="help", help="show this text and exit (also -h)")
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, advice=f"{self.prog} --help")
+        commands = [action.choices for action in self._actions if isinstance(action.choices, dict)]
+        parsers = [self, *(parser for choices in commands for parser in choices.values())]
+        known = [option for parser in parsers for action in parser._actions for option in action.option_strings]
+        raise UsageError(message, advice=advise_option(message, known) or f"{self.prog} --help")
+
+
+def advise_option(message: str, options: Collection[str]) -> str | None:
+    """Return the option that is meant by one that a message of argparse names; None where none is close.
+
+    >>> advise_option("unrecognized arguments: --wtr x", ["--wrt", "--layout"])
+    'did you mean --wrt?'
+    """
+    unknown = re.search(r"unrecognized arguments: (--?[\w-]+)", message)
+    close = get_close_matches(unknown[1], list(options), 1, 0.6) if unknown else []
+    return f"did you mean {close[0]}?" if close else None
 
 
 def add_expression_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
@@ -47,7 +64,9 @@ def add_derivative_options(parser: argparse.ArgumentParser, several: bool = Fals
     add = parser.add_argument
     by, often = ("; or W,b; or all", "; or by what, x,y") if several else ("", "")
     add("--wrt", metavar="NAME", type=str.strip, help=f"the variable: x, else X, else the only one{by}")
-    add("--layout", default="numerator", metavar="LAYOUT", help="numerator (default), denominator, mixed, torch or vec")
+    layouts = "numerator (default), denominator, mixed, torch or vec; num and denom will do (also -l)"
+    layout = add("--layout", type=spell_layout, default="numerator", metavar="LAYOUT", help=layouts)
+    layout.completer = lambda **_: LAYOUTS  # type: ignore[attr-defined]  # what argcomplete offers
     add("--order", type=read_order, default=1, metavar="N", help=f"how often to derive (default 1){often}")
     add_declarations(parser)
 

@@ -21,7 +21,7 @@ from matcalc.cli.arguments import (
     print_json,
     read_device,
 )
-from matcalc.engine.layout import LAYOUTS
+from matcalc.engine.layout import LAYOUTS, spell_layout
 from matcalc.errors import DeclarationError, MatcalcError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def add_verify(commands: Any) -> None:
     )  # fmt: skip
     add = parser.add_argument
     add("sheets", nargs="+", metavar="FILE", help=".toml, .jsonl or .csv")
-    layouts: dict[str, Any] = {"choices": LAYOUTS, "metavar": "LAYOUT", "default": "numerator"}
+    layouts: dict[str, Any] = {"type": spell_layout, "choices": LAYOUTS, "metavar": "LAYOUT", "default": "numerator"}
     add("--layout", **layouts, help="of entries that name none (default numerator)")
     add_proof_options(parser)
     add("--dtype", default="float64", choices=("float64", "float32"), help="float64 (default) or float32")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from matcalc.errors import DeclarationError
 
@@ -71,4 +72,18 @@ def is_row(axes: Sequence[Axis], layout: str, order: int = 1) -> bool:
 def check_layout(layout: str) -> None:
     """Raise DeclarationError for a layout that does not exist."""
     if layout not in LAYOUTS:
-        raise DeclarationError(f"there is no layout {layout!r}", advice="use one of " + ", ".join(LAYOUTS))
+        meant = spell_layout(str(layout))
+        advice = f"did you mean {meant}?" if meant in LAYOUTS else "use one of " + ", ".join(LAYOUTS)
+        raise DeclarationError(f"there is no layout {layout!r}", advice=advice)
+
+
+def spell_layout(written: str) -> str:
+    """Return the layout that is meant by an abbreviation or a misspelling; what means none as it is.
+
+    >>> [spell_layout(word) for word in ("num", "Denominator", "denom", "numertor", "sideways")]
+    ['numerator', 'denominator', 'denominator', 'numerator', 'sideways']
+    """
+    word = written.strip().lower()
+    begun = [layout for layout in LAYOUTS if word and layout.startswith(word)]
+    found = begun or get_close_matches(word, LAYOUTS, 1, 0.8)
+    return found[0] if len(found) == 1 else written

@@ -414,12 +414,13 @@ class _Field:
         self.region = region
         self.graph = region.graph
         self.tree = tree
-        roots = {part.key for part in _walk(tree) if part.key in region.roots}
-        below = {part.key for key in roots for part in _walk(region.roots[key][0]) if part.op == "generator"}
-        plain = {part.key for part in _walk(tree) if part.op == "generator"} | below
-        # Roots first, so that what is divided by r**2 - u has less of r in the order of the terms.
-        self.keys = sorted(plain & set(region.roots), key=repr)
-        self.keys += sorted(plain - set(region.roots), key=lambda key: (region.nodes[key][0].id, key[1]))
+        depths: dict[_Key, int] = {}
+        self._find_generators(tree, 0, depths)
+        # Roots first, so that what is divided by r**2 - u has less of r in the order of the terms, and roots inside of
+        # others behind them.
+        self.keys = sorted(depths.keys() & set(region.roots), key=lambda key: (depths[key], repr(key)))
+        plain = depths.keys() - set(region.roots)
+        self.keys += sorted(plain, key=lambda key: (region.nodes[key][0].id, key[1]))
         self.value: FracElement | None = None
         if not self.keys:
             self.keys = [()]
@@ -430,6 +431,14 @@ class _Field:
             self.value = self._reduce(self._evaluate(tree))
         except ZeroDivisionError:
             self.value = None
+
+    def _find_generators(self, tree: _Tree, depth: int, depths: dict[_Key, int]) -> None:
+        """Note the generators of a tree and inside of its roots, with how many roots they lie in at most."""
+        for part in _walk(tree):
+            if part.op == "generator" and depths.get(part.key, -1) < depth:
+                depths[part.key] = depth
+                if part.key in self.region.roots:
+                    self._find_generators(self.region.roots[part.key][0], depth + 1, depths)
 
     @cached_property
     def limits(self) -> dict[_Key, int]:
@@ -455,7 +464,8 @@ class _Field:
         return result
 
     def _number(self, value: Fraction) -> FracElement:
-        return self.field(value.numerator) / self.field(value.denominator)
+        ring = self.field.ring
+        return self.field.raw_new(ring(value.numerator), ring(value.denominator))
 
     def _reduce(self, value: FracElement) -> FracElement:
         """Apply r**q = u for each root of a polynomial u."""

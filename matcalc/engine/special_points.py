@@ -8,13 +8,13 @@ the rules instead, whose functions a reader would not write.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 from matcalc.engine.result import Result, derive_each
 from matcalc.errors import MatcalcError
-from matcalc.language.expression import Expression, call, rebuild, walk
+from matcalc.language.expression import Expression, call, rebuild, symbols, walk
 from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
 
@@ -25,7 +25,8 @@ def derive_everywhere(
     """Return the derivative that has numbers at special points too, None where the printed one has or none is known."""
     book = shipped_rules() if rules is None else rules
     has_special = any(node.op == "call" and _is_special(node.data[0], book) for node in walk(function))
-    if not has_special or not any(_divides(node) for node in walk(printed)):
+    names = {wrt.name for wrt in by}
+    if not has_special or not any(_divides(node, names) for node in walk(printed)):
         return None
     try:
         special = _hold_everywhere(book)
@@ -34,13 +35,20 @@ def derive_everywhere(
         return None
 
 
-def _divides(node: Expression) -> bool:
-    """Whether the node may divide by 0: sizes and numbers are not 0, and x**2 divides by nothing."""
+def _divides(node: Expression, names: Collection[str]) -> bool:
+    """Whether a node may divide by 0 where the function does not: by what depends on the variables of these names."""
     if node.op == "divide":
-        return any(below.op in ("symbol", "call", "abstract") for below in walk(node.args[1]))
-    if node.op == "power" and node.args[1].op == "number":
-        return bool(node.args[1].data[0] < 0)
-    return node.op == "power" or (node.op == "call" and node.data[0].inverts) or node.is_call("inv")
+        divisor = node.args[1]
+    elif node.op == "power":
+        base, exponent = node.args
+        if exponent.op == "number" and exponent.data[0] >= 0:
+            return False
+        divisor = base
+    elif node.op == "call" and (node.data[0].inverts or node.is_call("inv")):
+        divisor = node
+    else:
+        return False
+    return not symbols(divisor).keys().isdisjoint(names)
 
 
 @lru_cache(maxsize=512)

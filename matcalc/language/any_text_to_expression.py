@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from matcalc.errors import DeclarationError, LimitError, MatcalcError
+from matcalc.errors import DeclarationError, LimitError, MatcalcError, MissingRuleError, ParseError
 from matcalc.language.declarations import Declared
 from matcalc.language.expression import Expression
 from matcalc.language.habits import AmbiguityError, is_doubtful, require_one_meaning
+from matcalc.language.names import SPECIAL
 from matcalc.language.text_to_expression import Problem, Texts, Understood
 from matcalc.rule_files import RuleBook
 
@@ -40,6 +42,42 @@ def parse_any(
     asked = Texts.of(texts, wrt, choose_wrt, shapes, assume, rules)
     if syntax == "matcalc":
         return asked.settle(asked.read_language())
+    try:
+        return _read_any(asked, syntax)
+    except (AmbiguityError, LimitError):
+        raise
+    except (ParseError, MissingRuleError) as error:
+        raise _tell_all_faults(error, asked, syntax) from None
+
+
+def _tell_all_faults(error: MatcalcError, asked: Texts, syntax: str) -> MatcalcError:
+    """Return the error of a text with its other faults, and with the text without them where that can be read."""
+    from matcalc.language.faults import correct, list_text_faults
+
+    index = next((place for place, text in enumerate(asked.texts) if text == error.text), None)
+    if index is None or not isinstance(asked.texts[index], str) or (error.advice or "").startswith("did you mean"):
+        return error
+    text = str(asked.texts[index])
+    faults = list_text_faults(text, {*asked.rules.functions, *SPECIAL}, asked.declared)
+    span = error.span or (-1, -1)
+    error.others = tuple(
+        (fault.reason, (fault.start, fault.end)) for fault in faults
+        if not (span[0] <= fault.start < max(span[1], span[0] + 1)) and fault.reason != error.reason
+    )  # fmt: skip
+    mended = correct(text, faults) if faults else None
+    if mended is None or not mended.strip():
+        return error
+    texts = tuple(mended if place == index else each for place, each in enumerate(asked.texts))
+    try:
+        problem = _read_any(replace(asked, texts=texts), syntax)
+    except MatcalcError:
+        return error
+    error.advice = problem.reading if index == 0 and problem.reading else mended.strip()
+    return error
+
+
+def _read_any(asked: Texts, syntax: str) -> Problem:
+    """Return what texts mean in the language or in a notation; raises as `parse_any`."""
     understood: Understood | None = None
     refused: MatcalcError | None = None
     if syntax == "auto":
@@ -61,7 +99,7 @@ def parse_any(
 def _require_one_meaning(asked: Texts, understood: Understood) -> None:
     """Raise AmbiguityError for what people hardly mean as the language reads it, with the whole text as they may."""
     try:
-        require_one_meaning(understood.reading)
+        require_one_meaning(understood.reading, asked.wrt)
     except AmbiguityError as error:
         from matcalc.language.notation_to_expression import read_notation
 

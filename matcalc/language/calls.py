@@ -74,6 +74,8 @@ def list_operands(reading: Reading, node: ast.Call) -> list[ast.expr]:
             raise ParseError("arguments cannot be starred", span=reading.source.span(arg), advice="write them out")
     if name in names.FILLED:
         return []
+    if _is_basis(node):
+        return node.args[1:]
     if name == "D" and len(node.args) >= 2:
         return [node.args[1]]
     return node.args
@@ -86,7 +88,17 @@ def list_size_names(tree: ast.expr) -> set[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names.FILLED:
             for arg in node.args:
                 found.update(restore_name(part.id) for part in ast.walk(arg) if isinstance(part, ast.Name))
+        elif isinstance(node, ast.Call) and _is_basis(node):
+            found.update(restore_name(part.id) for part in ast.walk(node.args[0]) if isinstance(part, ast.Name))
     return found
+
+
+def _is_basis(node: ast.Call) -> bool:
+    """Whether a call is basis(n, 0), whose first argument is a size."""
+    if not isinstance(node.func, ast.Name) or node.func.id != names.BASIS or len(node.args) != 2:
+        return False
+    return all(isinstance(part, ast.Name | ast.Constant | ast.BinOp | ast.operator | ast.expr_context)
+               for part in ast.walk(node.args[0]))  # fmt: skip
 
 
 def infer_call(reading: Reading, node: ast.Call, args: tuple[Draft, ...]) -> Draft:
@@ -102,6 +114,8 @@ def infer_call(reading: Reading, node: ast.Call, args: tuple[Draft, ...]) -> Dra
         return fill(reading, name, _read_sizes(reading, name, node), span)
     if name == "einsum":
         return infer_einsum(reading, args, span)
+    if _is_basis(node):
+        return call_basis(reading, _read_size(reading, node.args[0]), args[0], span)
     if is_derivative:
         return _infer_derivative(reading, node, args[0])
     if reading.book.overloads(name) or (not _is_own(reading, name) and find_forms(reading, name, args)):
@@ -212,6 +226,16 @@ def fill(reading: Reading, name: str, sizes: list[Size], span: _Span) -> Draft:
             f"{written} has more than {LARGEST_FILLED} entries", span=span, advice="use a letter for the size"
         )
     return reading.add("filled", (), axes, span, (name, tuple(sizes)))
+
+
+def call_basis(reading: Reading, size: DraftAxis, place: Draft, span: _Span) -> Draft:
+    """Return the unit vector of a size that is 1 at a place, counted from 0; raises ParseError for no such place."""
+    value, count = place.value, size.number if isinstance(size, Size) and not size.letters else None
+    if value is not None and (value.denominator != 1 or value < 0 or (count is not None and value >= count)):
+        reason = f"there is no place {value} on an axis of {'that size' if count is None else count}"
+        raise ParseError(reason, span=place.span, advice="places are counted from 0")
+    ones = reading.add("filled", (), (size, UNIT), span, ("ones", (size,)))
+    return call_function(reading, names.BASIS, (ones, place), span)
 
 
 def fill_open(reading: Reading, name: str, span: _Span) -> Draft:

@@ -58,7 +58,6 @@ _WITHOUT_DERIVATIVE = "rf ff risingfactorial fallingfactorial"
 _OF_LISTS = "appellf1 hyper meijerg"
 _ABSENT = {
     **dict.fromkeys(("vstack", "hstack", "stack", "concatenate", "cat", "block"), _STACKED),
-    "cross": "there is no cross product; multiply by the skew matrix of the vector",
     "logm": "there is no matrix logarithm; log works entry by entry",
     "len": "a size is a letter: declare x: n, and write n", "median": "there is no median; mean(x) is the average",
     **dict.fromkeys(("stop_gradient", "detach"), "give what is held constant a name of its own"),

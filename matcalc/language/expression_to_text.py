@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, walk
+from matcalc.language.names import BASIS
 
 # What is shared in an expression is written out at each place, which can double the text again and again.
 LONGEST_TEXT = 100_000
@@ -154,6 +155,8 @@ def write_decimal(value: Fraction) -> str | None:
 
 def _call(node: Expression, texts: list[str]) -> str:
     rule, axis, keepdims = node.data
+    if rule.name == BASIS and node.args[0].is_filled("ones"):
+        return f"{BASIS}({node.shape[0]}, {texts[1]})"
     left = iter(texts)
     arguments = [repr(p.literal) if p.literal is not None else next(left) for p in rule.parameters]
     if axis is not None:

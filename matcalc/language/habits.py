@@ -1,4 +1,4 @@
-"""What the language would accept and people hardly mean so: a free I, * for a product of matrices, AB @ x."""
+"""What the language would accept and people hardly mean so: a free I, * for a product of matrices, X @ W + b."""
 
 from __future__ import annotations
 
@@ -16,30 +16,54 @@ class AmbiguityError(ParseError):
 def is_doubtful(reading: Reading) -> bool:
     """Whether a text is of the language, but likely a habit of another: a free I, σ(x), a scalar beside an array."""
     free = set(reading.symbols) - set(reading.declared)
-    if {"σ", "sigma"} & set(reading.abstract) - set(reading.declared):
+    if calls_habit(reading):
+        return True
+    if free and weigh_scales(reading):
         return True
     return "I" in free or (bool(free) and any(map(is_mixed_sum, reading.drafts)))
 
 
+def calls_habit(reading: Reading) -> bool:
+    """Whether a text calls σ(x), which is the sigmoid, or has d(A @ x)/dx, which asks for a derivative."""
+    called = set(reading.abstract) - set(reading.declared)
+    is_derivative = "d" in called and any(re.fullmatch(r"d\w+", name) for name in reading.symbols)
+    return bool({"σ", "sigma"} & called) or is_derivative
+
+
 _CAPITALS = re.compile(r"[A-Z]{2}")
+_MATRIX_AND_VECTOR = re.compile(r"[A-Z]{1,2}[xyzwvβθ]")
 _OWN_MARKS = re.compile(r"@|axis|keepdims|\*\*|einsum")
 _PLAIN = "; --syntax matcalc reads it as it stands"
 
 
-def require_one_meaning(reading: Reading) -> None:
+def require_one_meaning(reading: Reading, wrt: str | None) -> None:
     """Raise AmbiguityError where * stands for a product of matrices, A(x + b) for one, or AB @ x for A @ B @ x."""
     if any(size.is_unit for name in reading.symbols for size in reading.declared.get(name, ())):
         # Who declares a row as (1, n) thinks of arrays that are repeated along an axis, not of matrices.
         return
     text = reading.source.text
     for name in reading.symbols:
-        if _CAPITALS.fullmatch(name) and name not in reading.declared and not reading.abstract:
+        is_run = _CAPITALS.fullmatch(name) if not reading.abstract else None
+        if (is_run or _MATRIX_AND_VECTOR.fullmatch(name)) and name not in reading.declared and name != wrt:
             place = re.search(rf"\b{name}\b", text)
-            advice = f"did you mean {name[0]} @ {name[1]}, or one name {name}? then declare it, --vars '{name}: m,n'"
+            advice = f"did you mean {' @ '.join(name)}, or one name {name}? then declare it, --vars '{name}: m,n'"
             raise AmbiguityError(f"{name} may be a product", span=place and place.span(), advice=advice).complete(
                 text, {}
             )
     for draft in reading.drafts:
+        if bias := _find_bias(reading, draft):
+            product = next(reading.write(each) for each in draft.args if each is not bias)
+            name = bias.data[0]
+            advice = (
+                f"did you mean {product} + {name}.T, where {name} is added to every row as in NumPy and torch, or to "
+                f"every column? then declare it, --vars '{name}: m'"
+            )
+            error = AmbiguityError(f"{name} may be added to rows or to columns", span=draft.span, advice=advice)
+            raise error.complete(text, reading.write_symbols())
+        if draft.op in ("add", "subtract") and not draft.is_scalar and any(map(_is_e, draft.args)):
+            advice = "a residual is declared, --vars 'e: m'; the number is exp(1)"
+            error = AmbiguityError("e may be the number 2.718... or a vector", span=draft.span, advice=advice)
+            raise error.complete(text, reading.write_symbols())
         if draft.op == "abstract" and draft.data[0].isupper() and draft.args[0].op in ("add", "subtract"):
             name, inside = draft.data[0], reading.write(draft.args[0])
             if name not in reading.declared:
@@ -65,6 +89,30 @@ def require_one_meaning(reading: Reading) -> None:
             raise error.complete(text, reading.write_symbols())
 
 
+# Matrices that hold a sample in each row.
+DATA = frozenset("XHZQVY")
+
+
+def _is_e(draft: Draft) -> bool:
+    return draft.op == "constant" and bool(draft.data[0] == "e")
+
+
+def _find_bias(reading: Reading, draft: Draft) -> Draft | None:
+    """Return the vector of X @ W + b, which code adds to every row, where nothing is declared about it."""
+    if draft.op not in ("add", "subtract"):
+        return None
+    for product, vector in (draft.args, draft.args[::-1]):
+        if product.op != "matmul" or not product.is_matrix or vector.op != "symbol" or not vector.is_column:
+            continue
+        first = product
+        while first.op == "matmul":
+            first = first.args[0]
+        is_data = first.op == "symbol" and first.data[0][0] in DATA
+        if is_data and vector.data[0] not in reading.declared:
+            return vector
+    return None
+
+
 def _is_matrix_product(left: Draft, right: Draft) -> bool:
     """Whether * stands between a row and a matrix, a matrix and a column, or a row and a column that @ multiplies."""
     if not ((left.is_row and (right.is_matrix or right.is_column)) or (left.is_matrix and right.is_column)):
@@ -86,16 +134,84 @@ def _takes_product(reading: Reading, call: Draft) -> bool:
 
 def _is_scaled_matrix(reading: Reading, left: Draft, right: Draft) -> bool:
     """Whether a vector that is not declared stands before a matrix, as a scalar does in t*A."""
-    is_free = left.op == "symbol" and left.data[0] not in reading.declared
+    is_free = left.op == "symbol" and left.data[0] not in reading.declared and not _is_identity(right)
     return is_free and left.is_column and right.is_matrix
 
 
+def weigh_scales(reading: Reading) -> float:
+    """Return what speaks against vectors that only scale: c in c*norm(x)**2, t in t*A, d in Q @ K.T/sqrt(d)."""
+    return sum(weigh_scale(draft, reading) for draft in reading.drafts)
+
+
+def weigh_scale(draft: Draft, reading: Reading) -> float:
+    """Return what speaks against a product, quotient or power in which a name for a vector is likely a number."""
+    if draft.op not in ("multiply", "divide", "power"):
+        return 0.0
+    left, right = draft.args
+    pairs = [(left, right), (right, left)] if draft.op == "multiply" else [(left, right)]
+    for other, scale in pairs:
+        name = _find_name(scale)
+        if name is None or not (scale.is_column or scale.is_row) or name in reading.declared or name in reading.defined:
+            continue
+        if _is_identity(other):
+            return _SURELY_NUMBER
+        if other.is_row != scale.is_row and not other.is_scalar and not other.is_matrix and name[0] in _NUMBERS:
+            return 0.0 if (_find_name(other) or "x")[0] in _NUMBERS else _LIKELY_NUMBER
+        if other.is_matrix and draft.op != "power" and name[0] in _NUMBERS:
+            return _LIKELY_NUMBER
+        if other.is_scalar and _is_reduced(other):
+            if name[0] in "xzuvw" or (name[0] == "y" and other.op != "matmul"):
+                return 0.0
+            return _MAYBE_NUMBER if name[0] in "ab" else _LIKELY_NUMBER
+    return 0.0
+
+
+# Small letters that stand for numbers and counts as often as for vectors.
+_NUMBERS = frozenset("cdkmnprst")
+# What a vector that only scales costs; where a scalar of that letter costs about the same, it is asked.
+_SURELY_NUMBER, _LIKELY_NUMBER, _MAYBE_NUMBER = 4.0, 1.6, 0.9
+
+
+def _find_name(draft: Draft) -> str | None:
+    """Return the name that stands in a scale: d in sqrt(d), 2*d and d**2."""
+    while draft.op in ("call", "power", "multiply", "transpose", "negate", "divide"):
+        inside = [arg for arg in draft.args if arg.value is None]
+        if len(inside) != 1:
+            return None
+        draft = inside[0]
+    return str(draft.data[0]) if draft.op == "symbol" else None
+
+
+def _is_reduced(draft: Draft) -> bool:
+    """Whether a scalar is made of arrays, as norm(x) and w.T @ x are."""
+    stack = [draft]
+    while stack:
+        each = stack.pop()
+        if not each.is_scalar:
+            return True
+        stack.extend(each.args)
+    return False
+
+
+# Capital letters that count as often as they stand for matrices.
+COUNTS = frozenset("NCKDTLE")
+
+
+def _is_identity(draft: Draft) -> bool:
+    return draft.op == "filled" and bool(draft.data[0] == "eye")
+
+
 def is_mixed_sum(draft: Draft) -> bool:
-    """Whether a draft adds a scalar, which is no number, and an array, or divides a scalar by a name for an array."""
+    """Whether a draft adds a scalar, which is no number, and an array, or divides a scalar by a name for an array.
+
+    A matrix N in 1/N is as unlikely.
+    """
     if draft.op == "divide":
         over, under = draft.args
-        return over.is_scalar and over.value is None and under.op == "symbol" and not under.is_scalar
+        is_array = over.is_scalar and under.op == "symbol" and not under.is_scalar
+        return is_array and (over.value is None or (under.is_matrix and under.data[0] in COUNTS))
     if draft.op not in ("add", "subtract"):
         return False
     left, right = draft.args
-    return left.is_scalar != right.is_scalar and (left if left.is_scalar else right).value is None
+    scalar = left if left.is_scalar else right
+    return left.is_scalar != right.is_scalar and scalar.value is None and scalar.op not in ("constant", "size")

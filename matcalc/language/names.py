@@ -17,6 +17,8 @@ _GREEK_TEXT = """
 """
 GREEK = frozenset(_GREEK_TEXT.split())
 CONSTANTS = frozenset({"pi", "e"})
+# basis(n, 0) takes a size as well, and behind it a place.
+BASIS = "basis"
 FILLED = {"eye": (1, 1), "ones": (0, 8), "zeros": (0, 8), "fuse": (2, 2), "commutation": (2, 2),
           "duplication": (1, 1)}  # fmt: skip
 # Functions that are read in a way of their own, and how each is written.

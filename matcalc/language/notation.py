@@ -14,6 +14,19 @@ from itertools import count
 from matcalc.errors import LimitError, ParseError
 from matcalc.language.names import GREEK, spell_greek
 from matcalc.language.notation_tokens import Token, is_greek
+from matcalc.language.notation_words import (
+    FUNCTION_LETTERS,
+    FUNCTION_WORDS,
+    GREEK_LETTERS,
+    INFIX_WORDS,
+    INVERTIBLE,
+    KEYWORDS,
+    MODULES,
+    NAME_WORDS,
+    NORMS,
+    QUESTION_WORDS,
+    TRANSPOSES,
+)
 
 DEEPEST = 60
 
@@ -46,31 +59,6 @@ def walk_nodes(*roots: NotationNode) -> Iterator[NotationNode]:
         stack.extend(reversed(node.args))
 
 
-# --- words ----------------------------------------------------------------------------------------------
-
-# Functions that notation calls otherwise than the language, by their name in small letters.
-FUNCTION_WORDS = {
-    "tr": "trace", "ln": "log", "sgn": "sign", "logistic": "sigmoid", "asin": "arcsin", "acos": "arccos",
-    "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "inverse": "inv", "lse": "logsumexp",
-    "vect": "vec", "lndet": "logdet", "determinant": "det", "diagonal": "diag", "logsoftmax": "log_softmax",
-    "average": "mean", "kronecker": "kron", "diagmat": "diag", "exponential": "exp", "identity": "eye",
-    "vector": "ones_or_zeros", "matrix": "ones_or_zeros", "adjoint": "transpose", "mm": "matmul", "absolute": "abs",
-    "fabs": "abs", "squared": "square", "swish": "silu", "mtimes": "matmul", "times": "hadamard", "mldivide": "solve",
-    "length": "size", "numel": "size", "len": "size", "multiply": "hadamard", "pow": "power",
-    **{name: name for name in ("norm1", "norm2", "transpose", "hadamard", "ones", "zeros", "eye", "power", "inner",
-                               "matmul", "einsum", "dot", "size")},
-}  # fmt: skip
-# Names that formulas spell out and that are no product of letters.
-NAME_WORDS = frozenset(
-    """lam eps reg lr tol mu nu xi pi sig gam alp bet del tau phi psi chi rho eta loss err res obs out pred target
-    targets inputs input weights weight bias logits data noise cov prior post temp scale shift hat wd kappa
-    zeta""".split()
-)
-MODULES = frozenset("np numpy torch jnp jax F nn scipy sp tf math linalg LA la numpy.linalg functional special".split())
-GREEK_LETTERS = GREEK | {"Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"}
-TRANSPOSES = frozenset({"T", "⊤", "t", "'", "tr", "⊺", "H", "top", "transpose", "prime", "*T"})
-
-
 # --- the grammar --------------------------------------------------------------------------------------------
 
 _COMPARE, _SUM, _PRODUCT, _ADJACENT, _POWER = 5, 10, 20, 30, 40
@@ -82,7 +70,6 @@ _INFIX = {
     "⊗": ("kron", _PRODUCT), "\\": ("solve", _PRODUCT), ".\\": ("solve", _PRODUCT), ":": ("frobenius", _PRODUCT),
     "<": ("compare", _COMPARE), ">": ("compare", _COMPARE), "<=": ("compare", _COMPARE), ">=": ("compare", _COMPARE),
 }  # fmt: skip
-_CONSUMING = frozenset({"trace", "det", "logdet", "tr", "log", "exp", "vec", "diag", "inv"})
 _METHODS_AS_SIGNS = frozenset({"T", "mT", "H", "I"})
 _INDEX_LETTERS = frozenset("ijklmnpqrs")
 
@@ -107,8 +94,11 @@ def opens_inner(tokens: Sequence[Token], place: int) -> bool:
 class NotationParser:
     """A Pratt parser: each sign has a strength, and names next to each other are a product."""
 
-    def __init__(self, syntax: str, known: Collection[str], functions: Collection[str]) -> None:
+    def __init__(
+        self, syntax: str, known: Collection[str], functions: Collection[str], is_plain: bool = False
+    ) -> None:
         self.syntax = syntax
+        self.is_plain = is_plain
         self.known = frozenset(known)
         self.functions = functions
         self._choices = count()
@@ -203,11 +193,32 @@ class NotationParser:
                 if token.text == "<" and self._starts_inner():
                     return self._adjacent(left) if strength < _ADJACENT else None
                 return self._infix(left, kind, binding) if binding > strength else None
-        if token.kind == "open" and token.text == "[" and not token.spaced and self.syntax == "python":
-            return self._brackets(left)
+        if token.kind == "name" and (kind_of_word := self._infix_word(token)):
+            return self._infix(left, kind_of_word, _PRODUCT) if strength < _PRODUCT else None
+        if token.kind == "open" and token.text == "[" and not token.spaced:
+            if self.syntax == "python" or (self.syntax == "math" and self._is_place()):
+                return self._brackets(left)
         if self._starts_factor(token) and strength < _ADJACENT:
             return self._adjacent(left)
         return None
+
+    def _is_place(self) -> bool:
+        """Whether brackets hold the place of an entry: x[0], X[i, j] or X[:, k]."""
+        for ahead in range(1, 6):
+            token = self._peek(ahead)
+            if token.kind == "close":
+                return token.text == "]" and ahead > 1
+            is_letter = token.kind == "name" and re.fullmatch(r"[ijklmnpqrs]", token.text) is not None
+            if not (is_letter or token.kind == "number" or is_sign(token, ",", ":", "-")) or token.text in self.known:
+                return False
+        return False
+
+    def _infix_word(self, token: Token) -> str | None:
+        """Return what A kron B or A o B means: a word that stands between two factors as a sign does."""
+        meant = INFIX_WORDS.get(token.text.lower() if len(token.text) > 1 else token.text)
+        following = self._peek(1)
+        stands_between = token.spaced and following.spaced and self._starts_factor(following)
+        return meant if stands_between and token.text not in self.known and self.syntax != "python" else None
 
     def _infix(self, left: NotationNode, kind: str, binding: int) -> NotationNode:
         token = self._take()
@@ -215,11 +226,19 @@ class NotationParser:
             return self._divide(left, token)
         right = self._expression(binding)
         value = token.text if kind == "compare" else None
+        if kind == "star" and self.is_plain:
+            # A*x without a mark of mathematics may be code, which repeats x along the rows.
+            whole = NotationNode(kind, (left, right), None, left.start, right.end)
+            return self._choose((whole, 0.0), (replace(whole, kind="star_row"), 0.2))
         return NotationNode(kind, (left, right), value, left.start, right.end)
 
     def _divide(self, left: NotationNode, slash: Token) -> NotationNode:
         """Return a quotient; of 1/2 x, 1/N sum(x) and a / b c it is decided how far the denominator reaches."""
         tight = not slash.spaced and not self._next.spaced
+        is_differential = self._next.kind == "name" and re.fullmatch(r"[d∂]\w", self._next.text) is not None
+        if left.kind == "name" and left.value in ("d", "∂") and is_differential and self._next.text not in self.known:
+            advice = "write the function alone; it is derived"
+            raise ParseError("a derivative stands inside", span=(left.start, self._next.end), advice=advice)
         first = self._expression(_ADJACENT)
         quotient = NotationNode("divide", (left, first), None, left.start, first.end)
         if not self._starts_factor(self._next) or self.syntax == "python":
@@ -259,7 +278,7 @@ class NotationParser:
             return token.text in ("([{" if self.syntax == "latex" else "([" if token.spaced else "(")
         if token.kind != "op" or token.text in self._closers:
             return False
-        return token.text in ("‖", "|", "⟨", "√", "frac", "∑", "Σ") or (token.text == "<" and self._starts_inner())
+        return token.text in ("‖", "|", "⟨", "√", "frac", "∑", "Σ", "∏") or (token.text == "<" and self._starts_inner())
 
     def _starts_inner(self) -> bool:
         """Whether < opens an inner product."""
@@ -271,10 +290,11 @@ class NotationParser:
             raise self._unexpected()
         if left.kind == "number" and self._next.kind == "number":
             raise self._unexpected()
+        if self._next.kind == "open" and is_sign(self._peek(1), ":") and self._peek(2).kind == "close":
+            self._place += 3  # X(:)
+            return NotationNode("call", (left,), "vec", left.start, self._peek(-1).end)
         right = self._expression(_ADJACENT)
         assert self._place > before
-        if right.kind == "group" and right.args[0].kind == "all":
-            return NotationNode("call", (left,), "vec", left.start, right.end)
         return NotationNode("juxtapose", (left, right), None, left.start, right.end)
 
     def _refuse_call(self, token: Token) -> None:
@@ -283,9 +303,14 @@ class NotationParser:
         if following.kind != "open" or following.text != "(" or following.spaced or name in self.known:
             return
         is_word = len(name.partition("_")[0]) > 1 and name.islower() and name not in GREEK_LETTERS
-        if is_word or name in ("f", "g", "h", "u") or name.startswith("__"):
+        is_word = is_word or re.fullmatch(r"([A-Z][a-z]{2,})+", name) is not None
+        if is_word or self._is_extreme(name) or name in FUNCTION_LETTERS or name.startswith("__"):
             reason = f"{name} is no function that is known here"
             raise ParseError(reason, span=(token.start, token.end), advice="write a product with a space or a sign")
+
+    def _is_extreme(self, name: str) -> bool:
+        """Whether a name with a bracket behind it is the largest eigenvalue, or the like, of what stands inside."""
+        return self._next.kind == "open" and re.fullmatch(r"(λ|lambda|σ|sigma)_(min|max)", name) is not None
 
     # --- prefixes
 
@@ -384,12 +409,8 @@ class NotationParser:
         if text == "frac":
             over, under = self._braced(), self._braced()
             return NotationNode("divide", (over, under), "frac", token.start, under.end)
-        if text in ("∑", "Σ"):
-            return self._sum(token)
-        if text == "∏":
-            raise ParseError(
-                "products over an index are not read", span=(token.start, token.end), advice="write prod(x)"
-            )
+        if text in ("∑", "Σ", "∏"):
+            return self._over_indices(token, "prod" if text == "∏" else "sum")
         if text in ("∇", "∂"):
             raise ParseError("only the function is written; it is derived", span=(token.start, token.end),
                              advice="leave out what asks for the derivative")  # fmt: skip
@@ -451,6 +472,10 @@ class NotationParser:
         self._closers = outer
         end = self._take().end
         kind = "norm" if opening.text == "‖" else "bars"
+        if self._next.kind == "number" and not self._next.spaced and self.syntax != "python":
+            number = self._next.text
+            advice = f"did you mean a subscript, ||x||_{number}, or a power, ||x||^{number}?"
+            raise ParseError("a number stands behind the bars", span=(end, self._next.end), advice=advice)
         below: str | None = None
         if self._is("_"):
             below, end = self._read_below()
@@ -489,8 +514,8 @@ class NotationParser:
             words.append(self._take().text)
         return "".join(words), self._close(token, {"(": ")", "[": "]", "{": "}"}[token.text]).end
 
-    def _sum(self, token: Token) -> NotationNode:
-        """Return a sum over indices: what it runs over is the product that follows."""
+    def _over_indices(self, token: Token, function: str) -> NotationNode:
+        """Return a sum or product over indices: what it runs over is the product that follows."""
         below, upper = "", ""
         for _ in range(2):
             if self._is("_"):
@@ -498,14 +523,18 @@ class NotationParser:
             elif self._is("^"):
                 upper, _ = self._read_below()
         letters = _read_indices(below)
-        if not letters:
-            raise ParseError("the sum has no index", span=(token.start, token.end), advice="write sum(x), or sum_i x_i")
-        return self._sum_of(letters, token, upper)
+        return self._reduce(letters, token, function, upper)
 
-    def _sum_of(self, letters: str, token: Token, upper: str = "") -> NotationNode:
-        body = self._expression(_PRODUCT)
+    def _reduce(self, letters: str, token: Token, function: str, upper: str = "") -> NotationNode:
+        # A product with signs is summed as one, and divides what stands behind it where it is no sum.
+        body = self._expression(_SUM if function == "sum" else _PRODUCT)
         size = upper if upper.isidentifier() else ""
-        return NotationNode("sum", (body,), (letters, size), token.start, body.end)
+        letters = letters or list_entry_letters(body)
+        if not letters:
+            word = {"sum": "sum", "prod": "product"}.get(function, function)
+            advice = f"write {function}(x), or {function}_i x_i"
+            raise ParseError(f"the {word} has no index", span=(token.start, token.end), advice=advice)
+        return NotationNode("sum", (body,), (letters, size, function), token.start, body.end)
 
     # --- powers and what else stands behind
 
@@ -530,6 +559,7 @@ class NotationParser:
         if token.text == "**":
             exponent = self._exponent()
             return NotationNode("entry_power", (base, exponent), None, base.start, exponent.end)
+        self._cut_transpose()
         word = self._exponent_word(0)
         if word in TRANSPOSES and not (word in ("t", "tr") and word in self.known):
             if word == "T" and "T" in self.known:
@@ -543,12 +573,41 @@ class NotationParser:
             while self._next.kind != "close":
                 self._take()
             end = self._close(opening, {"(": ")", "{": "}", "[": "]"}[opening.text]).end
-            inverse = NotationNode("power", (base, NotationNode("number", (), "-1", end, end)), None, base.start, end)
-            return NotationNode("transpose", (inverse,), None, base.start, end)
+            return self._invert_and_transpose(base, end)
+        if self._is("-") and self._peek(1).text in ("T", "⊤", "'") and "T" not in self.known:
+            self._take()
+            return self._invert_and_transpose(base, self._take().end)
         if word in ("⊙", "*", "+", "†") and self._next.kind != "name":
             return self._special_power(base, word)
+        if base.kind == "name" and (layer := self._read_layer()):
+            return NotationNode("name", (), f"{base.value}_{layer}", base.start, self._peek(-1).end)
         exponent = self._exponent()
         return NotationNode("power", (base, exponent), None, base.start, exponent.end)
+
+    def _read_layer(self) -> str:
+        """Take the (2) of W^{(2)}, which numbers W; nothing where the exponent is no number in brackets of its own."""
+        texts = [self._peek(ahead).text for ahead in range(5)]
+        if texts[0] != "{" or texts[1] not in "([" or not re.fullmatch(r"\w", texts[2]) or texts[3] not in ")]":
+            return ""
+        if texts[4] != "}":
+            return ""
+        self._place += 5
+        return texts[2]
+
+    @staticmethod
+    def _invert_and_transpose(base: NotationNode, end: int) -> NotationNode:
+        inverse = NotationNode("power", (base, NotationNode("number", (), "-1", end, end)), None, base.start, end)
+        return NotationNode("transpose", (inverse,), None, base.start, end)
+
+    def _cut_transpose(self) -> None:
+        """Cut the T of x^TAx from the letters behind it, as an exponent without braces is one sign."""
+        place = self._place + self._is("-")
+        token = self._tokens[place]
+        is_run = token.kind == "name" and re.fullmatch(r"T[A-Za-z\u0370-\u03ff]\w*", token.text)
+        if is_run and token.text not in self.known and "T" not in self.known and self.syntax in ("math", "matlab"):
+            middle = token.start + 1
+            halves = [replace(token, text="T", end=middle), replace(token, text=token.text[1:], start=middle)]
+            self._tokens[place : place + 1] = [halves[0], replace(halves[1], spaced=False)]
 
     def _special_power(self, base: NotationNode, word: str) -> NotationNode:
         start = self._next.start
@@ -621,7 +680,11 @@ class NotationParser:
             raise ParseError("a subscript stands behind a name", span=(place.start, end))
         if base.kind != "name":
             return NotationNode("ones" if base.kind in ("ones", "number") else "subscripted", (), None, base.start, end)
-        return make_subscripted(str(base.value), below, base.start, end)
+        named = make_subscripted(str(base.value), below, base.start, end)
+        if self._is_extreme(str(named.value)):
+            advice = "write norm(X, 2) for the largest singular value"
+            raise ParseError(f"{named.value} is no function that is known here", span=named.span, advice=advice)
+        return named
 
     def _read_sized(self, base: NotationNode, below: str, end: int) -> NotationNode | None:
         """Return the identity I_n, ones 1_n or zeros 0_n of a size; None for what is none of them."""
@@ -648,8 +711,9 @@ class NotationParser:
             return NotationNode("call", left.args, "logabsdet", left.start, token.end)
         if token.kind not in ("name", "word"):
             raise ParseError("a name stands behind the point", span=(dot.start, dot.end))
-        is_call = self._next.kind == "open" and not self._next.spaced
-        if token.text in _METHODS_AS_SIGNS or (token.text in ("t", "transpose", "T") and is_call):
+        is_call = self._next.kind == "open" and self._next.text == "(" and not self._next.spaced
+        bare_t = token.text == "t" and self.syntax == "python" and "t" not in self.known
+        if token.text in _METHODS_AS_SIGNS or bare_t or (token.text in ("t", "transpose", "T") and is_call):
             end = token.end
             if is_call and token.text != "T":
                 opening = self._take()
@@ -681,26 +745,34 @@ class NotationParser:
     def _name(self, token: Token) -> NotationNode:
         if token.text in MODULES and is_sign(self._next, ".") and token.text not in self.known:
             return self._library_call(token)
-        word = self._sum_word(token)
-        if word is not None:
-            return self._sum_of(*word)
+        norm = re.fullmatch(r"norm_(\w+)", token.text, re.IGNORECASE)
+        if norm and norm[1].lower() in NORMS and self._next.kind == "open" and token.text not in self.known:
+            return self._norm_of(token, norm[1])
+        reduced = self._index_word(token)
+        if reduced is not None:
+            word, letters, upper = reduced
+            return self._reduce(letters, token, word, upper)
         function = self._function(token)
         if function is not None:
             return self._call(function, token)
         self._refuse_call(token)
         return self._letters(token)
 
-    def _sum_word(self, token: Token) -> tuple[str, Token, str] | None:
-        """Return the indices of sum_i, sum_{ij} or sum_{i=1}^n, and up to which size they run."""
+    def _index_word(self, token: Token) -> tuple[str, str, str] | None:
+        """Return the function, the indices of sum_i, sum_{ij}, max_i or sum_{i=1}^n, and up to which size they run."""
         if token.text in self.known:
             return None
-        found = re.fullmatch(r"[Ss]um_([a-z]{1,3})", token.text)
-        letters, upper = found[1] if found else "", ""
-        if token.text in ("sum", "Sum") and self._is("_"):
+        found = re.fullmatch(r"(sum|prod|max|min)_([a-z]{1,3})", token.text, re.IGNORECASE)
+        word = (found[1] if found else token.text).lower()
+        letters, upper = found[2] if found else "", ""
+        if word in ("sum", "prod", "max", "min") and self._is("_"):
+            place = self._place
             letters = _read_indices(self._read_below()[0])
+            if not letters:
+                self._place = place
         if letters and self._is("^"):
             upper, _ = self._read_below()
-        return (letters, token, upper) if letters else None
+        return (word, letters, upper) if letters else None
 
     def _function(self, token: Token) -> str | None:
         """Return the function that a word means, None where it is a name."""
@@ -708,7 +780,8 @@ class NotationParser:
         if text in self.known and not (self._next.kind == "open" and text in self.functions):
             return None
         bare = text.lower() if len(text) > 1 else text
-        called = self._next.kind == "open" and not self._next.spaced
+        follows = not self._next.spaced or (self.syntax == "latex" and not self._next.apart)
+        called = self._next.kind == "open" and follows
         if text in ("σ", "sigma") and called and self._next.text == "(":
             return "sigmoid"
         if len(text) == 1 or is_greek(text[0]) or (text in GREEK_LETTERS):
@@ -739,11 +812,32 @@ class NotationParser:
                 keywords = (NotationNode("keyword", (axis,), "axis", token.start, end),)
             elif function == "log" and below in ("2", "10"):
                 function = "log" + below
+            elif function == "norm" and below.lower() in NORMS:
+                return self._norm_of(token, below)
             elif not (function == "log" and below == "e"):
                 raise ParseError(f"{token.text} takes no subscript", span=(token.start, end))
+        if power is not None and function in INVERTIBLE and is_minus_one(power):
+            reason = f"{token.text}^{{-1}} has two meanings"
+            advice = f"did you mean arc{function}(x), or 1/{function}(x)?"
+            raise ParseError(reason, span=(token.start, power.end), advice=advice)
         node = self._apply(function, token)
-        node = replace(node, args=(*node.args, *keywords))
+        node = replace(node, args=(*node.args, *keywords)) if keywords else self._reduce_entries(node, function)
         return node if power is None else NotationNode("power", (node, power), None, token.start, node.end)
+
+    @staticmethod
+    def _reduce_entries(whole: NotationNode, function: str) -> NotationNode:
+        """Return sum x_i^2 as a sum over i; any other call as it is."""
+        letters = list_entry_letters(whole.args[0]) if len(whole.args) == 1 else ""
+        if function not in ("sum", "prod", "max", "min", "mean") or not letters or not set(letters) <= set("ijk"):
+            return whole
+        return NotationNode("sum", whole.args, (letters, "", function), whole.start, whole.end)
+
+    def _norm_of(self, token: Token, below: str) -> NotationNode:
+        """Return norm_2(x) as ‖x‖_2."""
+        whole = self._apply("norm", token)
+        if len(whole.args) != 1:
+            raise ParseError("norm with a subscript takes one array", span=whole.span, advice=f"write norm_{below}(x)")
+        return NotationNode("norm", whole.args, below, whole.start, whole.end)
 
     def _apply(self, function: str, token: Token) -> NotationNode:
         if self._next.kind == "open" and not (self._next.text == "{" and self.syntax == "python"):
@@ -752,31 +846,36 @@ class NotationParser:
             items = self._list(closing)
             end = self._close(opening, closing).end
             return NotationNode("call", tuple(items), function, token.start, end)
-        if self.syntax == "python" or not self._starts_argument():
+        if self.syntax == "python" or function == "transpose" or not self._starts_argument():
             raise ParseError(
                 f"{token.text} is a function", span=(token.start, token.end), advice=f"write {token.text}(x)"
             )
         if self._is("-"):
             inside = self._expression(_PRODUCT)
             return NotationNode("call", (inside,), function, token.start, inside.end)
+        if function in ("sum", "mean", "prod"):  # what a sum runs over is the whole product
+            inside = self._expression(_SUM if function == "sum" else _PRODUCT)
+            return NotationNode("call", (inside,), function, token.start, inside.end)
         factors = [self._expression(_ADJACENT)]
-        while self._starts_factor(self._next) and not self._starts_function(self._next):
+        while self._starts_factor(self._next) and not self._next.apart and not self._starts_function(self._next):
             factors.append(self._expression(_ADJACENT))
         whole = NotationNode("call", (self._join(factors),), function, token.start, factors[-1].end)
         if len(factors) == 1 or function in ("trace", "det", "logdet"):
             return whole
         first = NotationNode("call", (factors[0],), function, token.start, factors[0].end)
-        return self._choose((whole, 0.0), (self._join([first, *factors[1:]]), 0.5))
+        # Of cos θ x it is not told whether x belongs to the angle.
+        is_angle = factors[0].kind == "name" and spell_greek(str(factors[0].value)) in GREEK
+        return self._choose((whole, 0.0), (self._join([first, *factors[1:]]), 0.0 if is_angle else 0.5))
 
     def _starts_argument(self) -> bool:
-        return self._starts_factor(self._next) or self._is("-", "∑", "Σ")
+        return self._starts_factor(self._next) or self._is("-", "∑", "Σ", "∏")
 
     def _starts_function(self, token: Token) -> bool:
         if token.kind not in ("name", "word"):
             return False
         bare = token.text.lower() if len(token.text) > 1 else token.text
         return len(token.text) > 1 and (
-            bare in FUNCTION_WORDS or bare in self.functions or token.text.startswith("sum_")
+            bare in FUNCTION_WORDS or bare in self.functions or token.text.startswith(("sum_", "prod_", "max_", "min_"))
         )
 
     def _library_call(self, token: Token) -> NotationNode:
@@ -808,6 +907,10 @@ class NotationParser:
             return sized or whole
         if text in self.known or len(stem) <= 1 or token.kind == "word" or (self.syntax == "latex" and len(text) > 1):
             return make_subscripted(stem, below, start, end) if below and text not in self.known else whole
+        if stem.lower() in KEYWORDS or (stem in QUESTION_WORDS and self.syntax == "math"):
+            advice = f"write a product with spaces, {' '.join(stem)}"
+            advice = advice if len(stem) < 4 else "write the formula alone"
+            raise ParseError(f"{stem} is a word, and no name", span=(start, end), advice=advice)
         if stem in GREEK_LETTERS or stem.lower() in NAME_WORDS or text == "None":
             return whole
         spaced = split_letters(stem, self.known)
@@ -885,6 +988,28 @@ def split_letters(stem: str, known: Collection[str]) -> list[str] | None:
     if stem.islower() and len(parts) > 3:
         return None
     return parts if len(parts) <= 8 and (len(parts) <= 3 or not re.search(r"[a-z]{3}", stem)) else None
+
+
+def is_minus_one(node: NotationNode) -> bool:
+    """Whether an exponent is -1."""
+    while node.kind == "group":
+        node = node.args[0]
+    return node.kind == "negate" and node.args[0].kind == "number" and node.args[0].value == "1"
+
+
+def list_entry_letters(node: NotationNode) -> str:
+    """Return the indices of the entries below a node that no sum below it runs over.
+
+    The index of sum x_i^2 is that of its entries.
+    """
+    if node.kind == "entry":
+        assert isinstance(node.value, tuple)
+        return "".join(dict.fromkeys(str(node.value[1])))
+    inside = "".join(dict.fromkeys("".join(map(list_entry_letters, node.args))))
+    if node.kind != "sum":
+        return inside
+    assert isinstance(node.value, tuple)
+    return "".join(letter for letter in inside if letter not in node.value[0])
 
 
 def _read_indices(below: str) -> str:

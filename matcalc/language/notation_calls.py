@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from matcalc.errors import LimitError, ParseError, ShapeError
 from matcalc.language import names as names
 from matcalc.language.calls import Along, call_along_axis, fill, infer_einsum, infer_where, read_power
 from matcalc.language.declarations import LARGEST_SIZE
-from matcalc.language.draft import SCALAR_AXES, Draft, Unknown
+from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, Unknown, is_unit
+from matcalc.language.habits import AmbiguityError
 from matcalc.language.notation import NotationNode
 from matcalc.language.notation_to_draft import (
     SCALAR_FOR_ARRAY,
@@ -73,6 +74,7 @@ _SAME = {
     "concat": "concatenate", "logsoftmax": "log_softmax", "sgn": "sign", "log_sigmoid": "logsigmoid", "swish": "silu",
     "numel": "size", "tr": "trace", "diagonal": "diag", "diag_embed": "diag", "diagflat": "diag", "reduce_sum": "sum",
     "reduce_mean": "mean",
+    "vector_norm": "norm", "matrix_norm": "norm",
     "identity": "eye", "multi_dot": "chain", "chain_matmul": "chain", "asinh": "arcsinh", "acosh": "arccosh",
     "atanh": "arctanh", "sigmoid": "sigmoid", "matrix_transpose": "transpose", "mtimes": "matmul", "mldivide": "solve",
 }  # fmt: skip
@@ -104,6 +106,8 @@ def _call_plain(reader: Interpreter, call: CallNode) -> Meaning:
         and not _is_entrywise(reader, call.name)
     ):
         meanings = [each if isinstance(each, Draft) else _whole(reader, each, call) for each in meanings]
+    if any(isinstance(meaning, Indexed) for meaning in meanings):
+        call = replace(call, library="entry")  # exp(X_ij), whose entries are no matrix
     return reader.over_entries(lambda drafts: _call_drafts(reader, call, drafts), meanings, call.node)
 
 
@@ -136,7 +140,23 @@ def _read_argument(reader: Interpreter, arg: NotationNode, call: CallNode) -> Me
                 "the product with itself",
                 inside.span,
             )
-    return reader.read(arg)
+    if call.name not in ("sum", "mean"):
+        return reader.read(arg)
+    reader.summing += 1
+    meaning = _read_summed(reader, arg)
+    reader.summing -= 1
+    return meaning
+
+
+def _read_summed(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return what is summed: of sum(p log p) the product is that of the entries."""
+    inside = _strip(reader, node)
+    if inside.kind in ("negate", "juxtapose"):
+        meanings = [_read_summed(reader, arg) for arg in inside.args]
+        drafts = [meaning for meaning in meanings if isinstance(meaning, Draft)]
+        if len(drafts) == 2 and all(draft.is_column for draft in drafts):
+            return reader.elementwise("multiply", drafts[0], drafts[1], inside.span)
+    return reader.read(node)
 
 
 def _call_drafts(reader: Interpreter, call: CallNode, drafts: Sequence[Draft]) -> Draft:
@@ -144,10 +164,13 @@ def _call_drafts(reader: Interpreter, call: CallNode, drafts: Sequence[Draft]) -
         _ask_about_matlab(reader, call, drafts[0])
     if reader.syntax in ("math", "latex") and call.name in _MATRIX_FUNCTIONS and drafts[0].is_matrix:
         if call.name == "exp" and call.library != "entry":
-            text = reader.reading.write(drafts[0])
+            text = reader.spell(drafts[0])
             raise ask_which(
                 "exp of a matrix has two meanings", f"expm({text})", f"exp({text}) entry by entry", call.span
             )
+        if call.name == "log" and call.library != "entry" and not reader.summing:
+            advice = f"did you mean log({reader.spell(drafts[0])}) entry by entry? there is no logarithm of a matrix"
+            raise AmbiguityError("log of a matrix has two meanings", span=call.span, advice=advice)
     return reader.call(call.name, drafts, call.span)
 
 
@@ -156,7 +179,7 @@ _MATRIX_FUNCTIONS = frozenset({"exp", "log"})
 
 def _ask_about_matlab(reader: Interpreter, call: CallNode, matrix: Draft) -> None:
     """Raise for what MATLAB and mathematics read otherwise: sum(X) down the columns, norm(X) the spectral norm."""
-    text = reader.reading.write(matrix)
+    text = reader.spell(matrix)
     if call.name in ("sum", "mean", "max", "min", "prod", "var", "std"):
         first, second = f"{call.name}({text}, axis=0)", f"{call.name}({text}) of all entries"
         raise ask_which(f"{call.name} of a matrix is taken down the columns in MATLAB", first, second, call.span)
@@ -198,11 +221,12 @@ def _read_axis(reader: Interpreter, call: CallNode) -> tuple[Along, bool, list[s
 def _read_axes(reader: Interpreter, node: NotationNode) -> int | tuple[int, ...]:
     """Return the axis, or the axes of a tuple or a list."""
     if node.kind == "list":
-        return tuple(_read_integer(reader, item) for item in node.args)
-    return _read_integer(reader, node)
+        return tuple(read_integer(reader, item) for item in node.args)
+    return read_integer(reader, node)
 
 
-def _read_integer(reader: Interpreter, node: NotationNode) -> int:
+def read_integer(reader: Interpreter, node: NotationNode) -> int:
+    """Return the whole number that a part is; raises ParseError for anything else."""
     draft = reader.draft(node)
     if draft.value is None or draft.value.denominator != 1:
         raise ParseError("a whole number stands here", span=node.span)
@@ -249,6 +273,7 @@ def _matmul(reader: Interpreter, call: CallNode) -> Meaning:
 def _dot(reader: Interpreter, call: CallNode) -> Meaning:
     left, right = _drafts(reader, call, 2)
     if left.is_scalar or right.is_scalar:
+        reader.cost += SCALAR_FOR_ARRAY
         return reader.elementwise("multiply", left, right, call.span)
     if (left.is_column and right.is_column) or (reader.syntax != "python" and not call.library):
         return reader.call("dot", (left, right), call.span)
@@ -308,7 +333,7 @@ def _negate(reader: Interpreter, call: CallNode) -> Meaning:
 def _transpose(reader: Interpreter, call: CallNode) -> Meaning:
     if not call.args or len(call.args) not in (1, 3):
         raise ParseError("transpose takes one matrix", span=call.span)
-    if len(call.args) == 3 and sorted(_read_integer(reader, arg) % 2 for arg in call.args[1:]) != [0, 1]:
+    if len(call.args) == 3 and sorted(read_integer(reader, arg) % 2 for arg in call.args[1:]) != [0, 1]:
         raise ParseError("a transpose exchanges the axes 0 and 1", span=call.span)
     return reader.transpose(reader.draft(call.args[0]), call.span)
 
@@ -354,7 +379,7 @@ def _read_order(reader: Interpreter, node: NotationNode) -> str | int | None:
         return str(node.value)
     if node.kind == "name" and node.value == "None":
         return None
-    return _read_integer(reader, node)
+    return read_integer(reader, node)
 
 
 def _apply_norm(reader: Interpreter, call: CallNode, operand: Draft, order: str | int | None) -> Draft:
@@ -401,7 +426,7 @@ def _variance(reader: Interpreter, call: CallNode) -> Meaning:
         if name in ("unbiased",):
             less = int(_read_bool(call.keywords[name]))
         elif name in ("ddof", "correction"):
-            less = _read_integer(reader, call.keywords[name])
+            less = read_integer(reader, call.keywords[name])
         else:
             raise ParseError(f"{call.name} takes no {name}=", span=call.span)
     if less is None:
@@ -464,13 +489,13 @@ def _reduce(reader: Interpreter, call: CallNode) -> Meaning:
 
 def _softmax(reader: Interpreter, call: CallNode) -> Meaning:
     if len(call.args) == 2:
-        axis = _read_integer(reader, call.args[1])
+        axis = read_integer(reader, call.args[1])
         return _along_axis(reader, call, [reader.draft(call.args[0])], axis, False)
     if len(call.args) != 1:
         raise ParseError(f"{call.name} takes one argument", span=call.span)
     operand = reader.draft(call.args[0])
     if call.name != "logsumexp" and not {"dim", "axis"} & set(call.keywords) and operand.is_matrix:
-        text = reader.reading.write(operand)
+        text = reader.spell(operand)
         if call.library in ("jax", "tf"):
             return _along_axis(reader, call, [operand], -1, False)
         first, second = f"{call.name}({text}, axis=1), of each row", f"{call.name}({text}, axis=0), of each column"
@@ -511,6 +536,8 @@ def _leaky_relu(reader: Interpreter, call: CallNode) -> Meaning:
 
 
 def _solve(reader: Interpreter, call: CallNode) -> Meaning:
+    if len(call.args) == 1:  # solve(A) of R
+        return reader.call("inv", _drafts(reader, call, 1), call.span)
     left, right = _drafts(reader, call, 2)
     return solve(reader, left, right, call.span)
 
@@ -561,15 +588,20 @@ def _slogdet(reader: Interpreter, call: CallNode) -> Meaning:
 def _flatten(reader: Interpreter, call: CallNode) -> Meaning:
     """Rows behind each other, as Python has them: vec(X.T)."""
     operand = reader.draft(call.args[0])
-    places = [_read_integer(reader, arg) for arg in call.args[1:] if arg.kind in ("number", "negate")]
+    places = [read_integer(reader, arg) for arg in call.args[1:] if arg.kind in ("number", "negate")]
     if call.name == "reshape" and places in ([-1, 1], [1, -1]):
         return _add_axis(reader, operand, places == [1, -1], call)
     if call.name == "reshape" and not (len(call.args) == 2 and _strip(reader, call.args[1]).kind == "negate"):
         raise ParseError("reshape is only read as reshape(-1)", span=call.span)
-    if call.keywords or (call.name == "flatten" and len(call.args) > 1):
+    order = call.keywords.get("order")
+    if set(call.keywords) - {"order"} or (call.name == "flatten" and len(call.args) > 1):
         raise ParseError(f"{call.name} is read without options", span=call.span)
+    if order is not None and str(order.value) not in ("C", "F"):
+        raise ParseError("the order is 'C', row by row, or 'F', column by column", span=order.span)
     if not operand.is_matrix:
         return operand
+    if order is not None and order.value == "F":
+        return reader.call("vec", (operand,), call.span)
     return reader.call("vec", (reader.transpose(operand, call.span),), call.span)
 
 
@@ -577,7 +609,7 @@ def _unsqueeze(reader: Interpreter, call: CallNode) -> Meaning:
     """Return x with a second axis: as a column, or as a row."""
     if len(call.args) != 2 or call.keywords:
         raise ParseError("unsqueeze takes an axis", span=call.span)
-    return _add_axis(reader, reader.draft(call.args[0]), _read_integer(reader, call.args[1]) in (0, -2), call)
+    return _add_axis(reader, reader.draft(call.args[0]), read_integer(reader, call.args[1]) in (0, -2), call)
 
 
 def _add_axis(reader: Interpreter, vector: Draft, as_row: bool, call: CallNode) -> Draft:
@@ -607,7 +639,7 @@ def _item(reader: Interpreter, call: CallNode) -> Meaning:
 def _fill(reader: Interpreter, call: CallNode) -> Meaning:
     """eye(n), ones(m, n) and their kin; without sizes, or with _, of the size that fits."""
     nodes = [item for arg in call.args for item in (arg.args if arg.kind in ("list", "group") else (arg,))]
-    if call.name == "eye" and (not nodes or nodes[0].kind in ("call", "size_of")):
+    if call.name == "eye" and (not nodes or nodes[0].kind in ("call", "size_of", "pick")):
         return reader.filled("eye", call.span)
     sizes = [_read_size(reader, node) for node in nodes]
     if call.name == "eye":
@@ -635,7 +667,22 @@ def _read_size(reader: Interpreter, node: NotationNode) -> Size:
         return Size.of(int(str(node.value)))
     if node.kind == "name" and str(node.value) in reader.reading.sizes:
         return reader.reading.sizes[str(node.value)]
+    if node.kind == "pick" and node.args[0].kind == "size_of":
+        axis = read_axis_size(reader, node)
+        if isinstance(axis, Size):
+            return axis
     raise ParseError("this is not a size", span=node.span, advice="sizes are names and whole numbers, as in eye(n)")
+
+
+def read_axis_size(reader: Interpreter, node: NotationNode) -> DraftAxis:
+    """Return the size X.shape[1] of an axis."""
+    sized, *items = node.args
+    array = reader.draft(sized.args[0])
+    axes = [axis for axis in array.axes if not is_unit(axis)]
+    place = read_integer(reader, items[0]) if len(items) == 1 else len(axes)
+    if sized.value != "shape" or not -len(axes) <= place < len(axes):
+        raise ParseError("there is no such axis", span=node.span, advice="write X.shape[0] or X.shape[1]")
+    return axes[place]
 
 
 def list_written_sizes(node: NotationNode) -> set[str]:
@@ -702,29 +749,11 @@ _SPECIAL: dict[str, Callable[[Interpreter, CallNode], Meaning]] = {
 }  # fmt: skip
 
 
-# --- brackets -----------------------------------------------------------------------------------------------------
+# The functions of libraries and of mathematics that are read, by the last part of their names.
+KNOWN_CALLS = frozenset({*_SPECIAL, *_SAME})
 
 
-def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
-    """Return x[:, None], x[None, :] and slogdet(X)[1]; other entries are not read."""
-    base, *items = node.args
-    if base.kind == "call" and str(base.value).endswith("slogdet") and len(items) == 1:
-        if _read_integer(reader, items[0]) == 1:
-            return reader.call("logabsdet", (reader.draft(base.args[0]),), node.span)
-    signs = ["all" if item.kind == "all" else str(item.value) for item in items]
-    array = reader.draft(base)
-    if signs == ["all"] or signs == ["all", "all"]:
-        return array
-    if array.is_column and signs == ["all", "None"]:
-        # A copy that has two axes: the name itself still has one.
-        shown = reader.reading.add(array.op, array.args, array.axes, array.span, array.data)
-        reader.columns.add(shown.position)
-        return shown
-    if array.is_column and signs == ["None", "all"]:
-        return reader.transpose(array, node.span)
-    raise ParseError(
-        "entries cannot be picked here", span=node.span, advice="multiply by a unit vector, as in e_1.T @ X @ e_2"
-    )
+# --- sizes and conditions -------------------------------------------------------------------------------------------
 
 
 def read_sized(reader: Interpreter, node: NotationNode) -> Meaning:
@@ -744,6 +773,13 @@ def read_condition(reader: Interpreter, node: NotationNode) -> Meaning:
     return read_call(reader, NotationNode("call", (node, one, zero), "where", *node.span))
 
 
+def read_size(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return x.size, the number of entries."""
+    if node.value != "size":
+        raise ParseError(f"{node.value} is no number", span=node.span, advice="write X.shape[0] or X.size")
+    return reader.call("size", (reader.draft(node.args[0]),), node.span)
+
+
 CALL_HANDLERS: Mapping[str, Handler] = {
-    "call": read_call, "pick": read_pick, "sized": read_sized, "compare": read_condition,
+    "size_of": read_size, "call": read_call, "sized": read_sized, "compare": read_condition,
 }  # fmt: skip

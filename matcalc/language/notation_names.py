@@ -15,10 +15,11 @@ from typing import Generic, TypeVar
 from matcalc.errors import MatcalcError
 from matcalc.language import names as names
 from matcalc.language.draft import Draft, Reading
-from matcalc.language.habits import AmbiguityError, is_mixed_sum
-from matcalc.language.notation import NAME_WORDS, NotationNode, walk_nodes
+from matcalc.language.habits import COUNTS, AmbiguityError, is_mixed_sum
+from matcalc.language.notation import NotationNode, walk_nodes
 from matcalc.language.notation_statements import Formula
 from matcalc.language.notation_tokens import is_greek
+from matcalc.language.notation_words import NAME_WORDS
 
 MOST_ATTEMPTS = 400
 # Two readings whose costs differ by less than this are both usual.
@@ -58,20 +59,22 @@ def list_kinds(name: str, is_own: bool, is_wrt: bool, is_bold: bool = False, is_
     ([(0, 0.0), (1, 1.0)], (2, 0.0))
     """
     usual = names.count_axes(name)
-    stem = name.partition("_")[0]
+    stem = name.partition("_")[0] or name
     later = 1.0 if is_wrt else 0.0
     if usual < 2 and is_bold:
         return [(1, 0.0), (0, 3.0)]
     if usual == 0:
         return [(0, 0.0), (1, 1.0 if _spell(stem) in _VECTOR_LETTERS else 2.2)]
     if usual == 2:
-        is_count = stem in ("N", "C", "K", "D", "T", "L", "E")
+        is_count = stem in COUNTS
         if is_greek(name[0]) or len(stem) > 1:
             return [(2, 0.0)]
         return [(2, 0.0), (0, (1.4 if is_count else 3.6) + later), *([] if is_own or is_code else [(1, 2.6 + later)])]
     if len(stem) > 1:
         is_greek_like = stem in NAME_WORDS
         return [(0, 0.0), (1, 1.0)] if is_greek_like and not is_own else [(1, 0.0), (0, 1.0 + later)]
+    if stem == "n" and not is_own:
+        return [(0, 0.0), (1, 1.0)]
     if stem in "xyzwvu":
         return [(1, 0.0), (0, 1.8 + later)]
     return [(1, 0.0), (0, (0.9 if stem in "abcdkmnprst" else 1.4) + later)]
@@ -123,6 +126,7 @@ def search(
     kinds: Mapping[str, Sequence[Option]],
     choices: Mapping[int, Sequence[Option]],
     attempt: Callable[[Assumed], tuple[Found, float, frozenset[str], frozenset[int]]],
+    most: int = MOST_ATTEMPTS,
 ) -> tuple[list[Success[Found]], MatcalcError | None]:
     """Return the cheapest readings, cheapest first, those that cost about the same; or the error of the usual one.
 
@@ -137,7 +141,7 @@ def search(
     error: MatcalcError | None = None
     unsure: tuple[float, AmbiguityError] | None = None
     tried: set[tuple[frozenset[tuple[str | int, int]], ...]] = set()
-    for _ in range(MOST_ATTEMPTS):
+    for _ in range(most):
         if not heap:
             break
         cost, _, places = heapq.heappop(heap)

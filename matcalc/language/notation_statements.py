@@ -24,7 +24,7 @@ class Formula:
     bold: frozenset[str] = frozenset()
 
 
-_SEPARATORS = frozenset("where with and for if given when let assuming suppose such that here is subject to".split())
+_SEPARATORS = frozenset("where with and for if given when let assuming suppose such that here subject to".split())
 ASSUMED_WORDS = {
     "symmetric": "symmetric", "sym": "symmetric", "skew": "skew", "diagonal": "diagonal", "orthogonal": "orthogonal",
     "invertible": "invertible", "nonsingular": "invertible", "posdef": "posdef", "spd": "posdef", "pd": "posdef",
@@ -38,25 +38,44 @@ _NAME = (
     r"(?:\\?[A-Za-z\u0370-\u03ff]+(?:_?\{?\w+\}?)?"  # x, \beta, W_1
     r"|\\(?:mathbf|boldsymbol|bm|vec)\s*\{?\\?\w+\}?)"  # \mathbf{x}
 )
-_VERB = r"(?:(?:please\s+)?(?:find|compute|calculate|determine|evaluate|derive|get|take|show|what\s+is|what's)\s+)?"
+_VERB = (
+    r"(?:(?:how\s+(?:do|can|would|should)\s+(?:i|you|we|one)\s+|how\s+to\s+"
+    r"|i\s+(?:want|need|would\s+like)\s+(?:to\s+)?)?(?:please\s+)?"
+    r"(?:find|compute|calculate|determine|evaluate|derive|get|take|show|what\s+is|what's|what\s+would\s+be)?\s*)?"
+)
 _D = r"(?:d|\\partial|\\mathrm\s*\{d\})"
 _ASKED = re.compile(
     rf"\s*{_VERB}(?:the\s+)?(?:(?:partial|first|matrix)\s+)*(?:derivative|gradient|jacobian|grad)"
     r"\s+(?:of|for)\s+(?:the\s+function\s+)?",
     re.IGNORECASE,
 )
-_DIFFERENTIATE = re.compile(r"\s*(?:please\s+)?(?:differentiate|derive)\s+(?=\S)", re.IGNORECASE)
+_SECOND = re.compile(
+    rf"\s*(?:[d∂]|\\partial)\s*(?:²|\^\s*\{{?2\}}?)\s*/|\s*\\[dt]?frac\s*\{{\s*{_D}\s*\^\s*\{{?2\}}?"
+    r"|\s*(?:∇|\\nabla)\s*(?:²|\^\s*\{?2\}?)|\s*hessian\s+of\b",
+    re.IGNORECASE,
+)
+_DIFFERENTIATE = re.compile(
+    r"\s*(?:how\s+(?:do|can|would|should)\s+(?:i|you|we|one)\s+|how\s+to\s+)?(?:please\s+)?(?:differentiate|derive)"
+    r"\s+(?=\S)(?![-+*/@=^(\[])",
+    re.IGNORECASE,
+)
+_BY_NAME = re.compile(rf"\s+by\s+({_NAME})\s*[.?!]*\s*$")
+_OVER = re.compile(rf"\s+(?:over|in|by\s+varying)\s+({_NAME})\s*$")
+_QUOTED = re.compile(r"""\s*(?:"([^"]*)"|\u201c([^\u201d]*)\u201d|`+([^`]*)`+|\u00ab([^\u00bb]*)\u00bb)\s*[.?!]?\s*""")
 _BY = re.compile(
     r"[\s,]+(?:with\s+respect\s+to|w\.?\s?r\.?\s?t\.?|wrt)\s+(?:the\s+)?(?:matrix\s+|vector\s+|scalar\s+)?"
     rf"({_NAME})\s*[.?!]*\s*$",
     re.IGNORECASE,
 )
 _OPTIMIZE = re.compile(
-    r"\s*\\?(?:operatorname\*?\{)?(?:minimi[sz]e|maximi[sz]e|(?:arg\s?)?(?:min|max)(?=\}?\s*_|\s+over\b))\}?"
+    r"\s*\\?(?:operatorname\*?\{)?(?:arg\s*\\(?=min|max)|(?=\w))"
+    r"(?:minimi[sz]e|maximi[sz]e|(?:arg\s?)?(?:min|max)(?=\}?\s*_|\s+over\b)|arg\s?(?:min|max)(?=\s))\}?"
     rf"\s*(?:_\s*(?:\{{([^{{}}]*)\}}|(\w))|(?:over|for)\s+({_NAME})[\s:,]+)?[\s:]*",
     re.IGNORECASE,
 )
-_D_FRONT = re.compile(rf"\s*(?:d|∂|\\partial)\s*/\s*(?:d|∂|\\partial)\s*({_NAME})(?![\w])")
+_D_FRONT = re.compile(
+    rf"\s*{_VERB}(?:\(\s*)?(?:d|∂|\\partial)\s*/\s*(?:d|∂|\\partial)\s*({_NAME})(?![\w])(?:\s*\))?(?:\s+of\b)?"
+)
 _D_FRACTION = re.compile(rf"\s*\\[dt]?frac\s*\{{\s*{_D}\s*\}}\s*\{{\s*{_D}\s*({_NAME})\s*\}}")
 _D_WHOLE_FRACTION = re.compile(
     rf"\s*\\[dt]?frac\s*\{{\s*{_D}\s*(?=[\\(\[|{{A-Za-z])(.+)\}}\s*\{{\s*{_D}\s*({_NAME})\s*\}}\s*$", re.DOTALL
@@ -66,9 +85,13 @@ _D_WHOLE = re.compile(
     rf"\s*/\s*[∂d]\s*({_NAME})\s*$",
     re.DOTALL,
 )
-_NABLA = re.compile(rf"\s*(?:∇|\\nabla)\s*(?:_?\s*\{{\s*({_NAME})\s*\}}|_\s*({_NAME}?)(?=[\s(\[\\|‖])|(?=\s*[(\[\\]))")
+_NABLA = re.compile(
+    rf"\s*(?:∇|\\nabla)\s*(?:(ₓ)|_?\s*\{{\s*({_NAME})\s*\}}|_\s*({_NAME}?)(?=[\s(\[\\|‖])|(?=\s*[(\[\\]))"
+)
 _RETURN = re.compile(r"\s*(?:def\s+\w+\([^()]*\)\s*(?:->[^:]*)?:\s*)?return\s+")
 _LAMBDA = re.compile(r"\s*(?:\w+\s*=\s*)?lambda\s+(\w+(?:\s*,\s*\w+)*)\s*:\s*")
+_MAPS = re.compile(rf"\s*(?:\w+\s*:\s*)?({_NAME})\s*(?:↦|\\mapsto(?![a-z]))\s*")
+_PLAIN = re.compile(r"[\w\s.+\-*/(),]*", re.ASCII)
 _MATHEMATICS = re.compile(r"\s*(\$\$?|\\\[|\\\()(.*?)(\$\$?|\\\]|\\\))\s*[.,]?\s*", re.DOTALL)
 
 
@@ -79,22 +102,33 @@ def strip_question(text: str) -> tuple[str, str | None]:
     ('     tr(AX)', 'X')
     """
     wrt: str | None = None
+    if found := _SECOND.match(text):
+        reason = "the second derivative is asked for beside the text"
+        raise ParseError(reason, span=found.span(), advice="write the function alone, and --order 2, or order=2")
     if found := _RETURN.match(text):
         text = _blank(text, 0, found.end())
+    if found := _MAPS.match(text):
+        text, wrt = _blank(text, 0, found.end()), found[1]
     if found := _LAMBDA.match(text):
         names = found[1].split(",")
         text, wrt = _blank(text, 0, found.end()), names[0].strip() if len(names) == 1 else None
+    if quoted := _QUOTED.fullmatch(text):
+        group = quoted.lastindex or 1
+        text = _blank(_blank(text, 0, quoted.start(group)), quoted.end(group), len(text))
     dollars = _MATHEMATICS.fullmatch(text)
     if dollars:
         text = _blank(_blank(text, 0, dollars.end(1)), dollars.start(3), len(text))
-    if found := _BY.search(text):
+    if found := _BY.search(text) or (_BY_NAME.search(text) if _DIFFERENTIATE.match(text) else None):
         wrt, text = found[1], _blank(text, found.start(), len(text))
     if found := _ASKED.match(text) or (wrt and _DIFFERENTIATE.match(text)) or None:
         text = _blank(text, 0, found.end())
-    if found := _OPTIMIZE.match(text):
-        asked = found[1] or found[2] or found[3]
+    found = _OPTIMIZE.match(text)
+    asked = found and (found[1] or found[2] or found[3])
+    if found and not (asked and re.fullmatch(r"[ijk]", asked)):  # max_i x_i is the largest entry
         wrt = asked if asked and re.fullmatch(_NAME, asked.strip()) else wrt
         text = _blank(text, 0, found.end())
+        if over := _OVER.search(text):
+            wrt, text = over[1], _blank(text, over.start(), len(text))
     for pattern in (_D_FRONT, _D_FRACTION):
         if found := pattern.match(text):
             return _end(_blank(text, 0, found.end())), read_variable(found[1])
@@ -103,7 +137,7 @@ def strip_question(text: str) -> tuple[str, str | None]:
             text = _blank(_blank(text, 0, found.start(1)), found.end(1), len(text))
             return _end(text), read_variable(found[2])
     if found := _NABLA.match(text):
-        wrt = found[1] or found[2] or wrt
+        wrt = (found[1] and "x") or found[2] or found[3] or wrt
         text = _blank(text, 0, found.end())
     return _end(text), None if wrt is None else read_variable(wrt)
 
@@ -114,7 +148,7 @@ def _blank(text: str, start: int, end: int) -> str:
 
 def _end(text: str) -> str:
     """Return a text without the point or question mark behind it."""
-    kept = re.sub(r"[\s.?!,;]+$", "", text)
+    kept = re.sub(r"(?:\s*=\s*\?)?[\s.?!,;]*$", "", text)
     return kept + " " * (len(text) - len(kept))
 
 
@@ -136,13 +170,14 @@ def read_formula(text: str, syntax: str, known: Collection[str], functions: Coll
     ('juxtapose', {'A': ('symmetric',)})
     """
     stripped, wrt = strip_question(text)
-    tokens = read_tokens(stripped, syntax)
+    tokens = list(_open_remarks(read_tokens(stripped, syntax)))
     if len(tokens) == 1:
         raise ParseError("there is no expression", advice="write one, such as A @ x")
     known = {*known, *([wrt] if wrt else [])}
     statements = list(_split(tokens))
     defined = {part[0].text for part in statements if _is_definition(part)}
-    reader = NotationParser(syntax, known | defined, frozenset(functions))
+    is_plain = syntax == "math" and text.count("*") <= 4 and _PLAIN.fullmatch(text) is not None
+    reader = NotationParser(syntax, known | defined, frozenset(functions), is_plain)
     bold = frozenset(
         spell_as_known(token.text, reader.known) for token in tokens if token.bold and token.kind == "name"
     )
@@ -164,12 +199,27 @@ def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
             following = tokens[place + 1]
             is_call = following.kind == "open" and following.text == "(" and not following.spaced
             separates = (place > 0 and not is_call) or token.text.lower() == "let"
-        if depth <= 0 and (separates or token.kind == "end"):
+        if token.kind == "end" or (depth <= 0 and separates):
             if part:
                 yield part
             part = []
         else:
             part.append(token)
+
+
+def _open_remarks(tokens: list[Token]) -> Iterator[Token]:
+    """Yield the tokens with (A symmetric) behind a formula as a statement of its own."""
+    for place, token in enumerate(tokens):
+        if token.kind == "open" and token.text == "(" and place:
+            end = next((each for each in range(place, len(tokens)) if tokens[each].kind == "close"), place)
+            inside = tokens[place + 1 : end]
+            words = [each.text.lower() for each in inside]
+            if set(words) & set(ASSUMED_WORDS) and all(each.kind in ("name", "word") for each in inside):
+                yield Token("op", ",", token.start, token.end)
+                yield from inside
+                yield from _open_remarks([Token("op", ",", tokens[end].start, tokens[end].end), *tokens[end + 1 :]])
+                return
+        yield token
 
 
 def _is_definition(part: Sequence[Token]) -> bool:
@@ -196,6 +246,8 @@ def _read_statements(statements: list[list[Token]], reader: NotationParser, wrt:
     used = {token.text for _, part in definitions for token in part} | {
         token.text for part in formulas for token in part
     }
+    formulas, asked = _resolve_quotients(formulas, definitions)
+    wrt = asked or wrt
     if not formulas:  # f = x'Ax: what is defined and not used is the formula itself
         open_ends = [place for place, (name, _) in enumerate(definitions) if name not in used] or [len(definitions) - 1]
         if not definitions or len(open_ends) != 1:
@@ -211,6 +263,20 @@ def _read_statements(statements: list[list[Token]], reader: NotationParser, wrt:
     return Formula(defined, respell(reader.read(formulas[0]), known), wrt, shapes, assumed)
 
 
+def _resolve_quotients(
+    formulas: list[list[Token]], definitions: list[tuple[str, list[Token]]]
+) -> tuple[list[list[Token]], str | None]:
+    """Return the formulas with dy/dx replaced by what y is defined as, and by what it is derived."""
+    defined = dict(definitions)
+    for place, part in enumerate(formulas):
+        texts = [token.text for token in part]
+        if len(texts) == 3 and texts[1] == "/" and texts[0][:1] in "d∂" and texts[2][:1] in "d∂":
+            if texts[0][1:] in defined and texts[2][1:]:
+                definitions[:] = [(name, tokens) for name, tokens in definitions if name != texts[0][1:]]
+                return [*formulas[:place], defined[texts[0][1:]], *formulas[place + 1 :]], texts[2][1:]
+    return formulas, None
+
+
 def _find_head(part: Sequence[Token]) -> tuple[str, bool, int] | None:
     """Return the name before =, whether it is called as f(x) is, and where the right side begins; None without ="""
     depth = 0
@@ -224,6 +290,8 @@ def _find_head(part: Sequence[Token]) -> tuple[str, bool, int] | None:
                 return left[0].text, False, place + 1
             if left[1].kind == "open" and left[-1].kind == "close":
                 return left[0].text, True, place + 1
+            if left[0].text.lower() in ("log", "ln", "exp") and left[2].kind == "open" and left[-1].kind == "close":
+                return left[1].text, True, place + 1  # log p(x) = ...
             if len(left) == 3 and is_sign(left[1], "_"):
                 return f"{left[0].text}_{left[2].text}", False, place + 1
             return None

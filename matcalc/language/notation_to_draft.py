@@ -13,14 +13,29 @@ from fractions import Fraction
 from matcalc.errors import ParseError, ShapeError
 from matcalc.language import names as names
 from matcalc.language.calls import call_function, fill_open, infer_einsum, read_power
-from matcalc.language.draft import SCALAR_AXES, Draft, Reading, broadcast_axes, hold_axes, is_unit, open_shape, unify
-from matcalc.language.habits import AmbiguityError
+from matcalc.language.draft import (
+    SCALAR_AXES,
+    Draft,
+    Reading,
+    broadcast_axes,
+    hold_axes,
+    is_unit,
+    name_sizes,
+    open_shape,
+    settle,
+    unify,
+)
+from matcalc.language.expression import symbol
+from matcalc.language.expression_to_text import to_text
+from matcalc.language.habits import DATA, AmbiguityError
 from matcalc.language.infer_shapes import compute_value, infer_product, use_definition
 from matcalc.language.notation import NotationNode, walk_nodes
 from matcalc.language.sizes import Size
+from matcalc.language.text_to_expression import build_expressions
 
+_COUNTS = frozenset("cdkmnt")
 # What a reading costs where it is possible, but hardly meant.
-MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL = 2.0, 4.0, 0.7, 2.0
+MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL, BIAS = 2.0, 4.0, 1.4, 2.0, 2.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +54,9 @@ Handler = Callable[["Interpreter", NotationNode], Meaning]
 class Interpreter:
     """Turns one tree into drafts, with what is assumed of the names and one reading of each choice.
 
-    `cost` grows with each part that is hardly meant so; `handlers` say what each kind of part means; `columns` are the
-    drafts that Python holds with two axes; `limits` the sizes up to which indices run.
+    `cost` grows with each part that is hardly meant so; `summing` counts the sums around a part; `handlers` say what
+    each kind of part means; `columns` are the drafts that Python holds with two axes; `limits` the sizes up to which
+    indices run.
     """
 
     reading: Reading
@@ -49,12 +65,14 @@ class Interpreter:
     choices: Mapping[int, int]
     handlers: Mapping[str, Handler]
     repeated: frozenset[str] = frozenset()
+    summed: frozenset[str] = frozenset()
     cost: float = 0.0
     visited: set[str] = field(default_factory=set)
     chosen: set[int] = field(default_factory=set)
     columns: set[int] = field(default_factory=set)
     bound: list[str] = field(default_factory=list)
     limits: dict[str, Size] = field(default_factory=dict)
+    summing: int = 0
 
     # --- drafts
 
@@ -86,6 +104,8 @@ class Interpreter:
         factors = [(factor, letters) for factor, letters in meaning.factors if letters]
         if len(factors) == 1 and factors[0][1] == output:
             product = factors[0][0]
+        elif len(factors) == 2 and not output and factors[0][1] == factors[1][1] and len(factors[0][1]) == 1:
+            product = self.call("dot", [factor for factor, _ in factors], node.span)
         elif len(factors) == 1 and not output and len(set(factors[0][1])) == len(factors[0][1]):
             product = call_function(self.reading, "sum", (factors[0][0],), node.span)
         else:
@@ -102,7 +122,7 @@ class Interpreter:
 
     def call(self, name: str, args: Sequence[Draft], span: tuple[int, int]) -> Draft:
         """Return a call of a function of the language."""
-        if name in _ARRAY_FUNCTIONS and args and args[0].is_scalar and args[0].value is None:
+        if name in ARRAY_FUNCTIONS and args and args[0].is_scalar and args[0].value is None:
             self.cost += SCALAR_FOR_ARRAY
         return call_function(self.reading, name, tuple(args), span)
 
@@ -129,6 +149,14 @@ class Interpreter:
     def filled(self, name: str, span: tuple[int, int]) -> Draft:
         """Return the identity, or a column of ones, of the size that fits."""
         return fill_open(self.reading, name, span)
+
+    def spell(self, draft: Draft) -> str:
+        """Return a draft in the language, as advice has it: norm(A @ x), where the text has ‖Ax‖."""
+        reading = self.reading
+        taken = {*reading.symbols, *reading.sizes, *reading.declared, *names.CONSTANTS}
+        letters = name_sizes((), (), [*reading.symbols.values(), *(each.axes for each in reading.drafts)], taken)
+        found = {name: symbol(name, settle(axes, letters)) for name, axes in reading.symbols.items()}
+        return to_text(build_expressions(reading.drafts, letters, found)[draft.position])
 
     # --- names and choices
 
@@ -173,13 +201,15 @@ class Interpreter:
                 self.cost += SCALAR_BEHIND
             return self.elementwise("multiply", left, right, span)
         if left.is_column and right.is_column:
-            one, other = self.reading.write(left), self.reading.write(right)
+            one, other = self.spell(left), self.spell(right)
             advice = f"did you mean {one}.T @ {other}, or {one}*{other} entry by entry?"
             raise ParseError(f"{one} and {other} are two columns", span=span, advice=advice)
         if left.is_row and right.is_column and left.op == "transpose" and _is_ones(left.args[0]):
             if not unify(left.axes[1], right.axes[0]):
                 raise ShapeError("the sizes do not fit", span=span)
             return self.call("sum", (right,), span)
+        if right.is_column and _is_outer_of_likely_scalar(left):
+            self.cost += UNUSUAL  # of k x'y, k is hardly a vector
         return infer_product(self.reading, span, left, right)
 
     def multiply_meanings(self, left: Meaning, right: Meaning, node: NotationNode) -> Meaning:
@@ -235,11 +265,21 @@ def ask_which(reason: str, first: str, second: str, span: tuple[int, int]) -> Am
     return AmbiguityError(reason, span=span, advice=f"did you mean {first}, or {second}?")
 
 
+def _is_outer_of_likely_scalar(draft: Draft) -> bool:
+    """Whether a product is k x' of two vectors, the first of which has a letter for numbers and is not the second."""
+    if draft.op != "matmul" or not draft.is_matrix or draft.args[0].op != "symbol" or not draft.args[1].is_row:
+        return False
+    column, row = draft.args
+    is_square = row.op == "transpose" and row.args[0].op == "symbol" and row.args[0].data == column.data
+    return not is_square and column.data[0] in _COUNTS
+
+
 def _is_ones(draft: Draft) -> bool:
     return draft.op == "filled" and bool(draft.data[0] == "ones")
 
 
-_ARRAY_FUNCTIONS = frozenset(
+# Functions that take an array, so that a scalar is hardly meant.
+ARRAY_FUNCTIONS = frozenset(
     """sum mean norm max min prod var std softmax log_softmax logsumexp trace det logdet inv diag dot outer vec
     normalize""".split()
 )
@@ -252,10 +292,18 @@ def find_repeated(root: NotationNode) -> frozenset[str]:
     return frozenset({letter for letter in letters if letters.count(letter) > 1} | summed)
 
 
-def read_index_sum(node: NotationNode) -> tuple[str, str]:
-    """Return the indices of a sum, and the name of the size up to which they run."""
+def find_summed(root: NotationNode) -> frozenset[str]:
+    """Return the names whose entries are summed over an index that is written."""
+    sums = [node for node in walk_nodes(root) if node.kind == "sum"]
+    entries = [_read_entry(entry) for node in sums for entry in walk_nodes(node) if entry.kind == "entry"]
+    return frozenset(stem for stem, _, _ in entries)
+
+
+def read_index_sum(node: NotationNode) -> tuple[str, str, str]:
+    """Return the indices of a sum, the name of the size up to which they run, and what is done: sum, prod, max, min."""
     assert isinstance(node.value, tuple)
-    return node.value[0], node.value[1]
+    letters, size, function = node.value
+    return letters, size, function
 
 
 def _read_entry(node: NotationNode) -> tuple[str, str, str]:
@@ -282,8 +330,15 @@ def _read_name(self: Interpreter, node: NotationNode) -> Meaning:
 def _read_entry_node(self: Interpreter, node: NotationNode) -> Meaning:
     stem, letters, name = _read_entry(node)
     known = name in self.reading.declared or name in self.reading.symbols or name in self.reading.defined
-    if known or (not set(letters) <= self.repeated | set(self.bound) and not set(letters) & self.repeated):
+    if known:
         return self.read_name(name, node.span)
+    if not set(letters) & (self.repeated | set(self.bound)):
+        if stem in self.reading.defined:
+            one, other = f"{stem}[{', '.join(letters)}]", f"{stem} entry by entry"
+            raise ask_which(f"{node.value[2]} is one entry of {stem}", one, other, node.span)  # type: ignore[index]
+        # The other entries of the same array are summed: of e^{x_i}/sum_j e^{x_j} there is one for each i.
+        if stem not in self.summed:
+            return self.read_name(name, node.span)
     array = self.read_name(stem, node.span)
     axes = [axis for axis in array.axes if not is_unit(axis)]
     if len(axes) != len(letters):
@@ -323,12 +378,24 @@ def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tupl
         scalar = left if left.is_scalar else right
         if scalar.value is None:
             self.cost += MIXED_SUM
+    elif self.syntax == "python" and (is_bias_of_samples(left, right) or is_bias_of_samples(right, left)):
+        self.cost += BIAS
     elif left.is_matrix != right.is_matrix and not left.is_scalar:
         left, right = _broadcast_vector(self, left, right, span)
-    elif (left.is_column and right.is_row) or (left.is_row and right.is_column):
+    elif ((left.is_column and right.is_row) or (left.is_row and right.is_column)) and not (
+        {left.position, right.position} & self.columns
+    ):
         one, other = self.reading.write(left), self.reading.write(right)
         raise ShapeError(f"{one} and {other} are a column and a row", span=span, advice="transpose one of them")
     return self.elementwise(op, left, right, span)
+
+
+def is_bias_of_samples(product: Draft, vector: Draft) -> bool:
+    """Whether a sum is X @ w + b, where b is one number for all samples as often as a vector."""
+    if product.op != "matmul" or not product.is_column or vector.op != "symbol" or not vector.is_column:
+        return False
+    first = product.args[0]
+    return first.op == "symbol" and first.data[0][0] in DATA and vector.data[0].startswith("b")
 
 
 def _broadcast_vector(self: Interpreter, left: Draft, right: Draft, span: tuple[int, int]) -> tuple[Draft, Draft]:
@@ -384,8 +451,18 @@ def _read_star(self: Interpreter, node: NotationNode) -> Meaning:
     return self.multiply_meanings(self.read(node.args[0]), self.read(node.args[1]), node)
 
 
+def _read_star_row(self: Interpreter, node: NotationNode) -> Meaning:
+    """Return A*x as NumPy has it: x times every row, where A @ x is possible as well."""
+    left, right = (self.draft(arg) for arg in node.args)
+    if not (left.is_matrix and right.is_column and self.reading.declared):
+        raise ParseError("this is no matrix and vector", span=node.span)
+    return self.elementwise("multiply", left, self.transpose(right, right.span), node.span)
+
+
 def _read_entrywise(self: Interpreter, node: NotationNode, op: str) -> Meaning:
+    self.summing += 1  # of Y ⊙ log P the logarithm is that of the entries
     meanings = tuple(self.read(arg) for arg in node.args)
+    self.summing -= 1
 
     def combine(drafts: Sequence[Draft]) -> Draft:
         left, right = drafts
@@ -432,7 +509,7 @@ def _read_cross_sign(self: Interpreter, node: NotationNode) -> Meaning:
         raise ParseError("the cross product is not known here", span=node.span)
     if left.is_scalar or right.is_scalar or (left.is_matrix and right.is_column):
         return self.product(left, right, node.span)
-    one, other = (self.reading.write(each) for each in (left, right))
+    one, other = (self.spell(each) for each in (left, right))
     raise ask_which("× has several meanings", f"{one} @ {other}", f"kron({one}, {other})", node.span)
 
 
@@ -483,7 +560,8 @@ def _read_divide(self: Interpreter, node: NotationNode) -> Meaning:
         raise ShapeError(
             "by a matrix nothing is divided", span=node.span, advice="write X^{-1}, or A ⊘ X entry by entry"
         )
-    self.cost += UNUSUAL
+    # Inside of a sum two vectors are divided entry by entry, as in sum(p log(p/q)).
+    self.cost += 0.8 if self.summing and left.is_column and right.is_column else UNUSUAL
     return self.elementwise("divide", left, right, node.span)
 
 
@@ -492,6 +570,8 @@ def _divide_entries(self: Interpreter, node: NotationNode, left: Meaning, right:
         inverse = self.elementwise("divide", self.number(1, right.span), right, right.span)
         return Indexed(((inverse, ""), *left.factors), left.free)
     if isinstance(left, Draft) and isinstance(right, Draft):
+        if left.is_scalar and left.value is None and right.op == "symbol" and not right.is_scalar:
+            self.cost += UNUSUAL
         if left.is_matrix != right.is_matrix and not (left.is_scalar or right.is_scalar):
             left, right = _broadcast_vector(self, left, right, node.span)
         return self.elementwise("divide", left, right, node.span)
@@ -526,7 +606,7 @@ def exponentiate(self: Interpreter, power: Draft, span: tuple[int, int]) -> Draf
         self.reading.note(f"e^{self.reading.write(power)} is the exponential of the matrix, expm")
         return self.call("expm", (power,), span)
     if power.is_matrix:
-        text = self.reading.write(power)
+        text = self.spell(power)
         raise ask_which(
             "the exponential of a matrix has two meanings", f"expm({text})", f"exp({text}) entry by entry", span
         )
@@ -571,7 +651,7 @@ def _read_norm(self: Interpreter, node: NotationNode) -> Meaning:
     if below in ("2", "l2", "ℓ2", "") and not (below and operand.is_matrix):
         return self.call("norm", (operand,), node.span)
     if below in ("2", "op", "1") and operand.is_matrix:
-        text = self.reading.write(operand)
+        text = self.spell(operand)
         first, second = (f"norm({text}, 2), the largest singular value", f"norm({text}, 'fro')")
         if below == "1":
             first, second = f"sum(abs({text}))", "the largest sum of a column, which is not known here"
@@ -597,13 +677,13 @@ def _read_bars(self: Interpreter, node: NotationNode) -> Meaning:
             raise ParseError("these bars have no meaning here", span=node.span)
         if meaning.is_matrix:
             return self.call("det", (meaning,), node.span)
-        text = self.reading.write(meaning)
+        text = self.spell(meaning)
         raise ask_which("bars of a vector have two meanings", f"norm({text})", f"abs({text}) entry by entry", node.span)
     return self.over_entries(lambda drafts: self.call("abs", drafts, node.span), (meaning,), node)
 
 
 def _sum_entries(self: Interpreter, node: NotationNode) -> Meaning:
-    letters, upper = read_index_sum(node)
+    letters, upper, function = read_index_sum(node)
     self.bound.extend(letters)
     if upper in self.reading.sizes:
         self.limits |= dict.fromkeys(letters, self.reading.sizes[upper])
@@ -612,12 +692,24 @@ def _sum_entries(self: Interpreter, node: NotationNode) -> Meaning:
     if not isinstance(body, Indexed) or not set(letters) <= set(body.free):
         lost = next((letter for letter in letters if not isinstance(body, Indexed) or letter not in body.free), letters)
         raise ParseError(
-            f"nothing in the sum has the index {lost}", span=node.span, advice="write sum(x), or sum_i x_i"
+            f"nothing behind {function} has the index {lost}",
+            span=node.span,
+            advice=f"write {function}(x), or {function}_i x_i",
         )
+    if function != "sum":
+        return _reduce_entries(self, body, letters, function, node)
     rest = "".join(letter for letter in body.free if letter not in letters)
     if rest:
         return Indexed(((self._contract(body, rest, node), rest),), rest)
     return self._contract(body, rest, node)
+
+
+def _reduce_entries(self: Interpreter, body: Indexed, letters: str, function: str, node: NotationNode) -> Meaning:
+    """Return the product, the largest or the smallest of the entries over some of their indices."""
+    if set(body.free) != set(letters) or len(letters) > 2:
+        advice = f"write {function}(X, axis=1)"
+        raise ParseError(f"{function} runs over some of the indices", span=node.span, advice=advice)
+    return self.call(function, (self._contract(body, body.free, node),), node.span)
 
 
 def _read_subscripted(self: Interpreter, node: NotationNode) -> Meaning:
@@ -628,7 +720,7 @@ def _read_size_of(self: Interpreter, node: NotationNode) -> Meaning:
     """Read A.size, how many entries there are; A.shape and A.ndim are no numbers of this kind."""
     operand = self.draft(node.args[0])
     if node.value != "size":
-        text = self.reading.write(operand)
+        text = self.spell(operand)
         advice = f"write size({text}) for the number of its entries; a size by itself is a letter that is declared"
         raise ParseError(f".{node.value} has no meaning here", span=node.span, advice=advice)
     return self.call("size", (operand,), node.span)
@@ -637,7 +729,8 @@ def _read_size_of(self: Interpreter, node: NotationNode) -> Meaning:
 HANDLERS: Mapping[str, Handler] = {
     "number": _read_number, "text": _read_text, "name": _read_name, "entry": _read_entry_node, "ones": _read_ones,
     "group": _read_group, "choice": _read_choice, "add": _read_sum, "subtract": _read_sum, "negate": _read_negate,
-    "juxtapose": _read_juxtaposed, "star": _read_star, "matmul": _read_matmul, "dot_sign": _read_dot_sign,
+    "juxtapose": _read_juxtaposed, "star": _read_star, "star_row": _read_star_row, "matmul": _read_matmul,
+    "dot_sign": _read_dot_sign,
     "cross_sign": _read_cross_sign, "inner": _read_inner, "frobenius": _read_inner, "kron": _read_kron,
     "hadamard": lambda self, node: _read_entrywise(self, node, "multiply"), "quotient": _read_quotient,
     "divide": _read_divide, "solve": _read_solve, "power": _read_power, "entry_power": _read_entry_power,

@@ -14,11 +14,13 @@ from matcalc.language.declarations import read_shape
 from matcalc.language.draft import Draft, Reading
 from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.habits import AmbiguityError
+from matcalc.language.habits import AmbiguityError, calls_habit, weigh_scales
 from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import walk_nodes
 from matcalc.language.notation_calls import CALL_HANDLERS, list_written_sizes
+from matcalc.language.notation_entries import ENTRY_HANDLERS, list_place_letters
 from matcalc.language.notation_names import (
+    MOST_ATTEMPTS,
     Assumed,
     Option,
     Success,
@@ -32,14 +34,16 @@ from matcalc.language.notation_names import (
 )
 from matcalc.language.notation_statements import Formula, read_formula, read_variable, strip_question
 from matcalc.language.notation_to_draft import (
+    ARRAY_FUNCTIONS,
     HANDLERS,
     MIXED_SUM,
     SCALAR_FOR_ARRAY,
     Interpreter,
     find_repeated,
+    find_summed,
     read_index_sum,
 )
-from matcalc.language.notation_tokens import detect_syntax
+from matcalc.language.notation_tokens import detect_syntax, is_mixed_code
 from matcalc.language.read_text import LONGEST_SOURCE, SourceText
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import NotatedText, Problem, Source, Texts, Understood
@@ -73,6 +77,8 @@ def _says_more(error: MatcalcError, refused: MatcalcError, asked: Texts) -> bool
     if not isinstance(refused, ParseError):
         return False
     texts = [text for text in asked.texts if isinstance(text, str)]
+    if refused.reason.startswith("this is not an expression") and error.span is not None:
+        return True
     return refused.reason.endswith("is not in the language") or any(detect_syntax(text) != "math" for text in texts)
 
 
@@ -90,6 +96,13 @@ def _list_sources(asked: Texts, syntax: str) -> Iterator[Callable[[], list[Sourc
     if any(isinstance(source, SourceText) for source in own):
         yield lambda: read(own)
     yield lambda: read([None] * len(own))
+    if syntax == "auto" and any(isinstance(text, str) and is_mixed_code(text) for text in asked.texts):
+        yield lambda: [
+            text
+            if isinstance(text, Expression)
+            else read_notated(text, asked, "math" if is_mixed_code(text) else syntax)
+            for text in asked.texts
+        ]
 
 
 def _read_own(text: str | Expression) -> Source | None:
@@ -99,6 +112,8 @@ def _read_own(text: str | Expression) -> Source | None:
         return None
 
 
+# So many parts are read in all attempts together, and so many attempts are made of a long text.
+MOST_PARTS, FEWEST_ATTEMPTS = 20_000, 40
 # A reading that costs no more needs no other one beside it.
 FREE = 2.0
 # What is as good as never meant, and what no reading may cost.
@@ -114,7 +129,11 @@ class Notation(NotatedText):
         sizes |= {read_index_sum(node)[1] for tree in trees for node in walk_nodes(tree) if node.kind == "sum"} - {""}
         shapes = {name: read_shape(name, shape) for name, shape in formula.shapes.items()}
         sizes |= {letter for shape in shapes.values() for size in shape for letter in size.letters}
-        super().__init__(text, sizes, shapes, {name: frozenset(words) for name, words in formula.assumed.items()})
+        assumed = {name: frozenset(words) for name, words in formula.assumed.items()}
+        indices = {letter for node in walk_nodes(*trees) if node.kind == "sum" for letter in read_index_sum(node)[0]}
+        places = {letter for node in walk_nodes(*trees) for letter in list_place_letters(node)} - indices
+        assumed |= {f"e_{letter}": frozenset({"one-hot"}) for letter in places}
+        super().__init__(text, sizes, shapes, assumed)
         self.formula, self.syntax, self.trees = formula, syntax, trees
 
 
@@ -166,7 +185,9 @@ class _Search:
 
     def find(self) -> Candidate:
         """Return the cheapest reading; raises ParseError that asks where two are as cheap."""
-        found, error = search(self._list_kinds(), self._list_choices(), self.attempt)
+        parts = sum(1 for source in self.sources if isinstance(source, Notation) for _ in walk_nodes(*source.trees))
+        most = min(MOST_ATTEMPTS, max(FEWEST_ATTEMPTS, MOST_PARTS // max(1, parts)))
+        found, error = search(self._list_kinds(), self._list_choices(), self.attempt, most)
         if not found or (found[0].cost >= TOO_MUCH and self.usual is None):
             raise error or ParseError(
                 "this fits no kinds of its names", advice="declare them, as in --vars 'A: m,n; x: n'"
@@ -201,9 +222,10 @@ class _Search:
         assert self.usual is not None
         reading = self.usual.reading
         known = set(reading.declared)
-        is_habit = bool({"I"} & set(reading.symbols) - known or {"σ", "sigma"} & set(reading.abstract) - known)
+        is_habit = bool({"I"} & set(reading.symbols) - known) or calls_habit(reading)
         crossed = SCALAR_FOR_ARRAY * count_column_row_sums(reading.drafts)
-        return crossed + MIXED_SUM * count_mixed_sums(reading.drafts) + HABIT * is_habit
+        mixed = MIXED_SUM * count_mixed_sums(reading.drafts) + weigh_scales(reading)
+        return crossed + mixed + HABIT * is_habit
 
     def _list_kinds(self) -> dict[str, list[Option]]:
         found: dict[str, list[Option]] = {}
@@ -241,7 +263,8 @@ class _Search:
             place = next(place for place, each in enumerate(self.sources) if each is source)
             count = len(self.sources)
             choices = {number // count: value for number, value in assumed.choices.items() if number % count == place}
-            reader = Interpreter(reading, source.syntax, assumed.kinds, choices, {**HANDLERS, **CALL_HANDLERS})
+            handlers = {**HANDLERS, **CALL_HANDLERS, **ENTRY_HANDLERS}
+            reader = Interpreter(reading, source.syntax, assumed.kinds, choices, handlers)
             interpreters.append((place, reader))
             return _infer_notation(reader, source)
 
@@ -249,9 +272,9 @@ class _Search:
         if asked.wrt is None and self._wrt is not None:
             asked = replace(asked, wrt=read_variable(self._wrt), choose_wrt=False)
         understood = asked.understand(self.sources, assumed.kinds, infer_notation)
-        cost = sum(reader.cost for _, reader in interpreters)
+        cost = sum(reader.cost for _, reader in interpreters) + weigh_scales(understood.reading)
         if not self._is_notated:
-            cost += HABIT * bool({"σ", "sigma"} & set(understood.reading.abstract))
+            cost += HABIT * calls_habit(understood.reading)
             cost += SCALAR_FOR_ARRAY * count_column_row_sums(understood.reading.drafts)
             cost += MIXED_SUM * count_mixed_sums(understood.reading.drafts)
             cost += SCALAR_FOR_ARRAY * _count_scalars_for_arrays(understood.reading, assumed)
@@ -260,24 +283,41 @@ class _Search:
 
     def _ask(self, found: Sequence[Success[Understood]]) -> None:
         """Raise ParseError that asks which of two readings is meant, unless they are the same expression."""
-        texts: dict[str, None] = {}
+        texts: dict[str, Problem] = {}
         for success in found:
             problem = self.asked.settle(success.found)
             shapes = ", ".join(f"{name} {_describe(symbol)}" for name, symbol in problem.symbols.items())
-            texts.setdefault("; ".join(map(to_text, problem.expressions)) + f"  ({shapes})")
+            texts.setdefault("; ".join(map(to_text, problem.expressions)) + f"  ({shapes})", problem)
         if len(texts) > 1:
             first, second, *_ = texts
-            error = ParseError("this can be read in two ways", advice=f"did you mean {first}, or {second}?")
+            advice = f"did you mean {first}, or {second}?"
+            kinds = [{name: _describe(found) for name, found in problem.symbols.items()} for problem in texts.values()]
+            unsure = [name for name, kind in kinds[1].items() if kind != kinds[0].get(name, kind)]
+            if unsure:
+                written = "; ".join(f"{name}: {_DECLARED.get(kinds[1][name], 'n')}" for name in unsure)
+                advice += f" declare it, as in --vars '{written}'"
+            error = AmbiguityError("this can be read in two ways", advice=advice)
             raise error.complete(str(self.asked.texts[0]), {})
+
+
+_DECLARED = {"scalar": "scalar", "vector": "n", "matrix": "m,n"}
 
 
 def _count_scalars_for_arrays(reading: Reading, assumed: Assumed) -> int:
     """Return how many products with @, transposes and functions of arrays have a name that is assumed a scalar."""
     return sum(
-        1 for draft in reading.drafts for arg in draft.args
+        1 for draft in reading.drafts for place, arg in enumerate(draft.args)
         if arg.op == "symbol" and arg.is_scalar and arg.data[0] in assumed.kinds
-        and (draft.op in ("matmul", "transpose", "einsum") or (draft.op == "call" and not draft.data[0].is_elementwise))
+        and (draft.op in ("matmul", "transpose", "einsum") or (draft.op == "call" and _takes_array(draft, place)))
     )  # fmt: skip
+
+
+def _takes_array(call: Draft, place: int) -> bool:
+    """Whether an argument of a call is an array by the rule, or what is summed or normed."""
+    rule = call.data[0]
+    variables = rule.variables
+    has_axes = place < len(variables) and bool(variables[place].axes)
+    return has_axes or (place == 0 and rule.function in ARRAY_FUNCTIONS)
 
 
 def _is_bold(source: Source, name: str) -> bool:
@@ -300,7 +340,7 @@ def _infer_notation(reader: Interpreter, source: Notation) -> Draft:
             raise ParseError(f"{name} is declared as a variable, so it cannot be defined", span=tree.span)
         reader.repeated = find_repeated(tree)
         reading.defined[names.normalize_name(name)] = reader.draft(tree)
-    reader.repeated = find_repeated(formula.root)
+    reader.repeated, reader.summed = find_repeated(formula.root), find_summed(formula.root)
     root = reader.draft(formula.root)
     if formula.root.kind == "matmul" and source.syntax == "python" and root.op == "transpose" and root.is_column:
         # x @ A alone: with one axis in NumPy, it is a row or a column here, as its reader says.

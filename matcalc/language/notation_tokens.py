@@ -19,6 +19,8 @@ MOST_TOKENS = 3_000
 class Token:
     """One word of a text: its kind, what it stands for, its place, and whether a space stands before it.
 
+    `apart` says that LaTeX has a space of its own there, such as \\, or \\quad, as blanks mean nothing.
+
     Kinds are number, name, word (a function's name set upright), ones, text (in quotes), op, open, close and end.
     """
 
@@ -28,6 +30,7 @@ class Token:
     end: int
     spaced: bool = False
     bold: bool = False
+    apart: bool = False
 
 
 def detect_syntax(text: str) -> str:
@@ -36,7 +39,7 @@ def detect_syntax(text: str) -> str:
     >>> [detect_syntax(text) for text in (r"x^\top A x", "np.trace(X)", "x'*A*x", "x^T A x")]
     ['latex', 'python', 'matlab', 'math']
     """
-    if "$" in text or any(name in _LATEX_NAMES for name in re.findall(r"\\([A-Za-z]+|[|,;!{}])", text)):
+    if "$" in text or any(name in LATEX_NAMES for name in re.findall(r"\\([A-Za-z]+|[|,;!{}])", text)):
         return "latex"
     plain = normalize_keyboard(text)
     if _PYTHON.search(plain):
@@ -44,8 +47,24 @@ def detect_syntax(text: str) -> str:
     return "matlab" if _MATLAB.search(plain) else "math"
 
 
+def is_mixed_code(text: str) -> bool:
+    """Whether a text has .T or @ as code has, and factors side by side as mathematics: x.T A x.
+
+    >>> is_mixed_code("x.T A x"), is_mixed_code("x.T @ A @ x"), is_mixed_code("np.dot(a, x) y")
+    (True, False, False)
+    """
+    plain = normalize_keyboard(text)
+    if _CODE.search(plain) or not re.search(r"@|\.T\b", plain):
+        return False
+    return re.search(r"(\w|\))\s+[(A-Za-z\u0370-\u03ff]|\)\s*[(\w]|\d\s*[(A-Za-z]", plain) is not None
+
+
+# What only code has; in mathematics * and ** would be read otherwise.
+_CODE = re.compile(r"\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blambda\b|=|\.[a-z]\w+\(|\[")
+
+
 _PYTHON = re.compile(
-    r"@|\*\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blambda\s+\w+(\s*,\s*\w+)*\s*:|\b(axis|dim|ord|keepdims?)\s*="
+    r"@|%\*%|\*\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blambda\s+\w+(\s*,\s*\w+)*\s*:|\b(axis|dim|ord|keepdims?)\s*="
     r"|\w\.[a-z_]+\(|\.(T|mT|sum|mean|dot|norm|pow|t|trace|transpose|matmul|mm|mv|item|det|inverse)\b(?!\s*\.?[*^/'])|\[[^\]]*(None|:)[^\]]*\]"
 )
 _MATLAB = re.compile(
@@ -103,17 +122,27 @@ def is_greek(character: str) -> bool:
 # --- plain text, MATLAB and Python ----------------------------------------------------------------------
 
 _OPERATORS = (
-    "**", ".*", "./", ".^", ".\\", ".'", "==", "<=", ">=", "||", "->",
-    *"+-*/@^_'=<>,;:.\\|·⋅•∙×⊙∘◦⊗⊘≤≥‖∈∑Σ∏∂∇√⟨⟩⊤†⊺ᵀ!?≻⪰&~%∥≔↦→",
+    "%*%", "**", ".*", "./", ".^", ".\\", ".'", "==", "<=", ">=", "||", "->",
+    *"+-*/@^_'=<>,;:.\\|·⋅•∙‧・×⊙∘◦⊗⊘≤≥‖∈∑Σ∏∂∇√⟨⟩⊤†⊺ᵀ!?≻⪰&~%∥≔↦→",
 )  # fmt: skip
-_SAME = {"⋅": "·", "•": "·", "∙": "·", "◦": "⊙", "∘": "⊙", "≤": "<=", "≥": ">=", "||": "‖", "∥": "‖", "†": "'",
-         "⊺": "⊤", "**": "^"}  # fmt: skip
-_FRACTION = re.compile(r"(\d+)\u2044(\d+)")
+_SAME = {
+    **dict.fromkeys("⋅‧・•∙", "·"), "◦": "⊙", "∘": "⊙", "≤": "<=", "≥": ">=", "||": "‖", "∥": "‖", "†": "'", "⊺": "⊤",
+    "**": "^", "%*%": "@",
+}  # fmt: skip
+# Σ is a sum where an index stands below it, or at the letters that follow: Σᵢ, Σ_i, Σ(x_i - y_i)².
+_SUM_SIGN = re.compile(
+    r"Σ\s*(?:_|[\u1d62-\u1d6a\u2080-\u209c\u2c7c]|\(?[^()Σ∑]*?[A-Za-z](?:_\{?[ijk]|[\u1d62\u2c7c\u2096])(?![A-Za-z0-9]))"
+)
 
 
 def read_tokens(text: str, syntax: str) -> list[Token]:
     """Return the tokens of a text, the last of kind end; raises ParseError for a character that has no meaning."""
     found = list(_read_latex(text)) if syntax == "latex" else list(_read_text(normalize_keyboard(text), syntax))
+    if any(token.text == "@" and token.end - token.start == 3 for token in found):  # of R, where t(x) is the transpose
+        found = [
+            replace(token, text="transpose") if token.text == "t" and following.text == "(" else token
+            for token, following in zip(found, [*found[1:], Token("end", "", 0, 0)], strict=True)
+        ]
     if len(found) > MOST_TOKENS:
         raise LimitError(f"the text has more than {MOST_TOKENS} signs and words", advice="split it into parts")
     return [*found, Token("end", "", len(text), len(text))]
@@ -137,6 +166,8 @@ def _read_text(text: str, syntax: str) -> Iterator[Token]:
 def _read_one(text: str, place: int, before: str, syntax: str) -> Iterator[Token]:
     """Yield the token at a place, of a raised or lowered run the group that it stands for."""
     character = text[place]
+    if run := re.compile(r"\d+\.?\d*[eE]\d+[^\W\d]").match(text, place):
+        raise ParseError("a number runs into a name", span=run.span(), advice="write a product with a space or *")
     if number := re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?(?![\w])|\d+\.?\d*(?![.]\d)|\.\d+").match(text, place):
         if number[0].isascii():
             written = number[0]
@@ -156,10 +187,10 @@ def _read_one(text: str, place: int, before: str, syntax: str) -> Iterator[Token
         yield Token("open", character, place, place + 1)
     elif character in ")]}":
         yield Token("close", character, place, place + 1)
-    elif character == "Σ" and not re.match(r"Σ\s*(_|[\u1d62-\u1d6a\u2080-\u209c])", text[place:]):
+    elif character == "Σ" and not _SUM_SIGN.match(text, place):
         yield Token("name", character, place, place + 1)
     elif (character.isalpha() or (character == "_" and re.match(r"_\w", text[place:]) and not before.isalnum()
-            and before not in ")]}'‖|ᵀ⊤Σ∑∇")) and character not in "Σᵀ":  # fmt: skip
+            and before not in ")]}'‖|ᵀ⊤Σ∑∏∇⟩>")) and character not in "Σᵀ":  # fmt: skip
         yield _read_name(text, place)
     else:
         operator = next((op for op in _OPERATORS if text.startswith(op, place)), None)
@@ -184,11 +215,14 @@ def _read_script(text: str, place: int, script: str) -> Iterator[Token]:
     while end < len(text) and (_script(text[end]) == script):
         end += 1
     plain = unicodedata.normalize("NFKC", text[place:end]).replace("\u2212", "-")
-    yield Token("op", "^" if script == "<super>" else "_", place, place)
-    yield Token("open", "{", place, place)
-    for inside in _read_text(plain, "math"):
-        yield replace(inside, start=place, end=place)
-    yield Token("close", "}", place, end)
+    # x²ᵀ is the transpose of x²; ⁻ᵀ and ⁻¹ᵀ are one sign.
+    is_transposed = script == "<super>" and plain.endswith("T") and plain.rstrip("T") not in ("", "-", "-1")
+    for part in (plain[:-1], "T") if is_transposed else (plain,):
+        yield Token("op", "^" if script == "<super>" else "_", place, place)
+        yield Token("open", "{", place, place)
+        for inside in _read_text(part, "math"):
+            yield replace(inside, start=place, end=place)
+        yield Token("close", "}", place, end)
 
 
 def _read_name(text: str, place: int) -> Token:
@@ -200,6 +234,8 @@ def _read_name(text: str, place: int) -> Token:
         if not (is_letter or (following == "_" and re.match(r"_\w", text[end:]) and not _script(text[end + 1]))):
             break
         if following == "_" and greek and not re.match(r"_\w", text[end:]):
+            break
+        if following.isupper() and re.search(r"_[ijk]$", text[place:end]):  # x_iA_{ij}: an entry, and the next name
             break
         if following == "_":  # what follows is a subscript, which may have letters
             greek = False
@@ -213,7 +249,7 @@ _STYLES = frozenset(
     """mathbf boldsymbol bm mathrm mathit mathsf mathcal mathbb mathfrak text operatorname operatorname* textbf textrm
     textit mathop vec pmb symbf mathtt""".split()
 )
-_BOLD = {"mathbf", "boldsymbol", "bm", "textbf", "pmb", "symbf", "vec"}
+_BOLD = {"bf", "mathbf", "boldsymbol", "bm", "textbf", "pmb", "symbf", "vec"}
 _ACCENTS = {"hat": "hat", "widehat": "hat", "bar": "bar", "overline": "bar", "tilde": "tilde", "widetilde": "tilde",
             "dot": "dot", "ddot": "ddot"}  # fmt: skip
 _SPACES = frozenset(
@@ -232,7 +268,7 @@ _SIGNS = {
 _WORDS = {
     "log", "ln", "exp", "det", "tr", "Tr", "trace", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos",
     "arctan", "max", "min", "diag", "softmax", "sigmoid", "relu", "ReLU", "rank", "sgn", "sign", "argmin", "argmax",
-    "vect", "mean", "Diag", "norm",
+    "vect", "mean", "Diag", "norm", "arg",
 }  # fmt: skip
 _GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
@@ -241,15 +277,17 @@ _GREEK = {
     "Omega",
 }  # fmt: skip
 _FRACTIONS = {"frac", "tfrac", "dfrac", "cfrac", "nicefrac", "sfrac"}
-_LATEX_NAMES = (
+LATEX_NAMES = (
     _STYLES | set(_ACCENTS) | (_SPACES - {" "}) | set(_SIGNS) | _WORDS | _GREEK | _FRACTIONS
     | {"sqrt", "begin", "end", "ell", "{", "}", "lbrace", "rbrace", "min", "max"}
 )  # fmt: skip
+_SWITCH = re.compile(r"\{\s*\\(rm|bf|it|sf|tt)(?![A-Za-z])\s*([^{}]*)\}")
+_APART = frozenset("\\, \\; \\: \\quad \\qquad \\thinspace \\medspace \\enspace".split())
 _COMMAND = re.compile(r"\\([A-Za-z]+\*?|.)", re.DOTALL)
 
 
 def _read_latex(text: str) -> Iterator[Token]:
-    place, spaced = 0, False
+    place, spaced, apart = 0, False, False
     while place < len(text):
         character = text[place]
         if character.isspace() or character in "$~&":
@@ -261,14 +299,23 @@ def _read_latex(text: str) -> Iterator[Token]:
         if environment := re.compile(r"\\(begin|end)\s*\{[A-Za-z]+\*?\}(\{[^}]*\})?").match(text, place):
             place, spaced = environment.end(), True
             continue
-        tokens = list(_read_command(text, place) if character == "\\" else _read_plain_latex(text, place))
-        end = tokens[-1].end if tokens else place + 1
+        if switched := _SWITCH.match(text, place):
+            tokens = list(_set_in_style(switched[2], place, switched.end(), switched[1]))
+            if len(tokens) > 1:
+                brackets = Token("open", "{", place, place), Token("close", "}", switched.end() - 1, switched.end())
+                tokens = [brackets[0], *tokens, brackets[1]]
+        elif character == "\\":
+            tokens = list(_read_command(text, place))
+        else:
+            tokens = list(_read_plain_latex(text, place))
+        end = switched.end() if switched else tokens[-1].end if tokens else place + 1
         for token in tokens:
             if token.kind != "space":
-                yield replace(token, spaced=spaced)
-                spaced = False
+                yield replace(token, spaced=spaced, apart=apart)
+                spaced = apart = False
             else:
                 spaced = True
+                apart = apart or text[place : token.end].rstrip() in _APART
         place = end
 
 
@@ -338,10 +385,16 @@ def _read_group(text: str, place: int) -> tuple[str, int]:
 def _read_style(text: str, place: int, end: int, style: str) -> Iterator[Token]:
     r"""Yield the names in \mathbf{A} or \text{tr}: upright letters are one word, others stand each for itself."""
     inside, end = _read_group(text, end)
+    yield from _set_in_style(inside, place, end, style)
+
+
+def _set_in_style(inside: str, place: int, end: int, style: str) -> Iterator[Token]:
     bold, plain = style in _BOLD, inside.strip()
-    if plain == "1" and style in ("mathbf", "mathbb", "bm", "boldsymbol", "pmb", "vec"):
+    if plain in ("E", "P", "V") and style == "mathbb":
+        raise ParseError("expectations and probabilities are not known here", span=(place, end))
+    if plain == "1" and style in _BOLD | {"mathbb"}:
         yield Token("ones", "1", place, end)
-    elif re.fullmatch(r"[A-Za-z]{2,}(\s+[A-Za-z]+)*", plain) and style not in _BOLD | {"vec", "mathit"}:
+    elif re.fullmatch(r"[A-Za-z]{2,}(\s+[A-Za-z]+)*", plain) and style not in _BOLD | {"mathit", "it"}:
         for word in re.finditer(r"[A-Za-z]+", plain):
             yield Token("word", word[0], place, end)
     elif re.fullmatch(r"[A-Za-z]", plain):

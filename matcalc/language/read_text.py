@@ -96,10 +96,9 @@ class SourceText:
         start += min(error.offset - 1 if error.offset else len(part), len(part))
         wording = str(error.msg).partition(". ")[0].partition(" (")[0]
         if "nested parentheses" in wording or "limit" in wording:
-            return ParseError("this is beyond what can be read: " + wording, span=(start, start + 1))
-        return ParseError(
-            f"this is not an expression: {wording}", span=(start, start + 1), advice=_advise(part, wording)
-        )
+            return ParseError("more brackets or digits than can be read", span=(start, start + 1))
+        told = _tell(wording, self.text[start : start + 1])
+        return ParseError(f"this is not an expression: {told}", span=(start, start + 1), advice=_advise(part, wording))
 
     def span(self, node: ast.AST) -> tuple[int, int]:
         """Return the start and end of a node in the reader's text."""
@@ -130,6 +129,30 @@ def _check_characters(text: str) -> None:
     if stack:
         character, place = stack[-1]
         raise ParseError(f"{character!r} is never closed", span=(place, place + 1), advice="close the bracket")
+
+
+# What Python says of a text, and what that means to who wrote a formula.
+_TOLD = {
+    "unterminated string literal": "a quote stands alone", "unterminated triple-quoted": "a quote stands alone",
+    "invalid decimal literal": "a number runs into a name", "invalid hexadecimal literal": "a number runs into a name",
+    "invalid binary literal": "a number runs into a name", "invalid octal literal": "a number runs into a name",
+    "leading zeros": "a number begins with 0", "unexpected character": "a line ends inside",
+    "positional argument follows": "a keyword stands before an argument",
+    "cannot assign": "only a name stands before =",
+    "unexpected EOF": "it ends too early", "was never closed": "a bracket is never closed",
+    "does not match": "the brackets do not match", "unmatched": "the brackets do not match",
+    "cannot mix bytes": "a text in quotes stands inside", "bytes can only": "a text in quotes stands inside",
+    "f-string": "a text in quotes stands inside", "expected 'else'": "where(x > 0, x, y) chooses",
+    "invalid imaginary literal": "a number runs into a name",
+}  # fmt: skip
+
+
+def _tell(wording: str, character: str) -> str:
+    """Return in the words of a formula what Python finds wrong."""
+    for said, told in _TOLD.items():
+        if said in wording:
+            return told
+    return f"{character!r} cannot stand here" if character.strip() else "it ends too early"
 
 
 def _advise(text: str, wording: str) -> str:

@@ -16,7 +16,7 @@ from sympy.tensor.array import expressions as arrays
 from sympy.tensor.array.expressions.array_expressions import ArrayElement, ArrayElementwiseApplyFunc, Reshape
 
 from matcalc.errors import LimitError
-from matcalc.language.calls import fill, infer_where
+from matcalc.language.calls import call_basis, fill, infer_where
 from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, hold_axes, squeeze_axes, unify
 from matcalc.language.names import read_name
 from matcalc.language.sizes import UNIT, Size
@@ -73,7 +73,7 @@ def unit_vector(reader: Reader, expr: Any, axis: DraftAxis, place: Any) -> Draft
     if not (place.is_Integer and place >= 0):
         raise refuse(expr, f"an entry is picked by a number or a letter, not by {show(place)}", "write a letter for it")
     _require_on_axis(expr, size, int(place) + 1)
-    return _select(reader, size, UNIT, int(place), 1)
+    return call_basis(reader, size, reader.number(int(place)), NOWHERE)
 
 
 def _write_size(reader: Reader, size: Size) -> Any:
@@ -298,7 +298,7 @@ def _place_block(reader: Reader, expr: Any, sizes: list[Size], place: int) -> Dr
     if len(sizes) == 1:
         return None
     if all(size == sizes[0] for size in sizes):
-        unit = _select(reader, Size((), len(sizes)), UNIT, place, 1)
+        unit = call_basis(reader, Size((), len(sizes)), reader.number(place), NOWHERE)
         return unit if sizes[0].is_unit else reader.call("kron", unit, reader.fill("eye", sizes[0], UNIT))
     if any(size.letters for size in sizes):
         listed = ", ".join(map(str, sizes))
@@ -347,7 +347,7 @@ def _written_out(reader: Reader, expr: Any) -> ReadSteps:
     total: Draft | None = None
     for place, value in zip(places, values, strict=True):
         if value != 0:
-            units = [_select(reader, sizes[axis], UNIT, place[axis], 1) for axis in long]
+            units = [call_basis(reader, sizes[axis], reader.number(place[axis]), NOWHERE) for axis in long]
             term = _as_plain(reader, _multiply_outer(reader, units), sizes)
             term = term if value == 1 else reader.combine("multiply", entries[id(value)], term)
             total = term if total is None else reader.combine("add", total, term)

@@ -347,7 +347,7 @@ def _build(
         case "constant":
             return expression.constant(data[0])
         case "size":
-            return expression.size_value(data[0])
+            return expression.size_value(*settle(data, letters))
         case "filled":
             return expression.filled(data[0], *settle(data[1], letters))
         case "abstract":

@@ -12,7 +12,8 @@ from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import Shape, write_shape
 
 if TYPE_CHECKING:
-    from matcalc.derivation import BlockHessian, Derivative
+    from matcalc.derivation import Derivative
+    from matcalc.several_variables import BlockHessian
 
 
 def write_header(derivative: Derivative) -> tuple[str, str]:
@@ -228,7 +229,6 @@ def write_data(derivative: Derivative) -> dict[str, Any]:
         "wrt": ",".join(by) if derivative.is_mixed else by[0],
         "order": derivative.order,
         "layout": derivative.layout,
-        "meaning": derivative.meaning,
         "derivative": str(derivative),
         "shape": [str(size) for size in derivative.shape],
         "axes": list(derivative.axes),
@@ -243,4 +243,5 @@ def write_data(derivative: Derivative) -> dict[str, Any]:
         "latex": derivative.latex(),
         "notes": list(derivative.notes),
         "reading": derivative.reading,
+        "meaning": derivative.meaning,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -24,7 +23,7 @@ from sympy.tensor.array.expressions.array_expressions import ArrayElementwiseApp
 from matcalc.errors import MatcalcError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, walk
-from matcalc.language.expression_to_text import is_longer, to_text
+from matcalc.language.names import BASIS
 from matcalc.language.scalar_calculus import OPERATIONS, RELATIONS, apply_word, choose, find_sympy_word
 from matcalc.language.sizes import SCALAR, Shape, Size
 from matcalc.language.sympy_arrays_to_expression import find_unit_place, make_unit_vector
@@ -323,17 +322,10 @@ def _compare_difference(node: Expression) -> Expression | None:
 
 
 def _find_place(node: Expression) -> int | None:
-    """Return the place, from 0, of the 1 of where(abs(cumsum(ones(n)) - 2) < 1/2, 1, 0); None for anything else."""
-    match = _UNIT_VECTOR.fullmatch(to_text(node)) if _may_be_unit(node) else None
-    return int(match[1]) - 1 if match else None
-
-
-def _may_be_unit(node: Expression) -> bool:
-    return node.data[0].name == "where" and node.is_column and not is_longer(node, _LONGEST_UNIT_VECTOR)
-
-
-_LONGEST_UNIT_VECTOR = 100
-_UNIT_VECTOR = re.compile(r"where\(abs\(cumsum\(ones\([^()]*\)\) - (\d+)\) < 1/2, 1, 0\)")
+    """Return the place, from 0, of the 1 of basis(n, 1); None for anything else."""
+    place = node.args[-1]
+    is_unit = node.data[0].name == BASIS and place.op == "number"
+    return int(place.data[0]) if is_unit else None
 
 
 def _define(writer: _Writer, rule: Rule, definition: str, shapes: tuple[Shape, ...], args: list[Any]) -> Any:

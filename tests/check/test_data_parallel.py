@@ -255,6 +255,13 @@ def test_mistakes_are_errors_with_advice(arguments, given, reason, advice):
     assert advice in (caught.value.advice or "")
 
 
+def test_a_loss_is_read_in_notation():
+    question = read_loss("1/2 ‖Xw − y‖² + λ‖w‖²", "w")
+    assert question.source.text == "1/2*norm(X @ w - y)**2 + λ*norm(w)**2"
+    assert dict(question.batch.axes) == {"X": 0, "y": 0}
+    assert read_loss("F.mse_loss(X @ beta, y)", "beta").source.shapes["beta"] == question.source.shapes["w"]
+
+
 def test_a_loss_is_a_scalar():
     with pytest.raises(ShapeError, match="a loss is a scalar") as caught:
         check_data_parallel("(X@w - y)**2", "w")

@@ -1,8 +1,5 @@
 """Formulas as people write them: each spelling is read as what it means, or the reader is asked."""
 
-import random
-from contextlib import suppress
-
 import pytest
 
 from matcalc import MatcalcError, derive, parse
@@ -11,18 +8,33 @@ from matcalc.language.declarations import read_declarations
 from matcalc.language.expression import Expression, walk
 from matcalc.language.habits import AmbiguityError
 from matcalc.language.notation_tokens import detect_syntax
+from tests.fuzz_readings import LIMIT, make_texts, read_one
 from tests.read_cases import Case, read_cases
-from tests.written import judge_reading, read_written
+from tests.sampling import is_whole
+from tests.written import CASES, judge_reading, read_written
 
 LEAST_RIGHT = 0.97
 
 
-def test_what_people_write_is_read_as_they_mean_it() -> None:
-    outcomes = [(case, judge_reading(case)) for case in read_written()]
+@pytest.mark.parametrize("name", ["written.toml", "written_more.toml"])
+def test_what_people_write_is_read_as_they_mean_it(name: str) -> None:
+    outcomes = [(case, judge_reading(case)) for case in read_written(CASES.with_name(name))]
     assert not [(case["written"], outcome.told) for case, outcome in outcomes if outcome.word == "misread"]
     plain = [(case, outcome) for case, outcome in outcomes if not case.get("ambiguous")]
     unread = [(case["written"], outcome.told) for case, outcome in plain if outcome.word != "right"]
     assert len(unread) <= (1 - LEAST_RIGHT) * len(plain), unread
+
+
+def test_what_spellings_mean_is_read_without_shapes() -> None:
+    """Each formula of the language, without any shapes, means the same or is asked; never something else."""
+    for case in (*read_written(), *read_written(CASES.with_name("written_more.toml"))):
+        for meaning in [case["means"]] if isinstance(case["means"], str) else case["means"]:
+            bare = {**case, "written": meaning, "means": meaning, "declared": False}
+            assert meaning in SCALED_ENTRY_BY_ENTRY or judge_reading(bare).word != "misread", meaning
+
+
+# A scalar that only multiplies a vector entry by entry: the language takes it for a vector.
+SCALED_ENTRY_BY_ENTRY = {"(1 - t)*x + t*y", "i*f*x"}
 
 
 def test_what_the_language_accepts_means_what_it_means_there() -> None:
@@ -62,6 +74,75 @@ def test_the_answer_says_how_a_text_was_read(text: str, wrt: str | None, reading
     assert str(derive(reading, derivative.wrt.name, shapes=derivative.declared)) == str(derivative)
 
 
+@pytest.mark.parametrize(
+    ("text", "wrt", "reading"),
+    [
+        ("x[0]*x[1]", None, "(basis(n, 0).T @ x)*(basis(n, 1).T @ x)"),
+        ("X[i, j]", "X", "e_i.T @ X @ e_j"),
+        ("X[:, k]", "X", "X @ e_k"),
+        ("X[:, 0]", "X", "X @ basis(k, 0)"),
+        ("np.exp(X[0]) @ x", "x", "exp(X.T @ basis(p, 0)).T @ x"),
+        ("x[-1]", None, "basis(n, n - 1).T @ x"),
+        ("sum_i X[i, i]", None, "einsum('ii->', X)"),
+    ],
+)
+def test_entries_are_products_with_unit_vectors(text: str, wrt: str | None, reading: str) -> None:
+    derivative = derive(text, wrt)
+    assert derivative.reading == reading
+    assert derivative.check().verdict == "agrees"
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "formula"),
+    [
+        ("trace(A @ X)", "X[0, 1]", "basis(k, 1).T @ A @ basis(n, 0)"),
+        ("X @ B", "X[i,j]", "e_i @ e_j.T @ B"),
+        ("inv(X)", "X[0,0]", "-inv(X) @ basis(n, 0) @ basis(n, 0).T @ inv(X)"),
+        ("norm(x)**2", "x[2]", "2*x.T @ basis(n, 2)"),
+    ],
+)
+def test_one_derives_by_an_entry(text: str, wrt: str, formula: str) -> None:
+    derivative = derive(text, wrt)
+    assert str(derivative) == formula
+    report = derivative.check()
+    assert report.verdict == "agrees"
+    assert report.command is not None
+    name, _, places = wrt.partition("[")
+    assert f"--wrt '{name}[{', '.join(places.replace(' ', '').split(','))}'" in report.command
+
+
+def test_an_entry_is_picked_by_a_place_for_each_axis() -> None:
+    cases = [("norm(X)", "X[0]", "2 axes"), ("norm(x)", "x[3]", "no place 3"), ("x", "x[0,1]", "1 axes")]
+    for text, wrt, reason in cases:
+        with pytest.raises(MatcalcError, match=reason):
+            derive(text, wrt, shapes={"x": (3,)} if "3" in wrt else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "reasons", "advice"),
+    [
+        ("sofmax(A x) + tnah(B x", ["'(' is never closed", "sofmax is", "tnah is"], "softmax(A @ x) + tanh(B @ x)"),
+        (
+            r"\opreatorname{tr}(A X) + \lamda x^\top x", [r"\opreatorname is a command", r"\lamda is a command"],
+            "trace(A @ X) + lambda*x.T @ x",
+        ),
+        ("tr(A X", ["'(' is never closed"], "trace(A @ X)"),
+        ("x^T A x +", ["ends too early"], "x.T @ A @ x"),
+        ("A @@ x  # the product", ["one @ too many", "'#'"], "A @ x"),
+        ("(A x] + y", ["']'"], "A @ x + y"),
+    ],
+)  # fmt: skip
+def test_all_faults_are_told_at_once_with_the_whole_text(text: str, reasons: list[str], advice: str) -> None:
+    with pytest.raises(MatcalcError) as caught:
+        parse(text)
+    error = caught.value
+    assert all(reason in str(error) for reason in reasons)
+    assert error.advice == advice
+    parse(advice)
+    for _, (start, end) in error.others:
+        assert 0 <= start <= end <= len(text) + 2
+
+
 def test_a_text_of_the_language_has_no_other_reading() -> None:
     assert derive("x.T @ A @ x").reading is None
 
@@ -95,6 +176,11 @@ def test_what_is_said_of_names_is_assumed() -> None:
         ("AB @ x", "A @ B"),
         ("A(x + b)", "A @ (x + b)"),
         ("(a·b)/(|a||b|)", "norm(a)"),
+        ("X @ W + b", "X @ W + b.T"),
+        ("tanh(Wx)", "tanh(W @ x)"),
+        ("cos θ x", "cos(θ)*x"),
+        ("y*(w.T @ x)", "y scalar"),
+        ("-log(p_i), p = softmax(z)", "p[i]"),
         (r"\exp(X)", "expm(X)"),
     ],
 )
@@ -148,13 +234,10 @@ def names_of(root: Expression) -> set[str]:
 
 
 def test_mutated_texts_are_read_or_refused() -> None:
-    generator = random.Random(0)
-    texts = [case["written"] for case in read_written()]
-    for _ in range(500):
-        one, other = generator.choice(texts), generator.choice(texts)
-        mutated = one[: generator.randint(0, len(one))] + other[generator.randint(0, len(other)) :]
-        with suppress(MatcalcError):
-            parse(mutated, syntax=generator.choice(["auto", "math", "latex", "matlab", "python"]))
+    """A sample of what `python -m tests.fuzz_readings 20000` tries; any exception but a MatcalcError fails."""
+    for text, syntax in make_texts(20_000 if is_whole() else 700, seed=7):
+        _, seconds = read_one(text, syntax)
+        assert seconds < LIMIT, text
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_settings_reach_the_judge(answered):
     _, _, answer = answered
     assert answer["settings"] == {
         "layout": "vec", "trials": 2, "seed": 7, "dtype": "float32", "device": "cpu", "timeout": 60.0, "memory": 4.0,
-        "rules": [],
+        "rules": [], "strict": False,
     }  # fmt: skip
     report = answer["results"][0]["report"]
     assert (report["points"], report["seed"], report["dtype"], report["device"]) == (2, 7, "float32", "cpu")

@@ -85,7 +85,7 @@ def test_csv(write, delimiter, mark):
 
 
 def test_every_sheet_of_these_tests_is_read():
-    for path in {*CASES.glob("*.toml")} - {CASES / "written.toml", CASES / "backwards.toml"}:
+    for path in {*CASES.glob("*.toml")} - {*CASES.glob("written*.toml"), CASES / "backwards.toml"}:
         entries = read_sheet(path)
         assert all(entry.id and entry.expr for entry in entries)
     claims = read_sheet(CASES / "claims.toml")

@@ -15,10 +15,11 @@ from matcalc.language.rewrite import replace
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.render.code.module import describe_shape, expand, measure_text, write_helpers, write_imports
 from matcalc.render.code.products import CodePart
+from matcalc.render.code.regroup import regroup, share_sums
 from matcalc.render.code.self_check import choose_sampling, write_drawing, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import Words
-from matcalc.render.code.writer import Names, Writer, regroup, write_lines
+from matcalc.render.code.writer import Names, Writer, write_lines
 
 if TYPE_CHECKING:
     from matcalc.derivation import Derivative
@@ -51,7 +52,7 @@ class _AutogradFunction:
         self.signature = Signature(derivative.problem.symbols, {}, (name, "grad_output"))
         self.names = dict(self.signature.names)
         self.like = next(iter(self.names.values()))
-        self.words = Words("torch", self.like, self.signature)
+        self.words = Words("torch", self.signature, self.like)
         self.plain = expand(derivative.function, self.words, self.book)
         (self.function,) = regroup(self.plain)
         self.variables = {**derivative.problem.symbols, **_find_symbols(self.function)}
@@ -108,7 +109,8 @@ class _AutogradFunction:
         return {name for name, node in self.variables.items() if set(list_letters(node)) & (letters - own)}
 
     def _write_forward(self) -> list[str]:
-        writer, sizes, (result,) = self._run([self.function], {}, self.like)
+        # The entries of a structured variable are moved one by one by gradcheck.
+        writer, sizes, (result,) = self._run([self.function], {}, self.like, structured=False)
         # An input that is returned as it is would be taken for the result of forward and of what came before.
         text = f"{result.wrap(ATOM)}.clone()" if self.function.op in ("symbol", "transpose") else result.text
         saved = self._saved + ([self.own] if self.saves_result else [])
@@ -120,12 +122,12 @@ class _AutogradFunction:
         known = {self.cotangent: CodePart(self.cotangent.name, ATOM, self.cotangent.shape)}
         if self.saves_result:
             known[self.result] = CodePart(self.own, ATOM, self.function.shape)
-        roots = regroup(*self.gradients.values())
+        roots = share_sums(*regroup(*self.gradients.values()))
         writer, sizes, parts = self._run(roots, known, self.cotangent.name)
         saved = self._saved + ([self.own] if self.saves_result else [])
         targets = ", ".join(saved) if len(saved) > 1 else f"({''.join(saved)},)"
         unpacked = [f"{targets} = ctx.saved_tensors"] if saved else []
-        needs = [set(writer.list_roots(line.node)) for line in writer.lines]
+        needs = [set(writer.list_roots(line.operation)) for line in writer.lines]
         lines = [str(line) for line, roots_of in zip(writer.lines, needs, strict=True) if len(roots_of) > 1]
         grads = [f"grad_{self.names[name]}" for name in self.gradients]
         body = [*unpacked, *sizes, *lines, f"{' = '.join(grads)} = None"]
@@ -137,7 +139,7 @@ class _AutogradFunction:
         return _write_method("backward", ["ctx", self.cotangent.name], [*body, f"return {', '.join([*grads, *none])}"])
 
     def _run(
-        self, roots: list[Expression], further: Mapping[Expression, CodePart], like: str
+        self, roots: list[Expression], further: Mapping[Expression, CodePart], like: str, structured: bool = True
     ) -> tuple[Writer, list[str], list[CodePart]]:
         """Return what `write_lines` does, with the arrays that this method of the class knows."""
         self.words.like = like
@@ -146,7 +148,7 @@ class _AutogradFunction:
         known = {node: CodePart(self.names[name], ATOM, node.shape) for name, node in self.variables.items()}
         known |= {node: CodePart(self.names[node.name], ATOM, node.shape) for root in roots for node in walk(root)
                   if node.op == "symbol" and node.name in self.names}  # fmt: skip
-        return write_lines(roots, self.words, Names(taken), {**known, **further})
+        return write_lines(roots, self.words, Names(taken), {**known, **further}, structured=structured)
 
     @property
     def _arguments(self) -> list[str]:

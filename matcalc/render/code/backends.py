@@ -76,14 +76,14 @@ def differentiate(function, at, order=1):
     "erf": '''
 def erf(x):
     """The error function."""
-    return {np}.vectorize(math.erf, otypes=[float])(x)
+    return {np}.fromiter(map(math.erf, {np}.ravel(x).tolist()), x.dtype, x.size).reshape(x.shape)
 ''',
     "expm": '''
 def expm(X):
     """The exponential of a matrix, by halving it, its power series, and squaring."""
     halvings = max(0, math.ceil(math.log2(max({np}.linalg.norm(X, 1), 1e-300))) + 3)
     scaled = X / 2**halvings
-    result = term = {np}.eye(len(X))
+    result = term = {np}.eye(len(X), dtype=X.dtype)
     for k in range(1, 19):
         term = term @ scaled / k
         result = result + term
@@ -93,15 +93,15 @@ def expm(X):
 def expm_jacobian(X):
     """The derivative of expm(X) by X, (n, n, n, n): a corner of expm([[X, E], [0, X]]) for each unit matrix E."""
     n = len(X)
-    units = {np}.eye(n * n).reshape(n * n, n, n)
-    blocks = [{np}.block([[X, unit], [{np}.zeros((n, n)), X]]) for unit in units]
+    units = {np}.eye(n * n, dtype=X.dtype).reshape(n * n, n, n)
+    blocks = [{np}.block([[X, unit], [{np}.zeros((n, n), X.dtype), X]]) for unit in units]
     corners = {np}.stack([{expm}(block)[:n, n:] for block in blocks])
     return {np}.transpose(corners.reshape(n, n, n, n), (2, 3, 0, 1))
 ''',
     "largest": '''
 def largest(x, axis=None):
     """1 at the largest entry, shared by equal ones, 0 elsewhere."""
-    chosen = {np}.where(x >= {np}.max(x, axis=axis, keepdims=True), 1.0, 0.0)
+    chosen = (x >= {np}.max(x, axis=axis, keepdims=True)).astype(x.dtype)
     return chosen / {np}.sum(chosen, axis=axis, keepdims=True)
 ''',
     "prod_others": '''
@@ -158,8 +158,9 @@ def prod_others(x, dim=None):
 }
 # What stands in the braces.
 _WORDS = {
-    "numpy": {"np": "np", "eye": "np.eye(n)", "contiguous": "", "expm": "expm", "eye_of_x": "np.eye(len(x))"},
-    "jax": {"np": "jnp", "eye": "jnp.eye(n)", "contiguous": "", "expm": "jax.scipy.linalg.expm",
+    "numpy": {"np": "np", "eye": "np.eye(n, dtype=X.dtype)", "contiguous": "", "expm": "expm",
+              "eye_of_x": "np.eye(len(x))"},
+    "jax": {"np": "jnp", "eye": "jnp.eye(n, dtype=X.dtype)", "contiguous": "", "expm": "jax.scipy.linalg.expm",
             "eye_of_x": "jnp.eye(len(x))"},
     "torch": {"np": "torch", "eye": "torch.eye(n, dtype=X.dtype, device=X.device)", "contiguous": ".contiguous()",
               "eye_of_x": "torch.eye(len(x), dtype=x.dtype, device=x.device)"},

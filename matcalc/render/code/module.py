@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-import inspect
 import textwrap
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from matcalc.errors import DeclarationError, EvaluationError
+from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression, list_letters, rebuild, walk
 from matcalc.language.expression_to_text import ATOM, to_text
-from matcalc.language.sizes import Shape, deduce_sizes, fit_shape, write_shape
-from matcalc.language.text_to_expression import rules_in_force
+from matcalc.language.sizes import Shape, Size, write_shape
+from matcalc.language.text_to_expression import Problem, rules_in_force
 from matcalc.render.code.backends import has_source, write_source
 from matcalc.render.code.definitions import define_call, define_function
 from matcalc.render.code.products import CodePart
+from matcalc.render.code.regroup import regroup, share_sums
+from matcalc.render.code.safe import make_safe
 from matcalc.render.code.self_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import CODE_BACKENDS, Words
-from matcalc.render.code.writer import Names, name_derivative_of, regroup, write_lines
+from matcalc.render.code.writer import Names, name_derivative_of, write_lines
 from matcalc.render.report import name_derivative
 from matcalc.rule_files import RuleBook, shipped_rules
 
@@ -45,57 +44,47 @@ def to_code(derivative: Derivative, backend: str) -> str:
     `backend` is numpy, torch or jax.  Vectors are (n,), scalars numbers or arrays without axes; the derivative
     has the axes of `derivative.shape`.  Raises MissingRuleError for a function that the backend has no word for.
     """
-    return _read_module(derivative, backend).write()
+    check_backend(backend)
+    return _Module(derivative, backend).write()
 
 
-def compile_code(derivative: Derivative, backend: str) -> Callable[..., Any]:
-    """Return the function that `to_code` writes for the derivative; its arguments are those of the source, or lists.
-
-    It raises EvaluationError for arrays of other shapes, this MissingRuleError for what the backend has no word for and
-    EvaluationError for a library that is not installed (SciPy for NumPy's Bessel functions).
-    """
-    module = _read_module(derivative, backend)
-    namespace: dict[str, Any] = {"__name__": module.derivative_name}
-    # The source is written from typed nodes, whose names the language has checked; no text of a reader runs.
-    try:
-        exec(compile(module.write(), f"<matcalc {module.derivative_name}>", "exec"), namespace)
-    except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        reason = f"the code for {backend} imports {package}, which is not installed"
-        raise EvaluationError(reason, advice=f"pip install {package}, or take another backend") from error
-    return _check_arrays(namespace[module.derivative_name], backend, derivative.problem.symbols)
-
-
-def _check_arrays(function: Callable[..., Any], backend: str, known: Mapping[str, Expression]) -> Callable[..., Any]:
-    """The function, which refuses arrays that do not fit the declared shapes, and takes lists and columns (n, 1)."""
-    convert = _choose_conversion(backend)
-    signature = inspect.signature(function)
-
-    @functools.wraps(function)
-    def call(*values: Any, **named: Any) -> Any:
-        given = signature.bind(*values, **named).arguments
-        arrays = {name: convert(value) for name, value in given.items() if name in known}
-        shapes = {name: (known[name], tuple(array.shape)) for name, array in arrays.items()}
-        deduce_sizes(shapes)
-        fitted = {name: array.reshape(fit_shape(name, *shapes[name])) for name, array in arrays.items()}
-        return function(**(given | fitted))
-
-    return call
-
-
-def _choose_conversion(backend: str) -> Callable[[Any], Any]:
-    """Return what makes an array of an array or a list; a tensor stays on its device, whatever the default one is."""
-    library = importlib.import_module({"numpy": "numpy", "torch": "torch", "jax": "jax.numpy"}[backend])
-    if backend != "torch":
-        convert: Callable[[Any], Any] = library.asarray
-        return convert
-    return lambda value: value if isinstance(value, library.Tensor) else library.as_tensor(value)
-
-
-def _read_module(derivative: Derivative, backend: str) -> _Module:
+def check_backend(backend: str) -> None:
+    """Raise DeclarationError where no code is written for a backend."""
     if backend not in CODE_BACKENDS:
         raise DeclarationError(f"there is no code for {backend!r}", advice="use one of " + ", ".join(CODE_BACKENDS))
-    return _Module(derivative, backend)
+
+
+class WrittenFunction:
+    """A function whose values are several expressions, in one program; `pack` makes what is returned of their sources.
+
+    `further` are expressions whose sizes are arguments too, though they are not computed.
+    """
+
+    def __init__(
+        self, name: str, problem: Problem, roots: Sequence[Expression], backend: str, book: RuleBook | None,
+        pack: Callable[[list[str]], str], further: Sequence[Expression] = (),
+    ) -> None:  # fmt: skip
+        self.name, self.backend, self.book, self.pack = name, backend, book, pack
+        self.symbols = problem.symbols
+        self.signature = Signature(problem.symbols, problem.abstract, (name,))
+        self.words = Words(backend, self.signature)
+        self.roots = prepare(roots, self.words, book)
+        self.further = prepare(further, self.words, book)
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments, in order; known once the function is written."""
+        return _list_arguments(self.signature, self.backend, [*self.roots, *self.further], self.words)
+
+    def write(self, measure: Callable[[Size], int] | None = None) -> str:
+        """Return the source of a module with the function; `measure` gives numbers for sizes."""
+        body = _write_body(self.roots, self.signature, self.words, self.name, self.pack, measure)
+        helpers, imports = write_helpers(self.words, self.book), write_imports(self.words)
+        if self.further:
+            _write_body(self.further, self.signature, self.words, self.name)
+        described = [f"Return {self.name}.", "", *(f"  {line}" for line in self.signature.describe())]
+        function = _write_function(self.name, self.arguments, described, body)
+        return "\n\n\n".join([imports, *helpers, function]) + "\n"
 
 
 class _Module:
@@ -107,12 +96,15 @@ class _Module:
         own = derivative.result_name
         self.function_name, self.derivative_name = own, f"derivative_of_{own}"
         self.signature = Signature(derivative.problem.symbols, derivative.problem.abstract, (own,))
-        self.words = Words(backend, next(iter(self.signature.names.values())), self.signature)
-        (self.function,) = regroup(expand(derivative.function, self.words, self.book))
-        (self.formula,) = regroup(expand(derivative.numeric, self.words, self.book))
+        self.words = Words(backend, self.signature)
+        (self.function,) = prepare([derivative.function], self.words, self.book)
+        (self.formula,) = prepare([derivative.numeric], self.words, self.book)
 
     def write(self) -> str:
-        bodies = [self._write_body(expression) for expression in (self.function, self.formula)]
+        bodies = [
+            _write_body([expression], self.signature, self.words, self.function_name, structured=structured)
+            for expression, structured in ((self.function, False), (self.formula, True))
+        ]
         check = self._write_check()
         functions = [
             _write_function(self.function_name, self.arguments, self._describe_function(), bodies[0]),
@@ -127,31 +119,11 @@ class _Module:
     @property
     def arguments(self) -> list[str]:
         """The arguments of both functions, in order."""
-        names = [*self.signature.names.values(), *self.signature.abstract]
-        return [*names, *self._derivatives_given, *self.words.sizes_given]
+        return _list_arguments(self.signature, self.backend, [self.function, self.formula], self.words)
 
     @property
     def _derivatives_given(self) -> dict[str, Expression]:
-        """The derivatives of abstract functions that NumPy code is given, by name."""
-        if self.backend != "numpy":
-            return {}
-        nodes = [node for node in walk(self.function, self.formula) if node.op == "abstract_derivative"]
-        found = {name_derivative_of(node.name, node.data[1]): node for node in nodes}
-        return {name: found[name] for name in sorted(found)}
-
-    def _write_body(self, expression: Expression) -> list[str]:
-        letters = self.words.sizes_used | dict.fromkeys(list_letters(expression))
-        local = {self.signature.letters[letter] for letter in letters}
-        names = Names({*self.signature.names.values(), *self.signature.abstract, self.function_name, *local})
-        known = {node: CodePart(self.signature.names[name], ATOM, node.shape) for name, node in self._variables.items()}
-        writer, sizes, (result,) = write_lines([expression], self.words, names, known)
-        return [*sizes, *map(str, writer.lines), f"return {result.text}"]
-
-    @property
-    def _variables(self) -> dict[str, Expression]:
-        """The variables below the two expressions, which may differ from the declared ones in what is assumed."""
-        found = {node.name: node for node in walk(self.function, self.formula) if node.op == "symbol"}
-        return {**self.signature.variables, **found}
+        return _find_derivatives(self.backend, [self.function, self.formula])
 
     def _describe_module(self) -> str:
         text = self._write_formula(self.derivative.function) or "a function"
@@ -202,6 +174,35 @@ class _Module:
         return lines
 
 
+def _list_arguments(signature: Signature, backend: str, roots: Sequence[Expression], words: Words) -> list[str]:
+    """Return the arguments: variables, abstract functions and their derivatives, sizes that no array tells."""
+    sizes = [signature.letters[letter] for letter in signature.list_unknown(words.sizes_used)]
+    return [*signature.names.values(), *signature.abstract, *_find_derivatives(backend, roots), *sizes]
+
+
+def _find_derivatives(backend: str, roots: Sequence[Expression]) -> dict[str, Expression]:
+    """Return the derivatives of abstract functions that NumPy code is given, by name."""
+    if backend != "numpy":
+        return {}
+    nodes = [node for node in walk(*roots) if node.op == "abstract_derivative"]
+    found = {name_derivative_of(node.name, node.data[1]): node for node in nodes}
+    return {name: found[name] for name in sorted(found)}
+
+
+def _write_body(
+    roots: Sequence[Expression], signature: Signature, words: Words, own: str,
+    pack: Callable[[list[str]], str] = ", ".join, measure: Callable[[Size], int] | None = None, structured: bool = True,
+) -> list[str]:  # fmt: skip
+    letters = words.sizes_used | dict.fromkeys(list_letters(*roots))
+    local = {signature.letters[letter] for letter in letters}
+    names = Names({*signature.names.values(), *signature.abstract, own, *local})
+    # The variables below the expressions may differ from the declared ones in what is assumed.
+    variables = {**signature.variables, **{node.name: node for node in walk(*roots) if node.op == "symbol"}}
+    known = {node: CodePart(signature.names[name], ATOM, node.shape) for name, node in variables.items()}
+    writer, sizes, results = write_lines(list(roots), words, names, known, measure, structured)
+    return [*sizes, *map(str, writer.lines), f"return {pack([result.text for result in results])}"]
+
+
 def write_imports(words: Words, further: str = "") -> str:
     """Return the import lines that the source needs, the standard library's first."""
     needed = sorted(words.imports | ({f"import {further}"} if further else set()))
@@ -250,11 +251,16 @@ def _write_definition(name: str, is_along: bool, words: Words, book: RuleBook | 
     if is_along and body.is_scalar:
         result = f"{words.prefix}.squeeze({result}, axis=axis)"
     words.like, words.is_along = before, False
-    lines = [*(f"{line.name} = {line.text}" for line in writer.lines), f"return {result}"]
+    lines = [*(line.text.split("  #")[0] for line in writer.lines), f"return {result}"]
     return _write_function(name, names + ["axis=None"] * is_along, [rule.sympy_definition], lines)
 
 
 # --- before writing -----------------------------------------------------------------------------------
+
+
+def prepare(roots: Sequence[Expression], words: Words, book: RuleBook | None) -> list[Expression]:
+    """Return expressions as they are planned: safe from overflow, in words of the backend, products regrouped."""
+    return share_sums(*regroup(*(expand(root, words, book) for root in make_safe(*roots))))
 
 
 def expand(expression: Expression, words: Words, book: RuleBook | None) -> Expression:

@@ -33,6 +33,11 @@ class Signature:
         kept = _TAKEN | set(self.avoided)
         return {name: f"{name}_" if keyword.iskeyword(name) or name in kept else name for name in self.variables}
 
+    @property
+    def first_array(self) -> str:
+        """The first argument that is an array with axes, whose dtype all others have; "" where there is none."""
+        return next((self.names[name] for name, node in self.variables.items() if node.squeezed_shape), "")
+
     @cached_property
     def letters(self) -> dict[str, str]:
         """What each letter of a size is called where it is a local name."""
@@ -44,7 +49,9 @@ class Signature:
         """For each letter that an array tells: which array, which axis, and the rest of that axis' size."""
         found: dict[str, tuple[str, int, Size]] = {}
         axes = [(name, k, size) for name, node in self.variables.items() for k, size in enumerate(node.squeezed_shape)]
-        for _ in axes:
+        known = -1
+        while len(found) > known:
+            known = len(found)
             for name, k, size in axes:
                 unknown = [letter for letter in size.letters if letter not in found]
                 if len(unknown) == 1 and size.letters.count(unknown[0]) == 1:
@@ -69,23 +76,24 @@ class Signature:
         """Return the lines that find sizes: `m, n = A.shape`."""
         lines, done = [], set(self.list_unknown(letters))
         wanted = self._close(letters)
+        rest = []
         for letter in self._sources:
-            if letter not in wanted or letter in done:
-                continue
-            name, axis, rest = self._sources[letter]
+            name, axis, others = self._sources[letter]
             shape = self.variables[name].squeezed_shape
             together = [size.letters[0] for size in shape if len(size.letters) == 1 and size.number == 1]
             own = self.names[name]
-            if len(together) == len(shape) > 1 and len(set(together)) == len(shape) and wanted >= set(together):
-                lines.append(f"{', '.join(self.letters[each] for each in together)} = {own}.shape")
-                done.update(together)
+            if letter not in wanted:
                 continue
-            factors = self._list_factors(rest)
+            if len(together) == len(shape) > 1 and len(set(together)) == len(shape) and wanted >= set(together):
+                if letter not in done:
+                    lines.append(f"{', '.join(self.letters[each] for each in together)} = {own}.shape")
+                    done.update(together)
+                continue
+            factors = self._list_factors(others)
             product = f"({' * '.join(factors)})" if len(factors) > 1 else "".join(factors)
             divided = f" // {product}" if factors else ""
-            lines.append(f"{self.letters[letter]} = {own}.shape[{axis}]{divided}")
-            done.add(letter)
-        return lines
+            rest.append((letter, f"{self.letters[letter]} = {own}.shape[{axis}]{divided}"))
+        return lines + [line for letter, line in rest if letter not in done]
 
     def _list_factors(self, size: Size) -> list[str]:
         number = [str(size.number)] if size.number != 1 else []

@@ -26,13 +26,17 @@ CODE_BACKENDS = ("numpy", "torch", "jax")
 class Words:
     """The words of one backend, and what the code so far needs: imports, functions above it, letters of sizes.
 
-    `like` names a tensor that has the dtype and device of the result; the signature says what each size is called.
-    Of `helpers`, the functions that the backend lacks, the value says whether they are called along an axis.  Within
-    the body of such a function (`is_along`) each function is called along the axis that this one is given.
+    `like` names an array that has the dtype and device of the result, "" where there is none; the signature says what
+    each size is called.  Of `helpers`, the functions that the backend lacks, the value says whether they are called
+    along an axis.  Within the body of such a function (`is_along`) each function is called along the axis that this one
+    is given.
     """
 
-    def __init__(self, backend: str, like: str, signature: Signature) -> None:
-        self.backend, self.like, self.signature = backend, like, signature
+    def __init__(self, backend: str, signature: Signature, like: str = "") -> None:
+        self.backend, self.signature = backend, signature
+        self.like = like or signature.first_array
+        if not self.like and backend == "torch":  # a tensor without axes is one too
+            self.like = next(iter(signature.names.values()), "")
         self.prefix = {"numpy": "np", "torch": "torch", "jax": "jnp"}[backend]
         self.imports: set[str] = set()
         self.helpers: dict[str, bool] = {}
@@ -79,6 +83,8 @@ class Words:
         if self.backend == "torch":
             return CodePart(f"{word}({part.text})", ATOM, part.shape)
         number = f"{part.text}.0" if re.fullmatch(r"-?\d+", part.text) else f"{part.text}, dtype=float"
+        if self.like:
+            number = f"{part.text}{self._write_dtype()}"
         return CodePart(f"{word}({number})", ATOM, part.shape)
 
     # --- arrays filled with numbers ---------------------------------------------------------------
@@ -117,11 +123,16 @@ class Words:
             return _number("1.0" if name == "ones" else "0.0", ATOM)
         if self.backend == "torch":
             return CodePart(f"{self.like}.new_{name}({sizes})", ATOM, shape)
-        return CodePart(f"{self.prefix}.{name}({sizes if len(dropped) == 1 else f'({sizes})'})", ATOM, shape)
+        sizes = sizes if len(dropped) == 1 else f"({sizes})"
+        return CodePart(f"{self.prefix}.{name}({sizes}{self._write_dtype()})", ATOM, shape)
+
+    def _write_dtype(self) -> str:
+        """Return the option that keeps the dtype of the arguments."""
+        return f", dtype={self.like}.dtype" if self.like else ""
 
     def _eye(self, size: Size | None, shape: Shape, sizes: Shape) -> CodePart:
         inside = self.write_size(size).text if size is not None else self.write_sizes(sizes)
-        options = f", dtype={self.like}.dtype, device={self.like}.device" if self.backend == "torch" else ""
+        options = self._write_dtype() + (f", device={self.like}.device" if self.backend == "torch" else "")
         return CodePart(f"{self.prefix}.eye({inside}{options})", ATOM, shape)
 
     # --- calls ------------------------------------------------------------------------------------
@@ -152,7 +163,8 @@ class Words:
         form = self._find_word(node)
         plain = bool(args) and all(part.plain for part in args)
         name = "" if form is None or rule.axis else form.path.rpartition(".")[2]
-        if plain and self.backend == "torch" and hasattr(math, name):  # of numbers torch has no functions
+        # Of numbers torch has no functions, and those of NumPy are float64, whatever they are multiplied with.
+        if plain and self.backend != "jax" and hasattr(math, name):
             self.imports.add("import math")
             return _number(f"math.{name}({args[0].text})", ATOM)
         # A number beside arrays, such as an exponent, stands as it is.
@@ -186,6 +198,7 @@ class Words:
 
     def _call_function(self, node: Expression, parts: Mapping[str, CodePart]) -> str:
         rule = node.data[0]
+        parts = {name: self.to_tensor(part) for name, part in parts.items()}
         if not self._has_function(rule):
             raise self._refuse(rule, " along an axis" if node.data[1] is not None else "")
         axis = self._write_axis(node)
@@ -252,6 +265,11 @@ def _write_where(words: Words, node: Expression, args: list[CodePart]) -> CodePa
     condition, chosen, other = (align(part, node.shape) for part in args)
     test = condition.text if node.args[0].op == "compare" else f"{condition.wrap(COMPARE + 1)} != 0"
     if words.backend != "torch":
+        if chosen.plain and other.plain and words.like:
+            cast = f".astype({words.like}.dtype)"
+            if (chosen.text, other.text) == ("1", "0"):
+                return CodePart(f"({test}){cast}", ATOM, node.shape)
+            return CodePart(f"{words.prefix}.where({test}, {chosen.text}, {other.text}){cast}", ATOM, node.shape)
         chosen, other = _as_float(chosen), _as_float(other)
         return CodePart(f"{words.prefix}.where({test}, {chosen.text}, {other.text})", ATOM, node.shape)
     if (chosen.text, other.text) == ("1", "0"):

@@ -1,0 +1,103 @@
+"""Entries, rows and columns in notation -> products with unit vectors: x[0], X[i, j], X[:, k]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matcalc.errors import ParseError, ShapeError
+from matcalc.language.calls import call_basis
+from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, is_unit, unify
+from matcalc.language.infer_shapes import infer_product
+from matcalc.language.notation import NotationNode
+from matcalc.language.notation_calls import read_axis_size, read_integer
+from matcalc.language.notation_to_draft import UNUSUAL, Handler, Indexed, Interpreter, Meaning
+
+
+def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return x[:, None], x[None, :] and slogdet(X)[1]; other entries are not read."""
+    base, *items = node.args
+    if base.kind == "size_of":
+        return reader.reading.add("size", (), SCALAR_AXES, node.span, (read_axis_size(reader, node),))
+    if base.kind == "call" and str(base.value).endswith("slogdet") and len(items) == 1:
+        if read_integer(reader, items[0]) == 1:
+            return reader.call("logabsdet", (reader.draft(base.args[0]),), node.span)
+    signs = ["all" if item.kind == "all" else str(item.value) for item in items]
+    array = reader.draft(base)
+    if signs == ["all"] or signs == ["all", "all"]:
+        return array
+    if array.is_column and signs == ["all", "None"]:
+        # A copy that has two axes: the name itself still has one.
+        shown = reader.reading.add(array.op, array.args, array.axes, array.span, array.data)
+        reader.columns.add(shown.position)
+        return shown
+    if array.is_column and signs == ["None", "all"]:
+        return reader.transpose(array, node.span)
+    return _pick_entries(reader, node, array, items)
+
+
+def _pick_entries(reader: Interpreter, node: NotationNode, array: Draft, items: Sequence[NotationNode]) -> Meaning:
+    """Return x[0], X[i, j], X[:, k] or X[0] as a product with unit vectors, or as entries where a sum runs over i."""
+    axes = [axis for axis in array.axes if not is_unit(axis)]
+    if not items:
+        raise ParseError("the brackets are empty", span=node.span, advice="write a place, as in x[0] or X[0, 1]")
+    if not axes or len(items) > len(axes) or (array.is_column and array.position in reader.columns):
+        text = reader.spell(array)
+        raise ShapeError(f"{text} has {len(axes)} axes, not {len(items)}", span=node.span, advice=f"write {text}")
+    if len(axes) == 1 and array.op == "symbol" and array.data[0][0].isupper() and not reader.reading.declared:
+        reader.cost += UNUSUAL  # of A[0] the matrix A has rows
+    if len(items) < len(axes) and reader.syntax != "python":
+        text = reader.spell(array)
+        raise ShapeError(f"{text} has two axes", span=node.span, advice=f"write {text}[0, :] for its first row")
+    letters = [str(item.value) if item.kind == "name" else "" for item in items]
+    if any(letter in reader.bound or letter in reader.repeated for letter in letters):
+        if not all(letters) or len(letters) != len(axes):
+            raise ParseError("a sum runs over one of these indices", span=node.span, advice="write all with letters")
+        return Indexed(((array, "".join(letters)),), "".join(dict.fromkeys(letters)))
+    units = [
+        None if item.kind == "all" else _read_unit(reader, item, axis)
+        for item, axis in zip([*items, *[_WHOLE] * (len(axes) - len(items))], axes, strict=True)
+    ]
+    if len(axes) == 1:
+        vector = reader.transpose(array, array.span) if array.is_row else array
+        assert units[0] is not None
+        return infer_product(reader.reading, node.span, reader.transpose(units[0], units[0].span), vector)
+    row, column = units
+    if row is None:
+        return array if column is None else infer_product(reader.reading, node.span, array, column)
+    if column is None and reader.syntax != "python":  # a row, where nothing says that it has one axis
+        return infer_product(reader.reading, node.span, reader.transpose(row, row.span), array)
+    if column is None:
+        return infer_product(reader.reading, node.span, reader.transpose(array, array.span), row)
+    picked = infer_product(reader.reading, node.span, reader.transpose(row, row.span), array)
+    return infer_product(reader.reading, node.span, picked, column)
+
+
+_WHOLE = NotationNode("all")
+
+
+def _read_unit(reader: Interpreter, item: NotationNode, axis: DraftAxis) -> Draft:
+    """Return the unit vector of a place: of a number basis(n, 0), of a letter a variable e_i that is one-hot."""
+    reading = reader.reading
+    if item.kind == "name":
+        name = f"e_{item.value}"
+        symbol = reader.read_name(name, item.span)
+        if symbol.is_scalar or not unify(symbol.axes[0], axis):
+            reason = f"the index {item.value} runs over two sizes"
+            raise ShapeError(reason, span=item.span, advice="write another letter")
+        return symbol
+    place = reader.draft(item)
+    if place.value is None or place.value.denominator != 1:
+        raise ParseError("a place is a whole number or a letter", span=item.span, advice="write x[0] or x[i]")
+    if place.value < 0:  # counted from the end
+        size = reading.add("size", (), SCALAR_AXES, item.span, (axis,))
+        place = reader.elementwise("subtract", size, reader.number(-place.value, item.span), item.span)
+    return call_basis(reading, axis, place, item.span)
+
+
+def list_place_letters(node: NotationNode) -> set[str]:
+    """Return the letters in the brackets of X[i, j]."""
+    items = node.args[1:] if node.kind == "pick" else ()
+    return {str(item.value) for item in items if item.kind == "name"} - {"None"}
+
+
+ENTRY_HANDLERS: Mapping[str, Handler] = {"pick": read_pick}

@@ -1,0 +1,177 @@
+"""Formulas -> functions of arrays that are ready to be called, one program for each combination of shapes."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+import linecache
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from matcalc.errors import EvaluationError
+from matcalc.language.expression import Expression
+from matcalc.language.sizes import Size, deduce_sizes, fit_shape
+from matcalc.language.text_to_expression import Problem
+from matcalc.render.code.module import WrittenFunction, check_backend
+from matcalc.render.code.program import measure_usual
+from matcalc.rule_files import RuleBook
+
+# Of so many combinations of shapes each gets a program of its own, those beyond share the one for usual sizes.
+_MOST_PROGRAMS = 32
+_numbers = itertools.count(1)
+
+
+def compile_function(written: Callable[[], WrittenFunction]) -> Callable[..., Any]:
+    """Return a function of arrays: the source of `written()`, planned for the shapes at hand.
+
+    Its arguments are those of the source, or lists, and columns (n, 1) for vectors; arrays of integers are made arrays
+    of floats.  Shapes are checked, and the order of the products chosen by them, once for each combination of shapes.
+    The function raises EvaluationError for arrays that do not fit, this MissingRuleError for what has no word in the
+    backend and EvaluationError for a library that is not installed (SciPy for NumPy's Bessel functions).  Under
+    torch.compile and jax.jit it is traced as it stands; its attribute `source` is the program for usual sizes.
+    """
+    return _Specialised(written).as_function()
+
+
+def compile_expressions(
+    problem: Problem, roots: Sequence[Expression], name: str, backend: str, book: RuleBook | None,
+    pack: Callable[[list[str]], str] = ", ".join,
+) -> Callable[..., Any]:  # fmt: skip
+    """Return a function of the variables of a problem that computes several expressions in one program.
+
+    `pack` makes what is returned of their sources.  Raises DeclarationError for a backend that there is not, and as
+    `compile_function`.
+    """
+    check_backend(backend)
+    further = [problem.expressions[0]]
+    return compile_function(lambda: WrittenFunction(name, problem, roots, backend, book, pack, further))
+
+
+class _Specialised:
+    """A function that is written again for each combination of shapes."""
+
+    def __init__(self, written: Callable[[], WrittenFunction]) -> None:
+        self.written = written
+        first = written()
+        self.backend, self.known = first.backend, first.symbols
+        self.source = first.write()
+        self.general = _load(self.source, first.name, self.backend)
+        self.arguments = first.arguments
+        own = {first.signature.names[name]: name for name in self.known}
+        self.arrays = [(place, own[name]) for place, name in enumerate(self.arguments) if name in own]
+        self.is_plain = len(self.arrays) == len(self.arguments)
+        self.convert = _choose_conversion(self.backend)
+        self.ready: dict[Any, Callable[..., Any]] = {}
+
+    def as_function(self) -> Callable[..., Any]:
+        """Return what is called: where the shapes were seen before, it looks the program up and runs it."""
+        ready, general, count, is_plain = self.ready, self.general, len(self.arguments), self.is_plain
+        is_traced = _choose_tracing(self.backend)
+        prepare, bind = self.prepare, self.bind
+
+        def call(*values: Any, **named: Any) -> Any:
+            if named or len(values) != count:
+                values = bind(values, named)
+            if is_traced():
+                return general(*values)
+            if is_plain:
+                try:
+                    function = ready.get(tuple([(value.shape, value.dtype, type(value)) for value in values]))
+                except AttributeError:  # a list or a number
+                    function = None
+                if function is not None:
+                    return function(*values)
+            return prepare(values)
+
+        functools.update_wrapper(call, general)
+        call.source = self.source  # type: ignore[attr-defined]
+        return call
+
+    def bind(self, values: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return the values in the order of the arguments; raises TypeError as a call of the source would."""
+        left = self.arguments[len(values):]
+        if len(values) > len(self.arguments) or set(left) != set(named):
+            self.general(*values, **named)  # says what is missing or too much
+        return (*values, *(named[name] for name in left))
+
+    def prepare(self, values: tuple[Any, ...]) -> Any:
+        """Check shapes, write the program for them, note it, and run it."""
+        arrays = {name: self.convert(values[place]) for place, name in self.arrays}
+        shapes = {name: (self.known[name], tuple(array.shape)) for name, array in arrays.items()}
+        numbers = deduce_sizes(shapes)
+        fitted = {name: fit_shape(name, *shapes[name]) for name in arrays}
+        given = list(values)
+        for place, name in self.arrays:
+            given[place] = arrays[name] if fitted[name] == shapes[name][1] else arrays[name].reshape(fitted[name])
+        key = tuple(fitted.values())
+        function = self.ready.get(key)
+        if function is None:
+            function = self._specialise(numbers)
+            self.ready[key] = function
+        if self.is_plain and all(value is array for value, array in zip(values, given, strict=True)):
+            if len(self.ready) < 8 * _MOST_PROGRAMS:
+                self.ready[tuple([(value.shape, value.dtype, type(value)) for value in values])] = function
+        return function(*given)
+
+    def _specialise(self, numbers: Mapping[str, int]) -> Callable[..., Any]:
+        if len(self.ready) >= 2 * _MOST_PROGRAMS:
+            return self.general
+
+        def measure(size: Size) -> int:
+            known = all(letter in numbers for letter in size.letters)
+            return size.value(numbers) if known else measure_usual(size)
+
+        again = self.written()
+        source = again.write(measure)
+        is_same = source == self.source or again.arguments != self.arguments
+        return self.general if is_same else _load(source, again.name, self.backend)
+
+
+def _load(source: str, name: str, backend: str) -> Callable[..., Any]:
+    """Run the source of a module and return a function of it; tracebacks show its lines.
+
+    Raises EvaluationError for a library that is not installed.
+    """
+    file = f"<matcalc {name} {next(_numbers)}>"
+    # Without a __name__, which torch.compile would import.
+    namespace: dict[str, Any] = {}
+    # The source is written from typed nodes, whose names the language has checked; no text of a reader runs.
+    try:
+        exec(compile(source, file, "exec"), namespace)
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        reason = f"the code for {backend} imports {package}, which is not installed"
+        raise EvaluationError(reason, advice=f"pip install {package}, or take another backend") from error
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+    function: Callable[..., Any] = namespace[name]
+    return function
+
+
+def _choose_tracing(backend: str) -> Callable[[], bool]:
+    """Return what says whether torch.compile reads the function, which takes no look at shapes."""
+    if backend == "torch":
+        import torch
+
+        traced: Callable[[], bool] = torch.compiler.is_compiling
+        return traced
+    return bool
+
+
+def _choose_conversion(backend: str) -> Callable[[Any], Any]:
+    """Return what makes an array of floats of an array or a list; a tensor stays on its device."""
+    library = importlib.import_module({"numpy": "numpy", "torch": "torch", "jax": "jax.numpy"}[backend])
+    if backend == "torch":
+
+        def convert_tensor(value: Any) -> Any:
+            tensor = value if isinstance(value, library.Tensor) else library.as_tensor(value)
+            is_number = tensor.is_floating_point() or tensor.is_complex()
+            return tensor if is_number else tensor.to(library.get_default_dtype())
+
+        return convert_tensor
+
+    def convert(value: Any) -> Any:
+        array = library.asarray(value)
+        return array.astype(float) if array.dtype.kind in "iub" else array
+
+    return convert

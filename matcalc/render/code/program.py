@@ -1,0 +1,119 @@
+"""The program that code is written from: operations on arrays, each once, with what each costs.
+
+An operation is one of
+
+| kind | what it is | data |
+| --- | --- | --- |
+| node | a node of an expression, computed from its operands | the node |
+| inverse | the inverse of a matrix | |
+| alone | one array summed over indices, its axes in another order | its indices, those of the result |
+| multiply | two arrays multiplied entry by entry, or an outer product | the indices of both, those of the result |
+| matmul | a product of two matrices, or of a matrix and a vector | |
+| solve | A^-1 @ B, or A^-T @ B where it says so | whether transposed |
+| dot | the sum of all entries of a product entry by entry | |
+| einsum | any other product of two arrays | the indices of both, those of the result |
+| scale | number * times * array / over | number, how many of the operands are times |
+| sum | terms added, each repeated along the indices that it lacks | signs, the indices of each, those of the result |
+| diagonal | an array that is added to the entries of equal indices | sign, indices, which equal which, the result's |
+
+Operations are interned, so that what two formulas have in common is computed once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from matcalc.language.expression import Expression
+from matcalc.language.sizes import Shape, Size
+
+# What a letter counts for where no sizes are given.
+USUAL_SIZE = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One operation; `shape` has no unit axes, `cost` is the number of multiplications and additions of entries."""
+
+    kind: str
+    args: tuple[Operation, ...]
+    data: tuple[Any, ...]
+    shape: Shape
+    cost: int
+
+
+class Program:
+    """Operations in the order in which they were made, which is one in which they can run."""
+
+    def __init__(self, measure: Callable[[Size], int] | None = None) -> None:
+        self.measure = measure or measure_usual
+        self.operations: list[Operation] = []
+        self._interned: dict[Any, Operation] = {}
+
+    def make(
+        self, kind: str, args: Iterable[Operation], data: tuple[Any, ...], shape: Shape, cost: int | None = None
+    ) -> Operation:
+        """Return the one operation with these contents; without a cost it is the number of entries."""
+        operands = tuple(args)
+        key = (kind, tuple(map(id, operands)), data, shape)
+        found = self._interned.get(key)
+        if found is None:
+            found = Operation(kind, operands, data, shape, self.count(shape) if cost is None else cost)
+            self._interned[key] = found
+            self.operations.append(found)
+        return found
+
+    def count(self, sizes: Iterable[Size]) -> int:
+        """Return the number of entries of an array."""
+        entries = 1
+        for size in sizes:
+            entries *= self.measure(size)
+        return entries
+
+    def total_cost(self, root: Operation) -> int:
+        """Return what it costs to compute a value."""
+        return sum(operation.cost for operation in self.reachable([root]))
+
+    def reachable(self, roots: Iterable[Operation]) -> list[Operation]:
+        """Return the operations that roots are computed from, in order."""
+        found, stack = set[Operation](), list(roots)
+        while stack:
+            operation = stack.pop()
+            if operation not in found:
+                found.add(operation)
+                stack += operation.args
+        return [operation for operation in self.operations if operation in found]
+
+
+def count_uses(operations: Iterable[Operation], roots: Iterable[Operation]) -> Counter[Operation]:
+    """Return how often the value of each operation is needed."""
+    return Counter(arg for operation in operations for arg in operation.args) + Counter(roots)
+
+
+def find_symbols(operation: Operation, known: dict[Operation, frozenset[str]]) -> frozenset[str]:
+    """Return the names of the arrays that a value is computed from; `known` is filled."""
+    for each in _walk(operation, known):
+        below = frozenset[str]().union(*(known[arg] for arg in each.args))
+        own: Expression | None = each.data[0] if each.kind == "node" else None
+        known[each] = below | ({own.name} if own is not None and own.op == "symbol" else frozenset())
+    return known[operation]
+
+
+def _walk(root: Operation, known: dict[Operation, frozenset[str]]) -> Iterator[Operation]:
+    stack = [root]
+    while stack:
+        operation = stack[-1]
+        waiting = [arg for arg in operation.args if arg not in known]
+        if operation in known:
+            stack.pop()
+        elif waiting:
+            stack += waiting
+        else:
+            yield stack.pop()
+
+
+def measure_usual(size: Size) -> int:
+    """Return what a size counts for where no numbers are given."""
+    return int(size.number * USUAL_SIZE ** len(size.letters))

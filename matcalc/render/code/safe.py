@@ -1,0 +1,141 @@
+"""Formulas -> the same formulas without overflow: log(1 + exp(x)) as softplus(x), log(softmax(x)) as log_softmax(x).
+
+The functions that stand for them have definitions that hold for all numbers.  What is computed anyway is used again:
+beside x - mean(x) the variance is its square.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from matcalc.language.expression import (
+    Expression,
+    call,
+    divide,
+    matmul,
+    multiply,
+    negate,
+    number,
+    rebuild,
+    size_value,
+    transpose,
+    walk,
+)
+from matcalc.rule_files import shipped_rules
+
+
+def make_safe(*roots: Expression) -> list[Expression]:
+    """Return expressions of the same values that do not overflow where these would.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> from matcalc.language.expression_to_text import to_text
+    >>> to_text(make_safe(parse("sum(log(1 + exp(x)))").expressions[0])[0])
+    'sum(softplus(x))'
+    """
+    deviations = {node.args[0]: node for node in walk(*roots) if _is_deviation(node)}
+    done: dict[Expression, Expression] = {}
+    for node in walk(*roots):
+        whole = rebuild(node, [done[arg] for arg in node.args])
+        if node.is_call("var") and node.data[1] is None and node.args[0] in deviations:
+            whole = _square(done.get(deviations[node.args[0]]) or _rebuild(deviations[node.args[0]], done))
+        done[node] = _replace(whole)
+    return [done[root] for root in roots]
+
+
+def _replace(node: Expression) -> Expression:
+    if node.is_call("log"):
+        return _replace_log(node, node.args[0])
+    if node.op == "divide" and node.args[0].op == "transpose" and node.args[1].is_scalar:
+        return transpose(_replace(divide(node.args[0].args[0], node.args[1])))
+    if node.op == "divide" and node.args[0].is_call("exp"):
+        return _replace_share(node, node.args[0].args[0], node.args[1])
+    if node.op == "multiply":
+        return _choose_before_multiplying(node)
+    if node.op == "power" and node.args[1] is number(2) and node.args[0].is_call("norm"):
+        vector = node.args[0].args[0]
+        return matmul(transpose(vector), vector) if vector.is_column else node
+    if node.is_call("log1p") and node.args[0].is_call("exp"):
+        return _call("softplus", node.args[0].args[0], node)
+    return node
+
+
+def _choose_before_multiplying(node: Expression) -> Expression:
+    """Return where(x > 0, 0, 1)*exp(x) as where(x > 0, 0, exp(x)): where exp(x) overflows it is not chosen."""
+    factors, stack = list[Expression](), [node]
+    while stack:
+        each = stack.pop()
+        if each.op == "multiply" and each.shape == node.shape:
+            stack += [each.args[1], each.args[0]]
+        else:
+            factors.append(each)
+    choice = next((each for each in factors if _is_choice(each)), None)
+    power = next((each for each in factors if each.is_call("exp")), None)
+    if choice is None or power is None or choice.shape != power.shape:
+        return node
+    condition, first, _ = choice.args
+    branches = (number(0), power) if first is number(0) else (power, number(0))
+    chosen = call(choice.data[0], (condition, *branches), choice.shape)
+    left = [each for each in factors if each is not choice and each is not power]
+    return reduce(multiply, [*left, chosen])
+
+
+def _is_choice(node: Expression) -> bool:
+    return node.is_call("where") and set(node.args[1:]) == {number(0), number(1)}
+
+
+def _replace_log(node: Expression, inside: Expression) -> Expression:
+    if inside.op == "add":
+        for one, other in (inside.args, inside.args[::-1]):
+            if one is number(1) and other.is_call("exp"):
+                return _call("softplus", other.args[0], node)
+    if inside.is_call("sigmoid"):
+        return negate(_call("softplus", negate(inside.args[0]), node))
+    if inside.is_call("softmax"):
+        return _call("log_softmax", inside.args[0], node, inside)
+    if inside.is_call("sum") and inside.args[0].is_call("exp"):
+        return _call("logsumexp", inside.args[0].args[0], node, inside)
+    return node
+
+
+def _replace_share(node: Expression, exponent: Expression, below: Expression) -> Expression:
+    """Return exp(x)/sum(exp(x)) as softmax(x), and exp(x)/(1 + exp(x)) as sigmoid(x)."""
+    if below.is_call("sum") and below.args[0].is_call("exp"):
+        summed = below.args[0].args[0]
+        if summed in (exponent, transpose(exponent)) or exponent is transpose(summed):
+            is_whole = below.data[1] is None
+            if summed is exponent or is_whole:
+                return _call("softmax", exponent, node, below if not is_whole else None)
+    if below.op == "add" and node.shape == exponent.shape:
+        for one, other in (below.args, below.args[::-1]):
+            if one is number(1) and other is node.args[0]:
+                return _call("sigmoid", exponent, node)
+    return node
+
+
+def _call(name: str, argument: Expression, node: Expression, like: Expression | None = None) -> Expression:
+    _, axis, keepdims = like.data if like is not None else (None, None, False)
+    return call(shipped_rules()[name], (argument,), node.shape, axis, keepdims)
+
+
+# --- what is computed anyway --------------------------------------------------------------------------
+
+
+def _is_deviation(node: Expression) -> bool:
+    """Whether a node is x - mean(x) of a vector."""
+    if node.op != "subtract" or not node.is_column:
+        return False
+    left, right = node.args
+    return right.is_call("mean") and right.data[1] is None and right.args[0] is left
+
+
+def _rebuild(node: Expression, done: dict[Expression, Expression]) -> Expression:
+    for each in walk(node):
+        if each not in done:
+            done[each] = rebuild(each, [done[arg] for arg in each.args])
+    return done[node]
+
+
+def _square(deviation: Expression) -> Expression:
+    return divide(matmul(transpose(deviation), deviation), size_value(deviation.shape[0]))
+
+
