@@ -12,7 +12,7 @@ from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES
 from matcalc.check.explain import Explanation, explain, explain_missing_term
-from matcalc.check.factors import Factor, find_factor
+from matcalc.check.factors import ClaimFactor, find_factor
 from matcalc.check.forks import Fork, find_fork
 from matcalc.check.modes import own_modes
 from matcalc.check.question import ExpressionClaim, ExpressionFunction, Question
@@ -61,7 +61,7 @@ class Diagnosis:
     fits: tuple[str, ...] = ()
     meanings: tuple[str, ...] = ()
     axes: tuple[int, ...] = ()
-    factor: Factor | None = None
+    factor: ClaimFactor | None = None
     terms: TermReading = field(default_factory=TermReading)
     symmetric: tuple[str, ...] = ()
     summing: tuple[tuple[str, str], ...] = ()
@@ -110,7 +110,7 @@ def _diagnose(question: Question, derive: _Derive, settings: dict[str, Any]) -> 
     return confirm_repairs(found, question, **settings)
 
 
-def _is_nearly_one(factor: Factor | None) -> bool:
+def _is_nearly_one(factor: ClaimFactor | None) -> bool:
     return factor is not None and not factor.is_named and abs(float(factor.coefficient) - 1) < NEARLY_ONE
 
 
@@ -228,7 +228,7 @@ class _Reader:
 
     # --- a factor, symmetric matrices -------------------------------------------------------------
 
-    def _find_factor(self, truths: Sequence[Tensor]) -> Factor | None:
+    def _find_factor(self, truths: Sequence[Tensor]) -> ClaimFactor | None:
         ratios = _list_ratios(self.samples, truths)
         if not ratios:
             return None
@@ -366,7 +366,7 @@ class Hint:
     """
 
     kind: str
-    factor: Factor | None = None
+    factor: ClaimFactor | None = None
 
 
 def find_hints(question: Question, samples: Sequence[Sample], truths: Sequence[Tensor]) -> tuple[Hint, ...]:

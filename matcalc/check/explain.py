@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from matcalc.check.compare import TOLERANCES
-from matcalc.check.factors import Factor, find_factor
+from matcalc.check.factors import ClaimFactor, find_factor
 from matcalc.check.question import ExpressionFunction, Question
-from matcalc.check.slips import Change, list_changes, list_own, replace_freely, spell_out, write_entrywise
+from matcalc.check.slips import Change, list_changes, list_own, replace_freely, write_definitions, write_entrywise
 from matcalc.check.terms import ROOM, Sample, join_terms, list_splits
 from matcalc.check.torch_values import evaluate_all
 from matcalc.errors import EvaluationError, MatcalcError
@@ -57,7 +57,7 @@ class Slip:
     kind: str
     old: Expression
     new: Expression | None = None
-    factor: Factor | None = None
+    factor: ClaimFactor | None = None
     power: int = 1
 
 
@@ -69,7 +69,7 @@ class Explanation:
     """
 
     slips: tuple[Slip, ...]
-    factor: Factor | None = None
+    factor: ClaimFactor | None = None
     axes: tuple[int, ...] = ()
     repaired: Expression | None = None
 
@@ -246,7 +246,7 @@ class _Search:
             return None  # the repair would be but a part of one
         return Explanation(candidate.slips, factor, axes, candidate.repaired)
 
-    def _name(self, ratios: Sequence[float]) -> Factor | None:
+    def _name(self, ratios: Sequence[float]) -> ClaimFactor | None:
         tolerance = ROOM * TOLERANCES[self.truths[0].dtype]
         return find_factor(ratios, [sample.point.sizes for sample in self.samples], tolerance, self.scalar_values)
 
@@ -290,7 +290,7 @@ class _Search:
 
     def _match_numbers(
         self, whole: Expression, rest: Expression | None, changes: list[tuple[Change, Expression]]
-    ) -> Iterator[tuple[tuple[Change, Expression], Factor]]:
+    ) -> Iterator[tuple[tuple[Change, Expression], ClaimFactor]]:
         """Yield the changes of a term that make the claim but for a number, a size or another scalar."""
         others = [_evaluate(rest, sample) if rest is not None else torch.zeros(()) for sample in self.samples]
         for change in changes:
@@ -413,7 +413,7 @@ class _Search:
         function = self.question.function
         if not isinstance(function, ExpressionFunction) or self.question.order != 1 or self.question.earlier:
             return []
-        spelled = write_entrywise(spell_out(function.root))
+        spelled = write_entrywise(write_definitions(function.root))
         found = [_Function(function.root)]
         if spelled is not function.root and spelled.shape == function.root.shape:
             found.append(self._hold_idle(_Function(spelled), set(walk(function.root))))

@@ -35,7 +35,7 @@ _Valued = tuple[tuple[Base, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
-class Factor:
+class ClaimFactor:
     """coefficient * base**exponent * ..., the bases being scalars; a float is a coefficient that has no name."""
 
     coefficient: Fraction | float
@@ -66,9 +66,9 @@ class Factor:
         parts = [*bottom, *(_raise(*base) for base in below)]
         return divide(whole, _join(parts)) if parts else whole
 
-    def invert(self) -> Factor:
+    def invert(self) -> ClaimFactor:
         """Return 1 over it."""
-        return Factor(1 / self.coefficient, tuple((base, -exponent) for base, exponent in self.bases))
+        return ClaimFactor(1 / self.coefficient, tuple((base, -exponent) for base, exponent in self.bases))
 
     def apply(self, formula: Expression) -> Expression:
         """Return the formula times the factor, written without a 1 and with the number first."""
@@ -94,7 +94,7 @@ def find_factor(
     sizes: Sequence[Mapping[str, int]],
     tolerance: float = 1e-8,
     scalars: Sequence[tuple[Expression, Sequence[float]]] = (),
-) -> Factor | None:
+) -> ClaimFactor | None:
     """Return the one factor that explains the ratios found at points of these sizes, or None.
 
     `scalars` are what else it may be a power of, with their values at the points.
@@ -118,11 +118,11 @@ def find_factor(
             coefficient = name_number(rest[0], tolerance)
             number, more = coefficient.coefficient, coefficient.bases
             if isinstance(number, Fraction) and max(abs(number.numerator), number.denominator) <= LARGEST_COEFFICIENT:
-                return Factor(number, (*more, *bases))
+                return ClaimFactor(number, (*more, *bases))
     return None
 
 
-def name_number(ratio: float, tolerance: float) -> Factor:
+def name_number(ratio: float, tolerance: float) -> ClaimFactor:
     """Return a number as a simple fraction, or one beside pi or a root, where it nearly is one; else as it stands.
 
     >>> name_number(2**-0.5, 1e-8).value, name_number(0.1234, 1e-8).value
@@ -136,13 +136,13 @@ def name_number(ratio: float, tolerance: float) -> Factor:
     for value, bases, most in known:
         near = Fraction(ratio / value).limit_denominator(most)
         if near and abs(float(near) * value - ratio) <= tolerance * abs(ratio):
-            return Factor(near, bases)
+            return ClaimFactor(near, bases)
     square = Fraction(ratio * ratio).limit_denominator(LARGEST_DENOMINATOR)
     over, under = square.numerator, square.denominator
     if over and max(over, under) <= LARGEST_DENOMINATOR and abs(float(square) - ratio * ratio) <= tolerance * ratio**2:
         roots = tuple((number(part), sign * HALF) for part, sign in ((over, 1), (under, -1)) if part != 1)
-        return Factor(Fraction(1 if ratio > 0 else -1), roots)
-    return Factor(ratio)
+        return ClaimFactor(Fraction(1 if ratio > 0 else -1), roots)
+    return ClaimFactor(ratio)
 
 
 def _list_monomials(sizes: Sequence[Mapping[str, int]]) -> Iterator[_Valued]:

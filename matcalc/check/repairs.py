@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from matcalc.check.factors import Factor
+from matcalc.check.factors import ClaimFactor
 from matcalc.check.question import ExpressionClaim, Question
 from matcalc.check.verdict import judge_question
 from matcalc.errors import MatcalcError
@@ -94,7 +94,7 @@ class _Judge:
 # --- what the claim is after the repair -----------------------------------------------------------
 
 
-def repair_factor(claim: Expression, factor: Factor | None) -> Expression | None:
+def repair_factor(claim: Expression, factor: ClaimFactor | None) -> Expression | None:
     """Return the claim without the factor, None where it has none that has a name."""
     return None if factor is None or not factor.is_named else factor.invert().apply(claim)
 

@@ -138,12 +138,12 @@ def _is_reduction(node: Expression) -> bool:
 # --- definitions ----------------------------------------------------------------------------------
 
 
-def spell_out(root: Expression) -> Expression:
+def write_definitions(root: Expression) -> Expression:
     """Return the formula with definitions for the functions that have one, sums and means apart.
 
     >>> from matcalc.language.text_to_expression import parse
     >>> from matcalc.language.expression_to_text import to_text
-    >>> to_text(spell_out(parse("rms_norm(x)").expressions[0]))
+    >>> to_text(write_definitions(parse("rms_norm(x)").expressions[0]))
     'x/sqrt(mean(x**2) + 1e-5)'
     """
     done: dict[Expression, Expression] = {}
@@ -153,7 +153,7 @@ def spell_out(root: Expression) -> Expression:
         if defined is None:
             done[node] = whole
         else:  # of silu the product is its definition, of what stands in it another function is the plainer word
-            done[node] = defined if whole.data[0].is_elementwise else spell_out(defined)
+            done[node] = defined if whole.data[0].is_elementwise else write_definitions(defined)
     return done[root]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from matcalc.check.compare import ABSOLUTE, LARGEST_FLOOR, TOLERANCES
 from matcalc.check.conditions import Trouble, names_below
-from matcalc.check.factors import Factor, find_factor
+from matcalc.check.factors import ClaimFactor, find_factor
 from matcalc.check.points import NoPoint, Point, PointSearch
 from matcalc.check.question import Question, find_excess, search_points
 from matcalc.check.torch_values import evaluate_all
@@ -223,7 +223,7 @@ _WAYS: dict[str, Callable[[Expression], list[list[_Term]]]] = {
 
 MAX_CHOICES = 1000
 
-Weighted = tuple[Expression, Factor | None]
+Weighted = tuple[Expression, ClaimFactor | None]
 
 
 @dataclass(frozen=True)
@@ -326,7 +326,7 @@ def _find_weights(terms: list[_Valued], samples: Sequence[Sample]) -> tuple[Weig
     if not all(each):
         return ()
     sizes = [sample.point.sizes for sample in samples]
-    named: list[Factor | None] = []
+    named: list[ClaimFactor | None] = []
     for weights in zip(*each, strict=True):
         vanishes = all(abs(weight) <= tolerance for weight in weights)
         factor = None if vanishes else find_factor(weights, sizes, tolerance) if all(weights) else None

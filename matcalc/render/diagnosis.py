@@ -12,7 +12,7 @@ from matcalc.language.sizes import write_shape
 if TYPE_CHECKING:
     from matcalc.check.diagnose import Diagnosis, Hint
     from matcalc.check.explain import Explanation, Slip
-    from matcalc.check.factors import Factor
+    from matcalc.check.factors import ClaimFactor
     from matcalc.check.forks import Fork
     from matcalc.check.question import Question
     from matcalc.check.report import Worst
@@ -211,7 +211,7 @@ def _write_axes(found: Diagnosis, subject: str) -> str:
     return f"It is {subject} with its axes in another order: permute them by {found.axes}."
 
 
-def write_factor(factor: Factor, subject: str) -> str:
+def write_factor(factor: ClaimFactor, subject: str) -> str:
     """Return the rest of a sentence: what a claim is, and what to do where the factor is known exactly.
 
     >>> from matcalc.check.factors import find_factor
@@ -233,12 +233,12 @@ def write_factor(factor: Factor, subject: str) -> str:
     return f"is {text} {'of' if text.startswith(('1/', '-1/')) else 'times'} {subject}: multiply it by {inverse}"
 
 
-def _bracket(factor: Factor, text: str) -> str:
+def _bracket(factor: ClaimFactor, text: str) -> str:
     """Return a divisor in brackets where without them only a part of it would divide."""
     return f"({text})" if factor.expression.op in ("add", "subtract") else text
 
 
-def _write_value(factor: Factor) -> str:
+def _write_value(factor: ClaimFactor) -> str:
     return to_text(factor.expression) if factor.is_named else f"{factor.coefficient:.6g}"
 
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from matcalc.check.factors import Factor, find_factor, name_number
+from matcalc.check.factors import ClaimFactor, find_factor, name_number
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.text_to_expression import parse
 
@@ -65,7 +65,7 @@ def test_other_scalars_are_tried_alone_and_in_pairs():
     values = [(a, [0.5, 2.0, 0.3, 0.7]), (b, [1.5, 0.9, 0.2, 1.1])]
     for power in (1, -1, 2, -2):
         ratios = [3 * value**power for value in values[0][1]]
-        assert find_factor(ratios, SIZES, scalars=values) == Factor(Fraction(3), ((a, Fraction(power)),))
+        assert find_factor(ratios, SIZES, scalars=values) == ClaimFactor(Fraction(3), ((a, Fraction(power)),))
     ratios = [one / other for one, other in zip(values[0][1], values[1][1], strict=True)]
     found = find_factor(ratios, SIZES, scalars=values)
     assert found is not None
@@ -75,5 +75,5 @@ def test_other_scalars_are_tried_alone_and_in_pairs():
 
 def test_a_factor_of_one_leaves_a_formula_as_it_is():
     x = parse("x").expressions[0]
-    assert Factor(Fraction(1)).apply(x) is x
-    assert to_text(Factor(Fraction(2, 3)).apply(x)) == "2/3*x"
+    assert ClaimFactor(Fraction(1)).apply(x) is x
+    assert to_text(ClaimFactor(Fraction(2, 3)).apply(x)) == "2/3*x"

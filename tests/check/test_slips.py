@@ -7,7 +7,7 @@ import re
 import pytest
 
 import matcalc
-from matcalc.check.slips import list_changes, list_own, replace_freely, spell_out, write_entrywise
+from matcalc.check.slips import list_changes, list_own, replace_freely, write_definitions, write_entrywise
 from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.text_to_expression import parse
@@ -76,7 +76,7 @@ def test_a_change_that_does_not_fit_is_none():
     ],
 )
 def test_definitions_are_spelled_out(text, spelled):
-    assert to_text(spell_out(read(text))) == spelled
+    assert to_text(write_definitions(read(text))) == spelled
 
 
 @pytest.mark.parametrize(
