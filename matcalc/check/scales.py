@@ -27,7 +27,7 @@ from matcalc.check.compare import (
 from matcalc.check.conditions import POLE_DISTANCE, find_trouble
 from matcalc.check.points import FIXED_DOMAINS, Branch, Point, list_branches, name_arguments, split_factors
 from matcalc.check.tolerance import USUAL, Tolerance
-from matcalc.check.torch_values import draw_unit, evaluate, evaluate_all
+from matcalc.check.torch_values import draw_unit, evaluate, evaluate_all, is_of_sympy
 from matcalc.errors import MatcalcError
 from matcalc.language.expression import Expression, subtract, walk
 from matcalc.language.text_to_expression import parse_rule_text
@@ -232,7 +232,9 @@ def scan_entries(node: Expression, texts: Sequence[str], compute: _Compute, seed
     scan = _Scan(node, compute)
     left, right = scan.draw_segments([*texts, scan.rule.domain], seed)
     passed = [scan.bisect_branch(branch, left, right) for branch in scan.list_branches(texts)]
-    middles = [*filter(None, passed), scan.bisect_bend(left, right)]
+    # SymPy's functions bend where their texts say, and each of their values costs mpmath milliseconds.
+    bends = [] if is_of_sympy(scan.rule) else [scan.bisect_bend(left, right)]
+    middles = [*filter(None, passed), *bends]
     beside = [probes for middle in middles for probes in _step_aside(middle)]
     return scan.find_wrong_entry(_join([left, right, *beside]))
 

@@ -282,7 +282,7 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
     """Return a function's value: from the table, else the torch function its rule names, else its definition."""
     if rule.name == "where":
         return select(*args)
-    if _is_of_sympy(rule):
+    if is_of_sympy(rule):
         from matcalc.check.sympy_values import call_mpmath
 
         return call_mpmath(rule, args)
@@ -330,10 +330,10 @@ def call_torch(rule: Rule, args: list[Tensor], axis: int | None = None) -> Tenso
 
 def has_own_value(rule: Rule) -> bool:
     """Return whether the function has a value without its definition: in the table, or by a word of torch or SymPy."""
-    return bool(rule.name == "where" or rule.name in ALONG or rule.name in PLAIN or rule.torch or _is_of_sympy(rule))
+    return bool(rule.name == "where" or rule.name in ALONG or rule.name in PLAIN or rule.torch or is_of_sympy(rule))
 
 
-def _is_of_sympy(rule: Rule) -> bool:
+def is_of_sympy(rule: Rule) -> bool:
     """Whether it is SymPy's word that says what a function of numbers is, where torch has none or not all digits."""
     is_of_torch = bool(rule.torch) and rule.read_form("torch").path not in _OF_FEW_DIGITS
     return rule.is_elementwise and bool(rule.sympy_word) and not (is_of_torch or rule.define)

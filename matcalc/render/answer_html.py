@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from matcalc.errors import MatcalcError
+from matcalc.errors import LimitError, MatcalcError
 from matcalc.language.expression import walk
 from matcalc.language.sizes import write_shape
 from matcalc.render.chain import Chain, write_chain_latex
@@ -235,6 +236,8 @@ View = tuple[str, Callable[[], str], str]  # the name, what writes it, the call 
 LONGEST_VIEW = 20_000
 # Of a graph with more nodes the drawing is larger than the page.
 _MOST_DRAWN = 40
+# More is no view for a page, and SymPy takes seconds to typeset it.
+_MOST_PARTS = 5_000
 _BACKENDS = ("numpy", "torch", "jax")
 
 
@@ -305,9 +308,20 @@ def write_components_html(derivative: Derivative) -> str:
     from sympy import latex
 
     found = derivative.components()
+    parts = itertools.chain(_walk(found.function), _walk(found.derivative))
+    if next(itertools.islice(parts, _MOST_PARTS, None), None) is not None:
+        raise LimitError(f"the entries have more than {_MOST_PARTS} parts", advice="d.components() has them")
     sizes = ", ".join(f"{letter} = {number}" for letter, number in found.sizes.items())
     told = f"<p>written out{f' at {escape(sizes)}' if sizes else ''}</p>"
     return told + "".join(write_line(typeset(latex(one))) for one in (found.function, found.derivative))
+
+
+def _walk(written: Any) -> Iterator[Any]:
+    """Yield the parts of a SymPy object, those of an array's entries among them."""
+    from sympy import preorder_traversal
+
+    entries = written.flat() if hasattr(written, "flat") else [written]
+    return itertools.chain.from_iterable(map(preorder_traversal, entries))
 
 
 def write_codes(derivative: Derivative) -> str:
