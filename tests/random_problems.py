@@ -33,6 +33,9 @@ class Case:
         return {"wrt": self.wrt, "shapes": self.shapes, "assume": self.assume, "layout": self.layout,
                 "order": self.order, "syntax": "matcalc"}  # fmt: skip
 
+SQUARE = (
+    "inv", "expm", "sqrtm", "matrix_power", "diag", "diag", "pinv", "quadratic", "det", "sum", "sym", "skew", "adj", "cov",
+)  # fmt: skip
 PAIRS = (
     "cross_entropy", "cross_entropy", "mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "cosine_similarity",
     "binary_cross_entropy_with_logits",
@@ -95,7 +98,11 @@ class Writer(Operations):
 
     def vector_function(self, shape: Shape, depth: int) -> str:
         size = shape[0]
-        kind = self.pick(("cumsum", "diag", "solve", "inverse", "vec", "long"))
+        kind = self.pick(("cumsum", "diag", "solve", "inverse", "vec", "long", "basis", "cross"))
+        if kind == "basis" and self.may_write_sizes and "*" not in size:
+            return f"basis({size}, {self.pick('01')})*{self.write(SCALAR, depth)}"
+        if kind == "cross" and size == "3":
+            return f"cross({self.write(shape, depth)}, {self.other(shape, depth)})"
         if kind == "cumsum":
             return f"cumsum({self.write(shape, depth)})"
         if kind == "vec":
@@ -144,7 +151,13 @@ class Writer(Operations):
 
     def square_function(self, shape: Shape, depth: int) -> str:
         size = shape[0]
-        kind = self.pick(("inv", "expm", "sqrtm", "matrix_power", "diag", "diag", "pinv", "quadratic", "det", "sum"))
+        kind = self.pick(SQUARE)
+        if kind in ("sym", "skew"):
+            return f"{kind}({self.write(shape, depth)})"
+        if kind == "adj":
+            return f"adj({self.invertible(size, depth)})"
+        if kind == "cov":
+            return f"cov({self.write((size, self.size()), depth)})"
         if kind == "diag":
             return f"diag({self.write((size, '1'), depth)})"
         if kind == "expm":

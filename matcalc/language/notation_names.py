@@ -186,7 +186,7 @@ def note_kinds(assumed: Mapping[str, int], reading: Reading) -> None:
         if name in reading.symbols and name not in reading.declared and axes != names.count_axes(name):
             sizes = {0: "scalar", 1: "n", 2: "m,n"}[names.count_axes(name)]
             otherwise = f"to say otherwise declare it, --vars '{name}: {sizes}'"
-            reading.note(f"{name} is taken for {KINDS[axes]}, as only so it fits; {otherwise}")
+            reading.note(f"{name} is taken for {KINDS[axes]}, as that fits best; {otherwise}")
 
 
 def count_column_row_sums(drafts: Iterable[Draft]) -> int:

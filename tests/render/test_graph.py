@@ -72,7 +72,7 @@ def test_an_operand_that_stands_twice_has_one_edge():
 
 
 def test_only_what_varies_has_a_local_derivative():
-    graph = build("where(A @ x > 0, x.T @ x * y, y)", "x")
+    graph = build("where(A @ x > 0, x.T @ x * y, y)", "x", shapes={"y": ("m",)})
     assert {node.name for node in graph.nodes if node.varies} == {"x", "v3", "v4", "v5", graph.result.name}
     assert "v1" not in {edge.target for edge in graph.edges}
 

@@ -22,7 +22,7 @@ KNOWN = [
     ("softmax(x)", {}, ("diagonal plus rank 1", "symmetric")),
     ("layer_norm(x)", {}, ("diagonal plus rank at most 2", "symmetric")),
     ("x*(a.T @ x)", {}, ("diagonal plus rank 1",)),
-    ("a*(b.T @ x)", {}, ("constant", "rank 1")),
+    ("a*(b.T @ x)", {"shapes": {"a": "m"}}, ("constant", "rank 1")),
     ("cumsum(x)", {}, ("constant", "lower triangular")),
     ("cumsum(x)", {"layout": "denominator"}, ("constant", "upper triangular")),
     ("x.T @ A @ x", {"order": 2}, ("constant", "symmetric")),
