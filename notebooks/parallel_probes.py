@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
-from train_parallel import Images, Model, find_free_port
+from train_parallel import Images, Model, find_free_port, leave
 
 BATCH, SCALE = 12, 1024.0
 
@@ -56,6 +56,7 @@ def probe(rank, processes, port, file):
     if rank == 0:
         torch.save(found, file)
     dist.destroy_process_group()
+    leave()
 
 
 def provoke(part, share):

@@ -8,7 +8,9 @@ torchrun --nnodes 2 --node-rank 0 --nproc-per-node 1 --master-addr 10.0.0.1 --ma
 
 import argparse
 import os
+import random
 import socket
+import sys
 
 import torch
 import torch.distributed as dist
@@ -62,9 +64,12 @@ def make_parser():
 
 
 def find_free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    # Below 32768, from where systems hand out ports on their own: one of those may be taken before rank 0 listens.
+    while True:
+        port = random.SystemRandom().randrange(20000, 30000)
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 def train(local_rank, options):
@@ -112,6 +117,12 @@ def train(local_rank, options):
     dist.destroy_process_group()
 
 
+def leave():
+    # All is done; one exit in forty or so would end in an abort of torch's own threads, after the interpreter is gone.
+    sys.stdout.flush()
+    os._exit(0)
+
+
 def start_one(rank, options):
     """What torch.multiprocessing.spawn calls in each process; torchrun would have set this environment."""
     os.environ |= {
@@ -119,12 +130,14 @@ def start_one(rank, options):
         "MASTER_ADDR": options.address, "MASTER_PORT": str(options.port),
     }
     train(rank, options)
+    leave()
 
 
 def main(arguments=None):
     options = make_parser().parse_args(arguments)
     if "RANK" in os.environ:  # torchrun has started this process already
         train(int(os.environ["LOCAL_RANK"]), options)
+        leave()
     else:
         options.port = options.port or find_free_port()
         torch.multiprocessing.spawn(start_one, args=(options,), nprocs=options.processes)
