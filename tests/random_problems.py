@@ -34,7 +34,8 @@ class Case:
                 "order": self.order, "syntax": "matcalc"}  # fmt: skip
 
 SQUARE = (
-    "inv", "expm", "sqrtm", "matrix_power", "diag", "diag", "pinv", "quadratic", "det", "sum", "sym", "skew", "adj", "cov",
+    "inv", "expm", "sqrtm", "matrix_power", "diag", "diag", "pinv", "quadratic", "det", "sum", "sym", "skew", "adj",
+    "cov",
 )  # fmt: skip
 PAIRS = (
     "cross_entropy", "cross_entropy", "mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "cosine_similarity",

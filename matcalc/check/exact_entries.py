@@ -434,6 +434,16 @@ def _find_adjugate(tower: Tower, x: Entries) -> Entries:
     return Entries(x.shape, tuple(minors.find_cofactor(j, i) for i in every for j in every))
 
 
+def _multiply_but_two(tower: Tower, x: Entries) -> Entries:
+    """Return at [i, j] the product of all entries but those two, 0 on the diagonal."""
+    size = len(x.flat)
+    flat = [
+        tower.constant(0) if i == j else tower.product([x.flat[k] for k in range(size) if k not in (i, j)])
+        for i in range(size) for j in range(size)
+    ]  # fmt: skip
+    return Entries((size, size), tuple(flat))
+
+
 def _take_power(tower: Tower, x: Entries, exponent: Entries) -> Entries:
     count = exponent.flat[0]
     if not count.is_ground or (count and count.LC.denominator != 1):
@@ -584,6 +594,7 @@ MATRIX_FUNCTIONS: dict[str, Callable[..., Entries]] = {
     "inv": invert_matrix,
     "pinv": _invert_generally,
     "adjugate": _find_adjugate,
+    "prod_pairs": _multiply_but_two,
     "matrix_power": _take_power,
     "tril": _keep_triangle(lambda row, column: column <= row),
     "triu": _keep_triangle(lambda row, column: column >= row),
@@ -646,6 +657,7 @@ _ALONG: dict[str, _Line] = {
     "sum": lambda tower, line: [tower.sum(line)],
     "prod": lambda tower, line: [tower.product(line)],
     "prod_others": _multiply_others,
+    "prod_others_of_vector": _multiply_others,
     "max": _take_largest,
     "min": lambda tower, line: _take_largest(tower, line, -1),
     "largest": _mark_largest,

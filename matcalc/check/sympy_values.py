@@ -60,7 +60,11 @@ def _compute_derivative(rule: Rule, orders: Orders, point: tuple[float, ...]) ->
     with mpmath.workdps(_DIGITS):
         at = tuple(map(mpmath.mpf, point))
         try:
-            value = mpmath.diff(function, at, orders) if any(orders) else function(*at)
+            value = function(*at)
+            if any(orders):
+                # A difference of large values loses as many digits as they have before the point.
+                with mpmath.extradps(max(0, int(mpmath.log10(1 + abs(value))))):
+                    value = mpmath.diff(function, at, orders)
         except (ArithmeticError, ValueError, TypeError, NotImplementedError, NoConvergence):
             return float("nan")
         value = mpmath.mpmathify(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -274,7 +274,22 @@ def _look_beyond(question: Question, search: PointSearch, comparisons: list[Comp
     sizes = choose_other_sizes(search.letters, search.seed, question.shape("torch"))
     point = search.draw_at(sizes, number) if sizes else point
     wrong = find_wrong_beyond(question.function.root, compute, point, number, search.seed, question.tolerance)
-    return comparisons if wrong is None else [wrong]
+    return comparisons if wrong is None or _is_lost(roots, wrong) else [wrong]
+
+
+def _is_lost(roots: Iterable[Expression], found: Comparison) -> bool:
+    """Whether a part of the formulas is so large at a point that what two derivatives are apart is lost beside it."""
+    import torch
+
+    from matcalc.check.compare import ROUNDING_ALLOWED
+    from matcalc.check.torch_values import evaluate_all
+
+    point, worst = found.point, found.worst
+    with torch.no_grad():
+        parts = evaluate_all(tuple(roots), point.values, point.sizes, point.functions).values()
+    largest = max((float(part.abs().nan_to_num(0, 0, 0).amax()) for part in parts if part.numel()), default=0.0)
+    rounding: float = torch.finfo(found.dtype).eps * largest
+    return abs(worst.expected - worst.got) <= ROUNDING_ALLOWED * rounding
 
 
 def _look_far(question: Question, comparisons: list[Comparison]) -> list[Comparison]:

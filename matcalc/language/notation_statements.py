@@ -290,7 +290,8 @@ def _find_head(part: Sequence[Token]) -> tuple[str, bool, int] | None:
                 return left[0].text, False, place + 1
             if left[1].kind == "open" and left[-1].kind == "close":
                 return left[0].text, True, place + 1
-            if left[0].text.lower() in ("log", "ln", "exp") and left[2].kind == "open" and left[-1].kind == "close":
+            kinds = [each.kind for each in left]
+            if left[0].text.lower() in ("log", "ln", "exp") and kinds[2:3] == ["open"] and kinds[-1] == "close":
                 return left[1].text, True, place + 1  # log p(x) = ...
             if len(left) == 3 and is_sign(left[1], "_"):
                 return f"{left[0].text}_{left[2].text}", False, place + 1

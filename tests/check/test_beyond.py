@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import matcalc
@@ -81,3 +83,10 @@ def test_what_is_plainly_a_polynomial_of_a_low_degree(text: str, expected: bool)
     shapes = {"A": ("n", "n"), "x": ("n",), "b": ("n",)}
     (formula,) = parse(text, shapes=shapes).expressions
     assert is_low_polynomial(formula) == expected
+
+
+@pytest.mark.parametrize("proof", ["torch", "both"])
+def test_what_a_large_part_swallows_far_away_is_no_difference(proof: Any) -> None:
+    claim = "diag(cosh(x)**2 + sinh(x)**4) + diag(sinh(x)**2) - diag(sinh(x)**4)"
+    report = matcalc.check("sinh(x)*cosh(x)", claim, "x", layout="denominator", proof=proof)
+    assert report.verdict == "agrees", report.message

@@ -28,7 +28,7 @@ BOTH = ("numerator", "denominator")
 BEYOND = {
     "regression-ties-in-kron", "regression-second-derivative-of-layer-norm-of-kron", "regression-kink-of-skew-matrix",
     "regression-axis-that-no-term-has", "regression-sums-are-written-once",
-    "regression-orthogonal-applied-twice", "vector-norm-nuc",
+    "regression-orthogonal-applied-twice", "vector-norm-nuc", "matrix-adjugate", "matrix-adjugate-jacobian-constant",
 }  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def scaled(rule: Rule) -> Iterator[Rule]:
 def transposed(rule: Rule) -> Iterator[Rule]:
     """Yield the rule with dX.T for dX, where that is another rule."""
     text = re.sub(r"\b(dX)\b", r"dX.T", rule.differential)
-    if text != rule.differential:
+    if text != rule.differential and rule.name != "sym":  # the symmetric part of dX.T is that of dX
         yield replace(rule, differential=text)
 
 

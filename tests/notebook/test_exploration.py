@@ -105,7 +105,10 @@ def test_declarations_of_names_of_the_claim_are_kept():
 # --- errors belong to fields ----------------------------------------------------------------------
 
 
-WRONG = ["A @@ x", "", "  ", "x @ A", "foo(x)", "x[0", "x[0, 0, 0]", "A @", "((((", "9**9**9*x", "x = 3", "\x00", "'", "import os"]
+WRONG = [
+    "A @@ x", "", "  ", "x @ A", "foo(x)", "x[0", "x[0, 0, 0]", "A @", "((((", "9**9**9*x", "x = 3", "\x00", "'",
+    "import os",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("expr", WRONG)

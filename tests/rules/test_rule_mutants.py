@@ -21,6 +21,7 @@ from tests.sampling import sample
 # Wrong only in name: the transpose of the argument, or of the result, is the same thing.
 EQUIVALENT = {
     "diag_of_vector transposed", "inv_of_identity transposed", "inv_of_diagonal transposed", "sym transposed",
+    "cov transposed",
 }  # fmt: skip
 
 
