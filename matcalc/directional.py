@@ -90,11 +90,15 @@ def _derive(
 
 
 def _refuse_taken(derivative: Derivative, name: str) -> None:
-    if name in derivative.problem.symbols or name in derivative.problem.abstract:
+    if _is_taken(derivative, name):
         raise DeclarationError(f"{name} is a name in the expression", advice='give another one, as in .vjp("seed")')
 
 
 def _choose_free(derivative: Derivative, name: str) -> str:
-    while name in derivative.problem.symbols or name in derivative.problem.abstract:
+    while _is_taken(derivative, name):
         name += "_"
     return name
+
+
+def _is_taken(derivative: Derivative, name: str) -> bool:
+    return name in derivative.problem.symbols or name in derivative.problem.abstract

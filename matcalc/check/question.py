@@ -154,7 +154,7 @@ class Question:
         ranks = [len(shape) for shape in self.shapes_of_change]
         return arrange_axes(truth, len(self.function.shape), ranks, layout) if ranks else truth
 
-    def compute_both(self, values: Values, point: Point) -> tuple[Tensor, Tensor]:
+    def compute_both(self, point: Point, values: Values) -> tuple[Tensor, Tensor]:
         """Return the true derivative in the question's layout, and the claim in the same shape."""
         truth = self.compute_truth(values, point, self.layout)
         return truth, self.claim.evaluate(values, point).reshape(truth.shape)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from matcalc.errors import MatcalcError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, number, rebuild, symbols, walk
-from matcalc.language.rewrite import map_along, replace
+from matcalc.language.rewrite import map_along, replace, rewrite
 from matcalc.language.sizes import UNIT, Shape, Size
 from matcalc.language.text_to_expression import choose_book, parse_rule_text
 from matcalc.rule_files import Rule, RuleBook
@@ -146,15 +146,15 @@ def write_definitions(root: Expression) -> Expression:
     >>> to_text(write_definitions(parse("rms_norm(x)").expressions[0]))
     'x/sqrt(mean(x**2) + 1e-5)'
     """
-    done: dict[Expression, Expression] = {}
-    for node in walk(root):
-        whole = rebuild(node, [done[arg] for arg in node.args])
-        defined = _define(whole)
+
+    def change(node: Expression) -> Expression:
+        defined = _define(node)
         if defined is None:
-            done[node] = whole
-        else:  # of silu the product is its definition, of what stands in it another function is the plainer word
-            done[node] = defined if whole.data[0].is_elementwise else write_definitions(defined)
-    return done[root]
+            return node
+        # Of silu the product is its definition, of what stands in it another function is the plainer word.
+        return defined if node.data[0].is_elementwise else write_definitions(defined)
+
+    return rewrite(root, change)
 
 
 def _define(node: Expression) -> Expression | None:
@@ -190,11 +190,7 @@ def write_entrywise(root: Expression) -> Expression:
     >>> to_text(write_entrywise(parse("diag(sum(X, axis=1)) @ X").expressions[0]))
     'sum(X, axis=1, keepdims=True)*X'
     """
-    done: dict[Expression, Expression] = {}
-    for node in walk(root):
-        whole = rebuild(node, [done[arg] for arg in node.args])
-        done[node] = _write_entrywise(whole)
-    return done[root]
+    return rewrite(root, _write_entrywise)
 
 
 def _write_entrywise(node: Expression) -> Expression:

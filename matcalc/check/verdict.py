@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from matcalc.check.jacobian import JUDGED_LAYOUTS
@@ -36,10 +37,8 @@ from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from matcalc.check.compare import Comparison
-    from matcalc.check.points import Point, PointSearch
+    from matcalc.check.points import PointSearch
 
 __all__ = ["CheckReport", "Worst", "judge", "judge_question", "prove_rule"]
 
@@ -267,13 +266,12 @@ def _look_beyond(question: Question, search: PointSearch, comparisons: list[Comp
     if is_low_polynomial(*roots):
         return comparisons
 
-    def compute(point: Point, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return question.compute_both(values, point)
-
     point, number = comparisons[0].point, len(comparisons) + 1
     sizes = choose_other_sizes(search.letters, search.seed, question.shape("torch"))
     point = search.draw_at(sizes, number) if sizes else point
-    wrong = find_wrong_beyond(question.function.root, compute, point, number, search.seed, question.tolerance)
+    wrong = find_wrong_beyond(
+        question.function.root, question.compute_both, point, number, search.seed, question.tolerance
+    )
     return comparisons if wrong is None or _is_lost(roots, wrong) else [wrong]
 
 
@@ -296,11 +294,10 @@ def _look_far(question: Question, comparisons: list[Comparison]) -> list[Compari
     """Return the comparisons, or the one where the claim is wrong at another scale: code does not tell its branches."""
     from matcalc.check.scales import find_wrong
 
-    def compute(point: Point, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return question.compute_both(values, point)
-
     number = len(comparisons) + 1
-    wrong = find_wrong(question.function.root, compute, comparisons[0].point, number, question.tolerance)
+    wrong = find_wrong(
+        question.function.root, question.compute_both, comparisons[0].point, number, question.tolerance
+    )
     return comparisons if wrong is None else [wrong]
 
 
@@ -315,9 +312,8 @@ def _compare_at_some_point(question: Question, search: PointSearch, trial: int) 
             return excess
         reason = "the derivative or the claim is not finite"
         try:
-            comparison = compare_tensors(
-                lambda values: question.compute_both(values, point), point, trial + 1, question.tolerance
-            )
+            compute = partial(question.compute_both, point)
+            comparison = compare_tensors(compute, point, trial + 1, question.tolerance)
             if comparison is not None and comparison.is_small:
                 return comparison
             if comparison is not None:

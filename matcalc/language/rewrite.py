@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, rebuild, walk
@@ -24,6 +24,21 @@ def replace(root: Expression, table: Mapping[Expression, Expression]) -> Express
     for node in walk(root):
         found = table.get(node)
         done[node] = rebuild(node, [done[arg] for arg in node.args]) if found is None else found
+    return done[root]
+
+
+def rewrite(root: Expression, change: Callable[[Expression], Expression]) -> Expression:
+    """Return the expression with every node changed, each after its operands and once; what comes of it stays.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> from matcalc.language.expression_to_text import to_text
+    >>> of_sum = parse("exp(x + y) - y").expressions[0]
+    >>> to_text(rewrite(of_sum, lambda node: node.args[0] if node.op == "add" else node))
+    'exp(x) - y'
+    """
+    done: dict[Expression, Expression] = {}
+    for node in walk(root):
+        done[node] = change(rebuild(node, [done[arg] for arg in node.args]))
     return done[root]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from matcalc.engine.differentials import fit, is_along
-from matcalc.language.expression import Expression, rebuild, symbol, walk
-from matcalc.language.rewrite import map_along, replace
+from matcalc.language.expression import Expression, symbol, walk
+from matcalc.language.rewrite import map_along, replace, rewrite
 from matcalc.language.sizes import UNIT, Size
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Rule, shipped_rules
@@ -48,11 +48,10 @@ def define_function(rule: Rule, backend: str) -> tuple[tuple[Expression, ...], E
 
 def _spell_out(body: Expression) -> Expression:
     """Return a formula with definitions for the functions in it that have no axis, such as norm(x)."""
-    done: dict[Expression, Expression] = {}
-    for node in walk(body):
-        whole = rebuild(node, [done[arg] for arg in node.args])
-        if whole.op == "call" and whole.data[0].is_definition and not whole.data[0].axis:
-            defined = define_call(whole)
-            whole = _spell_out(defined) if defined is not None else whole
-        done[node] = whole
-    return done[body]
+
+    def change(node: Expression) -> Expression:
+        is_defined = node.op == "call" and node.data[0].is_definition and not node.data[0].axis
+        defined = define_call(node) if is_defined else None
+        return node if defined is None else _spell_out(defined)
+
+    return rewrite(body, change)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from matcalc.errors import DeclarationError
-from matcalc.language.expression import Expression, list_letters, rebuild, walk
+from matcalc.language.expression import Expression, list_letters, walk
 from matcalc.language.expression_to_text import ATOM, to_text
+from matcalc.language.rewrite import rewrite
 from matcalc.language.sizes import Shape, Size, write_shape
 from matcalc.language.text_to_expression import Problem, rules_in_force
 from matcalc.render.code.backends import has_source, write_source
@@ -270,13 +271,12 @@ def expand(expression: Expression, words: Words, book: RuleBook | None) -> Expre
 
 
 def _expand(expression: Expression, words: Words) -> Expression:
-    done: dict[Expression, Expression] = {}
-    for node in walk(expression):
-        whole = rebuild(node, [done[arg] for arg in node.args])
-        if whole.op == "call" and not words.knows(whole) and (defined := define_call(whole)) is not None:
-            whole = _expand(defined, words)
-        done[node] = whole
-    return done[expression]
+    def change(node: Expression) -> Expression:
+        if node.op == "call" and not words.knows(node) and (defined := define_call(node)) is not None:
+            return _expand(defined, words)
+        return node
+
+    return rewrite(expression, change)
 
 
 def measure_text(expression: Expression) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 from matcalc.language.expression import (
@@ -32,10 +32,7 @@ def regroup(*roots: Expression) -> list[Expression]:
     >>> to_text(regroup(parse("A @ (diag(p) - p @ p.T) @ x").expressions[0])[0])
     'A @ (diag(p) @ x - p @ (p.T @ x))'
     """
-    parents: dict[Expression, set[str]] = defaultdict(set)
-    for node in walk(*roots):
-        for arg in node.args:
-            parents[arg].add(node.op)
+    parents = _list_parents(roots)
     for root in roots:
         parents[root].add("")
     done: dict[Expression, Expression] = {}
@@ -45,6 +42,15 @@ def regroup(*roots: Expression) -> list[Expression]:
         is_chain = node.op == "matmul" and parents[node] != {"matmul"}
         done[node] = _order(whole) if is_chain else whole
     return [done[root] for root in roots]
+
+
+def _list_parents(roots: Sequence[Expression]) -> dict[Expression, set[str]]:
+    """Return in what each node stands."""
+    parents: dict[Expression, set[str]] = defaultdict(set)
+    for node in walk(*roots):
+        for arg in node.args:
+            parents[arg].add(node.op)
+    return parents
 
 
 def _order(product: Expression) -> Expression:
@@ -129,10 +135,7 @@ def share_sums(*roots: Expression) -> list[Expression]:
     >>> to_text(share_sums(parse("(y + x)*(x + z + y)").expressions[0])[0])
     '(y + x)*(y + x + z)'
     """
-    parents: dict[Expression, set[str]] = defaultdict(set)
-    for node in walk(*roots):
-        for arg in node.args:
-            parents[arg].add(node.op)
+    parents = _list_parents(roots)
     done: dict[Expression, Expression] = {}
     known: dict[_Term, list[tuple[frozenset[_Term], Expression]]] = defaultdict(list)
     sums: dict[Expression, list[_Term]] = {}
