@@ -1,7 +1,8 @@
-"""Time of derivation and of printing against depth, beside the gradient of JAX; the growth laws are fitted.
+"""Time and size of each stage against the depth of a network; the growth laws are fitted.
 
-The function is f = sum(h_L), h_{l+1} = tanh(W_l @ h_l), derived by x and by W_1. Run it with
-`python benchmarks/depth_time.py`; JAX is optional.
+Each family of networks is derived by x, by the first weights, by all weights at once and twice by x.  Stages are
+reading, deriving in index form, matrix notation, printing, code, SymPy and an autograd function; sizes are the nodes of
+the answer and the characters of what is written.  Run it with `python benchmarks/depth_time.py`; JAX is optional.
 """
 
 from __future__ import annotations
@@ -9,54 +10,96 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from matcalc.engine.result import Result, derive_result
+from matcalc import derive
+from matcalc.derivation import Derivative
+from matcalc.engine.result import derive_each
+from matcalc.language.expression import walk
 from matcalc.language.text_to_expression import parse
-from matcalc.render.named_parts import to_text_named
 
-DEPTHS = (1, 2, 4, 8, 16, 32, 64)
-FITTED = (16, 32, 64)
-
-
-def write_network(depth: int) -> str:
-    """Return the text of the network, one definition for each layer."""
-    layers = [f"a{k} = tanh(W_{k} @ {'x' if k == 1 else f'a{k - 1}'})" for k in range(1, depth + 1)]
-    return "; ".join([*layers, f"sum(a{depth})"])
-
-
-def measure(work: Callable[[], object], repeats: int) -> float:
-    """Return the shortest time of several runs, in milliseconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
+DEPTHS = (8, 16, 32, 64, 128, 256)
+# What a layer adds to h, and the weights it has.
+FAMILIES = {
+    "plain": ("tanh(W{k} @ {h})", "W"),
+    "bias": ("tanh(W{k} @ {h} + b{k})", "Wb"),
+    "residual": ("{h} + tanh(W{k} @ {h})", "W"),
+    "residual, bias": ("{h} + tanh(W{k} @ {h} + b{k})", "Wb"),
+    "residual, layer norm": ("{h} + tanh(W{k} @ layer_norm({h}))", "W"),
+    "residual, two matrices": ("{h} + V{k} @ relu(W{k} @ {h})", "VW"),
+    "scaled residual": ("a*{h} + tanh(W{k} @ {h})", "W"),
+}
+BY = ("x", "W1", "all W", "x twice")
 
 
-def measure_matcalc(depth: int, wrt: str, repeats: int) -> dict[str, float]:
-    """Return the times of reading, deriving and printing, and the length of what is printed."""
-    text = write_network(depth)
-    problem = parse(text, wrt=wrt)
-    assert problem.wrt is not None
-    function, variable = problem.expressions[0], problem.wrt
-
-    def derive() -> Result:
-        result = derive_result(function, variable)
-        result.expression("denominator")
-        return result
-
-    answer = derive().expression("denominator")
-    return {
-        "read": measure(lambda: parse(text, wrt=wrt), repeats),
-        "derive": measure(derive, repeats),
-        "print": measure(lambda: to_text_named(answer), repeats),
-        "characters": len(to_text_named(answer)),
-    }
+def write_network(family: str, depth: int) -> tuple[str, dict[str, tuple[str, ...]]]:
+    """Return the text of sum(h_L), one definition for each layer, and the shapes of its variables."""
+    layer, weights = FAMILIES[family]
+    numbers = range(1, depth + 1)
+    layers = [f"h{k} = " + layer.format(k=k, h=f"h{k - 1}" if k > 1 else "x") for k in numbers]
+    shapes = {f"{name}{k}": ("n", "n") if name != "b" else ("n",) for name in weights for k in numbers}
+    constants: dict[str, tuple[str, ...]] = {"a": ()} if family.startswith("scaled") else {}
+    return "; ".join([*layers, f"sum(h{depth})"]), {**shapes, **constants, "x": ("n",)}
 
 
-def measure_jax(depth: int, repeats: int) -> dict[str, float]:
+class Stages:
+    """The stages of one derivation, each timed once it is done."""
+
+    def __init__(self) -> None:
+        self.row: dict[str, float] = {}
+
+    def time(self, name: str, work: Callable[[], object]) -> object:
+        """Do something, and note how many milliseconds it takes, or that it fails."""
+        start = time.process_time()
+        try:
+            found = work()
+        except Exception as error:
+            print(f"{name}: {type(error).__name__} {str(error)[:100]}")
+            found = None
+        self.row[name] = 1e3 * (time.process_time() - start) if found is not None else math.nan
+        return found
+
+    def count(self, name: str, found: object) -> None:
+        """Note the characters of what was written."""
+        self.row[name] = len(found) if isinstance(found, str) else math.nan
+
+
+def measure(family: str, depth: int, by: str) -> dict[str, float]:
+    """Return the times of all stages in milliseconds, and the sizes."""
+    text, shapes = write_network(family, depth)
+    stages = Stages()
+    names = [f"W{k}" for k in range(1, depth + 1)] if by == "all W" else [by.removesuffix(" twice")]
+    order = 2 if by.endswith("twice") else 1
+    problem = parse(text, shapes=shapes, wrt=names[0])
+    stages.time("read", lambda: parse(text, shapes=shapes, wrt=names[0]))
+    wrts = [[problem.symbols[name] for name in names]] * order
+    stages.time("index", lambda: derive_each(problem.expressions[0], wrts))
+    if by == "all W":
+        found = stages.time("derive", lambda: derive(text, names, layout="denominator", shapes=shapes))
+        if found is not None:
+            stages.time("compile", lambda: found.compile())  # type: ignore[attr-defined]
+            stages.row["nodes"] = len(list(walk(*[one.expression for one in found.values()])))  # type: ignore[attr-defined]
+        return stages.row
+    one = stages.time("derive", lambda: derive(text, by[:2].strip(), layout="denominator", shapes=shapes, order=order))
+    if isinstance(one, Derivative):
+        for name, way in _list_ways(one, order):
+            stages.count(f"{name} characters", stages.time(name, way))
+        if order == 1:
+            del stages.row["sympy characters"]
+        stages.row["nodes"] = len(list(walk(one.expression)))
+    return stages.row
+
+
+def _list_ways(one: Derivative, order: int) -> Iterator[tuple[str, Callable[[], object]]]:
+    yield "print", lambda: str(one)
+    for backend in ("numpy", "torch", "jax"):
+        yield backend, lambda backend=backend: one.code(backend)  # type: ignore[misc]
+    if order == 1:
+        yield "sympy", one.to_sympy
+        yield "autograd", one.autograd_function
+
+
+def measure_jax(depth: int) -> dict[str, float]:
     """Return the time of jax.make_jaxpr of the gradient, and the length of its text; nothing without JAX."""
     try:
         import jax
@@ -71,17 +114,21 @@ def measure_jax(depth: int, repeats: int) -> dict[str, float]:
         return jnp.sum(x)
 
     values = np.ones(3), [np.ones((3, 3))] * depth
+    stages = Stages()
 
     # A new function each time, since JAX keeps what it has traced.
     def trace() -> object:
         return jax.make_jaxpr(jax.grad(lambda *args: function(*args)))(*values)
 
-    return {"jaxpr": measure(trace, repeats), "jaxpr characters": len(str(trace()))}
+    trace()
+    found = stages.time("jaxpr", trace)
+    return {**stages.row, "jaxpr characters": len(str(found))}
 
 
 def fit_exponent(values: dict[int, float]) -> float:
-    """Return the exponent k of time ~ depth**k, by least squares between the fitted depths."""
-    points = [(math.log(depth), math.log(values[depth])) for depth in FITTED]
+    """Return the exponent k of value ~ depth**k, by least squares over the deeper half of the depths."""
+    deep = sorted(values)[len(values) // 2 - 1 :]
+    points = [(math.log(depth), math.log(max(values[depth], 1e-9))) for depth in deep]
     middle = [sum(axis) / len(points) for axis in zip(*points, strict=True)]
     above = sum((x - middle[0]) * (y - middle[1]) for x, y in points)
     return above / sum((x - middle[0]) ** 2 for x, _ in points)
@@ -89,25 +136,33 @@ def fit_exponent(values: dict[int, float]) -> float:
 
 def print_table(title: str, rows: dict[int, dict[str, float]]) -> None:
     """Print one row for each depth, and the exponents below."""
-    columns = list(rows[DEPTHS[0]])
-    print(f"\n{title}\n{'depth':>9} " + " ".join(f"{column:>16}" for column in columns))
+    columns = list(next(iter(rows.values())))
+    width = [max(9, len(column)) for column in columns]
+    print(f"\n{title}\n{'depth':>9} " + " ".join(f"{one:>{w}}" for one, w in zip(columns, width, strict=True)))
     for depth, row in rows.items():
-        print(f"{depth:>9} " + " ".join(f"{row[column]:16.1f}" for column in columns))
-    exponents = [fit_exponent({depth: row[column] for depth, row in rows.items()}) for column in columns]
-    print(f"{'exponent':>9} " + " ".join(f"{exponent:16.2f}" for exponent in exponents))
+        cells = [f"{row.get(one, math.nan):{w}.1f}" for one, w in zip(columns, width, strict=True)]
+        print(f"{depth:>9} " + " ".join(cells))
+    if len(rows) > 2:
+        exponents = [fit_exponent({depth: row.get(one, math.nan) for depth, row in rows.items()}) for one in columns]
+        print(f"{'exponent':>9} " + " ".join(f"{k:{w}.2f}" for k, w in zip(exponents, width, strict=True)), flush=True)
 
 
 def main() -> None:
     """Measure all depths and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
-    for wrt in ("x", "W_1"):
-        rows = {depth: measure_matcalc(depth, wrt, repeats) for depth in DEPTHS}
-        print_table(f"matcalc, by {wrt} (times in ms; exponent between depth 16 and 64)", rows)
-    by_jax = {depth: measure_jax(depth, repeats) for depth in DEPTHS}
-    if by_jax[1]:
-        print_table("jax.make_jaxpr of jax.grad, by x", by_jax)
+    parser.add_argument("--family", choices=FAMILIES, nargs="+", default=list(FAMILIES))
+    parser.add_argument("--by", choices=BY, nargs="+", default=list(BY))
+    parser.add_argument("--deepest", type=int, default=256)
+    options = parser.parse_args()
+    for family in options.family:
+        for by in options.by:
+            deepest = min(options.deepest, 64 if by == "x twice" else 256)
+            measure(family, 4, by)
+            rows = {depth: measure(family, depth, by) for depth in DEPTHS if depth <= deepest}
+            print_table(f"{family}, by {by} (times in ms)", rows)
+    by_jax = {depth: measure_jax(depth) for depth in DEPTHS if depth <= options.deepest}
+    if all(by_jax.values()):
+        print_table("jax.make_jaxpr of jax.grad, plain, by x", by_jax)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ has one batch axis in front; every node below that depends on it then has that b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, reduce
 from operator import mul
 
-from matcalc.engine.index_form import Graph, Labels, Node, Part
+from matcalc.engine.index_form import Graph, Labels, Node, Part, runs
 from matcalc.engine.products import base_and_exponent, order_chain
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression, walk
@@ -45,11 +46,15 @@ class _Converter:
 
     def convert(self, expression: Expression) -> Tensor:
         """Return the index form of the expression, and remember for each tensor what the reader wrote."""
-        for node in walk(expression):
+        nodes = list(walk(expression))
+        uses = Counter(id(arg) for node in nodes for arg in node.args)
+        for node in nodes:
             tensor = self._convert_node(node)
-            self.done[id(node)] = tensor
             if self.bindings is None and node.op != "compare":
                 self.graph.origins.setdefault(tensor.node.id, node)
+                if runs(tensor.node) and uses[id(node)] > 1:
+                    tensor = Tensor(self.graph.held(tensor.node), tensor.batch)
+            self.done[id(node)] = tensor
         return self.done[id(expression)]
 
     def _convert_node(self, node: Expression) -> Tensor:

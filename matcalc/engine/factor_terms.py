@@ -48,6 +48,7 @@ class TermWriter:
         self.transpose = transpose
         self.lengths = lengths
         self.sums: dict[tuple[object, ...], Expression] = {}
+        self.held: set[Expression] = set()
 
     # --- one term ---------------------------------------------------------------------------------
 
@@ -123,8 +124,15 @@ class TermWriter:
         parts = _keep_dimensions([self.write(ordered[0]), *map(self.write_positive, ordered[1:])])
         whole = parts[0]
         for term, part in zip(ordered[1:], parts[1:], strict=True):
-            whole = _appended(whole, part, term.coefficient > 0)
+            whole = self._append(whole, part, term.coefficient > 0)
         return whole
+
+    def _append(self, whole: Expression, term: Expression, plus: bool) -> Expression:
+        """whole + term or whole - term; a sum that is added needs no brackets, one that runs on stays one."""
+        if plus and term.op in {"add", "subtract"} and term.shape == whole.shape and term not in self.held:
+            left, right = term.args
+            return self._append(self._append(whole, left, True), right, term.op == "add")
+        return (ex.add if plus else ex.subtract)(whole, term)
 
     def _common_scalars(self, terms: Sequence[FactoredTerm]) -> Expression | None:
         """s*a + s*b = s*(a + b), and a/s + b/s**2 = (a + b/s)/s."""
@@ -226,14 +234,6 @@ def _without_ones(part: Expression) -> Expression | None:
         inner = right.args[0]
         return ex.call(inner.data[0], inner.args, right.shape, 0, keepdims=True)
     return None
-
-
-def _appended(whole: Expression, term: Expression, plus: bool) -> Expression:
-    """whole + term or whole - term; a sum that is added needs no brackets."""
-    if plus and term.op in {"add", "subtract"} and term.shape == whole.shape:
-        left, right = term.args
-        return _appended(_appended(whole, left, True), right, term.op == "add")
-    return (ex.add if plus else ex.subtract)(whole, term)
 
 
 def _is_transpose(first: FactoredTerm, second: FactoredTerm) -> bool:

@@ -9,7 +9,7 @@ A node is one of
 | zeros, ones, delta, lower, fuse, duplication | fixed arrays of 0 and 1 | | |
 | product | coefficient * factors, summed over the indices that are no axes | coefficient | (factor, indices) ... |
 | sum | terms added; a term without an axis is repeated along it | coefficients | (term, axes) ... |
-| held | a long product that is not opened where it is a factor | | (the product, axes) |
+| held | a long product or sum that is not opened where it is a factor or a term | | (the product, axes) |
 | power | base ** exponent, entry by entry | exponent (Fraction) | (base, axes) |
 | general_power | base ** exponent with a tensor as exponent | | base, exponent |
 | apply | an elementwise function | rule, or the text of a comparison | (argument, axes) ... |
@@ -41,6 +41,8 @@ Part = tuple["Node", Labels]
 IDEMPOTENT = {"ones", "delta", "lower", "fuse", "duplication"}
 # Axes are numbered from 0; indices that are made up start beyond any of them.
 FIRST_FRESH = 1000
+# Sums of up to so many terms are opened where they are used several times, and rewritten by multiplying out.
+LONG_SUM = 8
 SYMMETRIC = {"symmetric", "posdef", "diagonal"}
 
 
@@ -231,7 +233,7 @@ class Graph:
         return [(coefficient * c, part, at) for c, part, at in inner.terms]
 
     def held(self, node: Node) -> Node:
-        """The node as one factor that products do not open."""
+        """The node as one factor that products do not open, one term that sums do not open."""
         return self.intern("held", node.shape, None, ((node, tuple(range(node.rank))),), node.symmetric)
 
     def sum(
@@ -321,6 +323,11 @@ class Graph:
         """u(x), or its derivative of some order with axes S_u, then those of x once for each order."""
         shape = result + order * argument.shape
         return self.intern("abstract", shape, (name, order, result), ((argument, tuple(range(argument.rank))),))
+
+
+def runs(total: Node) -> bool:
+    """Whether a sum is long, or holds one that was: opened at each of its uses, it would grow with every layer."""
+    return total.op == "sum" and (len(total.parts) > LONG_SUM or any(part.op == "held" for part, _ in total.parts))
 
 
 def reachable(*roots: Node) -> list[Node]:

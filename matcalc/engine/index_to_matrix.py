@@ -170,7 +170,9 @@ class MatrixReader:
             case "product":
                 return self.writer.write(read_term(self, Fraction(1), node, LETTERS))
             case "held":
-                return self.read_once(node.parts[0][0])
+                found = self.read_once(node.parts[0][0])
+                self.writer.held.add(found)
+                return found
             case "sum":
                 return self.writer.write_sum(read_sum(self, node, False, LETTERS))
             case "power":

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from matcalc.engine.expression_to_index import convert_body
-from matcalc.engine.index_form import Graph, Node, Part, reachable
+from matcalc.engine.index_form import LONG_SUM, Graph, Node, Part, reachable
 from matcalc.engine.products import base_and_exponent, is_closed
 from matcalc.engine.scalar_algebra import shorten_entrywise
 from matcalc.engine.sums import add_remainders, multiply_around, place_factors
@@ -59,6 +59,8 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
             return graph.apply(node.payload, _readable_step(graph, node, parts), node.shape)
         case "call":
             return graph.call(node.payload[0], node.payload[1], parts, node.shape)
+        case "held" if parts[0][0].op not in {"product", "sum"}:
+            return parts[0][0]
     return graph.intern(node.op, node.shape, node.payload, tuple(parts), node.symmetric)
 
 
@@ -94,7 +96,7 @@ def _readable_step(graph: Graph, node: Node, parts: list[Part]) -> list[Part]:
 
 _MANY_TERMS = 200
 # Brackets are multiplied out on trial only in products and sums that a reader could still take in.
-FEW_TERMS = 8
+FEW_TERMS = LONG_SUM
 _FEW_FACTORS = 12
 
 

@@ -10,6 +10,7 @@ from matcalc.language import names as names
 from matcalc.language.expression import Expression, rebuild, symbol, walk
 from matcalc.language.expression_to_text import POWER, TextPart, is_bracketed, is_longer, to_text, write_node
 from matcalc.language.text_to_expression import Problem
+from matcalc.render.code.regroup import share_sums
 from matcalc.rule_files import RuleBook, shipped_rules
 
 # A line is too long with so many characters, or with fewer in so many brackets that it cannot be followed.
@@ -70,9 +71,10 @@ def name_parts(expression: Expression, taken: Collection[str] = ()) -> Named:
     >>> [(name, to_text(part)) for name, part in named.definitions], to_text(named.formula)
     ([('p', 'softmax(A @ x)')], 'p*y + p*z + p @ p.T @ y')
     """
-    nodes = list(walk(expression))
+    is_broken = is_long(expression)
+    nodes = list(walk(*share_sums(expression) if is_broken else [expression]))
     given = _list_own(nodes, taken)
-    chosen = choose_parts(nodes) if is_long(expression) or not given else set()
+    chosen = choose_parts(nodes) if is_broken or not given else set()
     parts = [node for node in nodes if id(node) in chosen and id(node) not in given]
     own = {node.name for node in nodes if node.op in ("symbol", "abstract", "abstract_derivative")}
     letters = {letter for node in nodes for size in node.shape for letter in size.letters}

@@ -143,7 +143,8 @@ def share_sums(*roots: Expression) -> list[Expression]:
         whole = rebuild(node, [done[arg] for arg in node.args])
         if node.op in ("add", "subtract") and all(arg.shape == node.shape or arg.is_scalar for arg in node.args):
             terms = _list_terms(node, sums, done)
-            sums[node] = terms
+            if len(terms) <= _MOST_OPENED:
+                sums[node] = terms
             if parents[node] <= {"add", "subtract"} and node not in roots:
                 done[node] = whole
                 continue
@@ -155,6 +156,8 @@ def share_sums(*roots: Expression) -> list[Expression]:
 
 
 _Term = tuple[int, Expression]
+# Sums of more terms are one term of those that they stand in, else a sum that runs would be opened at each step.
+_MOST_OPENED = 16
 # A sum is compared with so many of the latest sums that have a term in common with it.
 _LATEST = 3
 
