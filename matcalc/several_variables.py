@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from matcalc.engine.special_points import derive_each_everywhere
 from matcalc.errors import EvaluationError
 from matcalc.inputs import Dtype, Layout, Proof
 from matcalc.language.expression import Expression
@@ -97,8 +98,12 @@ class _Collection(Mapping[Key, "Derivative"]):
             inside = ", ".join(f"{key!r}: {text}" for key, text in zip(keys, texts[-len(keys):], strict=True))
             return f"{texts[0]}, {{{inside}}}" if with_value else f"{{{inside}}}"
 
-        roots = [*([self.function] if with_value else []), *(one.numeric for one in self.values())]
+        roots = [*([self.function] if with_value else []), *self._list_numeric()]
         return compile_expressions(self.first.problem, roots, name, backend, self.first.result.graph.rules, pack)
+
+    def _list_numeric(self) -> list[Expression]:
+        """Return the formulas by which numbers are computed, as `Derivative.numeric` has them."""
+        return [one.numeric for one in self.values()]
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data: a list of what `Derivative.to_dict` gives."""
@@ -135,6 +140,13 @@ class Derivatives(_Collection[str]):
     def in_layout(self, layout: Layout) -> Derivatives:
         """The same derivatives in another layout; nothing is derived again."""
         return Derivatives(self._turn(layout))
+
+    def _list_numeric(self) -> list[Expression]:
+        # One derivation for all variables: one for each would take the square of their number.
+        wrts, printed = [one.wrt for one in self.values()], [one.expression for one in self.values()]
+        book, meaning = self.first.result.graph.rules, self.first.meaning
+        found = derive_each_everywhere(self.function, wrts, printed, book, meaning)
+        return [one if each is None else each.expression(self.layout) for one, each in zip(printed, found, strict=True)]
 
 
 class BlockHessian(_Collection[tuple[str, str]]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import reduce
 from itertools import groupby
@@ -231,10 +231,11 @@ def transposed_whole(node: Expression) -> Expression:
 
 
 def quotient(
-    coefficient: Fraction, above: Sequence[Expression], items: Sequence[Expression], below: Sequence[Expression]
-) -> Expression:
+    coefficient: Fraction, above: Sequence[Expression], items: Sequence[Expression], below: Sequence[Expression],
+    held: Collection[Expression] = (),
+) -> Expression:  # fmt: skip
     """coefficient * above * items[0] @ items[1] ... / below, for a positive coefficient."""
-    items = compress([part for item in items for part in flatten(item)])
+    items = compress([part for item in items for part in flatten(item, held)])
     if len(items) == 1 and items[0].op == "divide":
         # Entry by entry, so one fraction bar is enough: (1/u)/2 is 1/(2*u).
         over, under = items[0].args
@@ -254,13 +255,13 @@ def quotient(
     return ex.divide(whole, product_of(divisors)) if divisors else whole
 
 
-def flatten(node: Expression) -> list[Expression]:
-    """The factors of a chain of matrix products; a plain node is a chain of one."""
+def flatten(node: Expression, held: Collection[Expression] = ()) -> list[Expression]:
+    """The factors of a chain of matrix products; a plain node is a chain of one, and so is one that is held."""
     items: list[Expression] = []
     stack = [node]
     while stack:
         top = stack.pop()
-        if top.op == "matmul":
+        if top.op == "matmul" and top not in held:
             stack += [top.args[1], top.args[0]]
         else:
             items.append(top)

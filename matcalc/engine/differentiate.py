@@ -21,7 +21,7 @@ from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import shipped_rules
 
 # Products of up to so many factors are opened where they are a factor of another product.
-LONG_PRODUCT = 40
+LONG_PRODUCT = 12
 
 
 def differentiate(graph: Graph, root: Node, wrt: Node) -> Node:

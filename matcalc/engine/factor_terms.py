@@ -77,7 +77,7 @@ class TermWriter:
         """One term without its sign."""
         above = self._factors({node: exponent for node, exponent in term.scalars.items() if exponent > 0})
         below = self._factors({node: -exponent for node, exponent in term.scalars.items() if exponent < 0})
-        return quotient(abs(term.coefficient), above, term.items, below)
+        return quotient(abs(term.coefficient), above, term.items, below, self.held)
 
     def _factors(self, scalars: dict[Node, Fraction]) -> list[Expression]:
         """Scalars to positive powers; roots of numbers go under one root, sqrt(2*pi)."""
@@ -162,7 +162,7 @@ class TermWriter:
         return self._with_group(terms, members, merged)
 
     def _common_item(self, terms: Sequence[FactoredTerm], at: int) -> Expression | None:
-        """a @ b + c @ b = (a + c) @ b for the last item, b @ a + b @ c = b @ (a + c) for the first."""
+        """a @ b + c @ b = (a + c) @ b for the last items, b @ a + b @ c = b @ (a + c) for the first."""
         ways: dict[Expression, dict[int, FactoredTerm]] = {}
         for k, term in enumerate(terms):
             for way in self._ways(term):
@@ -170,16 +170,18 @@ class TermWriter:
                     ways.setdefault(way.items[at], {}).setdefault(k, way)
         if not ways:
             return None
-        item, group = max(ways.items(), key=lambda entry: (len(entry[1]), -min(entry[1])))
+        group = max(ways.values(), key=lambda members: (len(members), -min(members)))
         if len(group) < 2:
             return None
-        rest = slice(None, -1) if at else slice(1, None)
+        count = _count_common([way.items[::-1] if at else way.items for way in group.values()])
+        common = next(iter(group.values())).items[-count:] if at else next(iter(group.values())).items[:count]
+        rest = slice(None, -count) if at else slice(count, None)
         number = common_number(list(group.values()))
         scalars = _shared_scalars(list(group.values()))
         inside = [replace(way, coefficient=way.coefficient / number, items=way.items[rest]) for way in group.values()]
         inner = self._write_inside([replace(way, scalars=_without(way.scalars, scalars)) for way in inside])
         parts = flatten(inner) if inner.op == "matmul" else [inner]
-        items = (*parts, item) if at else (item, *parts)
+        items = (*parts, *common) if at else (*common, *parts)
         try:
             chain(items)
         except ShapeError:
@@ -244,6 +246,12 @@ def _is_transpose(first: FactoredTerm, second: FactoredTerm) -> bool:
         and first.items[0].op == "transpose"
         and first.items[0].args[0] is second.items[0]
     )
+
+
+def _count_common(chains: Sequence[tuple[Expression, ...]]) -> int:
+    """How many items all chains begin with, each of which keeps one item at least."""
+    shortest = min(map(len, chains)) - 1
+    return next((k for k in range(1, shortest) if any(one[k] is not chains[0][k] for one in chains)), shortest)
 
 
 def common_number(terms: Sequence[FactoredTerm]) -> Fraction:

@@ -45,6 +45,7 @@ class MatrixReader:
         self.nodes: dict[Expression, Node] = {}
         self.own_transpose: set[Expression] = set()
         self.transposed: dict[Expression, Expression] = {}
+        self.turned: dict[Expression, Expression] = {}
         variables = [node for node in graph.nodes() if node.op == "variable"]
         self.letters = {letter for node in variables for size in node.shape for letter in size.letters}
         own = set(walk(*graph.origins.values()))
@@ -114,6 +115,12 @@ class MatrixReader:
             return item.args[0]
         if item in self.transposed:
             return self.transposed[item]
+        if item not in self.turned:
+            # Brackets stand in brackets: without a note of those that were turned, each layer would turn all below it.
+            self.turned[item] = self._turn(item)
+        return self.turned[item]
+
+    def _turn(self, item: Expression) -> Expression:
         if item.op == "matmul":
             pushed = [self.transpose(part) for part in reversed(flatten(item))]
             if pushed == flatten(item):
@@ -321,7 +328,7 @@ def _whole_sum(reader: MatrixReader, coefficient: Fraction, component: list[Part
 def build_network(reader: MatrixReader, parts: Sequence[Part], out: Sequence[int]) -> Network:
     """The factors of a product as a network whose axes are the points `out`."""
     sizes = {label: size for part, labels in parts for label, size in zip(labels, part.shape, strict=True)}
-    network = Network(sizes, out, reader.transpose, reader.lengths)
+    network = Network(sizes, out, reader.transpose, reader.lengths, reader.writer.held)
     for part, labels in parts:
         if part.op == "ones":
             continue

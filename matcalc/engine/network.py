@@ -8,7 +8,7 @@ edge or a point, so it ends; points with three or more edges stay, and the produ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from matcalc.engine.assemble import Lengths, call_shipped, chain, compress, flatten, kron, product_of, transposed
@@ -44,12 +44,13 @@ class Network:
 
     def __init__(
         self, sizes: dict[int, Size], out: Sequence[int], transpose: Callable[[Expression], Expression],
-        lengths: Lengths,
+        lengths: Lengths, held: Collection[Expression] = (),
     ) -> None:
         self.sizes = sizes
         self.out = list(out)
         self.transpose = transpose
         self.lengths = lengths
+        self.held = held
         self.pieces: dict[int, list[Piece]] = {}
         self.edges: list[Edge] = []
         self.scalars: list[Expression] = []
@@ -58,9 +59,9 @@ class Network:
     def add(self, factor: Expression, labels: tuple[int, ...], divides: bool = False, identity: bool = False) -> None:
         """Take in one factor with the points its axes lie on."""
         if len(labels) == 1:
-            self.pieces.setdefault(labels[0], []).append(Piece(flatten(factor), divides))
+            self.pieces.setdefault(labels[0], []).append(Piece(flatten(factor, self.held), divides))
         elif len(labels) == 2:
-            self.edges.append(Edge(labels[0], labels[1], flatten(factor), divides, identity))
+            self.edges.append(Edge(labels[0], labels[1], flatten(factor, self.held), divides, identity))
         else:
             self.others.append((ex.divide(ex.number(1), factor) if divides else factor, labels))
 

@@ -8,13 +8,13 @@ the rules instead, whose functions a reader would not write.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 from matcalc.engine.result import Result, derive_each
 from matcalc.errors import MatcalcError
-from matcalc.language.expression import Expression, call, rebuild, symbols, walk
+from matcalc.language.expression import Expression, call, rebuild, walk
 from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
 
@@ -24,31 +24,66 @@ def derive_everywhere(
 ) -> Result | None:
     """Return the derivative that has numbers at special points too, None where the printed one has or none is known."""
     book = shipped_rules() if rules is None else rules
-    has_special = any(node.op == "call" and _is_special(node.data[0], book) for node in walk(function))
-    names = {wrt.name for wrt in by}
-    if not has_special or not any(_divides(node, names) for node in walk(printed)):
+    if not _has_special(function, book) or not any(_list_divided([printed] * len(by), [wrt.name for wrt in by])):
         return None
+    found = _derive_specially(function, [[wrt] for wrt in by], book, meaning)
+    return found[0] if found else None
+
+
+def derive_each_everywhere(
+    function: Expression, wrts: Sequence[Expression], printed: Sequence[Expression], rules: RuleBook | None = None,
+    meaning: str = "free",
+) -> list[Result | None]:
+    """Return for each of several variables what `derive_everywhere` does, from one derivation."""
+    book = shipped_rules() if rules is None else rules
+    nothing: list[Result | None] = [None] * len(wrts)
+    if not _has_special(function, book):
+        return nothing
+    needs = _list_divided(printed, [wrt.name for wrt in wrts])
+    asked = [wrt for wrt, is_needed in zip(wrts, needs, strict=True) if is_needed]
+    found = iter(_derive_specially(function, [asked], book, meaning) if asked else [])
+    return [next(found, None) if is_needed else None for is_needed in needs]
+
+
+def _has_special(function: Expression, book: RuleBook) -> bool:
+    return any(node.op == "call" and _is_special(node.data[0], book) for node in walk(function))
+
+
+def _derive_specially(
+    function: Expression, by: Sequence[Sequence[Expression]], book: RuleBook, meaning: str
+) -> list[Result]:
+    """Return the derivatives by the differentials that hold everywhere; none where there are none of this order."""
     try:
         special = _hold_everywhere(book)
-        return derive_each(_call_from(special, function), [[wrt] for wrt in by], special, meaning)[0]
-    except MatcalcError:  # there is no such derivative of this order
-        return None
+        return derive_each(_call_from(special, function), by, special, meaning)
+    except MatcalcError:
+        return []
 
 
-def _divides(node: Expression, names: Collection[str]) -> bool:
-    """Whether a node may divide by 0 where the function does not: by what depends on the variables of these names."""
+def _list_divided(printed: Sequence[Expression], names: Sequence[str]) -> list[bool]:
+    """Return whether each formula may divide by 0 where the function does not: by what holds the variable beside it."""
+    bits = {name: 1 << place for place, name in enumerate(dict.fromkeys(names))}
+    held: dict[Expression, int] = {}
+    divided: dict[Expression, int] = {}
+    for node in walk(*printed):
+        held[node] = bits.get(node.name, 0) if node.op == "symbol" else 0
+        divided[node] = 0
+        for arg in node.args:
+            held[node] |= held[arg]
+            divided[node] |= divided[arg]
+        if (divisor := _find_divisor(node)) is not None:
+            divided[node] |= held[divisor]
+    return [bool(divided[formula] & bits[name]) for formula, name in zip(printed, names, strict=True)]
+
+
+def _find_divisor(node: Expression) -> Expression | None:
+    """Return what a node divides by."""
     if node.op == "divide":
-        divisor = node.args[1]
-    elif node.op == "power":
+        return node.args[1]
+    if node.op == "power":
         base, exponent = node.args
-        if exponent.op == "number" and exponent.data[0] >= 0:
-            return False
-        divisor = base
-    elif node.op == "call" and (node.data[0].inverts or node.is_call("inv")):
-        divisor = node
-    else:
-        return False
-    return not symbols(divisor).keys().isdisjoint(names)
+        return None if exponent.op == "number" and exponent.data[0] >= 0 else base
+    return node if node.op == "call" and (node.data[0].inverts or node.is_call("inv")) else None
 
 
 @lru_cache(maxsize=512)

@@ -110,9 +110,12 @@ def _node(op: str, args: tuple[Expression, ...], data: tuple[Any, ...], shape: S
         return _interned.setdefault(key, node)
 
 
-def walk(*roots: Expression) -> Iterator[Expression]:
-    """Yield every distinct node below the roots once, operands before the nodes that use them."""
-    seen: set[int] = set()
+def walk(*roots: Expression, seen: set[int] | None = None) -> Iterator[Expression]:
+    """Yield every distinct node below the roots once, operands before the nodes that use them.
+
+    What has its id in `seen` is left out, with all below it, and what is reached is added.
+    """
+    seen = set() if seen is None else seen
     stack: list[tuple[Expression, bool]] = [(root, False) for root in reversed(roots)]
     while stack:
         node, ready = stack.pop()

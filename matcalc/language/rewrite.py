@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, rebuild, walk
@@ -20,11 +20,16 @@ def replace(root: Expression, table: Mapping[Expression, Expression]) -> Express
     >>> to_text(replace(problem.expressions[0], {problem.symbols["x"]: parse("y").expressions[0]}))
     'exp(A @ y) + y'
     """
+    return replace_each([root], table)[0]
+
+
+def replace_each(roots: Sequence[Expression], table: Mapping[Expression, Expression]) -> list[Expression]:
+    """Return several expressions as `replace` does, what they share replaced once."""
     done: dict[Expression, Expression] = {}
-    for node in walk(root):
+    for node in walk(*roots):
         found = table.get(node)
         done[node] = rebuild(node, [done[arg] for arg in node.args]) if found is None else found
-    return done[root]
+    return [done[root] for root in roots]
 
 
 def rewrite(root: Expression, change: Callable[[Expression], Expression]) -> Expression:

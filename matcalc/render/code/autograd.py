@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import textwrap
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from matcalc.engine.result import derive_result
-from matcalc.engine.special_points import derive_everywhere
+from matcalc.engine.result import derive_each
+from matcalc.engine.special_points import derive_each_everywhere
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression, einsum, list_letters, multiply, symbol, walk
 from matcalc.language.expression_to_text import ATOM, to_text
-from matcalc.language.rewrite import replace
+from matcalc.language.rewrite import replace_each
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.render.code.module import describe_shape, expand, measure_text, write_helpers, write_imports
 from matcalc.render.code.products import CodePart
@@ -53,12 +54,12 @@ class _AutogradFunction:
         self.names = dict(self.signature.names)
         self.like = next(iter(self.names.values()))
         self.words = Words("torch", self.signature, self.like)
-        self.plain = expand(derivative.function, self.words, self.book)
+        (self.plain,) = expand([derivative.function], self.words, self.book)
         (self.function,) = regroup(self.plain)
         self.variables = {**derivative.problem.symbols, **_find_symbols(self.function)}
         self.cotangent = symbol(self._choose_cotangent(), derivative.function.squeezed_shape)
         self.result = symbol(self.own, self.function.squeezed_shape)
-        self.gradients = {each: self._derive(node) for each, node in self.variables.items()}
+        self.gradients = self._derive()
         self.saves_result = self.result in walk(*self.gradients.values())
 
     def _choose_cotangent(self) -> str:
@@ -67,21 +68,26 @@ class _AutogradFunction:
             name += "_"
         return name
 
-    def _derive(self, wrt: Expression) -> Expression:
-        """Return the gradient of sum(grad_output*Y) by one variable, shaped like it."""
+    def _derive(self) -> dict[str, Expression]:
+        """Return the gradient of sum(grad_output*Y) by each variable, shaped like it."""
         function = self.derivative.function
         if function.is_scalar:
             weighted = multiply(self.cotangent, function)
         else:
             letters = "ijklabcdefgh"[: len(function.squeezed_shape)]
             weighted = einsum(f"{letters},{letters}->", (self.cotangent, function))
-        gradient = derive_result(weighted, wrt, 1, self.book).expression("torch")
-        if (numeric := derive_everywhere(weighted, [wrt], gradient, self.book)) is not None:
-            gradient = numeric.expression("torch")
-        gradient = expand(gradient, self.words, self.book)
+        wrts = list(self.variables.values())
+        gradients = [one.expression("torch") for one in derive_each(weighted, [wrts], self.book)]
+        numeric = derive_each_everywhere(weighted, wrts, gradients, self.book)
+        gradients = [
+            gradient if one is None else one.expression("torch")
+            for gradient, one in zip(gradients, numeric, strict=True)
+        ]
+        gradients = expand(gradients, self.words, self.book)
         # A row is saved without its unit axis, so it would be taken for a column.
-        kept = self.function.op not in _CHEAP and self.result.shape == self.function.shape
-        return replace(gradient, {self.plain: self.result}) if kept else gradient
+        if self.function.op not in _CHEAP and self.result.shape == self.function.shape:
+            gradients = replace_each(gradients, {self.plain: self.result})
+        return dict(zip(self.variables, gradients, strict=True))
 
     def write(self) -> str:
         forward, backward = self._write_forward(), self._write_backward()
@@ -127,14 +133,15 @@ class _AutogradFunction:
         saved = self._saved + ([self.own] if self.saves_result else [])
         targets = ", ".join(saved) if len(saved) > 1 else f"({''.join(saved)},)"
         unpacked = [f"{targets} = ctx.saved_tensors"] if saved else []
-        needs = [set(writer.list_roots(line.operation)) for line in writer.lines]
-        lines = [str(line) for line, roots_of in zip(writer.lines, needs, strict=True) if len(roots_of) > 1]
+        bits, own = writer.list_roots(), defaultdict[int, list[str]](list)
+        for line in writer.lines:
+            own[bits[line.operation]].append(str(line))
+        lines = [str(line) for line in writer.lines if bits[line.operation].bit_count() > 1]
         grads = [f"grad_{self.names[name]}" for name in self.gradients]
         body = [*unpacked, *sizes, *lines, f"{' = '.join(grads)} = None"]
         for place, (grad, part) in enumerate(zip(grads, parts, strict=True)):
             body.append(f"if ctx.needs_input_grad[{place}]:")
-            own = [str(line) for line, of in zip(writer.lines, needs, strict=True) if of == {place}]
-            body += [f"    {line}" for line in (*own, f"{grad} = {part.text}")]
+            body += [f"    {line}" for line in (*own[1 << place], f"{grad} = {part.text}")]
         none = ["None"] * len(self.words.sizes_given)
         return _write_method("backward", ["ctx", self.cotangent.name], [*body, f"return {', '.join([*grads, *none])}"])
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from matcalc.errors import DeclarationError
-from matcalc.language.expression import Expression, list_letters, walk
+from matcalc.language.expression import Expression, list_letters, rebuild, walk
 from matcalc.language.expression_to_text import ATOM, to_text
-from matcalc.language.rewrite import rewrite
 from matcalc.language.sizes import Shape, Size, write_shape
 from matcalc.language.text_to_expression import Problem, rules_in_force
 from matcalc.render.code.backends import has_source, write_source
@@ -247,7 +246,7 @@ def _write_definition(name: str, is_along: bool, words: Words, book: RuleBook | 
     names = list(signature.names.values())
     before, words.like, words.is_along = words.like, names[0], is_along
     known = {node: CodePart(signature.names[node.name], ATOM, node.shape) for node in variables}
-    writer, _, (part,) = write_lines(regroup(expand(body, words, book)), words, Names({*names}), known)
+    writer, _, (part,) = write_lines(regroup(*expand([body], words, book)), words, Names({*names}), known)
     result = part.text
     if is_along and body.is_scalar:
         result = f"{words.prefix}.squeeze({result}, axis=axis)"
@@ -261,22 +260,26 @@ def _write_definition(name: str, is_along: bool, words: Words, book: RuleBook | 
 
 def prepare(roots: Sequence[Expression], words: Words, book: RuleBook | None) -> list[Expression]:
     """Return expressions as they are planned: safe from overflow, in words of the backend, products regrouped."""
-    return share_sums(*regroup(*(expand(root, words, book) for root in make_safe(*roots))))
+    return share_sums(*regroup(*expand(make_safe(*roots), words, book)))
 
 
-def expand(expression: Expression, words: Words, book: RuleBook | None) -> Expression:
-    """Return the expression with calls that a backend has no word for replaced by their definitions."""
+def expand(roots: Sequence[Expression], words: Words, book: RuleBook | None) -> list[Expression]:
+    """Return expressions with calls that a backend has no word for replaced by their definitions."""
+    done: dict[Expression, Expression] = {}
+    seen: set[int] = set()
+
+    def expand_new(root: Expression) -> Expression:
+        # A definition holds the arguments, which are expanded already: walked again they would be at every layer.
+        for node in walk(root, seen=seen):
+            whole = rebuild(node, [done[arg] for arg in node.args])
+            defined = define_call(whole) if whole.op == "call" and not words.knows(whole) else None
+            done[node] = whole if defined is None else expand_new(defined)
+            done.setdefault(done[node], done[node])
+            seen.add(id(done[node]))
+        return done[root]
+
     with rules_in_force(book):
-        return _expand(expression, words)
-
-
-def _expand(expression: Expression, words: Words) -> Expression:
-    def change(node: Expression) -> Expression:
-        if node.op == "call" and not words.knows(node) and (defined := define_call(node)) is not None:
-            return _expand(defined, words)
-        return node
-
-    return rewrite(expression, change)
+        return [expand_new(root) for root in roots]
 
 
 def measure_text(expression: Expression) -> int:

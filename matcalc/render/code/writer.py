@@ -190,10 +190,16 @@ class Writer:
             return join_parts(node.op, self.part(node.args[0]), self.part(node.args[1]), node.shape)
         return _COMPOSERS[node.op](self, node)
 
-    def list_roots(self, operation: Operation) -> list[int]:
-        """Return the places of the roots that are computed from an operation."""
-        found = [self.program.reachable([self.operations[root]]) for root in self.roots]
-        return [place for place, steps in enumerate(found) if operation in steps]
+    def list_roots(self) -> dict[Operation, int]:
+        """Return for each operation which roots are computed from it: bit k of the number stands for root k."""
+        steps = self.program.reachable([self.operations[root] for root in self.roots])
+        found = dict.fromkeys(steps, 0)
+        for place, root in enumerate(self.roots):
+            found[self.operations[root]] |= 1 << place
+        for step in reversed(steps):
+            for arg in step.args:
+                found[arg] |= found[step]
+        return found
 
 
 def write_lines(
