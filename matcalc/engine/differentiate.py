@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 
 from matcalc.engine.expression_to_index import Tensor, convert
-from matcalc.engine.index_form import Graph, Labels, Node, Part, reachable, runs
+from matcalc.engine.index_form import Graph, Labels, Node, Part, reachable
 from matcalc.engine.sums import sum_inside
 from matcalc.errors import MissingRuleError, RuleError
 from matcalc.language.expression import symbol
@@ -46,19 +46,20 @@ def differentiate_by_each(graph: Graph, root: Node, wrts: Sequence[Node]) -> lis
             continue
         if adjoint.op == "zeros" or (adjoint.op == "number" and not adjoint.payload):
             continue
-        if _is_opened_again(node, adjoint, varying):
-            # Opened at every step of a long chain, the work would grow with its square.
-            adjoint = graph.held(adjoint)
+        adjoint = _hold(graph, node, adjoint, varying)
         for operand, contribution in _pull_back(graph, node, adjoint, root.rank, varying):
             pending.setdefault(operand.id, []).append(contribution)
     return [leaves[wrt.id] for wrt in wrts]
 
 
-def _is_opened_again(node: Node, adjoint: Node, varying: Collection[int]) -> bool:
-    """Whether an adjoint is a long product, or a long sum that goes on to several operands and runs there."""
-    if adjoint.op == "product":
-        return len(adjoint.parts) > LONG_PRODUCT
-    return runs(adjoint) and node.op == "sum" and sum(part.id in varying for part, _ in node.parts) > 1
+def _hold(graph: Graph, node: Node, adjoint: Node, varying: Collection[int]) -> Node:
+    """Return an adjoint as one factor or term if it is a long product, or a sum that runs on to several operands.
+
+    Opened at every step of a long chain, the work would grow with the square of its length.
+    """
+    if adjoint.op == "product" and len(adjoint.parts) > LONG_PRODUCT:
+        return graph.held(adjoint)
+    return graph.held_running(adjoint) if sum(part.id in varying for part, _ in node.parts) > 1 else adjoint
 
 
 def _varying(root: Node, leaves: Collection[int]) -> dict[int, Node]:

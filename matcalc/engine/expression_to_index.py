@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, reduce
 from operator import mul
 
-from matcalc.engine.index_form import Graph, Labels, Node, Part, runs
+from matcalc.engine.index_form import Graph, Labels, Node, Part
 from matcalc.engine.products import base_and_exponent, order_chain
 from matcalc.errors import LimitError, MissingRuleError
 from matcalc.language.expression import Expression, walk
@@ -52,8 +52,8 @@ class _Converter:
             tensor = self._convert_node(node)
             if self.bindings is None and node.op != "compare":
                 self.graph.origins.setdefault(tensor.node.id, node)
-                if runs(tensor.node) and uses[id(node)] > 1:
-                    tensor = Tensor(self.graph.held(tensor.node), tensor.batch)
+                if uses[id(node)] > 1:
+                    tensor = Tensor(self.graph.held_running(tensor.node), tensor.batch)
             self.done[id(node)] = tensor
         return self.done[id(expression)]
 

@@ -236,6 +236,16 @@ class Graph:
         """The node as one factor that products do not open, one term that sums do not open."""
         return self.intern("held", node.shape, None, ((node, tuple(range(node.rank))),), node.symmetric)
 
+    def held_running(self, node: Node) -> Node:
+        """The node, held if it is a sum, or a multiple of one, that is long or holds one that was.
+
+        Opened at each of its uses a sum that runs through the layers of a network grows with the square of their number.
+        """
+        coefficient, total = self.split(node)
+        if total.op != "sum" or (len(total.parts) <= LONG_SUM and all(part.op != "held" for part, _ in total.parts)):
+            return node
+        return self.scaled(coefficient, self.held(total))
+
     def sum(
         self, terms: Iterable[tuple[Fraction | int, Node, Sequence[int]]], out: Sequence[int], shape: Shape
     ) -> Node:
@@ -323,11 +333,6 @@ class Graph:
         """u(x), or its derivative of some order with axes S_u, then those of x once for each order."""
         shape = result + order * argument.shape
         return self.intern("abstract", shape, (name, order, result), ((argument, tuple(range(argument.rank))),))
-
-
-def runs(total: Node) -> bool:
-    """Whether a sum is long, or holds one that was: opened at each of its uses, it would grow with every layer."""
-    return total.op == "sum" and (len(total.parts) > LONG_SUM or any(part.op == "held" for part, _ in total.parts))
 
 
 def reachable(*roots: Node) -> list[Node]:

@@ -113,12 +113,13 @@ class MatrixReader:
             return item
         if item.op == "transpose" and item.args[0] in self.own_transpose:
             return item.args[0]
-        if item in self.transposed:
-            return self.transposed[item]
         if item not in self.turned:
             # Brackets stand in brackets: without a note of those that were turned, each layer would turn all below it.
             self.turned[item] = self._turn(item)
-        return self.turned[item]
+        found = self.transposed.get(item, self.turned[item])
+        if item in self.writer.held:
+            self.writer.held.add(found)
+        return found
 
     def _turn(self, item: Expression) -> Expression:
         if item.op == "matmul":

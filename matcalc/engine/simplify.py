@@ -27,8 +27,11 @@ def simplify(old: Graph, roots: Sequence[Node], free: frozenset[str] = frozenset
     known: dict[int, Node] = {}
     kept: set[int] = set()
     tops = [*roots, *(node for node in old.nodes() if node.id in old.origins)]
-    for node in reachable(*tops):
-        known[node.id] = new = _rebuild(graph, node, known)
+    nodes = reachable(*tops)
+    uses = Counter(part.id for node in nodes for part, _ in node.parts)
+    for node in nodes:
+        new = _rebuild(graph, node, known)
+        known[node.id] = new = graph.held_running(new) if uses[node.id] > 1 else new
         is_same = node.op == new.op and node.payload == new.payload and len(node.parts) == len(new.parts)
         if is_same and all(part.id in kept for part, _ in node.parts):
             kept.add(node.id)
