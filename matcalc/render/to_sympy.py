@@ -7,7 +7,10 @@ from functools import cache
 from typing import Any
 
 import sympy
+from sympy.core.cache import clear_cache
 from sympy.matrices.expressions import DiagonalOf, FunctionMatrix, HadamardPower, HadamardProduct, MatPow
+from sympy.matrices.expressions.hadamard import canonicalize
+from sympy.matrices.matrixbase import MatrixBase
 from sympy.tensor.array.expressions import (
     ArrayAdd,
     ArrayContraction,
@@ -46,10 +49,14 @@ def to_sympy(expression: Expression, names: Mapping[str, Any] | None = None) -> 
         # A 1x1 matrix is a scalar in the language, and no factor of a matrix in SymPy.
         found = {name: one for name, one in (names or {}).items() if getattr(one, "shape", None) != (1, 1)}
         return _Writer(found).write(expression)
+    except RecursionError:
+        raise MatcalcError("SymPy cannot build what is nested so deeply", advice=_INSTEAD) from None
     except (AttributeError, IndexError, TypeError, ValueError, NotImplementedError) as error:
         raise MatcalcError(f"SymPy cannot build this expression: {error}", advice=_INSTEAD) from error
 
 
+# So many nodes take time where they are compared, though not where each is written once.
+_MANY_NODES = 200
 _INSTEAD = "use str(d), d.einsum or d.latex()"
 
 
@@ -63,7 +70,11 @@ class _Writer:
 
     def write(self, expression: Expression) -> Any:
         """Return the value of an expression, each node's once."""
-        for node in walk(expression):
+        nodes = list(walk(expression))
+        if len(nodes) > _MANY_NODES:
+            # What is equal to a key of SymPy's cache is compared with it place by place, each shared part many times.
+            clear_cache()
+        for node in nodes:
             if node not in self.values:
                 self.values[node] = _WRITERS[node.op](self, node, [self.values[arg] for arg in node.args])
         return self.values[expression]
@@ -81,8 +92,9 @@ class _Writer:
             return value
         rows, columns = self.shape(like)
         if node.is_scalar:
-            return value * sympy.OneMatrix(rows, columns)
-        return value * sympy.OneMatrix(1, columns) if node.is_column else sympy.OneMatrix(rows, 1) * value
+            return multiply(value, sympy.OneMatrix(rows, columns))
+        ones = sympy.OneMatrix(1, columns) if node.is_column else sympy.OneMatrix(rows, 1)
+        return multiply(value, ones) if node.is_column else multiply(ones, value)
 
 
 def _refuse(what: str) -> MatcalcError:
@@ -135,18 +147,51 @@ def _add(writer: _Writer, node: Expression, args: list[Any], sign: int = 1) -> A
     if any(map(is_array, node.args, args)):
         return add_arrays(node, args, [writer.size(size) for size in node.squeezed_shape], sign)
     first, second = writer.stretch(node.args[0], left, node), writer.stretch(node.args[1], right, node)
-    return first + second if sign == 1 else first - second
+    if not isinstance(first, sympy.MatrixExpr) and not isinstance(second, sympy.MatrixExpr):
+        return first + second if sign == 1 else first - second
+    return _add_matrices(_settle(first), _settle(second if sign == 1 else multiply(-1, second)))
+
+
+# A sum of more terms stays one term of those that it stands in, as those do that run through the layers of a network.
+_LONG_SUM = 8
+
+
+def _add_matrices(first: Any, second: Any) -> Any:
+    """Return a sum in SymPy's own order; SymPy goes through all below a term to multiply it by its number."""
+    terms = [
+        term for value in (first, second)
+        for term in (value.args if isinstance(value, sympy.MatAdd) and len(value.args) <= _LONG_SUM else [value])
+    ]  # fmt: skip
+    matrices = {term.as_coeff_mmul()[1] if isinstance(term, sympy.MatMul) else term for term in terms}
+    if len(matrices) < len(terms) or any(isinstance(term, sympy.ZeroMatrix | MatrixBase) for term in terms):
+        return sympy.MatAdd(*terms).doit(deep=False)
+    return sympy.MatAdd(*sorted(terms, key=sympy.default_sort_key))
+
+
+def multiply(left: Any, right: Any) -> Any:
+    """Return a product of matrices and numbers, each of which is in order: SymPy's own `*` goes through all below it."""
+    if not isinstance(left, sympy.MatrixExpr) and not isinstance(right, sympy.MatrixExpr):
+        return left * right
+    return sympy.MatMul(_settle(left), _settle(right)).doit(deep=False)
+
+
+def _settle(value: Any) -> Any:
+    """Return an operand in SymPy's own order; sums and products are in it as they are made."""
+    if isinstance(value, HadamardProduct):
+        return canonicalize(HadamardProduct(*map(_settle, value.args)))
+    is_settled = not isinstance(value, sympy.MatrixExpr) or isinstance(value, sympy.MatAdd | sympy.MatMul)
+    return value if is_settled else value.doit(deep=False)
 
 
 def _negate(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    return scale_array(-1, args[0]) if is_array(node, args[0]) else -args[0]
+    return scale_array(-1, args[0]) if is_array(node, args[0]) else multiply(-1, args[0])
 
 
 def _multiply(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     (first, left), (second, right) = zip(node.args, args, strict=True)
     if first.is_scalar or second.is_scalar:
         scalar, other, value = (left, second, right) if first.is_scalar else (right, first, left)
-        return scale_array(scalar, value) if is_array(other, value) else scalar * value
+        return scale_array(scalar, value) if is_array(other, value) else multiply(scalar, value)
     _refuse_arrays(node, args)
     return HadamardProduct(writer.stretch(first, left, node), writer.stretch(second, right, node))
 
@@ -155,7 +200,7 @@ def _divide(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     left, right = args
     divisor = node.args[1]
     if divisor.is_scalar:
-        return scale_array(1 / right, left) if is_array(node.args[0], left) else left / right
+        return scale_array(1 / right, left) if is_array(node.args[0], left) else multiply(left, 1 / right)
     _refuse_arrays(node, args)
     return _multiply(writer, node, [left, HadamardPower(right, -1)])
 
@@ -174,8 +219,8 @@ def _matmul(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     left, right = args
     _refuse_arrays(node, args)
     if node.is_scalar and not node.args[0].is_scalar:
-        return take_entry(left * right)
-    return left * right
+        return take_entry(multiply(left, right))
+    return multiply(left, right)
 
 
 def _transpose(writer: _Writer, node: Expression, args: list[Any]) -> Any:
@@ -233,15 +278,15 @@ def _entrywise(writer: _Writer, node: Expression, args: list[Any]) -> Any:
 
 def _map_entries(writer: _Writer, node: Expression, leaf: Expression) -> Any:
     """Return a node whose entries are functions of the entries of one array."""
-    entry = _choose_entry(writer, node)
+    entry = _choose_entry(writer, node, leaf)
     function = sympy.Lambda(entry, _entry_of(writer, node, leaf, entry))
     value = writer.values[leaf]
     return ArrayElementwiseApplyFunc(function, value) if is_array(leaf, value) else value.applyfunc(function)
 
 
-def _choose_entry(writer: _Writer, node: Expression) -> Any:
+def _choose_entry(writer: _Writer, node: Expression, leaf: Expression) -> Any:
     """Return a variable for a Lambda that no Lambda inside its body has: SymPy would take them for one."""
-    inside = [writer.values[part] for part in walk(node) if part.is_scalar]
+    inside = [writer.values[part] for part in walk(node, seen={id(leaf)}) if part.is_scalar]
     return next(entry for entry in map(make_dummy, _ENTRIES) if not any(value.has(entry) for value in inside))
 
 
@@ -262,7 +307,7 @@ def _list_leaves(node: Expression) -> list[Expression]:
 def _entry_of(writer: _Writer, node: Expression, leaf: Expression, entry: Any) -> Any:
     """Return the formula of one entry of a node in terms of an entry of the leaf."""
     entries: dict[int, Any] = {id(leaf): entry}
-    for part in walk(node):
+    for part in walk(node, seen={id(leaf)}):
         if part.is_scalar:
             entries[id(part)] = writer.values[part]
         elif id(part) not in entries and all(id(arg) in entries for arg in part.args) and _works_entrywise(part):
@@ -504,14 +549,14 @@ def _trace_or_entry(matrices: list[Any]) -> Any:
 def total(x: Any) -> Any:
     """Return the sum of all entries as the trace of a product with ones."""
     rows, columns = x.shape
-    product = x if rows == 1 else sympy.OneMatrix(1, rows) * x
-    return take_entry(product if columns == 1 else product * sympy.OneMatrix(columns, 1))
+    product = x if rows == 1 else multiply(sympy.OneMatrix(1, rows), x)
+    return take_entry(product if columns == 1 else multiply(product, sympy.OneMatrix(columns, 1)))
 
 
 def total_along(x: Any, axis: int) -> Any:
     """Return the sums of the columns (axis 0, a row) or of the rows (axis 1, a column)."""
     rows, columns = x.shape
-    return sympy.OneMatrix(1, rows) * x if axis == 0 else x * sympy.OneMatrix(columns, 1)
+    return multiply(sympy.OneMatrix(1, rows), x) if axis == 0 else multiply(x, sympy.OneMatrix(columns, 1))
 
 
 def _product(x: Any) -> Any:
