@@ -115,6 +115,7 @@ class Graph:
         self.labels = FIRST_FRESH
         self._interned: dict[Any, Node] = {}
         self.sums: dict[Any, Node] = {}
+        self.lengths: dict[int, int] = {}
         self.one = self.number(1)
 
     def fresh(self, count: int) -> Labels:
@@ -335,13 +336,13 @@ class Graph:
         return self.intern("abstract", shape, (name, order, result), ((argument, tuple(range(argument.rank))),))
 
 
-def reachable(*roots: Node) -> list[Node]:
-    """Return every node below the roots, operands first."""
+def reachable(*roots: Node, known: Collection[int] = ()) -> list[Node]:
+    """Return every node below the roots, operands first; what has its id in `known` is left out, with all below it."""
     found: dict[int, Node] = {}
     stack = list(roots)
     while stack:
         node = stack.pop()
-        if node.id not in found:
+        if node.id not in found and node.id not in known:
             found[node.id] = node
             stack.extend(part for part, _ in node.parts)
     return [found[identity] for identity in sorted(found)]

@@ -47,15 +47,15 @@ class MatrixReader:
         self.transposed: dict[Expression, Expression] = {}
         self.turned: dict[Expression, Expression] = {}
         variables = [node for node in graph.nodes() if node.op == "variable"]
+        self.names = {node.payload.name for node in variables}
         self.letters = {letter for node in variables for size in node.shape for letter in size.letters}
         own = set(walk(*graph.origins.values()))
         self.writer = TermWriter(self.power_of, self.transpose, self.lengths, own.__contains__)
 
     def read(self, root: Node) -> Expression:
         """Return the expression of a node, reading what it is made of first."""
-        if root.id not in self.known:
-            for node in reachable(root):
-                self.read_once(node)
+        for node in reachable(root, known=self.known):
+            self.read_once(node)
         return self.known[root.id]
 
     def read_once(self, node: Node) -> Expression:

@@ -71,9 +71,8 @@ class Result:
 
         Names of variables are left out as long as there are others: df/dX[c,d] = a[c]*b[d].
         """
-        taken = {node.payload.name for node in self.graph.nodes() if node.op == "variable"}
         own, other = (
-            iter(sorted(letters, key=taken.__contains__)) for letters in ("ijklmn", "abcdefgh" + string.ascii_uppercase)
+            iter(sorted(letters, key=self.reader.names.__contains__)) for letters in ("ijklmn", "abcdefgh" + string.ascii_uppercase)
         )
         return {axis: next(own) if axis.of == "result" else next(other) for axis in self.axes}
 
@@ -230,7 +229,7 @@ def _derive(
     for step, wrts in enumerate(by, 1):
         still_free = free if step < len(by) else frozenset[str]()
         found = [derived for each in found for derived in _derive_again(*each, wrts, still_free)]
-    readers = {id(graph): MatrixReader(graph) for graph, _, _ in found}
+    readers = {key: MatrixReader(graph) for key, graph in {id(graph): graph for graph, _, _ in found}.items()}
     results = [Result(graph, function, node, chosen, readers[id(graph)]) for graph, node, chosen in found]
     return results if meaning == "free" else [_give_meaning(result, meaning) for result in results]
 

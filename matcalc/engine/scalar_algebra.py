@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from matcalc.engine.index_form import Graph, Labels, Node, Part
+from matcalc.engine.index_form import Graph, Labels, Node, Part, reachable
 from matcalc.engine.products import applies
 from matcalc.engine.sums import add_remainders, drop_repeats, multiply_around, place_factors
 from matcalc.rule_files import shipped_rules
@@ -85,7 +85,7 @@ def _shorten(graph: Graph, node: Node) -> Node:
     tree = region.read(node, tuple(range(node.rank)))
     if tree is None or not region.may_shorten(tree):
         return node
-    lengths = _Lengths()
+    lengths = _Lengths(graph)
     most = _count_terms(node)
     written = len(graph.sums)
     found = [form for form in region.forms(tree) if _count_terms(form) <= most]
@@ -304,7 +304,7 @@ class _Region:
 
     def _choose(self, tree: _Tree, condition: _Key) -> Iterator[Node]:
         """where(c, u, v): the form of the tree where c holds, and where it does not."""
-        lengths = _Lengths()
+        lengths = _Lengths(self.graph)
         branches = []
         for holds in (0, 1):
             chosen = _take_branch(tree, condition, holds)
@@ -594,17 +594,17 @@ def _grows(node: Node) -> bool:
 class _Lengths:
     """How many tokens a node is written with, as a tree; the inside of a generator counts as it is written."""
 
-    def __init__(self) -> None:
-        self._known: dict[int, int] = {}
+    def __init__(self, graph: Graph) -> None:
+        self._known = graph.lengths
 
     def of(self, node: Node) -> int:
         """The number of tokens."""
-        if node.id not in self._known:
-            self._known[node.id] = self._count(node)
+        for each in reachable(node, known=self._known):
+            self._known[each.id] = self._count(each)
         return self._known[node.id]
 
     def _count(self, node: Node) -> int:
-        inside = sum([self.of(part) for part, _ in node.parts if part.op != "ones"])
+        inside = sum([self._known[part.id] for part, _ in node.parts if part.op != "ones"])
         match node.op:
             case "number" | "variable" | "size" | "constant" | "ones" | "zeros":
                 return 1
