@@ -240,7 +240,7 @@ class Graph:
     def held_running(self, node: Node) -> Node:
         """The node, held if it is a sum, or a multiple of one, that is long or holds one that was.
 
-        Opened at each of its uses a sum that runs through the layers of a network grows with the square of their number.
+        Opened at each of its uses, a sum that runs through the layers of a network grows with their square.
         """
         coefficient, total = self.split(node)
         if total.op != "sum" or (len(total.parts) <= LONG_SUM and all(part.op != "held" for part, _ in total.parts)):

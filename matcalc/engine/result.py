@@ -71,8 +71,9 @@ class Result:
 
         Names of variables are left out as long as there are others: df/dX[c,d] = a[c]*b[d].
         """
+        taken = self.reader.names
         own, other = (
-            iter(sorted(letters, key=self.reader.names.__contains__)) for letters in ("ijklmn", "abcdefgh" + string.ascii_uppercase)
+            iter(sorted(letters, key=taken.__contains__)) for letters in ("ijklmn", "abcdefgh" + string.ascii_uppercase)
         )
         return {axis: next(own) if axis.of == "result" else next(other) for axis in self.axes}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
@@ -231,7 +231,7 @@ def choose_parts(nodes: Sequence[Expression]) -> set[int]:
 def _choose_shared(nodes: Sequence[Expression]) -> set[int]:
     """Return the nodes that stand at two places or more, counting a part that has a name once."""
     chosen = set[int]()
-    lengths, operations = _measure(nodes, chosen)
+    lengths, operations = _measure(nodes, lambda *_: False)[:2]
     places = {id(node): 0 for node in nodes} | {id(nodes[-1]): 1}
     for node in reversed(nodes):
         count = places[id(node)]
@@ -240,9 +240,8 @@ def _choose_shared(nodes: Sequence[Expression]) -> set[int]:
             count = 1
         for arg in node.args:
             places[id(arg)] = min(places[id(arg)] + count, _MOST_PLACES)
-    # Without those that are short once their own parts have names, such as u**2.
-    lengths, operations = _measure(nodes, chosen)
-    return {part for part in chosen if _is_worth_it(lengths[part], operations[part], places[part])}
+    # Without those that are short once their own parts have names, such as u**2; what they stand in is longer then.
+    return _measure(nodes, lambda part, *size: part in chosen and _is_worth_it(*size, places[part]))[2]
 
 
 def _is_worth_it(length: int, operations: int, places: int) -> bool:
@@ -250,16 +249,22 @@ def _is_worth_it(length: int, operations: int, places: int) -> bool:
     return saved >= (_SAVED if operations > 1 else _SAVED_BY_ONE_OPERATION)
 
 
-def _measure(nodes: Iterable[Expression], named: set[int]) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the length of each node, and whether it is made of 0, 1 or more (2) operations; a name is a leaf."""
-    lengths, counts = dict[int, int](), dict[int, int]()
+def _measure(
+    nodes: Iterable[Expression], deserves_name: Callable[[int, int, int], bool]
+) -> tuple[dict[int, int], dict[int, int], set[int]]:
+    """Return the length of each node, whether it is made of 0, 1 or more (2) operations, and those that get a name.
+
+    `deserves_name` is asked with the id of a node, its length and its operations; what has a name is a leaf.
+    """
+    lengths, counts, named = dict[int, int](), dict[int, int](), set[int]()
     written = dict[int, TextPart]()
     for node in nodes:
-        part = _write(node, written)
-        written[id(node)], lengths[id(node)] = _NAME if id(node) in named else part, len(part[0])
-        inside = sum([0 if id(arg) in named else counts[id(arg)] for arg in node.args])
-        counts[id(node)] = min(2, bool(node.args) + inside)
-    return lengths, counts
+        part, inside = _write(node, written), sum([0 if id(arg) in named else counts[id(arg)] for arg in node.args])
+        lengths[id(node)], counts[id(node)] = len(part[0]), min(2, bool(node.args) + inside)
+        if deserves_name(id(node), lengths[id(node)], counts[id(node)]):
+            named.add(id(node))
+        written[id(node)] = _NAME if id(node) in named else part
+    return lengths, counts, named
 
 
 def _write_all(nodes: Iterable[Expression], named: set[int]) -> dict[int, TextPart]:

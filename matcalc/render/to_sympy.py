@@ -92,9 +92,9 @@ class _Writer:
             return value
         rows, columns = self.shape(like)
         if node.is_scalar:
-            return multiply(value, sympy.OneMatrix(rows, columns))
+            return _times(value, sympy.OneMatrix(rows, columns))
         ones = sympy.OneMatrix(1, columns) if node.is_column else sympy.OneMatrix(rows, 1)
-        return multiply(value, ones) if node.is_column else multiply(ones, value)
+        return _times(value, ones) if node.is_column else _times(ones, value)
 
 
 def _refuse(what: str) -> MatcalcError:
@@ -149,7 +149,7 @@ def _add(writer: _Writer, node: Expression, args: list[Any], sign: int = 1) -> A
     first, second = writer.stretch(node.args[0], left, node), writer.stretch(node.args[1], right, node)
     if not isinstance(first, sympy.MatrixExpr) and not isinstance(second, sympy.MatrixExpr):
         return first + second if sign == 1 else first - second
-    return _add_matrices(_settle(first), _settle(second if sign == 1 else multiply(-1, second)))
+    return _add_matrices(_settle(first), _settle(second if sign == 1 else _times(-1, second)))
 
 
 # A sum of more terms stays one term of those that it stands in, as those do that run through the layers of a network.
@@ -168,8 +168,8 @@ def _add_matrices(first: Any, second: Any) -> Any:
     return sympy.MatAdd(*sorted(terms, key=sympy.default_sort_key))
 
 
-def multiply(left: Any, right: Any) -> Any:
-    """Return a product of matrices and numbers, each of which is in order: SymPy's own `*` goes through all below it."""
+def _times(left: Any, right: Any) -> Any:
+    """Return a product of matrices and numbers that are in order: SymPy's own `*` goes through all below them."""
     if not isinstance(left, sympy.MatrixExpr) and not isinstance(right, sympy.MatrixExpr):
         return left * right
     return sympy.MatMul(_settle(left), _settle(right)).doit(deep=False)
@@ -184,14 +184,14 @@ def _settle(value: Any) -> Any:
 
 
 def _negate(writer: _Writer, node: Expression, args: list[Any]) -> Any:
-    return scale_array(-1, args[0]) if is_array(node, args[0]) else multiply(-1, args[0])
+    return scale_array(-1, args[0]) if is_array(node, args[0]) else _times(-1, args[0])
 
 
 def _multiply(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     (first, left), (second, right) = zip(node.args, args, strict=True)
     if first.is_scalar or second.is_scalar:
         scalar, other, value = (left, second, right) if first.is_scalar else (right, first, left)
-        return scale_array(scalar, value) if is_array(other, value) else multiply(scalar, value)
+        return scale_array(scalar, value) if is_array(other, value) else _times(scalar, value)
     _refuse_arrays(node, args)
     return HadamardProduct(writer.stretch(first, left, node), writer.stretch(second, right, node))
 
@@ -200,7 +200,7 @@ def _divide(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     left, right = args
     divisor = node.args[1]
     if divisor.is_scalar:
-        return scale_array(1 / right, left) if is_array(node.args[0], left) else multiply(left, 1 / right)
+        return scale_array(1 / right, left) if is_array(node.args[0], left) else _times(left, 1 / right)
     _refuse_arrays(node, args)
     return _multiply(writer, node, [left, HadamardPower(right, -1)])
 
@@ -219,8 +219,8 @@ def _matmul(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     left, right = args
     _refuse_arrays(node, args)
     if node.is_scalar and not node.args[0].is_scalar:
-        return take_entry(multiply(left, right))
-    return multiply(left, right)
+        return take_entry(_times(left, right))
+    return _times(left, right)
 
 
 def _transpose(writer: _Writer, node: Expression, args: list[Any]) -> Any:
@@ -549,14 +549,14 @@ def _trace_or_entry(matrices: list[Any]) -> Any:
 def total(x: Any) -> Any:
     """Return the sum of all entries as the trace of a product with ones."""
     rows, columns = x.shape
-    product = x if rows == 1 else multiply(sympy.OneMatrix(1, rows), x)
-    return take_entry(product if columns == 1 else multiply(product, sympy.OneMatrix(columns, 1)))
+    product = x if rows == 1 else _times(sympy.OneMatrix(1, rows), x)
+    return take_entry(product if columns == 1 else _times(product, sympy.OneMatrix(columns, 1)))
 
 
 def total_along(x: Any, axis: int) -> Any:
     """Return the sums of the columns (axis 0, a row) or of the rows (axis 1, a column)."""
     rows, columns = x.shape
-    return multiply(sympy.OneMatrix(1, rows), x) if axis == 0 else multiply(x, sympy.OneMatrix(columns, 1))
+    return _times(sympy.OneMatrix(1, rows), x) if axis == 0 else _times(x, sympy.OneMatrix(columns, 1))
 
 
 def _product(x: Any) -> Any:

@@ -1,0 +1,127 @@
+"""Networks of many layers: what is derived, printed and written grows in proportion to the depth, and is right."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+import matcalc
+from matcalc.derivation import Derivative
+from matcalc.engine.index_form import reachable
+from matcalc.language.expression import walk
+
+# A layer as it is written, and what it computes of h, the weights of its number and a.
+LAYERS: dict[str, str] = {
+    "plain": "tanh(W{k} @ {h})",
+    "bias": "tanh(W{k} @ {h} + b{k})",
+    "residual": "{h} + tanh(W{k} @ {h})",
+    "residual, bias": "{h} + tanh(W{k} @ {h} + b{k})",
+    "residual, layer norm": "{h} + tanh(W{k} @ layer_norm({h}))",
+    "residual, two matrices": "{h} + V{k} @ relu(W{k} @ {h})",
+    "scaled residual": "a*{h} + tanh(W{k} @ {h})",
+}
+Shapes = dict[str, tuple[str, ...]]
+
+
+def write_network(family: str, depth: int) -> tuple[str, Shapes]:
+    layer = LAYERS[family]
+    lines = [f"h{k} = " + layer.format(k=k, h=f"h{k - 1}" if k > 1 else "x") for k in range(1, depth + 1)]
+    shapes: Shapes = {"x": ("n",)}
+    for k in range(1, depth + 1):
+        shapes |= {f"W{k}": ("n", "n")}
+        shapes |= {f"V{k}": ("n", "n")} if "V{k}" in layer else {}
+        shapes |= {f"b{k}": ("n",)} if "b{k}" in layer else {}
+    return "; ".join([*lines, f"sum(h{depth})"]), shapes | ({"a": ()} if "a*" in layer else {})
+
+
+def derive(family: str, depth: int, wrt: str = "x", order: int = 1) -> Derivative:
+    text, shapes = write_network(family, depth)
+    found = matcalc.derive(text, wrt, layout="denominator", shapes=shapes, order=order)
+    assert isinstance(found, Derivative)
+    return found
+
+
+def count(one: Derivative) -> dict[str, int]:
+    return {
+        "index": len(reachable(one.result.node)),
+        "terms": sum(len(node.parts) for node in reachable(one.result.node)),
+        "nodes": len(list(walk(one.expression))),
+        "characters": len(str(one)),
+        "code": len(one.code("numpy")),
+    }
+
+
+@pytest.mark.parametrize("wrt", ["x", "W1"])
+@pytest.mark.parametrize("family", LAYERS)
+def test_a_gradient_grows_in_proportion_to_the_depth(family: str, wrt: str) -> None:
+    few, many = count(derive(family, 24, wrt)), count(derive(family, 48, wrt))
+    assert all(many[size] <= 2.2 * few[size] for size in few), (few, many)
+
+
+@pytest.mark.parametrize("family", LAYERS)
+def test_a_hessian_grows_in_proportion_to_the_depth(family: str) -> None:
+    few, many = count(derive(family, 16, order=2)), count(derive(family, 32, order=2))
+    assert all(many[size] <= 2.5 * few[size] for size in few), (few, many)
+
+
+@pytest.mark.parametrize("family", ["residual", "residual, two matrices"])
+def test_the_source_of_an_autograd_function_grows_in_proportion(family: str) -> None:
+    assert len(derive(family, 24).autograd_function()) < 2.3 * len(derive(family, 12).autograd_function())
+
+
+def test_a_residual_network_has_a_form_in_sympy() -> None:
+    found = derive("residual", 40).to_sympy()
+    assert len(found.free_symbols) == 42
+
+
+@pytest.mark.parametrize("family", ["plain", "residual", "scaled residual"])
+def test_256_layers_meet_no_limit(family: str) -> None:
+    one = derive(family, 256)
+    assert len(str(one).splitlines()) > 256
+    assert one.compile()
+
+
+def test_the_sum_that_runs_backwards_is_named_once_for_each_layer() -> None:
+    lines = str(derive("residual", 12)).splitlines()
+    assert lines[-2:] == ["z11 = z10 + W2.T @ (z10*(1 - h_1_2**2))", "z11 + W1.T @ (z11*(1 - h_1_1**2))"]
+
+
+def compute(family: str, depth: int) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
+    def run(v: dict[str, torch.Tensor]) -> torch.Tensor:
+        h = v["x"]
+        for k in range(1, depth + 1):
+            inside = torch.nn.functional.layer_norm(h, h.shape) if "norm" in family else h
+            z = v[f"W{k}"] @ inside + v.get(f"b{k}", torch.zeros(()))
+            step = v[f"V{k}"] @ torch.relu(z) if "two" in family else torch.tanh(z)
+            h = v.get("a", torch.ones(())) * h + step if "residual" in family else step
+        return h.sum()
+
+    return run
+
+
+@pytest.mark.parametrize("family", LAYERS)
+def test_values_of_deep_networks_are_those_of_torch(family: str) -> None:
+    depth = 14
+    text, shapes = write_network(family, depth)
+    torch.manual_seed(0)
+    values = {name: 0.4 * torch.randn([3] * len(shape), dtype=torch.float64) for name, shape in shapes.items()}
+    network = compute(family, depth)
+
+    def of_x(x: torch.Tensor) -> torch.Tensor:
+        return network({**values, "x": x})
+
+    for order, expected in ((1, torch.func.grad(of_x)(values["x"])), (2, torch.func.hessian(of_x)(values["x"]))):
+        one = derive(family, depth, order=order)
+        function = one.compile("torch")
+        found = function(*(values[name] for name in inspect.signature(function).parameters))
+        assert torch.allclose(found, expected, rtol=1e-10, atol=1e-12)
+    weights = [name for name in shapes if name[0] in "WVb"]
+    both = matcalc.derive(text, weights, layout="denominator", shapes=shapes).compile()
+    arrays = {name: values[name].numpy() for name in inspect.signature(both).parameters}
+    gradients = torch.func.grad(network)(values)
+    for name, found in both(**arrays).items():
+        assert np.allclose(found, gradients[name].numpy(), rtol=1e-10, atol=1e-12)
