@@ -103,8 +103,8 @@ def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], ra
     """Return coefficient * product of parts, with axes 0 ... rank - 1, after the rewrites."""
     parts = [(rewritten_scalar(graph, part), labels) for part, labels in parts]
     for rewrite in (
-        _logistic, _quotient, _absorbed_step, _absorbed_sign, _power_of_sums, _bracket_times_vector, _trace_of_jacobian, _commuting_direction,
-        _simplex_sum,
+        _logistic, _quotient, _absorbed_step, _absorbed_sign, _power_of_sums, _bracket_times_vector,
+        _trace_of_jacobian, _commuting_direction, _simplex_sum,
     ):
         found = rewrite(graph, parts, rank)
         while found is not None:
