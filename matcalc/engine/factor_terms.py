@@ -226,9 +226,17 @@ class TermWriter:
 def _keep_dimensions(parts: list[Expression]) -> list[Expression]:
     """M - sum(M, axis=1) @ ones(n).T is M - sum(M, axis=1, keepdims=True), where another term has the whole shape."""
     kept = [_without_ones(part) for part in parts]
-    if all(one is not None for one in kept):
+    if all(one is not None or _is_repeated(part) for one, part in zip(kept, parts, strict=True)):
         return parts
     return [part if one is None else one for part, one in zip(parts, kept, strict=True)]
+
+
+def _is_repeated(part: Expression) -> bool:
+    """Whether a matrix is one column or row repeated, v @ ones(n).T or ones(n) @ v.T."""
+    if part.op != "matmul":
+        return False
+    left, right = part.args
+    return left.is_filled("ones") or (right.op == "transpose" and right.args[0].is_filled("ones"))
 
 
 def _without_ones(part: Expression) -> Expression | None:
