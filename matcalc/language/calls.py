@@ -76,6 +76,8 @@ def list_operands(reading: Reading, node: ast.Call) -> list[ast.expr]:
         return []
     if _is_basis(node):
         return node.args[1:]
+    if name == names.PAD:
+        return node.args[:1]
     if name == "D" and len(node.args) >= 2:
         return [node.args[1]]
     return node.args

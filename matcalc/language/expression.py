@@ -7,9 +7,9 @@ memoised on the node itself (`walk`), never recursive over the text's tree.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from functools import partial
+from functools import partial, reduce
 from threading import Lock
 from typing import Any
 
@@ -37,6 +37,8 @@ class Expression:
     | einsum | operands | subscripts such as ij,jk->ik |
     | filled | | eye, ones, zeros, fuse, commutation or duplication; sizes |
     | abstract | the argument | name |
+    | sliced padded | the array | as printed only: axis, how many rows stand before and behind what is taken or put |
+    | joined | arrays one after another, as printed only | axis |
     | abstract_derivative | the argument | name, order, declared shape of the function |
     """
 
@@ -255,6 +257,33 @@ def transpose(operand: Expression) -> Expression:
 def compare(op: str, left: Expression, right: Expression) -> Expression:
     """left > right and its kin: the condition of where."""
     return elementwise("compare", left, right, (op,))
+
+
+# --- parts of arrays, as printed ------------------------------------------------------------------
+#
+# The language has products with selections instead; these stand for them where they are shown and in code.
+
+
+def sliced(array: Expression, axis: int, before: Size, after: Size) -> Expression:
+    """The array without so many rows (axis 0) or columns (axis 1) before and behind."""
+    shape = list(array.shape)
+    shape[axis] = shape[axis] - before - after
+    return _node("sliced", (array,), (axis, before, after), tuple(shape))
+
+
+def padded(array: Expression, axis: int, before: Size, after: Size) -> Expression:
+    """The array with so many rows or columns of zeros before and behind."""
+    shape = list(array.shape)
+    shape[axis] = before + shape[axis] + after
+    return _node("padded", (array,), (axis, before, after), tuple(shape))
+
+
+def joined(arrays: Sequence[Expression], axis: int) -> Expression:
+    """Arrays one after another along an axis; arrays that are joined along it already are so many more."""
+    flat = [part for array in arrays for part in (array.args if array.op == "joined" and array.data == (axis,) else (array,))]
+    shape = list(flat[0].shape)
+    shape[axis] = reduce(Size.__add__, (array.shape[axis] for array in flat))
+    return _node("joined", tuple(flat), (axis,), tuple(shape))
 
 
 # --- calls ----------------------------------------------------------------------------------------
