@@ -145,6 +145,12 @@ def collect_letters(roots: Iterable[Expression]) -> list[str]:
     return list(letters)
 
 
+def collect_sums(roots: Iterable[Expression]) -> tuple[Size, ...]:
+    """Return the sizes below the roots that are sums, such as n - 1, which are 1 or more only at some sizes."""
+    sizes = (size for node in walk(*roots) for size in (*node.shape, *(node.data if node.op == "size" else ())))
+    return tuple(dict.fromkeys(Size((letter,)) for size in sizes for letter in size.letters if Size((letter,)).is_sum))
+
+
 def list_letters(*roots: Expression) -> tuple[str, ...]:
     """Return the letters of all sizes in the shapes below the roots, in the order of their appearance."""
     return tuple(dict.fromkeys(letter for node in walk(*roots) for size in node.shape for letter in size.base_letters))

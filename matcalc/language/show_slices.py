@@ -116,10 +116,11 @@ def _pad_one(selection: Expression, array: Expression) -> Expression:
 
 
 def _each_selection(node: Expression, change: Change) -> Expression:
-    """Return a sum of selections, or one with a sign, with each of them changed."""
-    if node.op in ("add", "subtract", "negate"):
-        return _rebuild(node, [_each_selection(arg, change) for arg in node.args])
-    return change(node)
+    """Return a sum of selections, each perhaps with a sign or a scalar, with each of them changed."""
+    if node.op in ("add", "subtract"):
+        return ex.elementwise(node.op, *(_each_selection(arg, change) for arg in node.args))
+    is_scaled = _scaled(node) is not node
+    return _within_scale(node, lambda inner: _each_selection(inner, change)) if is_scaled else change(node)
 
 
 def _within_scale(array: Expression, change: Change) -> Expression:
@@ -143,31 +144,28 @@ def _scaled(array: Expression) -> Expression:
     """Return what stands within the sign and the numbers that scale an array."""
     found = array
     while found.op == "negate" or (found.op in ("multiply", "divide") and any(arg.is_scalar for arg in found.args)):
-        found = next(arg for arg in found.args if not arg.is_scalar)
+        found = next((arg for arg in found.args if not arg.is_scalar), found.args[0])
     return found
 
 
 def _turn(array: Expression) -> Expression:
     """Return the transpose; of a sum of transposes the sum of what was transposed."""
     if array.op in ("add", "subtract") and all(_scaled(arg).op == "transpose" for arg in array.args):
-        return _rebuild(array, [_turn(arg) for arg in array.args])
+        return ex.elementwise(array.op, *map(_turn, array.args))
     return _within_scale(array, lambda inner: inner.args[0] if inner.op == "transpose" else ex.transpose(inner))
 
 
-def _rebuild(node: Expression, args: Sequence[Expression]) -> Expression:
-    """Return a sum or a negative of other operands, which may have another shape."""
-    return ex.negate(args[0]) if node.op == "negate" else ex.elementwise(node.op, *args)
-
-
 def _is_selection(node: Expression) -> bool:
-    """Whether it is a selection, or a sum of them."""
-    if node.op in ("add", "subtract", "negate"):
+    """Whether it is a selection, or a sum of them, each perhaps with a scalar."""
+    node = _scaled(node)
+    if node.op in ("add", "subtract"):
         return all(map(_is_selection, node.args))
     return node.is_call(SELECTION) and all(_read_count(end) is not None for end in node.args[2:])
 
 
 def _is_transposed(node: Expression) -> bool:
-    if node.op in ("add", "subtract", "negate"):
+    node = _scaled(node)
+    if node.op in ("add", "subtract"):
         return all(map(_is_transposed, node.args))
     return node.op == "transpose" and _is_selection(node.args[0])
 
@@ -227,17 +225,17 @@ def write_range(before: Size, after: Size, whole: Size) -> str:
     >>> write_range(Size.of(1), Size((), 0), Size.of("n")), write_range(Size((), 0), Size.of("q"), Size.of("n"))
     ('1:', ':-q')
     """
-    start, stop = "", ""
-    if before != _ZERO:
-        start = _write_bound(before, whole)
-    if after != _ZERO:
-        stop = _write_bound(whole - after, whole)
+    start, stop = ("" if found is None else f"{'-' * (found[0] < 0)}{found[1]}" for found in find_bounds(before, after, whole))
     return f"{start}:{stop}"
 
 
-def _write_bound(bound: Size, whole: Size) -> str:
+def find_bounds(before: Size, after: Size, whole: Size) -> tuple[tuple[int, Size] | None, ...]:
+    """Return the start and the stop of a range, each with the sign - where it is counted from the end, None at an end."""
+    start = None if before == _ZERO else _find_bound(before, whole)
+    return start, None if after == _ZERO else _find_bound(whole - after, whole)
+
+
+def _find_bound(bound: Size, whole: Size) -> tuple[int, Size]:
     behind = whole - bound
-    texts = [str(bound)] + ([f"-{behind}"] if len(behind.terms) == 1 and behind.number > 0 else [])
-    return min(texts, key=len)
-
-
+    is_shorter = len(behind.terms) == 1 and behind.number > 0 and len(str(behind)) + 1 < len(str(bound))
+    return (-1, behind) if is_shorter else (1, bound)

@@ -111,6 +111,20 @@ class Size:
         """Whether the size is the number 1, an axis that results drop."""
         return not self.letters and self.number == 1
 
+    def evaluate(self, numbers: Mapping[str, int]) -> int:
+        """Return the number once each letter has one, be it below 0."""
+        return reduce(lambda product, letter: product * _count(letter, numbers), self.letters, self.number)
+
+    def isolate(self, letter: str) -> tuple[int, Size] | None:
+        """Return the sign of a letter in a sum and the rest: n - 1 is (1, -1) of n; None where it stands otherwise.
+
+        >>> Size.of("m - n").isolate("n")
+        (-1, m)
+        """
+        count = self.terms.get((letter,), 0)
+        rest = self - Size((letter,), count)
+        return (count, rest) if abs(count) == 1 and letter not in rest.base_letters else None
+
     def __mul__(self, other: Size) -> Size:
         return Size(self.letters + other.letters, self.number * other.number)
 
@@ -147,7 +161,7 @@ class Size:
 
     def value(self, numbers: Mapping[str, int]) -> int:
         """Return the number of entries once each letter has a number; raises EvaluationError for one below 0."""
-        number = reduce(lambda product, letter: product * _count(letter, numbers), self.letters, self.number)
+        number = self.evaluate(numbers)
         if number < 0:
             given = ", ".join(f"{letter} = {numbers[letter]}" for letter in dict.fromkeys(self.base_letters))
             raise EvaluationError(f"{self} is {number} where {given}", advice="give larger arrays, or other sizes")
@@ -272,6 +286,33 @@ def check_sizes(sizes: Mapping[str, int], letters: Collection[str]) -> None:
             raise DeclarationError(f"the size {letter} is a whole number from 1 on, not {number!r}"[:200])
 
 
+def fit_numbers(
+    numbers: Mapping[str, int], sums: Collection[Size], kept: Collection[str] = ()
+) -> dict[str, int]:
+    """Return numbers for letters at which every sum, such as n - q, is 1 or more; larger ones where they are not.
+
+    Raises EvaluationError where none are found; those of the letters that are kept stay.
+
+    >>> fit_numbers({"n": 2, "q": 3}, [Size.of("n - q")])
+    {'n': 4, 'q': 3}
+    """
+    fitted = dict(numbers)
+    for _ in range(50):
+        short = next(((size, value) for size in sums if (value := size.evaluate(fitted)) < 1), None)
+        if short is None:
+            return fitted
+        size, value = short
+        growing = [
+            product[0] for product, count in size.terms.items()
+            if count > 0 and len(product) == 1 and product[0] in fitted and product[0] not in kept
+        ]  # fmt: skip
+        if not growing:
+            break
+        fitted[growing[0]] += 1 - value
+    listed = " and ".join(dict.fromkeys(map(str, sums)))
+    raise EvaluationError(f"there are no sizes at which {listed} are 1 or more", advice="change the ranges, or give sizes")
+
+
 def squeeze_shape(shape: Shape) -> Shape:
     """Return the shape without its unit axes: a column (n, 1) has shape (n,), a scalar ()."""
     return tuple(size for size in shape if not size.is_unit)
@@ -355,9 +396,11 @@ def _solve(
     given: Mapping[str, tuple[Expression, tuple[int, ...]]], numbers: dict[str, int], origins: dict[str, str],
 ) -> bool:  # fmt: skip
     """Use one axis: check its size where all letters are known, find the only unknown letter; else return False."""
-    unknown = [letter for letter in size.letters if letter not in numbers]
+    unknown = [letter for letter in size.base_letters if letter not in numbers]
     if len(unknown) > 1:
         return False
+    if any(map(_is_sum, size.letters)):
+        return _solve_sum(size, number, name, unknown, given, numbers, origins)
     rest = math.prod((numbers[letter] for letter in size.letters if letter in numbers), start=size.number)
     if number % rest or (not unknown and number != rest):
         variable, shape = given[name]
@@ -367,4 +410,26 @@ def _solve(
     for letter in unknown:
         numbers[letter] = number // rest
         origins[letter] = f"{letter} = {number // rest} from {name}"
+    return True
+
+
+def _solve_sum(
+    size: Size, number: int, name: str, unknown: list[str],
+    given: Mapping[str, tuple[Expression, tuple[int, ...]]], numbers: dict[str, int], origins: dict[str, str],
+) -> bool:  # fmt: skip
+    """Check n - 1 where n is known, find it where it is not; return False where that cannot be done yet."""
+    value = number
+    if unknown:
+        found = size.isolate(unknown[0])
+        if found is None:
+            return False
+        sign, rest = found
+        value = sign * (number - rest.evaluate(numbers))
+        if value >= 1:
+            numbers[unknown[0]] = value
+            origins[unknown[0]] = f"{unknown[0]} = {value} from {name}"
+    if (unknown and value < 1) or (not unknown and size.evaluate(numbers) != number):
+        known = "; ".join(origins[letter] for letter in dict.fromkeys(size.base_letters) if letter in origins)
+        reason = f"{_write_misfit(name, *given[name])}: {size} cannot be {number}"
+        raise EvaluationError(f"{reason} when {known}" if known else reason)
     return True
