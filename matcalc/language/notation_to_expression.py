@@ -128,7 +128,7 @@ class Notation(NotatedText):
         sizes = {size for tree in trees for node in walk_nodes(tree) for size in list_written_sizes(node)}
         sizes |= {read_index_sum(node)[1] for tree in trees for node in walk_nodes(tree) if node.kind == "sum"} - {""}
         shapes = {name: read_shape(name, shape) for name, shape in formula.shapes.items()}
-        sizes |= {letter for shape in shapes.values() for size in shape for letter in size.letters}
+        sizes |= {letter for shape in shapes.values() for size in shape for letter in size.base_letters}
         assumed = {name: frozenset(words) for name, words in formula.assumed.items()}
         indices = {letter for node in walk_nodes(*trees) if node.kind == "sum" for letter in read_index_sum(node)[0]}
         places = {letter for node in walk_nodes(*trees) for letter in list_place_letters(node)} - indices

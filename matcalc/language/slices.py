@@ -23,6 +23,7 @@ from matcalc.language.draft import (
     subtract_axes,
     unify,
 )
+from matcalc.language.notation import NO_STEP
 from matcalc.language.read_text import restore_name
 from matcalc.language.sizes import UNIT, Size
 
@@ -242,7 +243,7 @@ def _find_span(reading: Reading, node: ast.Subscript, item: ast.Slice) -> _Span:
 
 def refuse_step(span: _Span) -> ParseError:
     """Return the error that refuses x[::2]."""
-    return ParseError("a range has no step here", span=span, advice="write start:stop, or multiply by a 0/1 matrix")
+    return ParseError("a range has no step here", span=span, advice=NO_STEP)
 
 
 def _read_bound(reading: Reading, node: ast.expr) -> DraftAxis:
