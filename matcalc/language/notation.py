@@ -107,6 +107,7 @@ class NotationParser:
         self._place = 0
         self._depth = 0
         self._closers: list[str] = []
+        self._splits = False  # within MATLAB's brackets, where a space separates
 
     def read(self, tokens: Sequence[Token]) -> NotationNode:
         """Return the tree of one formula."""
@@ -201,7 +202,7 @@ class NotationParser:
                 return self._brackets(left)
         if self.syntax == "matlab" and token.text == "(" and not token.spaced and self._has_range():
             return self._brackets(left)
-        if self._starts_factor(token) and strength < _ADJACENT:
+        if self._starts_factor(token) and strength < _ADJACENT and not (self._splits and token.spaced):
             return self._adjacent(left)
         return None
 
@@ -381,6 +382,9 @@ class NotationParser:
         closing = {"(": ")", "[": "]", "{": "}"}[opening.text]
         if opening.text == "{" and self.syntax != "latex":
             raise ParseError("braces have no meaning here", span=(opening.start, opening.end), advice="write ( )")
+        rows = self._read_rows(opening) if opening.text == "[" and self.syntax == "matlab" else None
+        if rows is not None:
+            return rows
         items = self._list(closing)
         end = self._close(opening, closing).end
         if opening.text == "[" and self.syntax in ("python", "matlab") and len(items) != 1:
@@ -390,9 +394,33 @@ class NotationParser:
             return NotationNode("group", (inside,), None, opening.start, end)
         return NotationNode("list", tuple(items), None, opening.start, end)
 
+    def _read_rows(self, opening: Token) -> NotationNode | None:
+        """Return MATLAB's [A, B; C, D] or [A B; C D], whose rows end at semicolons; None for one part alone."""
+        place, outer = self._place, self._closers
+        self._closers, self._splits = [], True
+        rows: list[list[NotationNode]] = [[]]
+        while self._next.kind not in ("close", "end"):
+            if self._is(";"):
+                rows.append([])
+            if self._is(",", ";"):
+                self._take()
+            else:
+                rows[-1].append(self._expression(0))
+        self._closers, self._splits = outer, False
+        if len(rows) == 1 and len(rows[0]) < 2:
+            self._place = place
+            return None
+        end = self._close(opening, "]").end
+        spans = [(row[0].start, row[-1].end) if row else (opening.start, end) for row in rows]
+        if not all(rows):
+            raise ParseError("a row of the brackets is empty", span=(opening.start, end), advice="write [x; y]")
+        lines = [NotationNode("list", tuple(row), None, *span) for row, span in zip(rows, spans, strict=True)]
+        return NotationNode("blocks", tuple(lines), None, opening.start, end)
+
     def _list(self, closing: str) -> list[NotationNode]:
         """Return the items between brackets, keywords included."""
         outer, self._closers = self._closers, []
+        splits, self._splits = self._splits, False
         items: list[NotationNode] = []
         while not (self._next.kind == "close" and self._next.text == closing):
             if self._next.kind == "end":
@@ -402,7 +430,7 @@ class NotationParser:
                 self._take()
             elif self._next.kind != "close":
                 break
-        self._closers = outer
+        self._closers, self._splits = outer, splits
         return items
 
     def _item(self) -> NotationNode:

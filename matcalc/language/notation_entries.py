@@ -115,15 +115,15 @@ def _read_range(reader: Interpreter, item: NotationNode, axis: DraftAxis, first:
     """Return a range of an axis; one that is counted from 1 includes its end."""
     if item.kind != "range":
         return None
-    start, stop = (None if bound.kind == "all" else _read_bound(reader, bound, axis) for bound in item.args)
+    start, stop = (None if bound.kind == "all" else read_bound(reader, bound, axis) for bound in item.args)
     if start is not None and first:
         start = subtract_axes(start, Size.of(1))
     return Range(start, stop, item.span)
 
 
-def _read_bound(reader: Interpreter, node: NotationNode, axis: DraftAxis) -> DraftAxis:
+def read_bound(reader: Interpreter, node: NotationNode, axis: DraftAxis) -> DraftAxis:
     """Return the size that a bound is; raises ParseError for anything else."""
-    args = [_read_bound(reader, arg, axis) for arg in node.args] if node.kind in _OF_SIZES else []
+    args = [read_bound(reader, arg, axis) for arg in node.args] if node.kind in _OF_SIZES else []
     match node.kind:
         case "number" if str(node.value).isdigit():
             return Size((), int(str(node.value)))
@@ -132,7 +132,7 @@ def _read_bound(reader: Interpreter, node: NotationNode, axis: DraftAxis) -> Dra
         case "name" if str(node.value) in reader.reading.sizes:
             return reader.reading.sizes[str(node.value)]
         case "choice":
-            return _read_bound(reader, reader.choose(node), axis)
+            return read_bound(reader, reader.choose(node), axis)
         case "pick" if node.args[0].kind == "size_of":
             return read_axis_size(reader, node)
         case "group":

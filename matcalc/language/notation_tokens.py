@@ -72,7 +72,7 @@ _INDEXED = re.compile(r"\[[^\]]*(None|:)[^\]]*\]")
 _MATHEMATICAL = re.compile(r"\^|\u2016|[\w)\]]\s+[\w(]")
 _MATLAB = re.compile(
     r"\.[*/^\\]|\.'|[\w)\]]'\s*[*/]|\*\s*\w+(\([^()]*\))?'|\bnorm[12]\(|\b(vector|matrix|scalar)\(|\(:\)|\w\s*\\\s*\w|\^.*\*|\*.*\^"
-    r"|\btranspose\(|\w\([^()]*\bend\b[^()]*\)"
+    r"|\btranspose\(|\w\([^()]*\bend\b[^()]*\)|\[[^\[\]]*;[^\[\]]*\]"
 )
 
 

@@ -253,7 +253,7 @@ def _read_sum(text: str) -> Size:
     try:
         return _read_tree(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, TypeError):
-        raise DeclarationError(f"{text[:40]} is no size", advice="write letters, numbers and + - *, as in n - 1") from None
+        raise DeclarationError(f"{text[:40]} is no size") from None
 
 
 def _read_tree(tree: ast.expr) -> Size:
