@@ -354,7 +354,7 @@ class PointSearch:
 
     def draw_at(self, sizes: Mapping[str, int], trial: int) -> Point:
         """Return a point of other sizes from the domains in which points were found; it is not yet looked at."""
-        fitted = fit_numbers({**sizes, **self.given_sizes}, self.sums, self.given_sizes)
+        fitted = fit_numbers({**sizes, **self.given_sizes}, self.sums, self.given_sizes, 2)
         given, self.given_sizes = self.given_sizes, fitted
         try:
             return self._draw(trial)
@@ -387,7 +387,8 @@ class PointSearch:
     def _draw(self, trial: int) -> Point:
         attempt = self.tries - self.tries_left - 1
         sizes = choose_sizes(self.letters, self.seed, trial, max(0, attempt - trial), self.shape) | self.given_sizes
-        sizes = fit_numbers(sizes, self.sums, self.given_sizes)
+        # An axis of one entry would hide what is added up along it.
+        sizes = fit_numbers(sizes, self.sums, self.given_sizes, 1 if self.given_sizes else 2)
         generator = torch.Generator().manual_seed(hash((self.seed, trial, attempt, *self.exploration)) % 2**62)
         domains = {name: options[self.chosen[name]] for name, options in self.domains.items()} | self.moved
         values = {

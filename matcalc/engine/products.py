@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from matcalc.engine.selections import contract_selections
+from matcalc.engine.selections import contract_selections, selects_rows
 from matcalc.errors import LimitError
 from matcalc.language.sizes import Size
 
@@ -233,7 +233,7 @@ class Contraction:
         if exponent == 0:
             factors.extend((self.graph.ones(size), (k,)) for size, k in zip(base.shape, labels, strict=True))
             return None
-        if base.op in {"ones", "delta", "lower", "fuse", "duplication"}:
+        if base.op in {"ones", "delta", "lower", "fuse", "duplication"} or selects_rows(base):
             return self.graph.power(base, exponent) if exponent < 0 else base
         if base.op == "number" and exponent.denominator == 1:
             self.coefficient *= base.payload ** int(exponent)
@@ -311,7 +311,7 @@ class Contraction:
         if found is None:
             return False
         self.factors = found
-        self.zero = self.zero or any(node.op == "zeros" for node, _ in found)
+        self.zero = self.zero or any(node.op == "number" and not node.payload for node, _ in found)
         return not self.zero
 
     def _turn_pair(self, places: list[tuple[int, int]], turns: list[int]) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, rebuild, walk
-from matcalc.language.names import SELECTION
-from matcalc.language.sizes import Size
+from matcalc.language.names import BASIS, SELECTION
+from matcalc.language.sizes import UNIT, Size
 
 _ZERO = Size((), 0)
+_SUMS = ("add", "subtract")
 _PARTS = ("padded", "joined", "sliced")
 Change = Callable[[Expression], Expression]
 
@@ -20,30 +22,50 @@ def show_slices(root: Expression) -> Expression:
 
     One without selections stays as it is, and so does one in which they stand for them already, so that this ends.
     """
-    if not any(node.is_call(SELECTION) for node in walk(root)):
+    nodes = list(walk(root))
+    if not any(node.is_call(SELECTION) or node.is_call(BASIS) for node in nodes):
         return root
-    heads = _list_heads(root)
+    whole_products, whole_sums = _list_whole(nodes)
     done: dict[Expression, Expression] = {}
-    for node in walk(root):
+    for node in nodes:
         if node.op == "matmul":
-            done[node] = _show_product([done[factor] for factor in _flatten(node)]) if node in heads else node
-        elif node.is_call(SELECTION) or _is_selection(node) or _is_transposed(node):
+            done[node] = _show_product([done[factor] for factor in _flatten(node)]) if node in whole_products else node
+        elif _is_selection(node) or _is_transposed(node):
+            done[node] = node
+        elif node in whole_sums:
+            done[node] = _show_sum([(sign, done[term]) for sign, term in _list_terms(node)])
+        elif node.op in ("add", "subtract"):
             done[node] = node
         elif (total := _show_total(node)) is not None:
             done[node] = total
         else:
             args = [done[arg] if node.op == "transpose" else _show_alone(done[arg]) for arg in node.args]
-            shown = _show_sum(node.op, *args) if node.op in ("add", "subtract") else None
-            done[node] = shown or rebuild(node, args)
+            done[node] = rebuild(node, args)
     return _show_alone(done[root])
 
 
-def _list_heads(root: Expression) -> set[Expression]:
-    """Return the products that are no factor of a longer one alone."""
-    nodes = list(walk(root))
-    others = {arg for node in nodes if node.op != "matmul" for arg in node.args}
-    inside = {arg for node in nodes if node.op == "matmul" for arg in node.args}
-    return {node for node in nodes if node is root or node in others or node not in inside}
+def _list_whole(nodes: Sequence[Expression]) -> tuple[set[Expression], set[Expression]]:
+    """Return the products and the sums that are no part of longer ones alone."""
+    root, users = nodes[-1], [(node, place, arg) for node in nodes for place, arg in enumerate(node.args)]
+    others = {arg for node, _, arg in users if node.op != "matmul"}
+    products = {node for node in nodes if node.op == "matmul"}
+    within = {arg for node, _, arg in users if node.op == "matmul"}
+    starts = {arg for node, place, arg in users if node.op in _SUMS and place == 0}
+    beside = {arg for node, place, arg in users if node.op not in _SUMS or place == 1}
+    sums = {node for node in nodes if node.op in _SUMS}
+    return (
+        {node for node in products if node is root or node in others or node not in within},
+        {node for node in sums if node is root or node in beside or node not in starts},
+    )
+
+
+def _list_terms(node: Expression) -> list[tuple[int, Expression]]:
+    """Return the terms of a sum with their signs, as they are written from left to right."""
+    terms = []
+    while node.op in _SUMS:
+        terms.append((1 if node.op == "add" else -1, node.args[1]))
+        node = node.args[0]
+    return [(1, node), *reversed(terms)]
 
 
 def _flatten(node: Expression) -> list[Expression]:
@@ -65,6 +87,10 @@ def _show_product(factors: list[Expression]) -> Expression:
 
     Each step takes one selection away; those that nothing can be taken of pad all that stands on their one side.
     """
+    ends = [place + 1 for place, factor in enumerate(factors[:-1]) if factor.shape[1].is_unit]
+    if ends:  # an outer product, whose two sides stay two
+        sides = zip([0, *ends], [*ends, len(factors)], strict=True)
+        return reduce(ex.matmul, [_show_product(factors[start:stop]) for start, stop in sides])
     factors = list(factors)
     while (place := _find_slice(factors)) is not None:
         left, right = factors[place : place + 2]
@@ -160,7 +186,10 @@ def _is_selection(node: Expression) -> bool:
     node = _scaled(node)
     if node.op in ("add", "subtract"):
         return all(map(_is_selection, node.args))
-    return node.is_call(SELECTION) and all(_read_count(end) is not None for end in node.args[2:])
+    if not node.is_call(SELECTION):
+        return False
+    before, after = (_read_count(end) for end in node.args[2:])
+    return before is not None and after is not None and before + node.shape[0] + after == node.shape[1]
 
 
 def _is_transposed(node: Expression) -> bool:
@@ -203,20 +232,105 @@ def _show_total(node: Expression) -> Expression | None:
 # --- sums -----------------------------------------------------------------------------------------------
 
 
-def _show_sum(op: str, left: Expression, right: Expression) -> Expression | None:
-    """Return two arrays that are padded to stand one after another as a concatenation, None for any other two."""
-    if all(_scaled(each).op == "transpose" and _scaled(each).args[0].op in _PARTS for each in (left, right)):
-        inner = _turn(left), _turn(right)
-        return ex.transpose(_show_sum(op, *inner) or ex.elementwise(op, *inner))
-    if left.op != "padded" or right.op != "padded" or left.data[0] != right.data[0]:
+@dataclass(frozen=True)
+class _Placed:
+    """A term that is an array with zeros before and behind it along an axis; `is_padded` where it is shown as one."""
+
+    inner: Expression
+    axis: int
+    before: Size
+    after: Size
+    is_padded: bool
+
+
+def _show_sum(terms: Sequence[tuple[int, Expression]]) -> Expression:
+    """Return a sum in which arrays that stand one after another are concatenated; each step joins two terms."""
+    turned = [_scaled(term).args[0] for _, term in terms if _scaled(term).op == "transpose"]
+    is_part = [inner.op in _PARTS for inner in turned]
+    if len(turned) == len(terms) and any(is_part) and all(
+        part or inner.is_call(BASIS) for part, inner in zip(is_part, turned, strict=True)
+    ):
+        return ex.transpose(_show_sum([(sign, _turn(term)) for sign, term in terms]))
+    shown: list[tuple[int, Expression]] = []
+    rest = list(terms)
+    while rest:
+        count, joined = _join_first(rest)
+        shown.append((rest[0][0], _show_alone(rest[0][1])) if joined is None else (1, joined))
+        del rest[: max(1, count)]
+    (_, total), *others = shown
+    for sign, term in others:
+        total = (ex.add if sign > 0 else ex.subtract)(total, term)
+    return total
+
+
+def _join_first(terms: Sequence[tuple[int, Expression]]) -> tuple[int, Expression | None]:
+    """Return how many of the first terms stand one after another, and what they are together, None for one alone."""
+    for axis in (0, 1):
+        run: list[_Placed] = []
+        for sign, term in terms:
+            found = _read_placed(term, axis)
+            if found is None or (run and run[-1].before + run[-1].inner.shape[axis] != found.before):
+                break
+            run.append(found if sign > 0 else replace(found, inner=ex.negate(found.inner)))
+        if len(run) < 2:
+            continue
+        before, after = run[0].before, run[-1].after
+        joined = ex.joined([each.inner for each in run], axis)
+        is_whole = before == after == _ZERO
+        if any(each.is_padded for each in run) or (is_whole and not run[0].inner.is_scalar):
+            return len(run), joined if is_whole else ex.padded(joined, axis, before, after)
+    return 0, None
+
+
+def _read_placed(term: Expression, axis: int) -> _Placed | None:
+    """Return a term as an array that stands at a place along an axis: pad(X, 1, 0), basis(n, 2) @ x.T, 3*basis(n, 0)."""
+    core = _scaled(term)
+    if core.op == "padded":
+        own, before, after = core.data
+        inner = _within_scale(term, lambda node: node.args[0])
+        return _Placed(inner, axis, before, after, True) if own == axis else None
+    selection = core.args[0] if axis == 0 and core.op == "transpose" else core
+    if selection.is_call(SELECTION) and _is_selection(selection) and (selection is not core) == (axis == 0):
+        inner = _within_scale(term, lambda _: ex.filled("eye", selection.shape[0]))
+        return _Placed(inner, axis, *_read_ends(selection), False)
+    factors = _flatten(core) if core.op == "matmul" else [core]
+    if len(factors) > 1:
+        place = _read_place(factors[0] if axis == 0 else factors[-1], axis)
+        rest = factors[1:] if axis == 0 else factors[:-1]
+        inner = _within_scale(term, lambda _: reduce(ex.matmul, rest))
+    else:
+        place = _read_place(core, axis)
+        inner = _read_scale(term)
+    if place is None or inner.shape[axis] != UNIT:
         return None
-    axis, before, after = left.data
-    _, start, behind = right.data
-    first, second = left.args[0], right.args[0]
-    if before + first.shape[axis] != start:
+    return _Placed(inner, axis, place, term.shape[axis] - place - UNIT, False)
+
+
+def _read_scale(term: Expression) -> Expression:
+    """Return the scalar by which a unit vector is multiplied."""
+    match term.op:
+        case "negate":
+            return ex.negate(_read_scale(term.args[0]))
+        case "multiply" | "divide":
+            scalar, inner = sorted(term.args, key=lambda arg: not arg.is_scalar)
+            scale = _read_scale(inner)
+            if term.op == "divide":
+                return ex.divide(scale, scalar)
+            return scalar if scale == ex.number(1) else ex.multiply(scalar, scale)
+    return ex.number(1)
+
+
+def _read_place(node: Expression, axis: int) -> Size | None:
+    """Return the place of the 1 in a unit vector, which for axis 1 is a row."""
+    if axis and node.op == "transpose":
+        return _read_place(node.args[0], 0)
+    if axis or not node.is_call(BASIS):
         return None
-    joined = ex.joined([first, second if op == "add" else ex.negate(second)], axis)
-    return joined if before == behind == _ZERO else ex.padded(joined, axis, before, behind)
+    place = node.args[1]
+    if place.op == "subtract":  # n - 1
+        ends = [_read_count(end) for end in place.args]
+        return None if ends[0] is None or ends[1] is None else ends[0] - ends[1]
+    return _read_count(place)
 
 
 def write_range(before: Size, after: Size, whole: Size) -> str:

@@ -287,9 +287,9 @@ def check_sizes(sizes: Mapping[str, int], letters: Collection[str]) -> None:
 
 
 def fit_numbers(
-    numbers: Mapping[str, int], sums: Collection[Size], kept: Collection[str] = ()
+    numbers: Mapping[str, int], sums: Collection[Size], kept: Collection[str] = (), least: int = 1
 ) -> dict[str, int]:
-    """Return numbers for letters at which every sum, such as n - q, is 1 or more; larger ones where they are not.
+    """Return numbers for letters at which every sum, such as n - q, is as large at least; larger ones where one is not.
 
     Raises EvaluationError where none are found; those of the letters that are kept stay.
 
@@ -298,7 +298,7 @@ def fit_numbers(
     """
     fitted = dict(numbers)
     for _ in range(50):
-        short = next(((size, value) for size in sums if (value := size.evaluate(fitted)) < 1), None)
+        short = next(((size, value) for size in sums if (value := size.evaluate(fitted)) < least), None)
         if short is None:
             return fitted
         size, value = short
@@ -308,7 +308,7 @@ def fit_numbers(
         ]  # fmt: skip
         if not growing:
             break
-        fitted[growing[0]] += 1 - value
+        fitted[growing[0]] += least - value
     listed = " and ".join(dict.fromkeys(map(str, sums)))
     raise EvaluationError(f"there are no sizes at which {listed} are 1 or more", advice="change the ranges, or give sizes")
 
