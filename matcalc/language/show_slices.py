@@ -285,6 +285,9 @@ def _join_first(terms: Sequence[tuple[int, Expression]]) -> tuple[int, Expressio
 def _read_placed(term: Expression, axis: int) -> _Placed | None:
     """Return a term as an array that stands at a place along an axis: pad(X, 1, 0), basis(n, 2) @ x.T, 3*basis(n, 0)."""
     core = _scaled(term)
+    if core.op == "transpose" and core.args[0].op == "padded":
+        found = _read_placed(_turn(term), 1 - axis)
+        return None if found is None else replace(found, inner=_turn(found.inner), axis=axis)
     if core.op == "padded":
         own, before, after = core.data
         inner = _within_scale(term, lambda node: node.args[0])
