@@ -54,7 +54,8 @@ def prove_exactly(
     shown: list[dict[str, int]] = []
     reason = ""
     with rules_in_force(rules):
-        for sizes in list_sizes(letters, collect_sums((root, claim, *question.by))) if at is None else [{letter: at[letter] for letter in letters}]:
+        sums = collect_sums((root, claim, *question.by))
+        for sizes in list_sizes(letters, sums) if at is None else [{letter: at[letter] for letter in letters}]:
             budget = Budget(min(left, products // 2), deadline)
             try:
                 answer = _prove_at(question, sizes, budget)

@@ -1,4 +1,4 @@
-"""Products of selections and unit vectors: rows of rows are rows, rows of what is padded are a part of it or nothing."""
+"""Products of selections and unit vectors: rows of rows are rows, rows of padded ones are a part of them or nothing."""
 
 from __future__ import annotations
 

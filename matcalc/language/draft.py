@@ -324,9 +324,9 @@ def _unify_sums(left: DraftAxis, right: DraftAxis) -> bool:
     if isinstance(rest, Size):
         return rest == 0
     terms = rest.terms if isinstance(rest, Sum) else ((rest, 1),)
-    for place, (axis, count) in enumerate(terms):
-        if isinstance(axis, Unknown) and abs(count) == 1:
-            others = add_axes((other, -times * count) for other, times in (*terms[:place], *terms[place + 1 :]))
+    for place, (axis, sign) in enumerate(terms):
+        if isinstance(axis, Unknown) and abs(sign) == 1:
+            others = add_axes((other, -times * sign) for other, times in (*terms[:place], *terms[place + 1 :]))
             if _bind(axis, others):
                 return True
     return False
@@ -411,7 +411,7 @@ def _settle_factor(factor: Factor, letters: Letters) -> Size:
         return letters[factor]
     if isinstance(factor, Size):
         return factor
-    settled = add_axes((*settle((axis,), letters), count) for axis, count in factor.terms)
+    settled = add_axes((settle((axis,), letters)[0], count) for axis, count in factor.terms)
     assert isinstance(settled, Size)
     return settled
 

@@ -286,7 +286,8 @@ def padded(array: Expression, axis: int, before: Size, after: Size) -> Expressio
 
 def joined(arrays: Sequence[Expression], axis: int) -> Expression:
     """Arrays one after another along an axis; arrays that are joined along it already are so many more."""
-    flat = [part for array in arrays for part in (array.args if array.op == "joined" and array.data == (axis,) else (array,))]
+    opened = [array.args if array.op == "joined" and array.data == (axis,) else (array,) for array in arrays]
+    flat = [part for parts in opened for part in parts]
     shape = list(flat[0].shape)
     shape[axis] = reduce(Size.__add__, (array.shape[axis] for array in flat))
     return _node("joined", tuple(flat), (axis,), tuple(shape))

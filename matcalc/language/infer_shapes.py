@@ -93,14 +93,13 @@ def _list_operands(reading: Reading, node: ast.expr) -> list[ast.expr]:
 
 
 def _infer_node(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Draft:
-    if isinstance(node, ast.Call):
-        joined = {names.PAD: infer_pad, names.CONCAT: infer_concat}.get(name_function(reading, node))
-        if joined is None:
-            return infer_call(reading, node, args)
+    joining = _JOINING.get(name_function(reading, node)) if isinstance(node, ast.Call) else None
+    if isinstance(node, ast.Call) and joining is None:
+        return infer_call(reading, node, args)
     for arg in args:
         _refuse_out_of_place(reading, arg)
-    if isinstance(node, ast.Call):
-        return joined(reading, node, args)
+    if isinstance(node, ast.Call) and joining is not None:
+        return joining(reading, node, args)
     if is_range(node):
         return infer_slice(reading, node, args)
     handler = _HANDLERS.get(type(node))
@@ -110,6 +109,9 @@ def _infer_node(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Dr
             span=reading.source.span(node), advice=_INSTEAD.get(type(node), "use + - * / ** @ .T and functions"),
         )  # fmt: skip
     return handler(reading, node, args)
+
+
+_JOINING = {names.PAD: infer_pad, names.CONCAT: infer_concat}
 
 
 def _refuse_out_of_place(reading: Reading, draft: Draft) -> None:

@@ -220,14 +220,14 @@ class NotationParser:
         return False
 
     def _has_range(self) -> bool:
-        """Whether brackets hold a range, whose bounds are letters and numbers: x[1:], x[:n-1]; of (:) it is no range."""
+        """Whether brackets hold a range, whose bounds are letters and numbers: x[1:], x[:n-1]; (:) is none."""
         found = False
         for ahead in range(1, 24):
             token = self._peek(ahead)
             if token.kind == "close":
                 return found and ahead > 2
             is_bound = token.kind in ("number", "name") or is_sign(token, ",", ":", "-", "+", "*")
-            if not is_bound or (token.kind == "name" and not (token.text in ("end", "None") or token.text[0].islower())):
+            if not is_bound or (token.kind == "name" and not (token.text == "None" or token.text[0].islower())):
                 return False
             found = found or is_sign(token, ":")
         return False
@@ -800,7 +800,7 @@ class NotationParser:
         return NotationNode("pick", (left, *items), counted, left.start, end)
 
     def _read_place(self) -> NotationNode:
-        """Return the place of an entry, : for a whole axis, or a range start:stop of which each bound may be left out."""
+        """Return the place of an entry, : for a whole axis, or a range start:stop; each bound may be left out."""
         first = self._next
         start = None if self._is(":") else self._expression(0)
         if not self._is(":"):
@@ -812,7 +812,8 @@ class NotationParser:
         if start is None and stop is None:
             return NotationNode("all", (), None, first.start, end)
         left_out = NotationNode("all")
-        return NotationNode("range", (start or left_out, stop or left_out), None, first.start, stop.end if stop else end)
+        bounds = (start or left_out, stop or left_out)
+        return NotationNode("range", bounds, None, first.start, stop.end if stop else end)
 
     # --- names
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from matcalc.errors import ParseError, ShapeError
 from matcalc.language import names as names
-from matcalc.language.draft import Draft, DraftAxis, is_unit, multiply_axes, resolve, subtract_axes
+from matcalc.language.draft import Draft, multiply_axes, resolve, subtract_axes
 from matcalc.language.notation import NotationNode
 from matcalc.language.notation_calls import CallNode, open_call, read_call, read_integer
 from matcalc.language.notation_entries import read_bound

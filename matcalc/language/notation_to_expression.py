@@ -18,7 +18,6 @@ from matcalc.language.habits import AmbiguityError, calls_habit, weigh_scales
 from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import walk_nodes
 from matcalc.language.notation_calls import CALL_HANDLERS, list_written_sizes
-from matcalc.language.notation_stacks import JOINING_WORDS, STACK_HANDLERS, list_joined_sizes
 from matcalc.language.notation_entries import ENTRY_HANDLERS, list_place_letters
 from matcalc.language.notation_names import (
     MOST_ATTEMPTS,
@@ -33,6 +32,7 @@ from matcalc.language.notation_names import (
     note_kinds,
     search,
 )
+from matcalc.language.notation_stacks import JOINING_WORDS, STACK_HANDLERS, list_joined_sizes
 from matcalc.language.notation_statements import Formula, read_formula, read_variable, strip_question
 from matcalc.language.notation_to_draft import (
     ARRAY_FUNCTIONS,

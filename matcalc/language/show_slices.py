@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import pairwise
 
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, rebuild, walk
@@ -95,7 +96,8 @@ def _show_product(factors: list[Expression]) -> Expression:
     while (place := _find_slice(factors)) is not None:
         left, right = factors[place : place + 2]
         is_right = _is_transposed(right)
-        factors[place : place + 2] = [_slice_columns(_show_alone(left), right) if is_right else _slice_rows(left, right)]
+        part = _slice_columns(_show_alone(left), right) if is_right else _slice_rows(left, right)
+        factors[place : place + 2] = [part]
     if len(factors) > 1 and _is_transposed(factors[0]):
         return _pad_rows(_turn(factors[0]), _show_product(factors[1:]))
     if len(factors) > 1 and _is_selection(factors[-1]):
@@ -105,7 +107,7 @@ def _show_product(factors: list[Expression]) -> Expression:
 
 def _find_slice(factors: Sequence[Expression]) -> int | None:
     """Return the place of two factors of which one is a part of the other: S @ X or X @ S.T."""
-    for place, (left, right) in enumerate(zip(factors, factors[1:], strict=False)):
+    for place, (left, right) in enumerate(pairwise(factors)):
         if _is_transposed(right) and not _is_transposed(left):
             return place
         if _is_selection(left) and not _is_selection(right) and not _is_transposed(right):
@@ -144,7 +146,8 @@ def _pad_one(selection: Expression, array: Expression) -> Expression:
 def _each_selection(node: Expression, change: Change) -> Expression:
     """Return a sum of selections, each perhaps with a sign or a scalar, with each of them changed."""
     if node.op in ("add", "subtract"):
-        return ex.elementwise(node.op, *(_each_selection(arg, change) for arg in node.args))
+        left, right = (_each_selection(arg, change) for arg in node.args)
+        return ex.elementwise(node.op, left, right)
     is_scaled = _scaled(node) is not node
     return _within_scale(node, lambda inner: _each_selection(inner, change)) if is_scaled else change(node)
 
@@ -177,7 +180,8 @@ def _scaled(array: Expression) -> Expression:
 def _turn(array: Expression) -> Expression:
     """Return the transpose; of a sum of transposes the sum of what was transposed."""
     if array.op in ("add", "subtract") and all(_scaled(arg).op == "transpose" for arg in array.args):
-        return ex.elementwise(array.op, *map(_turn, array.args))
+        left, right = map(_turn, array.args)
+        return ex.elementwise(array.op, left, right)
     return _within_scale(array, lambda inner: inner.args[0] if inner.op == "transpose" else ex.transpose(inner))
 
 
@@ -201,7 +205,8 @@ def _is_transposed(node: Expression) -> bool:
 
 def _read_ends(selection: Expression) -> tuple[Size, Size]:
     before, after = (_read_count(end) for end in selection.args[2:])
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     return before, after
 
 
@@ -283,7 +288,7 @@ def _join_first(terms: Sequence[tuple[int, Expression]]) -> tuple[int, Expressio
 
 
 def _read_placed(term: Expression, axis: int) -> _Placed | None:
-    """Return a term as an array that stands at a place along an axis: pad(X, 1, 0), basis(n, 2) @ x.T, 3*basis(n, 0)."""
+    """Return a term as an array at a place along an axis: pad(X, 1, 0), basis(n, 2) @ x.T, 3*basis(n, 0)."""
     core = _scaled(term)
     if core.op == "transpose" and core.args[0].op == "padded":
         found = _read_placed(_turn(term), 1 - axis)
@@ -342,12 +347,12 @@ def write_range(before: Size, after: Size, whole: Size) -> str:
     >>> write_range(Size.of(1), Size((), 0), Size.of("n")), write_range(Size((), 0), Size.of("q"), Size.of("n"))
     ('1:', ':-q')
     """
-    start, stop = ("" if found is None else f"{'-' * (found[0] < 0)}{found[1]}" for found in find_bounds(before, after, whole))
-    return f"{start}:{stop}"
+    bounds = find_bounds(before, after, whole)
+    return ":".join("" if bound is None else f"{'-' * (bound[0] < 0)}{bound[1]}" for bound in bounds)
 
 
 def find_bounds(before: Size, after: Size, whole: Size) -> tuple[tuple[int, Size] | None, ...]:
-    """Return the start and the stop of a range, each with the sign - where it is counted from the end, None at an end."""
+    """Return the start and the stop of a range, each with the sign -1 where it is counted from the end; None at an end."""
     start = None if before == _ZERO else _find_bound(before, whole)
     return start, None if after == _ZERO else _find_bound(whole - after, whole)
 

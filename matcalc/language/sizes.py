@@ -218,7 +218,8 @@ def _split_sum(letter: str) -> Mapping[tuple[str, ...], int]:
 
 def _list_base(letter: str) -> tuple[str, ...]:
     if _is_sum(letter):
-        return tuple(dict.fromkeys(one for product in _split_sum(letter) for each in product for one in _list_base(each)))
+        letters = (each for product in _split_sum(letter) for each in product)
+        return tuple(dict.fromkeys(one for each in letters for one in _list_base(each)))
     found = _TRIANGLE.fullmatch(letter)
     return Size.of(found[1]).base_letters if found else (letter,)
 
@@ -310,7 +311,8 @@ def fit_numbers(
             break
         fitted[growing[0]] += least - value
     listed = " and ".join(dict.fromkeys(map(str, sums)))
-    raise EvaluationError(f"there are no sizes at which {listed} are 1 or more", advice="change the ranges, or give sizes")
+    reason = f"there are no sizes at which {listed} are {least} or more"
+    raise EvaluationError(reason, advice="change the ranges, or give sizes")
 
 
 def squeeze_shape(shape: Shape) -> Shape:

@@ -51,11 +51,12 @@ def slice_array(reading: Reading, array: Draft, ranges: Sequence[Range | None], 
         reason = f"ranges are taken of vectors and matrices, and {reading.write(array)} is"
         raise ShapeError(f"{reason} {reading.describe(array.axes)}", span=span)
     places = list(range(2)) if len(ranges) == 2 and len(long) == 1 else long
-    if len(ranges) > len(places) or any(found is not None and at not in long for at, found in zip(places, ranges)):
+    pairs = list(zip(places, ranges, strict=False))
+    if len(ranges) > len(places) or any(found is not None and at not in long for at, found in pairs):
         given = f"{reading.write(array)} is {reading.describe(array.axes)}"
         advice = "give one range for each axis" if len(long) == 2 else f"write {reading.write(array)}[1:]"
         raise ShapeError(f"{given}, and {len(ranges)} ranges are given", span=span, advice=advice)
-    for place, found in zip(places, ranges, strict=False):
+    for place, found in pairs:
         taken = None if found is None else select_rows(reading, array.axes[place], found)
         if taken is None:
             continue
@@ -113,7 +114,8 @@ def require_range(
     text = reading.source.text[slice(*span)]
     before, count, after = resolve(before), resolve(count), resolve(after)
     if isinstance(count, Size) and (count == 0 or _is_negative(count)):
-        raise ShapeError(f"the range {text} is empty", span=span, advice="a range is start:stop, with the stop excluded")
+        advice = "a range is start:stop, with the stop excluded"
+        raise ShapeError(f"the range {text} is empty", span=span, advice=advice)
     if _is_negative(before) or _is_negative(after):
         reason = f"the range {text} goes beyond an axis of {reading.write_size(axis)}"
         raise ShapeError(reason, span=span, advice="places are counted from 0, and negative ones from the end")
@@ -224,12 +226,13 @@ def infer_slice(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Dr
         assert isinstance(item, ast.Slice)
         if item.step is not None:
             raise refuse_step(reading.source.span(item.step))
-        ends = [None if bound is None else _read_bound(reading, bound) for bound in (item.lower, item.upper)]
-        ranges.append(Range(*ends, _find_span(reading, node, item)) if ends != [None, None] else None)
+        start, stop = (None if bound is None else _read_bound(reading, bound) for bound in (item.lower, item.upper))
+        is_whole = start is None and stop is None
+        ranges.append(None if is_whole else Range(start, stop, _find_span(reading, item)))
     return slice_array(reading, args[0], ranges, reading.source.span(node))
 
 
-def _find_span(reading: Reading, node: ast.Subscript, item: ast.Slice) -> _Span:
+def _find_span(reading: Reading, item: ast.Slice) -> _Span:
     """Return the place of a range, which Python has no place for where it lacks a bound."""
     ends = [bound for bound in (item.lower, item.upper) if bound is not None]
     start, end = reading.source.span(ends[0])[0], reading.source.span(ends[-1])[1]
@@ -270,17 +273,23 @@ def refuse_bound(reading: Reading, span: _Span) -> ParseError:
 
 def infer_pad(reading: Reading, node: ast.Call, args: tuple[Draft, ...]) -> Draft:
     """Return pad(x, before, after) and pad(X, before, after, axis=1)."""
-    span, axis = reading.source.span(node), 0
-    for keyword in node.keywords:
-        if keyword.arg != "axis" or not isinstance(keyword.value, ast.Constant) or keyword.value.value not in (0, 1):
-            raise _refuse_pad(span)
-        axis = int(keyword.value.value)
-    if len(node.args) != 3 or len(args[0].axes) != 2:
+    span, axis = reading.source.span(node), _read_axis(node)
+    if axis is None or len(node.args) != 3 or len(args[0].axes) != 2:
         raise _refuse_pad(span)
     before, after = (_read_bound(reading, bound) for bound in node.args[1:])
     if _is_negative(before) or _is_negative(after):
         raise _refuse_pad(span)
     return pad_array(reading, args[0], before, after, axis, span)
+
+
+def _read_axis(node: ast.Call) -> int | None:
+    """Return the axis that axis= names, 0 where there is none, None where it is no axis of a matrix."""
+    if not node.keywords:
+        return 0
+    value = node.keywords[0].value
+    is_axis = len(node.keywords) == 1 and node.keywords[0].arg == "axis" and isinstance(value, ast.Constant)
+    given = value.value if is_axis and isinstance(value, ast.Constant) else None
+    return given if type(given) is int and given in (0, 1) else None
 
 
 def _refuse_pad(span: _Span) -> ParseError:
@@ -290,12 +299,8 @@ def _refuse_pad(span: _Span) -> ParseError:
 
 def infer_concat(reading: Reading, node: ast.Call, args: tuple[Draft, ...]) -> Draft:
     """Return concat(x, y), one below the other, and concat(X, Y, axis=1), side by side."""
-    span, axis = reading.source.span(node), 0
-    for keyword in node.keywords:
-        if keyword.arg != "axis" or not isinstance(keyword.value, ast.Constant) or keyword.value.value not in (0, 1):
-            advice = f"write {names.SPECIAL[names.CONCAT]}, or concat(X, Y, axis=1)"
-            raise ParseError("concat goes along axis 0 or 1", span=span, advice=advice)
-        axis = int(keyword.value.value)
-    if not args:
-        raise ParseError("concat takes arrays", span=span, advice=f"write {names.SPECIAL[names.CONCAT]}")
+    span, axis = reading.source.span(node), _read_axis(node)
+    if axis is None or not args:
+        reason = "concat takes arrays, and puts them one after another along axis 0 or 1"
+        raise ParseError(reason, span=span, advice=f"write {names.SPECIAL[names.CONCAT]}, or concat(X, Y, axis=1)")
     return concatenate(reading, args, axis, span)

@@ -222,7 +222,8 @@ def _collect_sizes(reading: Reading, sources: Sequence[Source]) -> dict[str, Siz
     letters = {letter for shape in reading.declared.values() for size in shape for letter in size.base_letters}
     for source in sources:
         if isinstance(source, Expression):
-            letters.update(list_letters(source), *(node.data[0].base_letters for node in walk(source) if node.op == "size"))
+            sizes = [node.data[0] for node in walk(source) if node.op == "size"]
+            letters.update(list_letters(source), *(size.base_letters for size in sizes))
             continue
         if isinstance(source, NotatedText):
             letters |= source.sizes - set(reading.declared)

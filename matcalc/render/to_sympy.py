@@ -279,7 +279,7 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     if place is not None:
         return make_unit_vector(writer.size(node.shape[0]), place)
     if rule.name == SELECTION:
-        return _select(*map(writer.size, node.shape), args[2])
+        return _select(writer.size(node.shape[0]), writer.size(node.shape[1]), args[2])
     if axis is not None:
         return _along_axis(writer, node, args)
     if rule.name == "where" and (of_difference := _compare_difference(node)) is not None:

@@ -174,7 +174,8 @@ class Words:
     @staticmethod
     def _hold(array: CodePart, shape: Shape) -> str:
         """Return an array with as many axes as what it becomes a part of."""
-        index = ["None" if own.is_unit else ":" for own, size in zip(array.shape, shape, strict=True) if not size.is_unit]
+        kept = [own for own, size in zip(array.shape, shape, strict=True) if not size.is_unit]
+        index = ["None" if own.is_unit else ":" for own in kept]
         return f"{array.wrap(ATOM)}[{', '.join(index)}]" if "None" in index else array.text
 
     # --- calls ------------------------------------------------------------------------------------
