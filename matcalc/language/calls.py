@@ -308,7 +308,7 @@ def _read_factor(reading: Reading, node: ast.expr) -> Size:
         return Size.of(node.value)
     raise ParseError(
         f"{reading.source.write(node)[:40]} is not a size", span=span,
-        advice="sizes are names, whole numbers, their products, sums and differences, as in ones(m*p, n - 1)",
+        advice="sizes are names, positive whole numbers, their products and sums, as in ones(m*p, n - 1)",
     )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ _OTHER_NAMES = {
     "tanhshrink": "{0} - tanh({0})", "prelu": "leaky_relu({0}, {1})", "layernorm": "layer_norm({0})",
     "batchnorm": "batch_norm({0})", "rmsnorm": "rms_norm({0})", "diagonal": "diag({0})",
 }  # fmt: skip
+_STACKED = "concat(A, B) puts arrays below one another, concat(A, B, axis=1) side by side"
 _COMPLEX = """
     re im conjugate arg adjoint hankel1 hankel2 hn1 hn2 ynm znm exp_polar polar_lift periodic_argument
     principal_branch
@@ -56,6 +57,7 @@ _WITHOUT_VALUES = "erf2inv lerchphi marcumq mathieuc mathieucprime mathieus math
 _WITHOUT_DERIVATIVE = "rf ff risingfactorial fallingfactorial"
 _OF_LISTS = "appellf1 hyper meijerg"
 _ABSENT = {
+    **dict.fromkeys(("vstack", "hstack", "stack", "concatenate", "cat", "block"), _STACKED),
     "logm": "there is no matrix logarithm; log works entry by entry",
     "len": "a size is a letter: declare x: n, and write n", "median": "there is no median; mean(x) is the average",
     **dict.fromkeys(("stop_gradient", "detach"), "give what is held constant a name of its own"),

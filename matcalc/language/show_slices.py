@@ -29,9 +29,9 @@ def show_slices(root: Expression) -> Expression:
     whole_products, whole_sums = _list_whole(nodes)
     done: dict[Expression, Expression] = {}
     for node in nodes:
-        if node.op == "matmul":
-            done[node] = _show_product([done[factor] for factor in _flatten(node)]) if node in whole_products else node
-        elif _is_selection(node) or _is_transposed(node):
+        if node in whole_products and (factors := _flatten(node)) and any(map(_selects, factors)):
+            done[node] = _show_product([done[factor] for factor in factors])
+        elif _selects(node):
             done[node] = node
         elif node in whole_sums:
             done[node] = _show_sum([(sign, done[term]) for sign, term in _list_terms(node)])
@@ -91,7 +91,8 @@ def _show_product(factors: list[Expression]) -> Expression:
     ends = [place + 1 for place, factor in enumerate(factors[:-1]) if factor.shape[1].is_unit]
     if ends:  # an outer product, whose two sides stay two
         sides = zip([0, *ends], [*ends, len(factors)], strict=True)
-        return reduce(ex.matmul, [_show_product(factors[start:stop]) for start, stop in sides])
+        shown = [_show_product(factors[start:stop]) for start, stop in sides]
+        return reduce(ex.matmul, [factor for side in shown for factor in _flatten(side)])
     factors = list(factors)
     while (place := _find_slice(factors)) is not None:
         left, right = factors[place : place + 2]
@@ -127,9 +128,10 @@ def _slice_one(selection: Expression, array: Expression) -> Expression:
 
 def _slice_columns(array: Expression, selection: Expression) -> Expression:
     """Return the columns of an array that a transposed selection takes; those of a transpose are rows."""
-    return _turn(_slice_rows(_turn(selection), _turn(array))) if _is_turned(array) else _each_selection(
-        _turn(selection),
-        lambda each: _within_scale(array, lambda inner: ex.sliced(inner, 1, *_read_ends(each))),
+    if _is_turned(array):
+        return _turn(_slice_rows(_turn(selection), _turn(array)))
+    return _each_selection(
+        _turn(selection), lambda each: _within_scale(array, lambda inner: ex.sliced(inner, 1, *_read_ends(each)))
     )
 
 
@@ -194,6 +196,11 @@ def _is_selection(node: Expression) -> bool:
         return False
     before, after = (_read_count(end) for end in node.args[2:])
     return before is not None and after is not None and before + node.shape[0] + after == node.shape[1]
+
+
+def _selects(factor: Expression) -> bool:
+    """Whether a factor of a product is a selection, or one that is transposed."""
+    return _is_selection(factor) or _is_transposed(factor)
 
 
 def _is_transposed(node: Expression) -> bool:
@@ -352,7 +359,7 @@ def write_range(before: Size, after: Size, whole: Size) -> str:
 
 
 def find_bounds(before: Size, after: Size, whole: Size) -> tuple[tuple[int, Size] | None, ...]:
-    """Return the start and the stop of a range, each with the sign -1 where it is counted from the end; None at an end."""
+    """Return the start and the stop of a range, with the sign -1 where it is counted from the end; None at an end."""
     start = None if before == _ZERO else _find_bound(before, whole)
     return start, None if after == _ZERO else _find_bound(whole - after, whole)
 
