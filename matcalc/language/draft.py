@@ -197,7 +197,7 @@ class Product:
 
     __slots__ = ("factors",)
 
-    def __init__(self, factors: tuple[Factor, ...]) -> None:
+    def __init__(self, factors: tuple[SizeFactor, ...]) -> None:
         self.factors = factors
 
 
@@ -210,8 +210,8 @@ class Sum:
         self.terms = terms
 
 
-Factor = Size | Unknown | Sum
-DraftAxis = Factor | Product
+SizeFactor = Size | Unknown | Sum
+DraftAxis = SizeFactor | Product
 Axes = tuple[DraftAxis, ...]
 
 
@@ -271,9 +271,9 @@ def multiply_axes(axes: Iterable[DraftAxis]) -> DraftAxis:
     return factors[0] if len(factors) == 1 else Product(tuple(factors))
 
 
-def list_factors(axis: DraftAxis) -> list[Factor]:
+def list_factors(axis: DraftAxis) -> list[SizeFactor]:
     """Return the factors of a size in order; raises LimitError beyond 64, since kron of kron doubles them."""
-    found: list[Factor] = []
+    found: list[SizeFactor] = []
     stack = [axis]
     while stack:
         part = stack.pop()
@@ -332,7 +332,7 @@ def _unify_sums(left: DraftAxis, right: DraftAxis) -> bool:
     return False
 
 
-def _unify_products(left: list[Factor], right: list[Factor]) -> bool:
+def _unify_products(left: list[SizeFactor], right: list[SizeFactor]) -> bool:
     """Cancel what both products have; what is left must be equal one by one, or one open size the rest."""
     left_open, right_open = _drop_common(
         *([one for one in side if not isinstance(one, Size)] for side in (left, right))
@@ -406,7 +406,7 @@ def settle(axes: Axes, letters: Letters) -> Shape:
     return tuple(prod((_settle_factor(factor, letters) for factor in list_factors(axis)), start=UNIT) for axis in axes)
 
 
-def _settle_factor(factor: Factor, letters: Letters) -> Size:
+def _settle_factor(factor: SizeFactor, letters: Letters) -> Size:
     if isinstance(factor, Unknown):
         return letters[factor]
     if isinstance(factor, Size):

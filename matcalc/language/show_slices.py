@@ -15,7 +15,7 @@ from matcalc.language.sizes import UNIT, Size
 _ZERO = Size((), 0)
 _SUMS = ("add", "subtract")
 _PARTS = ("padded", "joined", "sliced")
-Change = Callable[[Expression], Expression]
+_Change = Callable[[Expression], Expression]
 
 
 def show_slices(root: Expression) -> Expression:
@@ -145,7 +145,7 @@ def _pad_one(selection: Expression, array: Expression) -> Expression:
     return ex.padded(array, 0, *_read_ends(selection))
 
 
-def _each_selection(node: Expression, change: Change) -> Expression:
+def _each_selection(node: Expression, change: _Change) -> Expression:
     """Return a sum of selections, each perhaps with a sign or a scalar, with each of them changed."""
     if node.op in ("add", "subtract"):
         left, right = (_each_selection(arg, change) for arg in node.args)
@@ -154,7 +154,7 @@ def _each_selection(node: Expression, change: Change) -> Expression:
     return _within_scale(node, lambda inner: _each_selection(inner, change)) if is_scaled else change(node)
 
 
-def _within_scale(array: Expression, change: Change) -> Expression:
+def _within_scale(array: Expression, change: _Change) -> Expression:
     """Return an array changed within its sign and the numbers that scale it: (2*x)[1:] is 2*x[1:]."""
     match array.op:
         case "negate":

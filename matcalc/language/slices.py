@@ -93,7 +93,7 @@ def select_rows(reading: Reading, axis: DraftAxis, found: Range) -> Draft | None
     if is_unit(count):
         unit = call_basis(reading, axis, _count(reading, before, found.span), found.span)
         return _transpose(reading, unit, found.span)
-    return select(reading, axis, before, count, after, found.span)
+    return add_selection(reading, axis, before, count, after, found.span)
 
 
 def _count_from_front(axis: DraftAxis, bound: DraftAxis) -> DraftAxis:
@@ -134,7 +134,7 @@ def require_ranges(reading: Reading) -> None:
                 raise ShapeError(reason, span=draft.span, advice="declare the shape of what it is taken of")
 
 
-def select(
+def add_selection(
     reading: Reading, axis: DraftAxis, before: DraftAxis, count: DraftAxis, after: DraftAxis, span: _Span
 ) -> Draft:
     """Return the matrix (count, axis) of the rows of the identity that have so many rows before and after them."""
@@ -164,7 +164,7 @@ def pad_array(reading: Reading, array: Draft, before: DraftAxis, after: DraftAxi
         if array.is_scalar:
             return reading.add("multiply", (array, place), place.axes, span)
         return _multiply(reading, span, array, place) if axis else _multiply(reading, span, place, array)
-    rows = select(reading, whole, before, inner, after, span)
+    rows = add_selection(reading, whole, before, inner, after, span)
     if axis:
         return _multiply(reading, span, array, rows)
     return _multiply(reading, span, _transpose(reading, rows, span), array)

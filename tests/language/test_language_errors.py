@@ -104,7 +104,7 @@ BAD: list[tuple[str, type[MatcalcError], str, str, str]] = [
     ("x[2:2]", ShapeError, "the range 2:2 is empty", "2:2", "with the stop excluded"),
     ("sum(x[:-3]) + sum(eye(3) @ x)", ShapeError, "the range :-3 is empty", ":-3", ""),
     ("sum(x[:5]) + sum(eye(3) @ x)", ShapeError, "the range :5 goes beyond an axis of 3", ":5", "negative ones"),
-    ("sum(x[1:]) + sum(eye(2) @ x)", ShapeError, "the range 1: has one entry by what follows", "1:", "declare the shape"),
+    ("sum(x[1:]) + sum(eye(2) @ x)", ShapeError, "range 1: has one entry by what follows", "1:", "declare the shape"),
     ("x[1.5:]", ParseError, "1.5 is no bound of a range", "1.5", "bounds are sizes"),
     ("x[1:, 2:]", ShapeError, "x is a column (n, 1), and 2 ranges are given", "x[1:, 2:]", "write x[1:]"),
     ("X[1:, 2:, :]", ShapeError, "3 ranges are given", "X[1:, 2:, :]", "one range for each axis"),
