@@ -19,7 +19,10 @@ EXAMPLES = 450
 MOST_UNCHECKED = 0.15
 # Only derivatives write these.
 OPAQUE = {"expm_jacobian", "sqrtm_jacobian", "polar", "leading_outer", "prod_pairs", "adjugate_jacobian"}
-RULE_WORDS = {"fuse", "commutation", "duplication", "adjugate", "prod_others", "reciprocal_or_zero"}
+RULE_WORDS = {
+    "fuse", "commutation", "duplication", "adjugate", "prod_others", "reciprocal_or_zero",
+    "selection",  # written as x[1:]
+}
 
 
 
