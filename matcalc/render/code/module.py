@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression, list_letters, rebuild, walk
 from matcalc.language.expression_to_text import ATOM, to_text
+from matcalc.language.show_slices import has_selections, show_slices
 from matcalc.language.sizes import Shape, Size, write_shape
 from matcalc.language.text_to_expression import Problem, rules_in_force
 from matcalc.render.code.backends import has_source, write_source
@@ -279,7 +280,9 @@ def expand(roots: Sequence[Expression], words: Words, book: RuleBook | None) -> 
         return done[root]
 
     with rules_in_force(book):
-        return [expand_new(root) for root in roots]
+        # Looked for once below all: a walk below each of many gradients would take the square of their number.
+        shown = [show_slices(root) for root in roots] if has_selections(*roots) else roots
+        return [expand_new(root) for root in shown]
 
 
 def measure_text(expression: Expression) -> int:
