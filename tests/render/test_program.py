@@ -124,7 +124,7 @@ def test_product_of_many_sums_is_not_multiplied_out() -> None:
     shapes = {f"{letter}{k}": ("n", "n") for letter in "ABC" for k in range(24)}
     writer = write(f"{sums} @ D", shapes=shapes | {"D": ("n", "n")})
     assert len(writer.program.operations) < 2000
-    assert max(map(len, writer.terms.values())) == 1
+    assert max(map(len, writer.plan.terms.values())) == 1
 
 
 # --- structure ------------------------------------------------------------------------------------------------

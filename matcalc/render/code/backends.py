@@ -119,6 +119,20 @@ def logdet(X):
 ''',
 }
 _TORCH = {
+    "inverse_of_symmetric": '''
+def inverse_of_symmetric(S):
+    """The inverse of a symmetric matrix: by its Cholesky factor where it has one."""
+    factor, failed = torch.linalg.cholesky_ex(S)
+    return torch.linalg.inv(S) if failed else torch.cholesky_inverse(factor)
+''',
+    "solve_symmetric": '''
+def solve_symmetric(S, B):
+    """inv(S) @ B of a symmetric matrix: by its Cholesky factor where it has one."""
+    factor, failed = torch.linalg.cholesky_ex(S)
+    if failed:
+        return torch.linalg.solve(S, B)
+    return torch.cholesky_solve(B.reshape(len(S), -1), factor).reshape(B.shape)
+''',
     "differentiate": '''
 def differentiate(function, at, order=1):
     """Return the derivative in numerator layout: the axes of the value, then for each order those of `at` reversed."""

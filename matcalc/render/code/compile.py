@@ -149,13 +149,18 @@ def _load(source: str, name: str, backend: str) -> Callable[..., Any]:
 
 
 def _choose_tracing(backend: str) -> Callable[[], bool]:
-    """Return what says whether torch.compile reads the function, which takes no look at shapes."""
-    if backend == "torch":
-        import torch
+    """Return what says whether torch.compile or torch.func reads the function, which takes no look at shapes."""
+    if backend != "torch":
+        return bool
+    import torch
 
-        traced: Callable[[], bool] = torch.compiler.is_compiling
-        return traced
-    return bool
+    is_compiling: Callable[[], bool] = torch.compiler.is_compiling
+    find_transform: Callable[[], Any] = torch._C._functorch.peek_interpreter_stack
+
+    def is_traced() -> bool:
+        return is_compiling() or find_transform() is not None
+
+    return is_traced
 
 
 def _choose_conversion(backend: str) -> Callable[[Any], Any]:

@@ -26,7 +26,7 @@ _MOST_WEIGHED = 7
 # Longer products are not looked up among those that have been made.
 _MOST_COMPARED = 16
 # The kinds whose value is a new array, which may be changed.
-FRESH = ("multiply", "matmul", "solve", "einsum", "scale", "sum", "diagonal")
+FRESH = ("multiply", "matmul", "contract", "solve", "einsum", "scale", "sum", "diagonal")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class _Item:
     labels: Labels
     is_inverse: bool = False
     is_symmetric: bool = False
-    is_definite: bool = False
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ class Planner:
         return self._multiply(items, out, term.number, times, over)
 
     def _make_item(self, factor: Factor) -> _Item:
-        kind = factor.is_inverse, factor.is_symmetric, factor.is_definite
-        return _Item(self.written(factor.node), factor.labels, *kind)
+        known = factor.is_inverse, factor.is_symmetric, factor.kind
+        return _Item(self.written(factor.node), factor.labels, *known)
 
     def _multiply(
         self, items: list[_Item], out: Labels, number: Fraction, times: list[Operation], over: list[Operation]
@@ -182,7 +182,7 @@ class Planner:
         self, tree: _Tree, out: Labels, number: Fraction, times: list[Operation], over: list[Operation]
     ) -> Operation:
         """Multiply with scalars the smaller of the two arrays that are multiplied last, or the result."""
-        if isinstance(tree, _Pair):
+        if isinstance(tree, _Pair) and not self._is_gram(tree):
             sides = [side for side in (tree.left, tree.right) if self._is_smaller(side, out)]
             if sides:
                 smallest = min(sides, key=lambda side: self._count(side.labels))
@@ -191,6 +191,14 @@ class Planner:
                 left, right = (item if side is smallest else side for side in (tree.left, tree.right))
                 return self._build(replace(tree, left=left, right=right, leaves=2), out)
         return self._scale(self._build(tree, out), number, times, over)
+
+    def _is_gram(self, tree: _Pair) -> bool:
+        """Whether a matrix is multiplied with its own transpose, of which BLAS computes the half."""
+        rows, columns = (tuple(set(side.labels) & tree.labels) for side in (tree.left, tree.right))
+        summed = tuple(sorted((set(tree.left.labels) & set(tree.right.labels)) - tree.labels))
+        if not summed or len(rows) != 1 or len(columns) != 1 or rows == columns:
+            return False
+        return self._build(tree.left, rows + summed) is self._build(tree.right, columns + summed)
 
     def _is_smaller(self, side: _Tree, out: Labels) -> bool:
         is_array = isinstance(side, _Pair) or not side.is_inverse
@@ -218,7 +226,7 @@ class Planner:
     def _invert(self, item: _Item) -> Operation:
         if not item.is_inverse:
             return item.operation
-        return make_inverse(self.program, item.operation, item.is_definite)
+        return make_inverse(self.program, item.operation, item.kind)
 
     def _arrange(self, operation: Operation, labels: Labels, wanted: Labels) -> Operation:
         """Return an array with its axes in another order, summed over the indices that are not wanted."""
@@ -314,10 +322,15 @@ class Planner:
         cost = self._count(both)
         for side, other in ((left, right), (right, left)):
             if isinstance(side, _Item) and side.is_inverse:
+                solved = self._is_solved(side, other)
                 rows = self._count(side.labels[:1])
-                cost += rows**3 // 3 if self._is_solved(side, other) else 2 * rows**3
+                cost += self._measure_solve(side, other) if solved else measure_inverse(rows, side.kind)
         leaves = sum(side.leaves if isinstance(side, _Pair) else 1 for side in (left, right))
         return _Pair(left, right, frozenset(both & rest), leaves), cost
+
+    def _measure_solve(self, inverse: _Item, other: _Tree) -> int:
+        """Return what a solution costs beyond a product: a factor, and triangles, which are slower than products."""
+        return self._count(inverse.labels[:1]) ** 3 + 2 * self._count({*inverse.labels, *other.labels})
 
     def _is_solved(self, inverse: _Item, other: _Tree) -> bool:
         """Whether it is cheaper to solve for the other factor than to invert: not where that has more columns."""
@@ -351,12 +364,41 @@ class Planner:
         is_matrix = len(summed) == 1 and not (left & right & tree.labels) and max(len(left), len(right)) <= 2
         if is_matrix:
             return self._build_matmul(tree, wanted, *summed)
+        if not (left & right & tree.labels) and left != right:
+            return self._build_contract(tree, wanted, summed)
         own = self._choose_axes(tree.left, wanted)
         other = own if left == right else self._choose_axes(tree.right, wanted)
         args = (self._build(tree.left, own), self._build(tree.right, other))
         if not wanted and left == right:
             return self.program.make("dot", args, (), (), self._count(left))
         return self._make_indexed("einsum", args, (own, other), wanted)
+
+    def _build_contract(self, tree: _Pair, wanted: Labels, summed: set[int]) -> Operation:
+        """Multiply arrays of more axes as matrices, whose rows and columns are several axes joined."""
+        inner = tuple(sorted(summed))
+        sides = []
+        for side in (tree.left, tree.right):
+            own = self._choose_axes(side, wanted)
+            rows = tuple(label for label in own if label not in summed)
+            is_first = self._stands_first(side, summed)
+            sides.append((self._build(side, inner + rows if is_first else rows + inner), is_first, rows))
+        (left, left_first, rows), (right, right_first, columns) = sides
+        cost = self._count([*inner, *rows, *columns])
+        data = (left_first, right_first, len(inner))
+        shape = self._shape((*rows, *columns))
+        product = self.program.make("contract", (left, right), data, shape, cost)
+        return self._arrange(product, (*rows, *columns), wanted)
+
+    def _stands_first(self, tree: _Tree, summed: set[int]) -> bool:
+        """Whether the axes that are summed over come first in the arrays that have them, where they stand at hand."""
+        stack, votes = [tree], 0
+        while stack:
+            side = stack.pop()
+            if isinstance(side, _Pair):
+                stack += [side.left, side.right]
+            elif summed & set(side.labels):
+                votes += 1 if side.labels[0] in summed else -1
+        return votes > 0
 
     def _choose_axes(self, tree: _Tree, wanted: Labels) -> Labels:
         """Return an order of axes: that of an array at hand, of a product that of the result."""
@@ -369,8 +411,11 @@ class Planner:
         own, other = (
             tuple(label for label in wanted if label in side.labels) for side in (tree.left, tree.right)
         )
-        args = (self._build(tree.left, own), self._build(tree.right, other))
-        return self._make_indexed("multiply", args, (own, other), wanted)
+        left, right = self._build(tree.left, own), self._build(tree.right, other)
+        if not own or not other:  # a product of two vectors, or a trace, is a number
+            array, scalar = (right, left) if not own else (left, right)
+            return self._scale(array, Fraction(1), [scalar], [])
+        return self._make_indexed("multiply", (left, right), (own, other), wanted)
 
     def _make_indexed(
         self, kind: str, args: tuple[Operation, ...], labels: tuple[Labels, ...], wanted: Labels
@@ -397,18 +442,23 @@ class Planner:
         transposed = inverse.labels[0] == inner and not inverse.is_symmetric
         rest = tuple(label for label in other.labels if label != inner)
         free = tuple(label for label in inverse.labels if label != inner)
-        cost = self._count(inverse.labels[:1]) ** 3 // 3 + self._count([*inverse.labels, *rest])
+        cost = self._count([*inverse.labels, *rest]) + self._measure_solve(inverse, other)
         right = self._build(other, (inner, *rest))
-        data = (transposed, inverse.is_definite)
+        data = (transposed, inverse.kind)
         shape = self._shape((*free, *rest))
         solved = self.program.make("solve", (inverse.operation, right), data, shape, cost)
         return self._arrange(solved, (*free, *rest), wanted)
 
 
-def make_inverse(program: Program, matrix: Operation, is_definite: bool) -> Operation:
-    """Return the inverse of a matrix, by its Cholesky factor where it is declared positive definite."""
-    rows = program.count(matrix.shape[:1])
-    return program.make("inverse", (matrix,), (is_definite,), matrix.shape, (1 if is_definite else 2) * rows**3)
+def make_inverse(program: Program, matrix: Operation, kind: str) -> Operation:
+    """Return the inverse of a matrix, of which is known what `find_kind` says."""
+    cost = measure_inverse(program.count(matrix.shape[:1]), kind)
+    return program.make("inverse", (matrix,), (kind,), matrix.shape, cost)
+
+
+def measure_inverse(rows: int, kind: str) -> int:
+    """Return what an inverse costs, as LAPACK was measured beside products of matrices: three to five of them."""
+    return (3 if kind else 4) * rows**3
 
 
 def _identify(tree: _Pair) -> tuple[Any, dict[int, int]]:

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import reduce
+from operator import mul
 from typing import Protocol
 
 from matcalc.engine.index_form import Labels
 from matcalc.language.expression_to_text import ATOM, PRODUCT, SUM
-from matcalc.language.sizes import Size
+from matcalc.language.sizes import Shape, Size
 from matcalc.render.code.contraction import FRESH
 from matcalc.render.code.products import CodePart, align_labels, join_parts, negate_part, transpose_part
 from matcalc.render.code.program import Operation, find_symbols
@@ -27,6 +29,7 @@ class Lines(Protocol):
     words: Words
     parts: dict[Operation, CodePart]
     uses: Counter[Operation]
+    is_concrete: bool
 
     def name_line(self, operation: Operation, part: CodePart) -> CodePart:
         """Give a value a name."""
@@ -61,9 +64,17 @@ class OperationWriter:
         return CodePart("1", ATOM, (), True)
 
     def _write_inverse(self, operation: Operation, matrix: CodePart) -> CodePart:
-        if operation.data[0] and self.backend == "torch":
+        (kind,) = operation.data
+        if kind == "definite" and self.backend == "torch":
             return self._call("cholesky_inverse", self._call("linalg.cholesky", matrix))
+        if kind and self._may_look:
+            return self._atom(f"{self.words.use_helper('inverse_of_symmetric')}({matrix.text})")
         return self._call("linalg.inv", matrix)
+
+    @property
+    def _may_look(self) -> bool:
+        """Whether torch may see whether a matrix has a Cholesky factor."""
+        return self.backend == "torch" and self.lines.is_concrete
 
     def _write_alone(self, operation: Operation, part: CodePart) -> CodePart:
         own, wanted = operation.data
@@ -102,6 +113,8 @@ class OperationWriter:
             times[0] = negate_part(times[0])
         front = _join("multiply", times)
         below = _join("multiply", over)
+        if self._is_scaled_in_place(operation, base):
+            return self._scale_in_place(operation, base, front, below)
         base = replace(base, shape=operation.shape)
         if is_one:
             whole = front if front is not None else CodePart("-1" if number < 0 else "1", ATOM, (), True)
@@ -114,6 +127,29 @@ class OperationWriter:
             whole = join_parts("multiply", front, base, ())
         is_plain = all(part.plain for part in (base, *scalars))
         return CodePart(whole.text, whole.level, operation.shape, is_plain)
+
+    def _is_scaled_in_place(self, operation: Operation, base: CodePart) -> bool:
+        """Whether a new matrix is multiplied where it stands: of NumPy one with a name, others NumPy sees itself."""
+        arg, scalars = operation.args[0], operation.args[1:]
+        if len(arg.shape) < 2 or self.backend == "jax":
+            return False
+        if self.backend == "numpy":
+            return self._is_new(arg) and base.text.isidentifier()
+        return self._may_change(arg, scalars)
+
+    def _scale_in_place(
+        self, operation: Operation, base: CodePart, front: CodePart | None, below: CodePart | None
+    ) -> CodePart:
+        steps = [(symbol, part) for symbol, part in (("*", front), ("/", below)) if part is not None]
+        if front is not None and below is not None:
+            steps = [("*", join_parts("divide", front, below, ()))]
+        elif front is None and operation.data[0] < 0:
+            steps = [("/", negate_part(below))] if below is not None else [("*", CodePart("-1", ATOM, (), True))]
+        ((symbol, part),) = steps
+        if self.backend == "torch":
+            return self._atom(f"{base.wrap(ATOM)}.{'mul' if symbol == '*' else 'div'}_({part.text})")
+        self.lines.add_line(operation, f"{base.text} {symbol}= {part.text}")
+        return base
 
     # --- two arrays -------------------------------------------------------------------------------
 
@@ -148,11 +184,36 @@ class OperationWriter:
         return join_parts("matmul", left, right, ())
 
     def _write_solve(self, operation: Operation, matrix: CodePart, right: CodePart) -> CodePart:
-        transposed, is_definite = operation.data
-        if is_definite and self.backend == "torch" and right.rank > 1:
+        transposed, kind = operation.data
+        if kind == "definite" and self.backend == "torch" and right.rank > 1:
             return self._call("cholesky_solve", right, self._call("linalg.cholesky", matrix))
+        if kind and self._may_look:
+            return self._atom(f"{self.words.use_helper('solve_symmetric')}({matrix.text}, {right.text})")
         left = transpose_part(replace(matrix, shape=(_AXIS, _AXIS))) if transposed else matrix
         return self._call("linalg.solve", left, right)
+
+    def _write_contract(self, operation: Operation, left: CodePart, right: CodePart) -> CodePart:
+        turned, other_turned, inner = operation.data
+        sides = []
+        for arg, part, is_turned, is_left in zip(
+            operation.args, (left, right), (turned, other_turned), (True, False), strict=True
+        ):
+            first = inner if is_turned else len(arg.shape) - inner
+            flat = self._join_axes(part, arg.shape, first)
+            # Of the left side the axes that are summed over come last, of the right side first.
+            sides.append(transpose_part(replace(flat, shape=(_AXIS, _AXIS))) if is_turned == is_left and _is_matrix(arg, first) else flat)
+        product = join_parts("matmul", *sides, ())
+        if len(operation.shape) < 3 and all(len(arg.shape) - inner < 2 for arg in operation.args):
+            return product
+        return self._atom(f"{product.wrap(ATOM)}.reshape({self.words.write_sizes(operation.shape)})")
+
+    def _join_axes(self, part: CodePart, shape: Shape, first: int) -> CodePart:
+        """Return an array as a matrix: the first axes joined, and those after them."""
+        groups = [group for group in (shape[:first], shape[first:]) if group]
+        if all(len(group) == 1 for group in groups):
+            return part
+        sizes = self.words.write_sizes(tuple(reduce(mul, group) for group in groups))
+        return self._atom(f"{part.wrap(ATOM)}.reshape({sizes})")
 
     def _write_dot(self, operation: Operation, left: CodePart, right: CodePart) -> CodePart:
         return self._call("sum", join_parts("multiply", left, right, ()))
@@ -193,15 +254,21 @@ class OperationWriter:
         return CodePart(" ".join(texts), SUM, operation.shape, all(part.plain for part in parts))
 
     def _may_change(self, operation: Operation, others: Sequence[Operation]) -> bool:
-        """Whether torch may add to an array in place: a new one, which any batched operand makes a batched one.
+        """Whether torch may change an array in place: a new one, which any batched operand makes a batched one.
 
         NumPy does so itself with values that have no name.
         """
-        is_new = operation.kind in FRESH and self.lines.uses[operation] == 1
-        if self.backend != "torch" or not is_new or not operation.shape:
+        if self.backend != "torch" or not self._is_new(operation) or not operation.shape:
             return False
+        if self.lines.is_concrete:
+            return True
         own = find_symbols(operation, self._symbols)
         return all(find_symbols(other, self._symbols) <= own for other in others)
+
+    def _is_new(self, operation: Operation) -> bool:
+        """Whether a value is an array that nothing else reads; torch's autograd keeps solutions of linear systems."""
+        is_kept = operation.kind == "solve" and self.backend == "torch"
+        return operation.kind in FRESH and self.lines.uses[operation] == 1 and not is_kept
 
     def _write_diagonal(self, operation: Operation, value: CodePart, total: CodePart | None = None) -> CodePart:
         sign, own, pattern = operation.data
@@ -214,7 +281,7 @@ class OperationWriter:
         if self.backend == "torch" and not self._may_change(arg, operation.args[:1]):
             placed = self._place(operation, value, own, pattern)
             return join_parts("add" if sign > 0 else "subtract", total, placed, ())
-        if not (arg.kind in FRESH and self.lines.uses[arg] == 1):
+        if not self._is_new(arg):
             copied = f"{base.wrap(ATOM)}.{'clone' if self.backend == 'torch' else 'copy'}()"
             base = self.lines.name_line(operation, CodePart(copied, ATOM, operation.shape))
         elif not base.is_simple:
@@ -307,6 +374,11 @@ _AXIS = Size.of("n")
 def _is_view(operation: Operation) -> bool:
     """Whether an operation only changes the order of axes."""
     return operation.kind == "alone" and sorted(operation.data[0]) == sorted(operation.data[1])
+
+
+def _is_matrix(operation: Operation, first: int) -> bool:
+    """Whether there are axes on both sides of a place."""
+    return 0 < first < len(operation.shape)
 
 
 def _join(op: str, parts: Sequence[CodePart]) -> CodePart | None:

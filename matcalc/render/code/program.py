@@ -5,12 +5,13 @@ An operation is one of
 | kind | what it is | data |
 | --- | --- | --- |
 | node | a node of an expression, computed from its operands | the node |
-| inverse | the inverse of a matrix | |
+| inverse | the inverse of a matrix | what is known of it |
 | alone | one array summed over indices, its axes in another order | its indices, those of the result |
 | multiply | two arrays multiplied entry by entry, or an outer product | the indices of both, those of the result |
 | matmul | a product of two matrices, or of a matrix and a vector | |
-| solve | A^-1 @ B, or A^-T @ B where it says so | whether transposed |
+| solve | A^-1 @ B, or A^-T @ B where it says so | whether transposed, what is known of A |
 | dot | the sum of all entries of a product entry by entry | |
+| contract | a product of two arrays of more axes as matrices | whether what is summed comes first, in each; its axes |
 | einsum | any other product of two arrays | the indices of both, those of the result |
 | scale | number * times * array / over | number, how many of the operands are times |
 | sum | terms added, each repeated along the indices that it lacks | signs, the indices of each, those of the result |

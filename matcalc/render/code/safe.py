@@ -6,6 +6,7 @@ beside x - mean(x) the variance is its square.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import reduce
 
 from matcalc.language.expression import (
@@ -16,11 +17,13 @@ from matcalc.language.expression import (
     multiply,
     negate,
     number,
+    power,
     rebuild,
     size_value,
     transpose,
     walk,
 )
+from matcalc.language.rewrite import rewrite
 from matcalc.rule_files import shipped_rules
 
 
@@ -139,3 +142,50 @@ def _square(deviation: Expression) -> Expression:
     return divide(matmul(transpose(deviation), deviation), size_value(deviation.shape[0]))
 
 
+# --- powers -------------------------------------------------------------------------------------------
+
+# What is taken apart is computed by logarithms otherwise: of NumPy all powers but squares and roots.
+_SPLIT = (Fraction(3, 2), Fraction(5, 2))
+_SPLIT_IN_NUMPY = (Fraction(1, 2), Fraction(2), Fraction(3), Fraction(4))
+
+
+def split_powers(root: Expression, backend: str) -> Expression:
+    """Return an expression with products of squares and square roots for powers of arrays.
+
+    >>> from matcalc.language.text_to_expression import parse
+    >>> from matcalc.language.expression_to_text import to_text
+    >>> to_text(split_powers(parse("x**3 + 1/x**(5/2)").expressions[0], "numpy"))
+    'x*x**2 + 1/(sqrt(x)*x**2)'
+    """
+
+    def change(node: Expression) -> Expression:
+        exponent = read_exponent(node)
+        if exponent is None or node.is_scalar or node.args[0].shape != node.shape:
+            return node
+        base, size = node.args[0], abs(exponent)
+        if size not in _SPLIT and not (backend == "numpy" and size in _SPLIT_IN_NUMPY):
+            return node
+        if exponent < 0:
+            return divide(number(1), change(power(base, number(size))))
+        square = power(base, number(2))
+        if size == 4:
+            return power(square, number(2))
+        root_of = _call("sqrt", base, node)
+        ways = {Fraction(1, 2): root_of, Fraction(3, 2): multiply(base, root_of), Fraction(5, 2): multiply(square, root_of)}
+        return ways.get(size) or (multiply(base, square) if size == 3 else node)
+
+    return rewrite(root, change)
+
+
+def read_exponent(node: Expression) -> Fraction | None:
+    """Return the number to which a power raises, None for what is no power or raises to a formula."""
+    return _read_number(node.args[1]) if node.op == "power" else None
+
+
+def _read_number(node: Expression) -> Fraction | None:
+    if node.op == "negate":
+        value = _read_number(node.args[0])
+        return None if value is None else -value
+    if node.op == "divide" and all(arg.op == "number" for arg in node.args):
+        return Fraction(node.args[0].data[0]) / node.args[1].data[0]
+    return Fraction(node.data[0]) if node.op == "number" else None
