@@ -166,7 +166,8 @@ def test_joined_axes_are_reshaped_at_the_end(text: str) -> None:
 
 def test_positive_definite_matrix_is_inverted_by_its_cholesky_factor() -> None:
     options: dict[str, Any] = {"shapes": {"S": ("n", "n"), "x": ("n",)}, "assume": {"S": "posdef"}}
-    assert "cholesky_inverse(" in matcalc.derive("x.T @ inv(S) @ x", "S", **options).compile("torch").source
+    assert "cholesky_inverse(" in matcalc.derive("logdet(S)", "S", **options).compile("torch").source
+    assert "cholesky_solve(" in matcalc.derive("x.T @ inv(S) @ x", "S", **options).compile("torch").source
     # The function is differentiated by every entry of S in the check at the bottom, of which Cholesky reads the half.
     function = matcalc.derive("x.T @ inv(S) @ x", "S", **options).code("torch").split("def derivative")[0]
     assert "cholesky" not in function

@@ -18,7 +18,7 @@ from typing import Any
 from matcalc.engine.index_form import Labels
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size
-from matcalc.render.code.program import Operation, Program
+from matcalc.render.code.program import Operation, Program, order_entries
 from matcalc.render.code.terms import Factor, Term, TermSum, ones_for, split_common, split_scalars
 
 # To weigh all orders of n factors takes 3**n steps.
@@ -91,6 +91,10 @@ class Planner:
         for term in terms:
             if term.equal:
                 placed.setdefault(tuple(term.equal.get(label, label) for label in out), []).append(term)
+        if not dense and len(placed) > 1:
+            common = dict(set.intersection(*(set(term.equal.items()) for term in terms)))
+            if common:
+                return self._add_within(terms, common, out)
         total = self._add_dense(dense, out, bool(placed)) if dense else None
         for pattern, group in placed.items():
             total = self._add_diagonal(total, group, pattern, out)
@@ -116,19 +120,36 @@ class Planner:
         data = (tuple(signs), tuple(labels), out)
         return self.program.make("sum", parts, data, self._shape(out), self._count(out) * (len(parts) - 1))
 
+    def _add_within(self, terms: Sequence[Term], common: Mapping[int, int], out: Labels) -> Operation:
+        """Add terms all of which have some indices equal: without these first, so that the result is filled once.
+
+        It ends as each call has fewer pairs of equal indices.
+        """
+        pattern = tuple(common.get(label, label) for label in out)
+        entries = order_entries(pattern)
+        inner = [
+            replace(term, equal={label: other for label, other in term.equal.items() if label not in common})
+            for term in terms
+        ]
+        return self._place(None, self._add(inner, entries), 1, entries, pattern, out)
+
     def _add_diagonal(
         self, total: Operation | None, terms: Sequence[Term], pattern: Labels, out: Labels
     ) -> Operation:
         """Add terms for the entries of equal indices: where the indices of the result are those of the pattern."""
-        entries = tuple(dict.fromkeys(pattern))
-        own = tuple(label for label in entries if any(label in term.labels for term in terms))
+        own = tuple(label for label in order_entries(pattern) if any(label in term.labels for term in terms))
         sign = -1 if total is not None and all(term.number < 0 for term in terms) else 1
         signed = [replace(term, number=sign * term.number, equal={}) for term in terms]
-        value = self._add_dense(signed, own, False)
+        return self._place(total, self._add_dense(signed, own, False), sign, own, pattern, out)
+
+    def _place(
+        self, total: Operation | None, value: Operation, sign: int, own: Labels, pattern: Labels, out: Labels
+    ) -> Operation:
+        """Add an array to the entries of equal indices."""
         args = (value,) if total is None else (value, total)
-        cost = self._count(entries) + (self._count(out) if total is None else 0)
+        cost = self._count(set(pattern)) + (self._count(out) if total is None else 0)
         # How operations are shared must not depend on how indices are numbered.
-        names = {label: place for place, label in enumerate(entries)}
+        names = {label: place for place, label in enumerate(dict.fromkeys(pattern))}
         data = (sign, tuple(names[label] for label in own), tuple(names[label] for label in pattern))
         return self.program.make("diagonal", args, data, self._shape(out), cost)
 

@@ -77,12 +77,11 @@ class WrittenFunction:
         """The arguments, in order; known once the function is written."""
         return _list_arguments(self.signature, self.backend, [*self.roots, *self.further], self.words)
 
-    def write(self, measure: Callable[[Size], int] | None = None) -> str:
-        """Return the source of a module with the function.
+    def write(self, measure: Callable[[Size], int] | None = None, is_concrete: bool = False) -> str:
+        """Return the source of a module with the function; `measure` gives numbers for sizes.
 
-        `measure` gives numbers for sizes: what is written with it is called with arrays of these sizes, and never traced.
+        `is_concrete` says that it is called with plain arrays of one dtype, and never traced.
         """
-        is_concrete = measure is not None
         body = _write_body(
             self.roots, self.signature, self.words, self.name, self.pack, measure, is_concrete=is_concrete
         )  # fmt: skip

@@ -16,7 +16,7 @@ from matcalc.language.expression_to_text import ATOM, PRODUCT, SUM
 from matcalc.language.sizes import Shape, Size
 from matcalc.render.code.contraction import FRESH
 from matcalc.render.code.products import CodePart, align_labels, join_parts, negate_part, transpose_part
-from matcalc.render.code.program import Operation, find_symbols
+from matcalc.render.code.program import Operation, find_symbols, order_entries
 from matcalc.render.code.words import Words
 
 # A denominator up to here is divided by; beyond, the number is written as a decimal.
@@ -164,6 +164,14 @@ class OperationWriter:
                 given = [(left, own), (right, other)]
                 parts, labels = zip(*(new or old for new, old in zip(opened, given, strict=True)), strict=True)
                 return self._write_einsum_of(parts, labels, wanted)
+        for place, (own_labels, other_labels) in enumerate(((own, other), (other, own))):
+            arg, further = operation.args[place], operation.args[1 - place]
+            if own_labels == wanted and self._may_change(arg, [further], len(other_labels) < len(wanted)):
+                changed, by = (left, right) if place == 0 else (right, left)
+                if not changed.is_simple:
+                    changed = self.lines.name_line(arg, replace(changed, shape=arg.shape))
+                self.lines.add_line(operation, f"{changed.text} *= {align_labels(by, other_labels, wanted).text}")
+                return changed
         if self.backend == "torch" and len(wanted) > 2:
             left, right = (self._lay_out(arg, part) for arg, part in zip(operation.args, (left, right), strict=True))
         return join_parts("multiply", align_labels(left, own, wanted), align_labels(right, other, wanted), ())
@@ -185,8 +193,11 @@ class OperationWriter:
 
     def _write_solve(self, operation: Operation, matrix: CodePart, right: CodePart) -> CodePart:
         transposed, kind = operation.data
-        if kind == "definite" and self.backend == "torch" and right.rank > 1:
-            return self._call("cholesky_solve", right, self._call("linalg.cholesky", matrix))
+        if kind == "definite" and self.backend == "torch":
+            factor, column = self._call("linalg.cholesky", matrix), align_labels(right, "i", "ij")
+            if right.rank > 1:
+                return self._call("cholesky_solve", right, factor)
+            return self._atom(f"{self._call('cholesky_solve', column, factor).text}[:, 0]")
         if kind and self._may_look:
             return self._atom(f"{self.words.use_helper('solve_symmetric')}({matrix.text}, {right.text})")
         left = transpose_part(replace(matrix, shape=(_AXIS, _AXIS))) if transposed else matrix
@@ -240,7 +251,8 @@ class OperationWriter:
         signs, labels, wanted = operation.data
         aligned = [align_labels(part, own, wanted) for part, own in zip(parts, labels, strict=True)]
         is_whole = len(wanted) > 1 and labels[0] == wanted
-        if is_whole and self._may_change(operation.args[0], operation.args[1:]):
+        is_broadcast = any(0 < len(own) < len(wanted) for own in labels)
+        if is_whole and self._may_change(operation.args[0], operation.args[1:], is_broadcast):
             whole = aligned[0]
             if not whole.is_simple:
                 whole = self.lines.name_line(operation.args[0], replace(whole, shape=operation.shape))
@@ -253,15 +265,15 @@ class OperationWriter:
             texts.append(("+ " if sign > 0 else "- ") + (f"({second})" if second.startswith("-") else second))
         return CodePart(" ".join(texts), SUM, operation.shape, all(part.plain for part in parts))
 
-    def _may_change(self, operation: Operation, others: Sequence[Operation]) -> bool:
-        """Whether torch may change an array in place: a new one, which any batched operand makes a batched one.
+    def _may_change(self, operation: Operation, others: Sequence[Operation], is_broadcast: bool = False) -> bool:
+        """Whether an array is changed in place: a new one, which any batched operand makes a batched one.
 
-        NumPy does so itself with values that have no name.
+        NumPy does so itself with values that have no name, unless the other one is broadcast.
         """
-        if self.backend != "torch" or not self._is_new(operation) or not operation.shape:
+        if self.backend == "jax" or not self._is_new(operation) or len(operation.shape) < 2:
             return False
-        if self.lines.is_concrete:
-            return True
+        if self.lines.is_concrete or self.backend == "numpy":
+            return self.backend == "torch" or (is_broadcast and self.lines.is_concrete)
         own = find_symbols(operation, self._symbols)
         return all(find_symbols(other, self._symbols) <= own for other in others)
 
@@ -272,7 +284,7 @@ class OperationWriter:
 
     def _write_diagonal(self, operation: Operation, value: CodePart, total: CodePart | None = None) -> CodePart:
         sign, own, pattern = operation.data
-        entries = tuple(dict.fromkeys(pattern))
+        entries = order_entries(pattern)
         if self.backend == "jax":
             return self._add_placed(operation, value, total, sign, own, pattern)
         if total is None:
@@ -309,7 +321,7 @@ class OperationWriter:
         else:
             zeros = self._call("zeros", self._atom(f"({sizes})"), more=f", {like}dtype" if like else "")
         whole = self.lines.name_line(operation, replace(zeros, shape=operation.shape))
-        view, order = self._view(whole.text, pattern, tuple(dict.fromkeys(pattern)))
+        view, order = self._view(whole.text, pattern, order_entries(pattern))
         placed = self._fit(value, own, order)
         if self.backend == "torch":
             fill = f"{view}.fill_({placed})" if value.plain else f"{view}.copy_({placed})"

@@ -23,7 +23,7 @@ Operations are interned, so that what two formulas have in common is computed on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,15 @@ class Program:
 def count_uses(operations: Iterable[Operation], roots: Iterable[Operation]) -> Counter[Operation]:
     """Return how often the value of each operation is needed."""
     return Counter(arg for operation in operations for arg in operation.args) + Counter(roots)
+
+
+def order_entries(pattern: Sequence[int]) -> tuple[int, ...]:
+    """Return the indices of the entries at which those of a pattern are equal, those that stand once before the others.
+
+    >>> order_entries([0, 1, 2, 1])
+    (0, 2, 1)
+    """
+    return tuple(sorted(dict.fromkeys(pattern), key=lambda label: pattern.count(label) > 1))
 
 
 def find_symbols(operation: Operation, known: dict[Operation, frozenset[str]]) -> frozenset[str]:

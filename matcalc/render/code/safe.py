@@ -35,12 +35,13 @@ def make_safe(*roots: Expression) -> list[Expression]:
     >>> to_text(make_safe(parse("sum(log(1 + exp(x)))").expressions[0])[0])
     'sum(softplus(x))'
     """
-    deviations = {node.args[0]: node for node in walk(*roots) if _is_deviation(node)}
+    deviations = {(node.args[0], node.args[1].data[1]): node for node in walk(*roots) if _is_deviation(node)}
     done: dict[Expression, Expression] = {}
     for node in walk(*roots):
         whole = rebuild(node, [done[arg] for arg in node.args])
-        if node.is_call("var") and node.data[1] is None and node.args[0] in deviations:
-            whole = _square(done.get(deviations[node.args[0]]) or _rebuild(deviations[node.args[0]], done))
+        deviation = deviations.get((node.args[0], node.data[1])) if node.is_call("var") else None
+        if deviation is not None:
+            whole = _square(done.get(deviation) or _rebuild(deviation, done), node)
         done[node] = _replace(whole)
     return [done[root] for root in roots]
 
@@ -124,11 +125,11 @@ def _call(name: str, argument: Expression, node: Expression, like: Expression | 
 
 
 def _is_deviation(node: Expression) -> bool:
-    """Whether a node is x - mean(x) of a vector."""
-    if node.op != "subtract" or not node.is_column:
+    """Whether a node is x - mean(x), of a vector or along an axis."""
+    if node.op != "subtract" or not node.args[1].is_call("mean"):
         return False
     left, right = node.args
-    return right.is_call("mean") and right.data[1] is None and right.args[0] is left
+    return right.args[0] is left and (node.is_column if right.data[1] is None else len(left.squeezed_shape) == 2)
 
 
 def _rebuild(node: Expression, done: dict[Expression, Expression]) -> Expression:
@@ -138,8 +139,10 @@ def _rebuild(node: Expression, done: dict[Expression, Expression]) -> Expression
     return done[node]
 
 
-def _square(deviation: Expression) -> Expression:
-    return divide(matmul(transpose(deviation), deviation), size_value(deviation.shape[0]))
+def _square(deviation: Expression, variance: Expression) -> Expression:
+    if variance.data[1] is None:
+        return divide(matmul(transpose(deviation), deviation), size_value(deviation.shape[0]))
+    return _call("mean", power(deviation, number(2)), variance, variance)
 
 
 # --- powers -------------------------------------------------------------------------------------------

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 from itertools import count
 
+from matcalc.engine.assemble import flatten
 from matcalc.engine.index_form import Labels
 from matcalc.language.expression import Expression, filled, size_value, transpose
 from matcalc.language.sizes import Size
@@ -294,7 +296,7 @@ class _Reader:
             self._scale(found, node)
         else:
             labels = tuple(label for label in axes if label is not None)
-            is_even = node.is_call("inv") and is_symmetric(node.args[0], self.structured)
+            is_even = len(labels) == 2 and is_symmetric(node, self.structured)
             found.factors.append(Factor(node, labels, is_symmetric=is_even))
 
     @staticmethod
@@ -322,8 +324,8 @@ class _Reader:
                 label = stands_for[label]
             return label
 
-        def out_first(label: int) -> bool:
-            return label not in out
+        def out_first(label: int) -> tuple[bool, int]:
+            return label not in out, label
 
         for pair in found.deltas:
             first, second = sorted(map(find, pair), key=lambda label: (label not in out, label))
@@ -332,7 +334,7 @@ class _Reader:
         factors = tuple(
             replace(factor, labels=tuple(map(find, factor.labels))) for factor in found.factors
         )
-        # R @ v and v.T @ R are the same where R is symmetric: the index of the result stands first.
+        # R @ v and v.T @ R are the same where R is symmetric, trace(A @ R) is sum(A*R): the index of the result is first.
         factors = tuple(
             replace(each, labels=tuple(sorted(each.labels, key=out_first))) if each.is_symmetric else each
             for each in factors
@@ -406,6 +408,7 @@ def _is_product(node: Expression) -> bool:
     return is_diagonal or node.op in ("matmul", "einsum") or _has_products(node)
 
 
+@lru_cache(maxsize=4096)
 def is_symmetric(node: Expression, structured: bool = True) -> bool:
     """Whether a matrix is its own transpose: declared so, X.T @ X, or a sum or multiple of such.
 
@@ -422,11 +425,17 @@ def is_symmetric(node: Expression, structured: bool = True) -> bool:
     if node.op == "call" and node.data[0].is_elementwise:
         return all(arg.is_scalar or (arg.shape == node.shape and is_symmetric(arg, structured)) for arg in node.args)
     if node.op == "matmul":
-        left, right = node.args
-        return left is transpose(right) or right is transpose(left)
+        factors = flatten(node)
+        pairs = zip(factors[: len(factors) // 2 + 1], reversed(factors), strict=False)
+        return all(_is_mirrored(left, right, structured) for left, right in pairs)
     if node.op in ("negate", "transpose") or node.is_call("inv"):
         return is_symmetric(node.args[0], structured)
     return node.is_filled("eye") or node.is_call("diag_of_vector")
+
+
+def _is_mirrored(left: Expression, right: Expression, structured: bool) -> bool:
+    is_turned = left is transpose(right) or right is transpose(left)
+    return is_turned or (left is right and is_symmetric(left, structured))
 
 
 # --- factoring ----------------------------------------------------------------------------------------
