@@ -111,12 +111,17 @@ class Planner:
             ordered.sort(key=lambda term: not set(out) <= term.labels)
         signs = [1 if place == 0 or term.number > 0 else -1 for place, term in enumerate(ordered)]
         covered = {label for term in ordered for label in term.labels}
-        parts, labels = [], []
-        for place, (sign, term) in enumerate(zip(signs, ordered, strict=True)):
-            signed = Term(sign * term.number, term.factors, term.times, term.over)
-            own = tuple(label for label in out if label in term.labels or (place == 0 and label not in covered))
-            parts.append(self._multiply_term(signed, own, own))
-            labels.append(own)
+        labels = [
+            tuple(label for label in out if label in term.labels or (place == 0 and label not in covered))
+            for place, term in enumerate(ordered)
+        ]
+        signed = [replace(term, number=sign * term.number) for sign, term in zip(signs, ordered, strict=True)]
+        # What short products compute is there for long ones.
+        made = {
+            place: self._multiply_term(signed[place], labels[place], labels[place])
+            for place in sorted(range(len(ordered)), key=lambda place: len(ordered[place].factors))
+        }
+        parts = [made[place] for place in range(len(ordered))]
         data = (tuple(signs), tuple(labels), out)
         return self.program.make("sum", parts, data, self._shape(out), self._count(out) * (len(parts) - 1))
 
@@ -347,7 +352,9 @@ class Planner:
                 rows = self._count(side.labels[:1])
                 cost += self._measure_solve(side, other) if solved else measure_inverse(rows, side.kind)
         leaves = sum(side.leaves if isinstance(side, _Pair) else 1 for side in (left, right))
-        return _Pair(left, right, frozenset(both & rest), leaves), cost
+        pair = _Pair(left, right, frozenset(both & rest), leaves)
+        is_made = leaves == 2 and self.made and _identify(pair)[0] in self.made
+        return pair, 0 if is_made else cost
 
     def _measure_solve(self, inverse: _Item, other: _Tree) -> int:
         """Return what a solution costs beyond a product: a factor, and triangles, which are slower than products."""
