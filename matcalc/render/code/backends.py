@@ -118,6 +118,15 @@ def logdet(X):
     return {np}.where(sign > 0, value, {np}.nan)
 ''',
 }
+_NUMPY = {
+    "softmax": '''
+def softmax(x, axis=None):
+    """exp(x)/sum(exp(x))"""
+    shares = np.exp(x - x.max(axis=axis, keepdims=True))
+    shares /= shares.sum(axis=axis, keepdims=True)
+    return shares
+''',
+}
 _TORCH = {
     "inverse_of_symmetric": '''
 def inverse_of_symmetric(S):
@@ -179,7 +188,7 @@ _WORDS = {
     "torch": {"np": "torch", "eye": "torch.eye(n, dtype=X.dtype, device=X.device)", "contiguous": ".contiguous()",
               "eye_of_x": "torch.eye(len(x), dtype=x.dtype, device=x.device)"},
 }
-_SOURCES = {"numpy": _EVERYWHERE | _ARRAYS, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
+_SOURCES = {"numpy": _EVERYWHERE | _ARRAYS | _NUMPY, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
 _MODULES = ("functools", "math", "jax.scipy.linalg")
 
 
