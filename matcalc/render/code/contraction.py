@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from heapq import heappop, heappush
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 from matcalc.engine.index_form import Labels
 from matcalc.language.expression import Expression
 from matcalc.language.sizes import Shape, Size
-from matcalc.render.code.program import Operation, Program, order_entries
+from matcalc.render.code.program import Operation, Program
 from matcalc.render.code.terms import Factor, Term, TermSum, ones_for, split_common, split_scalars
 
 # To weigh all orders of n factors takes 3**n steps.
@@ -131,18 +131,18 @@ class Planner:
         It ends as each call has fewer pairs of equal indices.
         """
         pattern = tuple(common.get(label, label) for label in out)
-        entries = order_entries(pattern)
         inner = [
             replace(term, equal={label: other for label, other in term.equal.items() if label not in common})
             for term in terms
         ]
-        return self._place(None, self._add(inner, entries), 1, entries, pattern, out)
+        own = order_by_factors(pattern, inner)
+        return self._place(None, self._add(inner, own), 1, own, pattern, out)
 
     def _add_diagonal(
         self, total: Operation | None, terms: Sequence[Term], pattern: Labels, out: Labels
     ) -> Operation:
         """Add terms for the entries of equal indices: where the indices of the result are those of the pattern."""
-        own = tuple(label for label in order_entries(pattern) if any(label in term.labels for term in terms))
+        own = order_by_factors(pattern, [replace(term, equal={}) for term in terms])
         sign = -1 if total is not None and all(term.number < 0 for term in terms) else 1
         signed = [replace(term, number=sign * term.number, equal={}) for term in terms]
         return self._place(total, self._add_dense(signed, own, False), sign, own, pattern, out)
@@ -414,8 +414,8 @@ class Planner:
         cost = self._count([*inner, *rows, *columns])
         data = (left_first, right_first, len(inner))
         shape = self._shape((*rows, *columns))
-        product = self.program.make("contract", (left, right), data, shape, cost)
-        return self._arrange(product, (*rows, *columns), wanted)
+        made = self.program.make("contract", (left, right), data, shape, cost)
+        return self._arrange(made, (*rows, *columns), wanted)
 
     def _stands_first(self, tree: _Tree, summed: set[int]) -> bool:
         """Whether the axes that are summed over come first in the arrays that have them, where they stand at hand."""
@@ -489,6 +489,22 @@ def measure_inverse(rows: int, kind: str) -> int:
     return (3 if kind else 4) * rows**3
 
 
+def order_by_factors(pattern: Labels, terms: Sequence[Term]) -> Labels:
+    """Return the indices of a pattern that terms depend on, in the order in which most of their arrays have them."""
+    before: Counter[tuple[int, int]] = Counter()
+    used = {label for term in terms for label in (*term.labels, *term.equal, *term.equal.values())}
+    for term in terms:
+        for factor in term.factors:
+            before.update(combinations(factor.labels, 2))
+    left = [label for label in dict.fromkeys(pattern) if label in used]
+    order = list[int]()
+    while left:
+        first = min(left, key=lambda label: sum(before[other, label] - before[label, other] for other in left))
+        order.append(first)
+        left.remove(first)
+    return tuple(order)
+
+
 def _identify(tree: _Pair) -> tuple[Any, dict[int, int]]:
     """Return what a product is, whatever the order of factors and the indices are, and the names of its indices."""
     leaves, stack = list[_Item](), [*(tree.left, tree.right)]
@@ -499,11 +515,18 @@ def _identify(tree: _Pair) -> tuple[Any, dict[int, int]]:
         else:
             leaves.append(side)
     leaves.sort(key=lambda item: (id(item.operation), item.is_inverse))
+    # A symmetric matrix may be read either way.
+    ways = [[item.labels, item.labels[::-1]] if item.is_symmetric else [item.labels] for item in leaves]
+    return min((_name(leaves, way, tree) for way in product(*ways)), key=lambda found: found[0])
+
+
+def _name(leaves: Sequence[_Item], read: Sequence[Labels], tree: _Pair) -> tuple[Any, dict[int, int]]:
     names: dict[int, int] = {}
-    for item in leaves:
-        for label in item.labels:
+    for labels in read:
+        for label in labels:
             names.setdefault(label, len(names))
     factors = tuple(
-        (id(item.operation), item.is_inverse, tuple(names[label] for label in item.labels)) for item in leaves
+        (id(item.operation), item.is_inverse, tuple(names[label] for label in labels))
+        for item, labels in zip(leaves, read, strict=True)
     )
-    return (factors, frozenset(names[label] for label in tree.labels)), names
+    return (factors, tuple(sorted(names[label] for label in tree.labels))), names

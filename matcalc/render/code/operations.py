@@ -298,7 +298,7 @@ class OperationWriter:
             base = self.lines.name_line(operation, CodePart(copied, ATOM, operation.shape))
         elif not base.is_simple:
             base = self.lines.name_line(arg, replace(base, shape=operation.shape))
-        view, order = self._view(base.text, pattern, entries)
+        view, order = self._view(base.text, pattern, own if len(own) == len(entries) else entries)
         added = self._fit(value, own, order)
         if self.backend == "torch":
             self.lines.add_line(operation, f"{view}.{'add' if sign > 0 else 'sub'}_({added})")
@@ -321,7 +321,8 @@ class OperationWriter:
         else:
             zeros = self._call("zeros", self._atom(f"({sizes})"), more=f", {like}dtype" if like else "")
         whole = self.lines.name_line(operation, replace(zeros, shape=operation.shape))
-        view, order = self._view(whole.text, pattern, order_entries(pattern))
+        entries = order_entries(pattern)
+        view, order = self._view(whole.text, pattern, own if len(own) == len(entries) else entries)
         placed = self._fit(value, own, order)
         if self.backend == "torch":
             fill = f"{view}.fill_({placed})" if value.plain else f"{view}.copy_({placed})"
@@ -337,7 +338,7 @@ class OperationWriter:
             whole, kept = ("".join(letters[label] for label in each) for each in (pattern, entries))
             return f"np.einsum('{whole}->{kept}', {name})[...]", entries
         text, axes = name, list(pattern)
-        for label in entries:
+        for label in dict.fromkeys(pattern):
             while axes.count(label) > 1:
                 first = axes.index(label)
                 second = axes.index(label, first + 1)
