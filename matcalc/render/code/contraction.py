@@ -25,6 +25,8 @@ from matcalc.render.code.terms import Factor, Term, TermSum, ones_for, split_com
 _MOST_WEIGHED = 7
 # Longer products are not looked up among those that have been made.
 _MOST_COMPARED = 16
+# To keep a product for another use counts as computing so small a part of it.
+_HELD = 8
 # The kinds whose value is a new array, which may be changed.
 FRESH = ("multiply", "matmul", "contract", "solve", "einsum", "scale", "sum", "diagonal")
 
@@ -209,11 +211,14 @@ class Planner:
     ) -> Operation:
         """Multiply with scalars the smaller of the two arrays that are multiplied last, or the result."""
         if isinstance(tree, _Pair) and not self._is_gram(tree):
-            sides = [side for side in (tree.left, tree.right) if self._is_smaller(side, out)]
+            pairs = ((tree.left, tree.right), (tree.right, tree.left))
+            sides = [side for side, other in pairs if self._is_smaller(side, other, out)]
             if sides:
                 smallest = min(sides, key=lambda side: self._count(side.labels))
                 own = self._choose_axes(smallest, out)
-                item = _Item(self._scale(self._build(smallest, own), number, times, over), own)
+                is_even = isinstance(smallest, _Item) and smallest.is_symmetric
+                scaled = self._scale(self._build(smallest, own), number, times, over)
+                item = _Item(scaled, own, is_symmetric=is_even)
                 left, right = (item if side is smallest else side for side in (tree.left, tree.right))
                 return self._build(replace(tree, left=left, right=right, leaves=2), out)
         return self._scale(self._build(tree, out), number, times, over)
@@ -226,8 +231,8 @@ class Planner:
             return False
         return self._build(tree.left, rows + summed) is self._build(tree.right, columns + summed)
 
-    def _is_smaller(self, side: _Tree, out: Labels) -> bool:
-        is_array = isinstance(side, _Pair) or not side.is_inverse
+    def _is_smaller(self, side: _Tree, other: _Tree, out: Labels) -> bool:
+        is_array = isinstance(side, _Pair) or not side.is_inverse or not self._is_solved(side, other)
         return is_array and self._count(side.labels) < self._count(out)
 
     def _scale(
@@ -353,8 +358,9 @@ class Planner:
                 cost += self._measure_solve(side, other) if solved else measure_inverse(rows, side.kind)
         leaves = sum(side.leaves if isinstance(side, _Pair) else 1 for side in (left, right))
         pair = _Pair(left, right, frozenset(both & rest), leaves)
-        is_made = leaves == 2 and self.made and _identify(pair)[0] in self.made
-        return pair, 0 if is_made else cost
+        if leaves == 2 and self.made and _identify(pair)[0] in self.made:
+            cost = self._count(pair.labels) // _HELD  # it is there, and stays in memory for this
+        return pair, cost
 
     def _measure_solve(self, inverse: _Item, other: _Tree) -> int:
         """Return what a solution costs beyond a product: a factor, and triangles, which are slower than products."""

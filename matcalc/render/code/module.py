@@ -20,7 +20,7 @@ from matcalc.render.code.safe import make_safe, split_powers
 from matcalc.render.code.self_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import CODE_BACKENDS, Words
-from matcalc.render.code.writer import Names, name_derivative_of, write_lines
+from matcalc.render.code.writer import Names, free_arrays, name_derivative_of, write_lines
 from matcalc.render.report import name_derivative
 from matcalc.rule_files import RuleBook, shipped_rules
 
@@ -207,7 +207,8 @@ def _write_body(
     variables = {**signature.variables, **{node.name: node for node in walk(*roots) if node.op == "symbol"}}
     known = {node: CodePart(signature.names[name], ATOM, node.shape) for name, node in variables.items()}
     writer, sizes, results = write_lines(list(roots), words, names, known, measure, structured, is_concrete)
-    return [*sizes, *map(str, writer.lines), f"return {pack([result.text for result in results])}"]
+    lines = [*sizes, *map(str, writer.lines), f"return {pack([result.text for result in results])}"]
+    return free_arrays(lines) if is_concrete else lines
 
 
 def write_imports(words: Words, further: str = "") -> str:

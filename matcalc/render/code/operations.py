@@ -129,12 +129,12 @@ class OperationWriter:
         return CodePart(whole.text, whole.level, operation.shape, is_plain)
 
     def _is_scaled_in_place(self, operation: Operation, base: CodePart) -> bool:
-        """Whether a new matrix is multiplied where it stands: of NumPy one with a name, others NumPy sees itself."""
+        """Whether a new matrix is multiplied where it stands, which NumPy does itself to large ones without a name."""
         arg, scalars = operation.args[0], operation.args[1:]
         if len(arg.shape) < 2 or self.backend == "jax":
             return False
         if self.backend == "numpy":
-            return self._is_new(arg) and base.text.isidentifier()
+            return self._is_new(arg) and (base.text.isidentifier() or self.lines.is_concrete)
         return self._may_change(arg, scalars)
 
     def _scale_in_place(
@@ -148,6 +148,8 @@ class OperationWriter:
         ((symbol, part),) = steps
         if self.backend == "torch":
             return self._atom(f"{base.wrap(ATOM)}.{'mul' if symbol == '*' else 'div'}_({part.text})")
+        if not base.text.isidentifier():
+            base = self.lines.name_line(operation.args[0], replace(base, shape=operation.shape))
         self.lines.add_line(operation, f"{base.text} {symbol}= {part.text}")
         return base
 
@@ -268,12 +270,14 @@ class OperationWriter:
     def _may_change(self, operation: Operation, others: Sequence[Operation], is_broadcast: bool = False) -> bool:
         """Whether an array is changed in place: a new one, which any batched operand makes a batched one.
 
-        NumPy does so itself with values that have no name, unless the other one is broadcast.
+        NumPy does so itself with large values that have no name, unless the other one is broadcast.
         """
         if self.backend == "jax" or not self._is_new(operation) or len(operation.shape) < 2:
             return False
-        if self.lines.is_concrete or self.backend == "numpy":
-            return self.backend == "torch" or (is_broadcast and self.lines.is_concrete)
+        if self.backend == "numpy":
+            return self.lines.is_concrete and (is_broadcast or self.lines.parts[operation].text.isidentifier())
+        if self.lines.is_concrete:
+            return True
         own = find_symbols(operation, self._symbols)
         return all(find_symbols(other, self._symbols) <= own for other in others)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -121,6 +122,21 @@ class Writer:
         """Return the places of the roots that are computed from an operation."""
         found = [self.program.reachable([self.operations[root]]) for root in self.roots]
         return [place for place, steps in enumerate(found) if operation in steps]
+
+
+def free_arrays(lines: list[str]) -> list[str]:
+    """Return lines that let go of each matrix once it is not needed, so that its memory is there for the next.
+
+    >>> free_arrays(["M1 = A @ B", "M2 = np.linalg.inv(M1)", "return M2 @ M2"])
+    ['M1 = A @ B', 'M2 = np.linalg.inv(M1)', 'del M1', 'return M2 @ M2']
+    """
+    last = {name: place for place, line in enumerate(lines) for name in re.findall(r"\b[MT]\d+\b", line.split("  #")[0])}
+    written = {match[0] for line in lines if (match := re.match(r"[MT]\d+(?= = )", line))}
+    freed = []
+    for place, line in enumerate(lines):
+        names = sorted(name for name in written if last[name] == place < len(lines) - 1)
+        freed += [line, f"del {', '.join(names)}"] if names else [line]
+    return freed
 
 
 def write_lines(
