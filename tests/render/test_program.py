@@ -364,7 +364,8 @@ def test_products_are_refused_where_there_are_none() -> None:
 # --- values that do not overflow ----------------------------------------------------------------------------------
 
 HARD = ["log(1 + exp(x))", "log1p(exp(x))", "log(softmax(x))", "log(sum(exp(x)))", "log(sigmoid(x))", "sigmoid(x)",
-        "softmax(x)", "logsumexp(x)", "gelu(x)", "softplus(x)", "silu(x)", "tanh(x)"]  # fmt: skip
+        "softmax(x)", "logsumexp(x)", "gelu(x)", "softplus(x)", "silu(x)", "tanh(x)", "1/(1 + exp(-x))",
+        "exp(x)/sum(exp(x))", "log(exp(x)/sum(exp(x)))", "log(1/(1 + exp(-x)))"]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "scale"), sample("hard", product(HARD, [1.0, 40.0, 1e3]), 0.5))
@@ -375,7 +376,9 @@ def test_value_and_derivative_do_not_overflow(text: str, scale: float) -> None:
     value, jacobian = derivative.value_and_derivative()(x)
     words = {"softmax": lambda x: torch.softmax(x, 0), "logsumexp": lambda x: torch.logsumexp(x, 0)}
     stable = {"log(1 + exp(x))": "softplus(x)", "log1p(exp(x))": "softplus(x)", "log(softmax(x))": "log_softmax(x)",
-              "log(sum(exp(x)))": "logsumexp(x)", "log(sigmoid(x))": "logsigmoid(x)"}  # fmt: skip
+              "log(sum(exp(x)))": "logsumexp(x)", "log(sigmoid(x))": "logsigmoid(x)",
+              "1/(1 + exp(-x))": "sigmoid(x)", "exp(x)/sum(exp(x))": "softmax(x)",
+              "log(exp(x)/sum(exp(x)))": "log_softmax(x)", "log(1/(1 + exp(-x)))": "logsigmoid(x)"}  # fmt: skip
     names = {**words, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "log_softmax": lambda x: torch.log_softmax(x, 0),
              "softplus": lambda x: torch.logaddexp(x, 0 * x), "logsigmoid": torch.nn.functional.logsigmoid,
              "gelu": torch.nn.functional.gelu, "silu": torch.nn.functional.silu}  # fmt: skip
