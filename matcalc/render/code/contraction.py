@@ -200,11 +200,21 @@ class Planner:
         counts = [
             (self._count(item.labels), place) for place, item in enumerate(items)
             # What stands twice is part of what is computed once, as in (A * v).T @ (A * v).
-            if not item.is_inverse and uses[item.operation] == 1
+            if not item.is_inverse and uses[item.operation] == 1 and not self._is_part(items, place, out)
         ]  # fmt: skip
         if not counts or min(counts)[0] >= self._count(out):
             return None
         return min(counts)[1]
+
+    def _is_part(self, items: Sequence[_Item], place: int, out: Labels) -> bool:
+        """Whether the product of a factor with another one is there, which it would not be of the factor scaled."""
+        for other in range(len(items)):
+            if other != place and self.made:
+                rest = {label for k, item in enumerate(items) if k not in (place, other) for label in item.labels}
+                pair, _ = self._pair(items[place], items[other], rest | set(out))
+                if _identify(pair)[0] in self.made:
+                    return True
+        return False
 
     def _scale_within(
         self, tree: _Tree, out: Labels, number: Fraction, times: list[Operation], over: list[Operation]
@@ -225,10 +235,13 @@ class Planner:
 
     def _is_gram(self, tree: _Pair) -> bool:
         """Whether a matrix is multiplied with its own transpose, of which BLAS computes the half."""
-        rows, columns = (tuple(set(side.labels) & tree.labels) for side in (tree.left, tree.right))
+        rows, columns = (tuple(sorted(set(side.labels) & tree.labels)) for side in (tree.left, tree.right))
         summed = tuple(sorted((set(tree.left.labels) & set(tree.right.labels)) - tree.labels))
-        if not summed or len(rows) != 1 or len(columns) != 1 or rows == columns:
+        is_even = _list_leaves(tree.left) == _list_leaves(tree.right)
+        if not summed or not is_even or len(rows) != len(columns) or set(rows) & set(columns):
             return False
+        if self._stands_first(tree.left, set(summed)):
+            return self._build(tree.left, summed + rows) is self._build(tree.right, summed + columns)
         return self._build(tree.left, rows + summed) is self._build(tree.right, columns + summed)
 
     def _is_smaller(self, side: _Tree, other: _Tree, out: Labels) -> bool:
@@ -438,8 +451,10 @@ class Planner:
         """Return an order of axes: that of an array at hand, of a product that of the result."""
         if isinstance(tree, _Item):
             return wanted if set(wanted) == set(tree.labels) and not tree.is_inverse else tree.labels
-        first = [label for label in wanted if label in tree.labels]
-        return (*first, *sorted(set(tree.labels) - set(first)))
+        kept = [label for label in wanted if label in tree.labels]
+        summed = sorted(set(tree.labels) - set(kept))
+        is_first = len(tree.labels) > 2 and summed and self._stands_first(tree, set(summed))
+        return (*summed, *kept) if is_first else (*kept, *summed)
 
     def _build_entrywise(self, tree: _Pair, wanted: Labels) -> Operation:
         own, other = (
@@ -509,6 +524,13 @@ def order_by_factors(pattern: Labels, terms: Sequence[Term]) -> Labels:
         order.append(first)
         left.remove(first)
     return tuple(order)
+
+
+def _list_leaves(tree: _Tree) -> Counter[Operation]:
+    """Return how often each array stands in a product."""
+    if isinstance(tree, _Item):
+        return Counter([tree.operation])
+    return _list_leaves(tree.left) + _list_leaves(tree.right)
 
 
 def _identify(tree: _Pair) -> tuple[Any, dict[int, int]]:
