@@ -278,7 +278,8 @@ class StructuredArray:
         >>> derive("exp(x)").compile(form="structured")([0.0, 1.0, 2.0]).entries
         '3 of 9 entries'
         """
-        held = sum(np.size(array) for array in {id(a): a for term in self.short_terms for a, _ in term.factors}.values())
+        arrays = {id(array): array for term in self.short_terms for array, _ in term.factors}
+        held = sum(np.size(array) for array in arrays.values())
         return f"{held} of {math.prod(self.shape)} entries"
 
     # --- parts ------------------------------------------------------------------------------------

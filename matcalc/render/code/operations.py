@@ -206,19 +206,27 @@ class OperationWriter:
         return self._call("linalg.solve", left, right)
 
     def _write_contract(self, operation: Operation, left: CodePart, right: CodePart) -> CodePart:
-        turned, other_turned, inner = operation.data
-        sides = []
-        for arg, part, is_turned, is_left in zip(
-            operation.args, (left, right), (turned, other_turned), (True, False), strict=True
-        ):
-            first = inner if is_turned else len(arg.shape) - inner
-            flat = self._join_axes(part, arg.shape, first)
-            # Of the left side the axes that are summed over come last, of the right side first.
-            sides.append(transpose_part(replace(flat, shape=(_AXIS, _AXIS))) if is_turned == is_left and _is_matrix(arg, first) else flat)
-        product = join_parts("matmul", *sides, ())
+        *is_first, inner = operation.data
+        sides = [
+            self._flatten(arg, part, inner, is_inner_first, is_right)
+            for arg, part, is_inner_first, is_right in zip(
+                operation.args, (left, right), is_first, (False, True), strict=True
+            )
+        ]  # fmt: skip
+        product = join_parts("matmul", sides[0], sides[1], ())
         if len(operation.shape) < 3 and all(len(arg.shape) - inner < 2 for arg in operation.args):
             return product
         return self._atom(f"{product.wrap(ATOM)}.reshape({self.words.write_sizes(operation.shape)})")
+
+    def _flatten(
+        self, operation: Operation, part: CodePart, inner: int, is_inner_first: bool, is_right: bool
+    ) -> CodePart:
+        """Return an array as a matrix: what is summed over are columns of the left one, rows of the right one."""
+        rank = len(operation.shape)
+        flat = self._join_axes(part, operation.shape, inner if is_inner_first else rank - inner)
+        if is_inner_first == is_right or rank == inner:
+            return flat
+        return transpose_part(replace(flat, shape=(_AXIS, _AXIS)))
 
     def _join_axes(self, part: CodePart, shape: Shape, first: int) -> CodePart:
         """Return an array as a matrix: the first axes joined, and those after them."""
@@ -391,11 +399,6 @@ _AXIS = Size.of("n")
 def _is_view(operation: Operation) -> bool:
     """Whether an operation only changes the order of axes."""
     return operation.kind == "alone" and sorted(operation.data[0]) == sorted(operation.data[1])
-
-
-def _is_matrix(operation: Operation, first: int) -> bool:
-    """Whether there are axes on both sides of a place."""
-    return 0 < first < len(operation.shape)
 
 
 def _join(op: str, parts: Sequence[CodePart]) -> CodePart | None:

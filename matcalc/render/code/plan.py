@@ -88,7 +88,8 @@ class Plan:
             else:
                 args = [self.operations[need] for need in self.needs[node]]
                 if node.is_call("inv") and len(node.squeezed_shape) == 2 and node not in self.known:
-                    self.operations[node] = make_inverse(self.program, args[0], find_kind(node.args[0], self.structured))
+                    kind = find_kind(node.args[0], self.structured)
+                    self.operations[node] = make_inverse(self.program, args[0], kind)
                 else:
                     cost = 0 if node in self.known or node.op == "transpose" else None
                     self.operations[node] = self.program.make("node", args, (node,), node.squeezed_shape, cost)

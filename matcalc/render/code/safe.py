@@ -260,8 +260,11 @@ def split_powers(root: Expression, backend: str) -> Expression:
         if size == 4:
             return power(square, number(2))
         root_of = _call("sqrt", base, node)
-        ways = {Fraction(1, 2): root_of, Fraction(3, 2): multiply(base, root_of), Fraction(5, 2): multiply(square, root_of)}
-        return ways.get(size) or (multiply(base, square) if size == 3 else node)
+        ways = {
+            Fraction(1, 2): root_of, Fraction(3, 2): multiply(base, root_of), Fraction(5, 2): multiply(square, root_of),
+            Fraction(3): multiply(base, square),
+        }  # fmt: skip
+        return ways.get(size, node)
 
     return rewrite(root, change)
 
@@ -276,5 +279,5 @@ def _read_number(node: Expression) -> Fraction | None:
         value = _read_number(node.args[0])
         return None if value is None else -value
     if node.op == "divide" and all(arg.op == "number" for arg in node.args):
-        return Fraction(node.args[0].data[0]) / node.args[1].data[0]
+        return Fraction(node.args[0].data[0]) / Fraction(node.args[1].data[0])
     return Fraction(node.data[0]) if node.op == "number" else None

@@ -334,7 +334,7 @@ class _Reader:
         factors = tuple(
             replace(factor, labels=tuple(map(find, factor.labels))) for factor in found.factors
         )
-        # R @ v and v.T @ R are the same where R is symmetric, trace(A @ R) is sum(A*R): the index of the result is first.
+        # R @ v and v.T @ R are the same where R is symmetric, trace(A @ R) is sum(A*R): the result's index is first.
         factors = tuple(
             replace(each, labels=tuple(sorted(each.labels, key=out_first))) if each.is_symmetric else each
             for each in factors
@@ -365,7 +365,7 @@ def find_kind(node: Expression, structured: bool) -> str:
 
 
 def _cancel(times: list[Expression], over: list[Expression]) -> tuple[list[Expression], list[Expression]]:
-    """Return scalars with 1/c for reciprocal_or_zero(c) beside another 1/c: where c is 0 there is no number either way."""
+    """Return scalars with 1/c for reciprocal_or_zero(c) beside another 1/c: where c is 0 neither is a number."""
     kept = list(over)
     left = []
     for node in times:

@@ -55,8 +55,8 @@ class Writer:
     """Writes several expressions at once; `known` holds the nodes that have a name already.
 
     `measure` gives the number that a size counts for when orders of multiplying are compared; with `structured` the
-    declared structure of variables is used, which a function that is differentiated by them must not; `is_concrete` says
-    that the code meets only arrays as they are, which nothing traces or maps over, so that it may look at values.
+    declared structure of variables is used, which a function that is differentiated by them must not; `is_concrete`
+    says that the code meets only arrays that nothing traces or maps over, so that it may look at values.
     """
 
     def __init__(
@@ -130,7 +130,8 @@ def free_arrays(lines: list[str]) -> list[str]:
     >>> free_arrays(["M1 = A @ B", "M2 = np.linalg.inv(M1)", "return M2 @ M2"])
     ['M1 = A @ B', 'M2 = np.linalg.inv(M1)', 'del M1', 'return M2 @ M2']
     """
-    last = {name: place for place, line in enumerate(lines) for name in re.findall(r"\b[MT]\d+\b", line.split("  #")[0])}
+    codes = [line.split("  #")[0] for line in lines]
+    last = {name: place for place, code in enumerate(codes) for name in re.findall(r"\b[MT]\d+\b", code)}
     written = {match[0] for line in lines if (match := re.match(r"[MT]\d+(?= = )", line))}
     freed = []
     for place, line in enumerate(lines):
