@@ -19,7 +19,7 @@ _MOST_TERMS = 8
 _ARITHMETIC = ("add", "subtract", "multiply", "divide", "negate")
 
 
-class Plan:
+class ProgramPlan:
     """The program of several expressions; `known` holds the nodes that have a name already.
 
     With `open_inverses` an inverse that is needed more than once is solved for at each of its uses.
@@ -117,9 +117,9 @@ class Plan:
 def make_plan(
     roots: Collection[Expression], known: Mapping[Expression, CodePart], measure: Callable[[Size], int] | None,
     structured: bool,
-) -> Plan:  # fmt: skip
+) -> ProgramPlan:  # fmt: skip
     """Return the cheaper program: inverses that are needed again formed once, or solved for at each use."""
-    plan = Plan(roots, known, measure, structured)
+    plan = ProgramPlan(roots, known, measure, structured)
     if not plan.has_shared_inverse:
         return plan
-    return min(plan, Plan(roots, known, measure, structured, open_inverses=True), key=lambda each: each.cost)
+    return min(plan, ProgramPlan(roots, known, measure, structured, open_inverses=True), key=lambda each: each.cost)
