@@ -168,6 +168,14 @@ def test_joined_axes_are_reshaped_at_the_end(text: str) -> None:
     assert np.allclose(function(**point), derivative.evaluate(point), rtol=1e-12)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_diagonal_whose_axes_are_joined_is_placed(backend: str) -> None:
+    derivative = matcalc.derive("trace(exp(X))", "X", layout="vec")
+    X = np.array([[0.0, 1.0], [2.0, 3.0]])
+    found = derivative.compile(backend)(X if backend == "numpy" else torch.from_numpy(X))
+    assert np.allclose(found, [1.0, 0.0, 0.0, np.exp(3.0)])
+
+
 def test_positive_definite_matrix_is_inverted_by_its_cholesky_factor() -> None:
     options: dict[str, Any] = {"shapes": {"S": ("n", "n"), "x": ("n",)}, "assume": {"S": "posdef"}}
     assert "cholesky_inverse(" in matcalc.derive("logdet(S)", "S", **options).compile("torch").source
