@@ -118,7 +118,30 @@ def logdet(X):
     return {np}.where(sign > 0, value, {np}.nan)
 ''',
 }
+_NUMPY = {
+    "softmax": '''
+def softmax(x, axis=None):
+    """exp(x)/sum(exp(x))"""
+    shares = np.exp(x - x.max(axis=axis, keepdims=True))
+    shares /= shares.sum(axis=axis, keepdims=True)
+    return shares
+''',
+}
 _TORCH = {
+    "inverse_of_symmetric": '''
+def inverse_of_symmetric(S):
+    """The inverse of a symmetric matrix: by its Cholesky factor where it has one."""
+    factor, failed = torch.linalg.cholesky_ex(S)
+    return torch.linalg.inv(S) if failed else torch.cholesky_inverse(factor)
+''',
+    "solve_symmetric": '''
+def solve_symmetric(S, B):
+    """inv(S) @ B of a symmetric matrix: by its Cholesky factor where it has one."""
+    factor, failed = torch.linalg.cholesky_ex(S)
+    if failed:
+        return torch.linalg.solve(S, B)
+    return torch.cholesky_solve(B.reshape(len(S), -1), factor).reshape(B.shape)
+''',
     "differentiate": '''
 def differentiate(function, at, order=1):
     """Return the derivative in numerator layout: the axes of the value, then for each order those of `at` reversed."""
@@ -165,7 +188,7 @@ _WORDS = {
     "torch": {"np": "torch", "eye": "torch.eye(n, dtype=X.dtype, device=X.device)", "contiguous": ".contiguous()",
               "eye_of_x": "torch.eye(len(x), dtype=x.dtype, device=x.device)"},
 }
-_SOURCES = {"numpy": _EVERYWHERE | _ARRAYS, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
+_SOURCES = {"numpy": _EVERYWHERE | _ARRAYS | _NUMPY, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
 _MODULES = ("functools", "math", "jax.scipy.linalg")
 
 
