@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from itertools import product
+from itertools import chain, combinations, pairwise, product
 from typing import Any
 
 from mpmath import mp
@@ -22,7 +22,7 @@ from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
 from matcalc.errors import MatcalcError
 from matcalc.language.declarations import list_structures
-from matcalc.language.expression import Expression, collect_letters, symbols, walk
+from matcalc.language.expression import Expression, collect_letters, find_least_sizes, symbols, walk
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.sizes import UNIT
 from matcalc.language.text_to_expression import rules_in_force
@@ -35,26 +35,29 @@ _CAPACITIES = (20, 36, 60, 100)
 _DIGITS = 50
 _TRIES = 24
 _MOST_POINTS = 6
+_MOST_SEGMENTS, _HALVINGS = 3, 48
+
+_Values = dict[tuple[str, int], Fraction]
 
 
 def prove_exactly(
     question: Question, rules: RuleBook | None = None, products: int = PRODUCTS, seconds: float = SECONDS,
-    at: Mapping[str, int] | None = None, alone: bool = False,
+    at: Mapping[str, int] | None = None,
 ) -> ExactProof:  # fmt: skip
     """Return whether the claim is the derivative, entry by entry, at two assignments of sizes to the letters.
 
-    `at` is one assignment at which alone they are compared.  Where the proof stands `alone`, no other sizes being tried
-    elsewhere, and sizes count as numbers, a third assignment is tried that no claim can be built for.
+    `at` is one assignment at which alone they are compared.  Where sizes count as numbers a third assignment is tried
+    that no claim can be built for.
     """
     root, claim = question.function.root, question.claim.root
     if claim is None or not isinstance(question.function, ExpressionFunction):
         return ExactProof(NOT_SHOWN, reason="code has no exact form")
-    letters = collect_letters((root, claim, *question.by))
+    letters, least = collect_letters((root, claim, *question.by)), find_least_sizes((root, claim))
     deadline, left = time.monotonic() + seconds, products
     shown: list[dict[str, int]] = []
     reason = ""
     with rules_in_force(rules):
-        for sizes in list_sizes(letters) if at is None else [{letter: at[letter] for letter in letters}]:
+        for sizes in list_sizes(letters, least) if at is None else [{letter: at[letter] for letter in letters}]:
             budget = Budget(min(left, products // 2), deadline)
             try:
                 answer = _prove_at(question, sizes, budget)
@@ -69,8 +72,8 @@ def prove_exactly(
                 shown.append(sizes)
             reason = reason or answer.reason
             if _tell_apart(shown, letters) or (shown and at is not None):
-                if alone and any(node.op == "size" for node in walk(root, claim)):
-                    other = _prove_elsewhere(question, letters, Budget(min(left, _PRODUCTS_ELSEWHERE), deadline))
+                if at is None and any(node.op == "size" for node in walk(root, claim)):
+                    other = _prove_elsewhere(question, letters, least, Budget(min(left, _PRODUCTS_ELSEWHERE), deadline))
                     if other.verdict == DIFFERENT:
                         return other
                     shown += other.sizes
@@ -83,10 +86,12 @@ def prove_exactly(
 _PRODUCTS_ELSEWHERE = 50_000
 
 
-def _prove_elsewhere(question: Question, letters: Sequence[str], budget: Budget) -> ExactProof:
+def _prove_elsewhere(
+    question: Question, letters: Sequence[str], least: Mapping[str, int], budget: Budget
+) -> ExactProof:
     """Return the answer at sizes that follow from the claim, and that are none of the first ones."""
     choices = random.Random(to_text(question.claim.root) if question.claim.root is not None else "")
-    sizes = {letter: choices.randrange(4, 10) for letter in letters}
+    sizes = {letter: _enlarge(choices.randrange(4, 10), least.get(letter, 1)) for letter in letters}
     try:
         return _prove_at(question, sizes, budget)
     except (NotShown, MatcalcError, RecursionError):
@@ -99,8 +104,10 @@ def _tell_apart(shown: Sequence[Mapping[str, int]], letters: Sequence[str]) -> b
     return bool(shown) and len(set(numbers)) == len(numbers) and all(len(set(hand)) > 1 for hand in numbers)
 
 
-def list_sizes(letters: Sequence[str]) -> Iterator[dict[str, int]]:
+def list_sizes(letters: Sequence[str], least: Mapping[str, int] | None = None) -> Iterator[dict[str, int]]:
     """Yield assignments of small sizes; in the first two each letter changes, and any two letters differ in one.
+
+    A letter of which the `least` size is known is larger by so much; two letters may be the same then.
 
     >>> list(list_sizes(["m", "n"]))[:2]
     [{'m': 2, 'n': 3}, {'m': 3, 'n': 2}]
@@ -110,7 +117,12 @@ def list_sizes(letters: Sequence[str]) -> Iterator[dict[str, int]]:
         return
     count = len(letters)
     for hand in dict.fromkeys((hand * (count // len(hand) + 1))[:count] for hand in _HANDS):
-        yield dict(zip(letters, hand, strict=True))
+        yield {letter: _enlarge(size, (least or {}).get(letter, 1)) for letter, size in zip(letters, hand, strict=True)}
+
+
+def _enlarge(size: int, least: int) -> int:
+    """Return a larger size where 2 would be too small; what changes from 2 to 3 still changes."""
+    return max(size + max(least - 2, 0), least)
 
 
 # What cannot be written out at these sizes, or takes too long, is tried at those that follow.
@@ -252,7 +264,8 @@ class _Comparison:
 
     def _refute(self, truth: list[Element], differences: list[Element]) -> ExactProof:
         """Return that the two differ where a number with many digits shows it, else that nothing was shown."""
-        for values in self._list_points(self.tower.conditions):
+        drawn = list(self._list_points(self.tower.conditions))
+        for values in chain(drawn, self._list_points_between(drawn, differences)):
             try:
                 found, _ = self._measure(values, truth, differences, _DIGITS)
                 apart, largest = self._measure(values, truth, differences, 2 * _DIGITS)
@@ -289,6 +302,42 @@ class _Comparison:
                 left -= 1
             if not left:
                 return
+
+    def _list_points_between(
+        self, drawn: Sequence[_Values], differences: Iterable[Element]
+    ) -> Iterator[_Values]:
+        """Yield points on segments between others, between two places where a sign in the differences changes.
+
+        A kink that is moved by little is felt there only.
+        """
+        signs = {g.index: g for one in differences for g in self.tower.list_signs(one)}
+        for start, end in list(combinations(drawn, 2))[: _MOST_SEGMENTS if signs else 0]:
+            def place(share: Fraction, start: _Values = start, end: _Values = end) -> _Values:
+                moved = {key: value + (end[key] - value) * share for key, value in start.items()}
+                return {key: value if abs(start[key]) != 1 else start[key] for key, value in moved.items()}
+
+            changes = sorted(filter(None, (self._find_change(sign.of, place) for sign in signs.values())))
+            for one, other in pairwise(changes):
+                values = place((one + other) / 2)
+                if one != other and self._is_defined(values, self.tower.conditions):
+                    yield values
+
+    def _find_change(self, element: Element, place: Callable[[Fraction], _Values]) -> Fraction | None:
+        """Return at which share of a segment an element changes its sign, None where it does not or has no value."""
+        def is_positive(share: Fraction) -> bool:
+            return bool(Numbers(self.tower, _to_numbers(place(share))).evaluate(element) > 0)
+
+        with mp.workdps(_DIGITS):
+            try:
+                first, low, high = is_positive(Fraction(0)), Fraction(0), Fraction(1)
+                if is_positive(high) == first:
+                    return None
+                for _ in range(_HALVINGS):
+                    middle = (low + high) / 2
+                    low, high = (middle, high) if is_positive(middle) == first else (low, middle)
+            except NotShown:
+                return None
+        return low
 
     def _is_defined(self, values: Mapping[tuple[str, int], Fraction], conditions: Sequence[Condition]) -> bool:
         """Whether what must be positive is so at a point."""

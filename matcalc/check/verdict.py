@@ -110,7 +110,7 @@ def _judge_value(evidence: Evidence, trials: int, truth: str, proof: str, settin
     if proof != "torch" and not question.tolerance:
         from matcalc.check.exact import prove_exactly
 
-        exact = prove_exactly(question, rules, alone=proof == "exact")
+        exact = prove_exactly(question, rules)
     if proof == "exact":
         return _report_exactly(exact, replace(could_not_check("", **settings), evidence=evidence))
     report = _judge_by_torch(evidence, trials, truth, settings)
@@ -178,12 +178,17 @@ def _keep(report: CheckReport) -> dict[str, Any]:
     return {name: getattr(report, name) for name in names}
 
 
+_NEARLY = 1e-5
+
+
 def _report_rounding(exact: ExactProof, report: CheckReport) -> CheckReport:
     """Return the report on a claim that torch cannot tell from the derivative, and that is another formula."""
-    message = (
-        f"differs. The numbers agree to {exact.apart:.1g}, but the formula is not the derivative, as SymPy shows"
-        f"{exact.where}: numbers in it are rounded, perhaps; write 2/3, not 0.66666667."
-    )
+    if exact.apart < _NEARLY:
+        agree, reason = f"to {exact.apart:.1g}", "numbers in it are rounded, perhaps; write 2/3, not 0.66666667"
+    else:
+        agree, reason = "at the points", "a branch is taken at another place, perhaps, very near the right one"
+    told = f"the formula is not the derivative, as SymPy shows{exact.where}: {reason}."
+    message = f"differs. The numbers agree {agree}, but {told}"
     return replace(report, verdict=DIFFERS, reasons=("other",), message=message)
 
 

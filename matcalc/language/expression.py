@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any
 
 from matcalc.errors import ShapeError
+from matcalc.language.names import BASIS
 from matcalc.language.sizes import SCALAR, Shape, Size, squeeze_shape, to_2d_shape, write_shape
 from matcalc.rule_files import Rule
 
@@ -141,6 +142,16 @@ def collect_letters(roots: Iterable[Expression]) -> list[str]:
         for size in (*node.shape, *(node.data if node.op == "size" else ())):
             letters.update(dict.fromkeys(size.base_letters))
     return list(letters)
+
+
+def find_least_sizes(roots: Iterable[Expression]) -> dict[str, int]:
+    """Return how large sizes must be for the places that are named below the roots: n is 5 at least for basis(n, 4)."""
+    least: dict[str, int] = {}
+    for node in walk(*roots):
+        if node.is_call(BASIS) and node.args[1].op == "number":
+            for letter in node.args[0].shape[0].base_letters[:1]:
+                least[letter] = max(least.get(letter, 1), int(node.args[1].data[0]) + 1)
+    return least
 
 
 def list_letters(*roots: Expression) -> tuple[str, ...]:
