@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import chain, combinations, pairwise, product
 from typing import Any
 
@@ -35,7 +36,7 @@ _CAPACITIES = (20, 36, 60, 100)
 _DIGITS = 50
 _TRIES = 24
 _MOST_POINTS = 6
-_MOST_SEGMENTS, _HALVINGS = 3, 48
+_MOST_SEGMENTS, _HALVINGS, _FAR = 5, 64, 10**12
 
 _Values = dict[tuple[str, int], Fraction]
 
@@ -72,8 +73,10 @@ def prove_exactly(
                 shown.append(sizes)
             reason = reason or answer.reason
             if _tell_apart(shown, letters) or (shown and at is not None):
-                if at is None and any(node.op == "size" for node in walk(root, claim)):
-                    other = _prove_elsewhere(question, letters, least, Budget(min(left, _PRODUCTS_ELSEWHERE), deadline))
+                for smallest in _list_elsewhere(root, claim) if at is None else ():
+                    other = _prove_elsewhere(
+                        question, letters, smallest, least, Budget(min(left, _PRODUCTS_ELSEWHERE), deadline)
+                    )
                     if other.verdict == DIFFERENT:
                         return other
                     shown += other.sizes
@@ -84,14 +87,27 @@ def prove_exactly(
 
 
 _PRODUCTS_ELSEWHERE = 50_000
+_ELSEWHERE, _MOST_ADDED, _LARGEST_LIMIT = 4, 6, 90
+
+
+def _list_elsewhere(*roots: Expression) -> list[int]:
+    """Return the smallest of other sizes to be tried where sizes count as numbers: usual ones, and beyond a limit."""
+    nodes = list(walk(*roots))
+    if not any(node.op == "size" for node in nodes):
+        return []
+    whole = {int(node.data[0]) for node in nodes if node.op == "number" and node.data[0].denominator == 1}
+    limits = [number for number in whole if number in range(_ELSEWHERE + _MOST_ADDED, _LARGEST_LIMIT)]
+    return [_ELSEWHERE, *([max(limits) + 1] if limits else [])]
 
 
 def _prove_elsewhere(
-    question: Question, letters: Sequence[str], least: Mapping[str, int], budget: Budget
+    question: Question, letters: Sequence[str], smallest: int, least: Mapping[str, int], budget: Budget
 ) -> ExactProof:
     """Return the answer at sizes that follow from the claim, and that are none of the first ones."""
     choices = random.Random(to_text(question.claim.root) if question.claim.root is not None else "")
-    sizes = {letter: _enlarge(choices.randrange(4, 10), least.get(letter, 1)) for letter in letters}
+    sizes = {
+        letter: _enlarge(smallest + choices.randrange(_MOST_ADDED), least.get(letter, 1)) for letter in letters
+    }
     try:
         return _prove_at(question, sizes, budget)
     except (NotShown, MatcalcError, RecursionError):
@@ -303,24 +319,31 @@ class _Comparison:
             if not left:
                 return
 
-    def _list_points_between(
-        self, drawn: Sequence[_Values], differences: Iterable[Element]
-    ) -> Iterator[_Values]:
-        """Yield points on segments between others, between two places where a sign in the differences changes.
+    def _list_points_between(self, drawn: Sequence[_Values], differences: Iterable[Element]) -> Iterator[_Values]:
+        """Yield points between two places of a segment where signs in the differences change, and beyond the last one.
 
-        A kink that is moved by little is felt there only.
+        A kink that is moved by little is felt there only.  Some segments end far away.
         """
         signs = {g.index: g for one in differences for g in self.tower.list_signs(one)}
-        for start, end in list(combinations(drawn, 2))[: _MOST_SEGMENTS if signs else 0]:
-            def place(share: Fraction, start: _Values = start, end: _Values = end) -> _Values:
-                moved = {key: value + (end[key] - value) * share for key, value in start.items()}
-                return {key: value if abs(start[key]) != 1 else start[key] for key, value in moved.items()}
-
-            changes = sorted(filter(None, (self._find_change(sign.of, place) for sign in signs.values())))
-            for one, other in pairwise(changes):
+        if not signs or not drawn:
+            return
+        near, far = combinations(drawn, 2), [(drawn[0], self._go_far(drawn[0], side)) for side in (1, -1)]
+        for start, end in [*far, *near][:_MOST_SEGMENTS]:
+            place = partial(_go_along, start, end)
+            found = {self._find_change(sign.of, place) for sign in signs.values()} - {None}
+            for one, other in pairwise(sorted([*filter(None, found), Fraction(1)])):
                 values = place((one + other) / 2)
-                if one != other and self._is_defined(values, self.tower.conditions):
+                if self._is_defined(values, self.tower.conditions):
                     yield values
+
+    def _go_far(self, values: _Values, side: int) -> _Values:
+        """Return values that are large, on a side of 0 where they may be; what is 1 or -1 stays."""
+        kinds = {(g.name, g.place): g for g in self.tower.generators if isinstance(g, FreeEntry)}
+        sides = {key: 1 if kinds[key].positive else side for key in values}
+        return {
+            key: value if isinstance(kinds[key], UnitEntry) else abs(value) * sides[key] * _FAR
+            for key, value in values.items()
+        }
 
     def _find_change(self, element: Element, place: Callable[[Fraction], _Values]) -> Fraction | None:
         """Return at which share of a segment an element changes its sign, None where it does not or has no value."""
@@ -359,6 +382,13 @@ class _Comparison:
     def _place(self, element: Element) -> Element:
         """Return an element with the variable's own structure in the place of its free entries."""
         return self.tower.substitute(element, dict(self.images)) if self.images else element
+
+
+def _go_along(start: _Values, end: _Values, share: Fraction) -> _Values:
+    """Return the values at a share of the way; what is 1 or -1 stays."""
+    return {
+        key: value if abs(value) == 1 else value + (end[key] - value) * share for key, value in start.items()
+    }
 
 
 def find_index(place: int, shape: Sequence[int]) -> tuple[int, ...]:

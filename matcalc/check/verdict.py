@@ -178,15 +178,16 @@ def _keep(report: CheckReport) -> dict[str, Any]:
     return {name: getattr(report, name) for name in names}
 
 
-_NEARLY = 1e-5
+_NEARLY, _LAST_DIGIT = 1e-5, 1e-17
 
 
 def _report_rounding(exact: ExactProof, report: CheckReport) -> CheckReport:
     """Return the report on a claim that torch cannot tell from the derivative, and that is another formula."""
     if exact.apart < _NEARLY:
-        agree, reason = f"to {exact.apart:.1g}", "numbers in it are rounded, perhaps; write 2/3, not 0.66666667"
+        near = f"to {exact.apart:.1g}" if exact.apart > _LAST_DIGIT else "to the last digit"
+        agree, reason = near, "numbers in it are rounded, perhaps; write 2/3, not 0.66666667"
     else:
-        agree, reason = "at the points", "a branch is taken at another place, perhaps, very near the right one"
+        agree, reason = "at the points", "a branch is taken at another place, perhaps"
     told = f"the formula is not the derivative, as SymPy shows{exact.where}: {reason}."
     message = f"differs. The numbers agree {agree}, but {told}"
     return replace(report, verdict=DIFFERS, reasons=("other",), message=message)

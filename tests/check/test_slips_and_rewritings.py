@@ -38,6 +38,10 @@ def test_slips_differ_and_rewritings_agree() -> None:
         ("sum(relu(A @ x))", "A.T @ where(A @ x > 1e-9, 1, 0)"),
         ("sum(clip(x, 0, 1))", "where(x > 0, 1, 0)*where(x < 1.00000001, 1, 0)"),
         ("sum(max(X, axis=1))", "largest(X + 1e-10*A, axis=1)"),
+        # a branch that no point reaches, nor any usual size
+        ("sum(x**2)", "where(x > 1e6, 3*x, 2*x)"),
+        ("sum(x**2)", "2*x + relu(-x - 1e7)"),
+        ("sum(x**2)", "where(size(x) > 50, x, 2*x)"),
     ],
 )
 def test_a_slip_that_hides_is_found(expression: str, claim: str) -> None:
