@@ -42,6 +42,7 @@ def test_slips_differ_and_rewritings_agree() -> None:
         ("sum(x**2)", "where(x > 1e6, 3*x, 2*x)"),
         ("sum(x**2)", "2*x + relu(-x - 1e7)"),
         ("sum(x**2)", "where(size(x) > 50, x, 2*x)"),
+        ("sum(x**2)", "2*x*(1 + 1e-11*(trace(eye(n)) - 2)*(sum(ones(n)) - 3))"),
     ],
 )
 def test_a_slip_that_hides_is_found(expression: str, claim: str) -> None:
