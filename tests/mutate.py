@@ -126,9 +126,9 @@ def list_mutants(path: str, line: int | None = None) -> list[Mutant]:
     return found
 
 
-def write_mutant(mutant: Mutant) -> str:
-    """Return the whole text of the file with the change."""
-    tree = ast.parse((ROOT / mutant.path).read_text(encoding="utf-8"))
+def write_mutant(mutant: Mutant, text: str) -> str:
+    """Return the whole text of its file with the change."""
+    tree = ast.parse(text)
     target = [node for node, _ in list_places(tree)][mutant.number]
     new = copy.deepcopy(list(list_changes(target))[mutant.place])
     return ast.unparse(ast.fix_missing_locations(Exchange(target, new).visit(tree)))
@@ -287,7 +287,7 @@ def survives(folder: Path, mutant: Mutant, tests: list[str], seconds: float) -> 
     """Whether no test notices a mutant; one that ends the process, or never ends, is noticed."""
     target = folder / mutant.path
     whole = target.read_text(encoding="utf-8")
-    target.write_text(write_mutant(mutant), encoding="utf-8")
+    target.write_text(write_mutant(mutant, whole), encoding="utf-8")
     try:
         files = [test.partition("::")[0] for test in tests]
         return not tests or run_tests(folder, files, Chosen(tests), PATIENCE + seconds) == pytest.ExitCode.OK
