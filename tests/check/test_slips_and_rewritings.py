@@ -8,6 +8,7 @@ import random
 import pytest
 
 import matcalc
+from matcalc.check.report import NOT_SHOWN
 from matcalc.language.text_to_expression import parse
 from tests.judge_slips import run
 from tests.rewritings import write_otherwise
@@ -65,6 +66,16 @@ def test_what_is_no_slip_agrees(expression: str, claim: str) -> None:
     report = matcalc.check(expression, claim, "x", layout="mixed", shapes={"x": ("n",)})
     assert report.exact
     assert report.verdict == "agrees", report.message
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [("1", "agrees"), ("1.0000000001", "differs"), ("0.99999999995", "differs")]
+)
+def test_where_sympy_shows_nothing_numbers_are_compared_to_the_last_digits(factor: str, verdict: str) -> None:
+    claim = f"{factor}*expm(X).T"
+    report = matcalc.check("trace(expm(X))", claim, "X", layout="denominator", shapes={"X": (3, 3)})
+    assert report.exact.verdict == NOT_SHOWN
+    assert report.verdict == verdict, report.message
 
 
 def test_a_place_needs_an_axis_that_has_it() -> None:
