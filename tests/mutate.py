@@ -40,7 +40,20 @@ OWN_TESTS = (
 )  # fmt: skip
 
 # Mutants that change nothing anybody could see, and why: the file, the line as it stands, the change.
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "matcalc/engine/products.py",
+        "closed = [group for group in groups if group[0][1] and "
+        "out.isdisjoint(at for _, axes in group for at in axes)]",
+        "group[0][1] and out.isdisjoint((at for _, axes in group for at in axes)) -> "
+        "out.isdisjoint((at for _, axes in group for at in axes))",
+    ): "a factor without axes is a product by itself, which is the factor",
+    (
+        "matcalc/engine/products.py",
+        "if not closed or (len(groups) == 1 and self.coefficient == 1):",
+        "not closed or (len(groups) == 1 and self.coefficient == 1) -> len(groups) == 1 and self.coefficient == 1",
+    ): "where nothing is closed the factors are the same ones, and their powers are collected already",
+}
 
 
 @dataclass(frozen=True)
