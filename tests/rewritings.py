@@ -174,7 +174,8 @@ def _list_einsums(node: Expression, args: list[str]) -> Iterator[tuple[str, str]
 def _list_calls(node: Expression, args: list[str]) -> Iterator[tuple[str, str]]:
     rule, axis, _ = node.data
     (first, *others) = node.args
-    if axis is None and not others:
+    is_other_norm = rule.function == "norm" and rule.name not in ("norm", "norm_2", "norm_fro")
+    if axis is None and not others and not is_other_norm:
         yield from ((rule.function, one.format(x=to_text(first))) for one in FUNCTIONS.get(rule.function, ()))
     if axis is None and first.op == "matmul" and not others:
         a, b = (f"({to_text(arg)})" for arg in first.args)
