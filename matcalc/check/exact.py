@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import chain, combinations, pairwise, product
@@ -23,9 +23,9 @@ from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
 from matcalc.errors import MatcalcError
 from matcalc.language.declarations import list_structures
-from matcalc.language.expression import Expression, collect_letters, find_least_sizes, symbols, walk
+from matcalc.language.expression import Expression, collect_letters, collect_sums, symbols, walk
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.sizes import UNIT
+from matcalc.language.sizes import UNIT, Size, fit_numbers
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
@@ -53,12 +53,13 @@ def prove_exactly(
     root, claim = question.function.root, question.claim.root
     if claim is None or not isinstance(question.function, ExpressionFunction):
         return ExactProof(NOT_SHOWN, reason="code has no exact form")
-    letters, least = collect_letters((root, claim, *question.by)), find_least_sizes((root, claim))
+    letters = collect_letters((root, claim, *question.by))
     deadline, left = time.monotonic() + seconds, products
     shown: list[dict[str, int]] = []
     reason = ""
     with rules_in_force(rules):
-        for sizes in list_sizes(letters, least) if at is None else [{letter: at[letter] for letter in letters}]:
+        sums = collect_sums((root, claim, *question.by))
+        for sizes in list_sizes(letters, sums) if at is None else [{letter: at[letter] for letter in letters}]:
             budget = Budget(min(left, products // 2), deadline)
             try:
                 answer = _prove_at(question, sizes, budget)
@@ -75,7 +76,7 @@ def prove_exactly(
             if _tell_apart(shown, letters) or (shown and at is not None):
                 for smallest in _list_elsewhere(root, claim) if at is None else ():
                     other = _prove_elsewhere(
-                        question, letters, smallest, least, Budget(min(left, _PRODUCTS_ELSEWHERE), deadline)
+                        question, letters, smallest, Budget(min(left, _PRODUCTS_ELSEWHERE), deadline)
                     )
                     if other.verdict == DIFFERENT:
                         return other
@@ -112,15 +113,14 @@ def _has_counts(nodes: Iterable[Expression]) -> bool:
 
 
 def _prove_elsewhere(
-    question: Question, letters: Sequence[str], smallest: int, least: Mapping[str, int], budget: Budget
+    question: Question, letters: Sequence[str], smallest: int, budget: Budget
 ) -> ExactProof:
     """Return the answer at sizes that follow from the claim, and that are none of the first ones."""
     choices = random.Random(to_text(question.claim.root) if question.claim.root is not None else "")
-    sizes = {
-        letter: _enlarge(smallest + choices.randrange(_MOST_ADDED), least.get(letter, 1)) for letter in letters
-    }
+    roots = [root for root in (question.function.root, question.claim.root, *question.by) if root is not None]
+    drawn = {letter: smallest + choices.randrange(_MOST_ADDED) for letter in letters}
     try:
-        return _prove_at(question, sizes, budget)
+        return _prove_at(question, fit_numbers(drawn, collect_sums(roots)), budget)
     except (NotShown, MatcalcError, RecursionError):
         return ExactProof(NOT_SHOWN)
 
@@ -131,10 +131,10 @@ def _tell_apart(shown: Sequence[Mapping[str, int]], letters: Sequence[str]) -> b
     return bool(shown) and len(set(numbers)) == len(numbers) and all(len(set(hand)) > 1 for hand in numbers)
 
 
-def list_sizes(letters: Sequence[str], least: Mapping[str, int] | None = None) -> Iterator[dict[str, int]]:
+def list_sizes(letters: Sequence[str], sums: Collection[Size] = ()) -> Iterator[dict[str, int]]:
     """Yield assignments of small sizes; in the first two each letter changes, and any two letters differ in one.
 
-    A letter of which the `least` size is known is larger by so much; two letters may be the same then.
+    Where the sums would be below 1, some letters have larger numbers.
 
     >>> list(list_sizes(["m", "n"]))[:2]
     [{'m': 2, 'n': 3}, {'m': 3, 'n': 2}]
@@ -142,16 +142,28 @@ def list_sizes(letters: Sequence[str], least: Mapping[str, int] | None = None) -
     if not letters:
         yield {}
         return
-    count = len(letters)
+    count, shown = len(letters), list[dict[str, int]]()
+    # Where all letters have to be larger, such as n of n - 5, all assignments are, and stay as different as they are.
+    ones = (dict.fromkeys(letters, 1 + more) for more in range(_LARGEST_SHIFT))
+    fits = (all(size.evaluate(each) >= 1 for size in sums) for each in ones)
+    least = next((more for more, is_fitting in enumerate(fits) if is_fitting), 0)
     for hand in dict.fromkeys((hand * (count // len(hand) + 1))[:count] for hand in _HANDS):
-        yield {letter: _enlarge(size, (least or {}).get(letter, 1)) for letter, size in zip(letters, hand, strict=True)}
+        first = {letter: number + least for letter, number in zip(letters, hand, strict=True)}
+        larger = ({letter: number + more for letter, number in first.items()} for more in range(7))
+        fitting = (each for each in larger if all(size.evaluate(each) >= 1 for size in sums))
+        sizes = next(fitting, None) or _spread(fit_numbers(first, sums), first, sums)
+        if sizes not in shown:
+            shown.append(sizes)
+            yield sizes
 
 
-def _enlarge(size: int, least: int) -> int:
-    """Return a larger size where 2 would be too small; what changes from 2 to 3 still changes."""
-    return max(size + max(least - 2, 0), least)
+def _spread(fitted: dict[str, int], first: Mapping[str, int], sums: Collection[Size]) -> dict[str, int]:
+    """Return fitted sizes that differ where the first ones do: what had to grow grows by its first number more."""
+    spread = {letter: size + (first[letter] if size > first[letter] else 0) for letter, size in fitted.items()}
+    return spread if all(size.evaluate(spread) >= 1 for size in sums) else fitted
 
 
+_LARGEST_SHIFT = 8
 # What cannot be written out at these sizes, or takes too long, is tried at those that follow.
 _HANDS = (
     (2, 3, 4, 3, 2, 4), (3, 2, 2, 4, 4, 3), (2, 3, 2, 3, 1, 1),

@@ -7,9 +7,9 @@ memoised on the node itself (`walk`), never recursive over the text's tree.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from functools import partial
+from functools import partial, reduce
 from threading import Lock
 from typing import Any
 
@@ -38,6 +38,8 @@ class Expression:
     | einsum | operands | subscripts such as ij,jk->ik |
     | filled | | eye, ones, zeros, fuse, commutation or duplication; sizes |
     | abstract | the argument | name |
+    | sliced padded | the array | as printed only: axis, how many rows stand before and behind what is taken or put |
+    | joined | arrays one after another, as printed only | axis |
     | abstract_derivative | the argument | name, order, declared shape of the function |
     """
 
@@ -144,14 +146,17 @@ def collect_letters(roots: Iterable[Expression]) -> list[str]:
     return list(letters)
 
 
-def find_least_sizes(roots: Iterable[Expression]) -> dict[str, int]:
-    """Return how large sizes must be for the places that are named below the roots: n is 5 at least for basis(n, 4)."""
-    least: dict[str, int] = {}
-    for node in walk(*roots):
-        if node.is_call(BASIS) and node.args[1].op == "number":
-            for letter in node.args[0].shape[0].base_letters[:1]:
-                least[letter] = max(least.get(letter, 1), int(node.args[1].data[0]) + 1)
-    return least
+def collect_sums(roots: Iterable[Expression]) -> tuple[Size, ...]:
+    """Return the sizes below the roots that are sums, such as n - 1, which are 1 or more only at some sizes.
+
+    A place that is named is one of them: with basis(n, 4) it is n - 4.
+    """
+    nodes = list(walk(*roots))
+    sizes = [size for node in nodes for size in (*node.shape, *(node.data if node.op == "size" else ()))]
+    for node in nodes:
+        if node.is_call(BASIS) and node.args[1].op == "number" and len(node.args[0].shape[0].letters) == 1:
+            sizes.append(node.args[0].shape[0] - Size.of(int(node.args[1].data[0])))
+    return tuple(dict.fromkeys(Size((letter,)) for size in sizes for letter in size.letters if Size((letter,)).is_sum))
 
 
 def list_letters(*roots: Expression) -> tuple[str, ...]:
@@ -266,6 +271,34 @@ def transpose(operand: Expression) -> Expression:
 def compare(op: str, left: Expression, right: Expression) -> Expression:
     """left > right and its kin: the condition of where."""
     return elementwise("compare", left, right, (op,))
+
+
+# --- parts of arrays, as printed ------------------------------------------------------------------
+#
+# The language has products with selections instead; these stand for them where they are shown and in code.
+
+
+def sliced(array: Expression, axis: int, before: Size, after: Size) -> Expression:
+    """The array without so many rows (axis 0) or columns (axis 1) before and behind."""
+    shape = list(array.shape)
+    shape[axis] = shape[axis] - before - after
+    return _node("sliced", (array,), (axis, before, after), tuple(shape))
+
+
+def padded(array: Expression, axis: int, before: Size, after: Size) -> Expression:
+    """The array with so many rows or columns of zeros before and behind."""
+    shape = list(array.shape)
+    shape[axis] = before + shape[axis] + after
+    return _node("padded", (array,), (axis, before, after), tuple(shape))
+
+
+def joined(arrays: Sequence[Expression], axis: int) -> Expression:
+    """Arrays one after another along an axis; arrays that are joined along it already are so many more."""
+    opened = [array.args if array.op == "joined" and array.data == (axis,) else (array,) for array in arrays]
+    flat = [part for parts in opened for part in parts]
+    shape = list(flat[0].shape)
+    shape[axis] = reduce(Size.__add__, (array.shape[axis] for array in flat))
+    return _node("joined", tuple(flat), (axis,), tuple(shape))
 
 
 # --- calls ----------------------------------------------------------------------------------------
