@@ -182,7 +182,7 @@ def _keep(report: CheckReport) -> dict[str, Any]:
     return {name: getattr(report, name) for name in names}
 
 
-_NEARLY, _LAST_DIGIT = 1e-5, 1e-17
+_NEARLY, _LAST_DIGIT = 1e-5, 1e-30
 
 
 def _report_rounding(exact: ExactProof, report: CheckReport) -> CheckReport:
