@@ -31,6 +31,11 @@ def prod_pairs(x):
     diagonal = {eye_of_x} == 1
     return {np}.where(diagonal, 0.0, prod_others({np}.where(diagonal, 1.0, x), 1))
 ''',
+    "prod_pairs_of_rows": '''
+def prod_pairs_of_rows(X):
+    """[i,j,k], the product of all entries of row i but those two, 0 where j = k."""
+    return {np}.stack([prod_pairs(row) for row in X])
+''',
     "leading_outer": '''
 def leading_outer(X):
     """u @ v.T of the singular vectors of the largest singular value."""
