@@ -24,6 +24,7 @@ from matcalc.language.draft import (
     note_greek,
     note_index,
     open_shape,
+    read_result_size,
     squeeze_axes,
     unify,
 )
@@ -565,7 +566,7 @@ def _shape_result(
     if isinstance(rule.result, str):
         return next(arg.axes for p, arg in zip(rule.variables, args, strict=True) if p.name == rule.result)
     if rule.result:
-        return hold_axes(tuple(_read_result_size(text, letters) for text in rule.result))
+        return hold_axes(tuple(read_result_size(reading, rule.function, text, letters) for text in rule.result))
     if any(parameter.axes is not None for parameter in rule.variables) or not rule.is_definition:
         return SCALAR_AXES
     return _shape_stated(reading, rule, args, span)
@@ -579,11 +580,6 @@ def _broadcast_all(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: 
         written = ", ".join(reading.write_shapes(*(arg.axes for arg in args)))
         raise ShapeError(f"{rule.function} cannot combine {written} entry by entry", span=span)
     return axes
-
-
-def _read_result_size(text: str, letters: dict[str, DraftAxis]) -> DraftAxis:
-    parts = text.replace(" ", "").split("*")
-    return multiply_axes([Size.of(part) if part.isdigit() else letters[part] for part in parts])
 
 
 def _shape_stated(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> Axes:

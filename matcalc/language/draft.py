@@ -10,11 +10,11 @@ from itertools import chain, count
 from math import gcd, prod
 from typing import Any, TypeVar
 
-from matcalc.errors import LimitError
+from matcalc.errors import LimitError, ShapeError
 from matcalc.language.names import CONSTANTS, GREEK
 from matcalc.language.read_text import SourceText
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
-from matcalc.rule_files import Rule, RuleBook
+from matcalc.rule_files import COMPOUND_SIZE, Rule, RuleBook
 
 SCALAR_AXES: Axes = SCALAR
 _NO_TEXT = SourceText("0")
@@ -217,6 +217,27 @@ def multiply_axes(axes: Iterable[DraftAxis]) -> DraftAxis:
     if all(isinstance(factor, Size) for factor in factors):
         return prod((factor for factor in factors if isinstance(factor, Size)), start=UNIT)
     return factors[0] if len(factors) == 1 else Product(tuple(factors))
+
+
+def read_result_size(reading: Reading, function: str, text: str, letters: Mapping[str, DraftAxis]) -> DraftAxis:
+    """Return a size that a rule gives its result: a product, a triangle, or the smaller of two.
+
+    Of two letters the second one is taken, and a note says so; raises ShapeError for the triangle of an open size.
+    """
+    compound = COMPOUND_SIZE.fullmatch(text)
+    if compound is None:
+        parts = text.replace(" ", "").split("*")
+        return multiply_axes([Size.of(part) if part.isdigit() else letters[part] for part in parts])
+    if compound[3]:
+        if isinstance(size := resolve(letters[compound[3]]), Size):
+            return size.triangle()
+        raise ShapeError(f"the size of {function}(X) follows from that of X", advice="declare the shape of each name")
+    rows, columns = (resolve(letters[letter]) for letter in (compound[1], compound[2]))
+    if isinstance(rows, Size) and isinstance(columns, Size) and not (rows.letters or columns.letters):
+        return min(rows, columns, key=lambda size: size.number)
+    if rows is not columns and rows != columns and not reading.is_rule:
+        reading.note(f"{function} takes a matrix of no fewer rows than columns here; else write it of the transpose")
+    return columns
 
 
 def list_factors(axis: DraftAxis) -> list[Size | Unknown]:

@@ -31,11 +31,61 @@ def prod_pairs(x):
     diagonal = {eye_of_x} == 1
     return {np}.where(diagonal, 0.0, prod_others({np}.where(diagonal, 1.0, x), 1))
 ''',
+    "eigvalsh": '''
+def eigvalsh(X):
+    """The eigenvalues of (X + X.T)/2 in ascending order."""
+    return {np}.linalg.eigvalsh((X + X.T) / 2)
+''',
+    "eigvecsh": '''
+def eigvecsh(X):
+    """The eigenvectors of (X + X.T)/2 in the columns, those of its eigenvalues in ascending order."""
+    return {np}.linalg.eigh((X + X.T) / 2)[1]
+''',
+    "svd_left": '''
+def svd_left(X):
+    """U of the thin singular value decomposition U @ diag(s) @ V.T."""
+    return {np}.linalg.svd(X, full_matrices=False)[0]
+''',
+    "svd_right": '''
+def svd_right(X):
+    """V of the thin singular value decomposition U @ diag(s) @ V.T."""
+    return {np}.linalg.svd(X, full_matrices=False)[2].T
+''',
+    "cholesky": '''
+def cholesky(X):
+    """The lower triangular L with a positive diagonal and L @ L.T = (X + X.T)/2."""
+    return {np}.linalg.cholesky((X + X.T) / 2)
+''',
+    "logm": '''
+def logm(X):
+    """The principal logarithm of a matrix: 2*artanh of inv(R + I) @ (R - I) for its root R of order 1024, which is near I."""
+    n, root = len(X), X
+    eye = {eye}
+    for _ in range(10):
+        root = sqrtm(root)
+    power = quotient = {np}.linalg.solve(root + eye, root - eye)
+    result = 0 * X
+    for odd in range(1, 33, 2):
+        result, power = result + power / odd, power @ quotient @ quotient
+    return 2048 * result
+''',
+    "logm_jacobian": '''
+def logm_jacobian(X):
+    """The derivative of logm(X) by X, (n, n, n, n): the inverse of that of expm at logm(X)."""
+    n = len(X)
+    return {np}.linalg.inv(expm_jacobian(logm(X)).reshape(n * n, n * n)).reshape(n, n, n, n)
+''',
     "leading_outer": '''
 def leading_outer(X):
     """u @ v.T of the singular vectors of the largest singular value."""
     left, _, right = {np}.linalg.svd(X, full_matrices=False)
     return {np}.outer(left[:, 0], right[0])
+''',
+    "trailing_outer": '''
+def trailing_outer(X):
+    """u @ v.T of the singular vectors of the smallest singular value."""
+    left, _, right = {np}.linalg.svd(X, full_matrices=False)
+    return {np}.outer(left[:, -1], right[-1])
 ''',
     "polar": '''
 def polar(X):
@@ -62,6 +112,11 @@ def sqrtm_jacobian(X):
 ''',
 }
 _ARRAYS = {
+    "svdvals": '''
+def svdvals(X):
+    """The singular values in descending order."""
+    return {np}.linalg.svd(X, compute_uv=False)
+''',
     "differentiate": '''
 def differentiate(function, at, order=1):
     """Return the derivative in numerator layout: the axes of the value, then for each order those of `at` reversed."""
