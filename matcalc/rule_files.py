@@ -660,7 +660,7 @@ def _fix_order(rule: Rule, order: int | None) -> Rule:
 @dataclass(frozen=True, eq=False)
 class Identity:
     """f(form) = right, where form is one of: transpose, multiple, product, identity, diagonal, scaled rows,
-    scaled columns, f (a function), bare.
+    scaled columns, f (a function), bare; of a formula, the whole text of it, as in log(eigvalsh(X)).
     """
 
     name: str
@@ -679,11 +679,11 @@ _FORMS = (("transpose", r"\w+\.T"), ("multiple", r"\w+\*\w+"), ("product", r"\w+
 
 def read_identity(name: str, entry: dict[str, Any]) -> Identity:
     """Return the identity of one table; raises RuleError for a left side of another form."""
-    match = _IDENTITY.match(str(entry.get("identity", "")))
+    match = _IDENTITY.match(str(entry.get("identity") or entry.get("formula", "")))
     if match is None:
         raise RuleError(f"identity [{name}] is not of the form f(..) = ..")
     function, inside, right = match.groups()
-    form = next((form for form, pattern in _FORMS if re.fullmatch(pattern, inside)), "")
+    form = next((form for form, pattern in _FORMS if re.fullmatch(pattern, inside)), inside * ("formula" in entry))
     call = re.fullmatch(r"(\w+)\(\w+\)", inside)
     if not form and call is None:
         raise RuleError(f"identity [{name}]: {inside!r} is not a form that can be recognised")

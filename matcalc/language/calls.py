@@ -31,7 +31,7 @@ from matcalc.language.draft import (
 from matcalc.language.explain_calls import advise_arguments, advise_axis, advise_keyword, explain_missing, write_forms
 from matcalc.language.read_text import restore_name
 from matcalc.language.sizes import UNIT, Size
-from matcalc.rule_files import HIGHEST_POLYNOMIAL, ORDERS, Parameter, Rule, find_sympy_rules
+from matcalc.rule_files import COMPOUND_SIZE, HIGHEST_POLYNOMIAL, ORDERS, Parameter, Rule, find_sympy_rules
 
 HIGHEST_ORDER = 6
 
@@ -273,7 +273,10 @@ def _shape_filled(name: str, sizes: list[Size]) -> tuple[Size, ...]:
 
 
 def _read_size(reading: Reading, node: ast.expr) -> Size:
-    """Return a size argument: a name, a number, or a product of them."""
+    """Return a size argument: a name, a number, a product of them, or n*(n+1)/2."""
+    compound = COMPOUND_SIZE.fullmatch(ast.unparse(node).replace(" ", "")) if isinstance(node, ast.BinOp) else None
+    if compound and compound[3]:
+        return reading.sizes[restore_name(compound[3])].triangle()
     size, stack = UNIT, [node]
     while stack:
         part = stack.pop()

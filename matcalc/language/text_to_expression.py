@@ -216,7 +216,7 @@ def list_abstract(*roots: Expression) -> dict[str, Shape]:
 
 def _collect_sizes(reading: Reading, sources: Sequence[Source]) -> dict[str, Size]:
     """Return the names that stand for sizes: declared letters, and names used as sizes in a text."""
-    letters = {letter for shape in reading.declared.values() for size in shape for letter in size.letters}
+    letters = {letter for shape in reading.declared.values() for size in shape for letter in size.base_letters}
     for source in sources:
         if isinstance(source, Expression):
             letters.update(list_letters(source), *(node.data[0].letters for node in walk(source) if node.op == "size"))

@@ -58,11 +58,10 @@ def cholesky(X):
 ''',
     "logm": '''
 def logm(X):
-    """The principal logarithm of a matrix: 2*artanh of inv(R + I) @ (R - I) for its root R of order 1024, which is near I."""
+    """The principal logarithm of a matrix: 2*artanh of inv(R + I) @ (R - I), its root R of order 1024 being near I."""
     n, root = len(X), X
     eye = {eye}
-    for _ in range(10):
-        root = sqrtm(root)
+{take_roots}
     power = quotient = {np}.linalg.solve(root + eye, root - eye)
     result = 0 * X
     for odd in range(1, 33, 2):
@@ -214,11 +213,13 @@ def prod_others(x, dim=None):
 # What stands in the braces.
 _WORDS = {
     "numpy": {"np": "np", "eye": "np.eye(n, dtype=X.dtype)", "contiguous": "", "expm": "expm",
-              "eye_of_x": "np.eye(len(x))"},
+              "eye_of_x": "np.eye(len(x))", "take_roots": "    for _ in range(10):\n        root = sqrtm(root)"},
     "jax": {"np": "jnp", "eye": "jnp.eye(n, dtype=X.dtype)", "contiguous": "", "expm": "jax.scipy.linalg.expm",
-            "eye_of_x": "jnp.eye(len(x))"},
+            "eye_of_x": "jnp.eye(len(x))",
+            "take_roots": "    root = jax.lax.fori_loop(0, 10, lambda _, root: sqrtm(root), root)"},
     "torch": {"np": "torch", "eye": "torch.eye(n, dtype=X.dtype, device=X.device)", "contiguous": ".contiguous()",
-              "eye_of_x": "torch.eye(len(x), dtype=x.dtype, device=x.device)"},
+              "eye_of_x": "torch.eye(len(x), dtype=x.dtype, device=x.device)",
+              "take_roots": "    for _ in range(10):\n        root = sqrtm(root)"},
 }
 _SOURCES = {"numpy": _EVERYWHERE | _ARRAYS, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
 _MODULES = ("functools", "math", "jax.scipy.linalg")
