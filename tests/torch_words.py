@@ -191,6 +191,30 @@ def leading_outer(x: Tensor) -> Tensor:
     return torch.outer(left[:, 0], right[0])
 
 
+def symmetric(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The function of the symmetric part of a matrix."""
+    return lambda x: function((x + x.mT) / 2)
+
+
+def take_eigenvector(place: int) -> Callable[[Tensor], Tensor]:
+    return symmetric(lambda x: hold(torch.linalg.eigh(x).eigenvectors[:, place]))
+
+
+def trailing_outer(x: Tensor) -> Tensor:
+    left, _, right = torch.linalg.svd(x, full_matrices=False)
+    return torch.outer(left[:, -1], right[-1])
+
+
+def logarithm(x: Tensor) -> Tensor:
+    """The principal logarithm by way of the eigenvectors."""
+    values, vectors = torch.linalg.eig(x)
+    return (vectors @ torch.diag(values.log()) @ torch.linalg.inv(vectors)).real
+
+
+def stack_lower(x: Tensor) -> Tensor:
+    return torch.cat([x[place:, place] for place in range(len(x))]).reshape(-1, 1)
+
+
 def adjugate(x: Tensor) -> Tensor:
     """The transpose of the cofactors, each a determinant of what is left without its row and column."""
     size = len(x)
@@ -293,6 +317,15 @@ WORDS: dict[str, Any] = {
     "basis": unit_vector,
     "cross": lambda x, y: torch.linalg.cross(x, y, dim=0), "skew": skew, "sym": lambda x: (x + x.mT) / 2,
     "cov": torch.cov,
+    "eigvalsh": symmetric(lambda x: hold(torch.linalg.eigvalsh(x))),
+    "eigvecsh": symmetric(lambda x: torch.linalg.eigh(x).eigenvectors),
+    "lambda_max": symmetric(lambda x: hold(torch.linalg.eigvalsh(x)[-1])), "eigvec_max": take_eigenvector(-1),
+    "lambda_min": symmetric(lambda x: hold(torch.linalg.eigvalsh(x)[0])), "eigvec_min": take_eigenvector(0),
+    "cholesky": symmetric(torch.linalg.cholesky), "vech": stack_lower,
+    "svdvals": lambda x: hold(torch.linalg.svdvals(x)), "cond": lambda x: hold(torch.linalg.cond(x)),
+    "svd_left": lambda x: torch.linalg.svd(x, full_matrices=False).U,
+    "svd_right": lambda x: torch.linalg.svd(x, full_matrices=False).Vh.mT, "trailing_outer": trailing_outer,
+    "logm": logarithm, "logm_jacobian": jacobian_of(logarithm),
     "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,
     "duplication": duplication,
     "eye": lambda size: torch.eye(size, dtype=DOUBLE), "ones": filled(1.0), "zeros": filled(0.0),

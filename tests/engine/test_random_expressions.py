@@ -18,8 +18,11 @@ from tests.shrink import shrink
 EXAMPLES = 450
 MOST_UNCHECKED = 0.15
 # Only derivatives write these.
-OPAQUE = {"expm_jacobian", "sqrtm_jacobian", "polar", "leading_outer", "prod_pairs", "adjugate_jacobian"}
-RULE_WORDS = {"fuse", "commutation", "duplication", "adjugate", "prod_others", "reciprocal_or_zero"}
+OPAQUE = {
+    "expm_jacobian", "sqrtm_jacobian", "logm_jacobian", "polar", "leading_outer", "trailing_outer", "prod_pairs",
+    "adjugate_jacobian", "eigvecsh", "eigvec_max", "eigvec_min", "svd_left", "svd_right",
+}  # fmt: skip
+RULE_WORDS = {"fuse", "commutation", "duplication", "vech", "adjugate", "prod_others", "reciprocal_or_zero"}
 
 
 
