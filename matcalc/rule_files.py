@@ -411,8 +411,8 @@ class Rule:
     where `define` says what SymPy lacks.  A `linear` function is so in each of its parameters; of one with
     `vectors` a column or a row may stand in the place of each matrix.  `scalar` is what the function is where
     numbers stand in the place of its arrays, for a number is a 1 by 1 matrix.  A function that `inverts` its first
-    matrix has no value where that is singular; a `symmetric` one is symmetric where that is, an `orthogonal` one a matrix
-    that is so.  `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
+    matrix has no value where that is singular; a `symmetric` one is symmetric where that is, an `orthogonal` one is so
+    anywhere.  `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
     in a trace and along a direction that commutes with X.  `everywhere` is a differential, too: one that also has
     numbers where the other, or that of the definition, divides by 0.
     """

@@ -19,7 +19,6 @@ from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape, to_2d_shape
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Identity, Parameter, Rule, shipped_identities, shipped_rules
 
-
 _DEEPEST_FORMULA = 3
 
 
@@ -254,8 +253,8 @@ class _Converter:
             identity = shipped_identities().get((rule.name, form.format("X")))
             matrix = self.done[id(inner)]
             if identity is not None and not matrix.batch:
-                shapes, values = (inner.shape,), {"X": matrix.node}
-                return Tensor(convert_body(self.graph, _as_rule(rule, identity, ("X",)), identity.right, shapes, values))
+                stated = _as_rule(rule, identity, ("X",))
+                return Tensor(convert_body(self.graph, stated, identity.right, (inner.shape,), {"X": matrix.node}))
         return None
 
     def _plain_call(self, node: Expression, rule: Rule, tensors: list[Tensor]) -> Tensor:

@@ -20,7 +20,6 @@ from matcalc.language.draft import (
     broadcast_axes,
     hold_axes,
     is_unit,
-    multiply_axes,
     note_greek,
     note_index,
     open_shape,

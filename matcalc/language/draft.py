@@ -231,15 +231,15 @@ def read_result_size(reading: Reading, function: str, text: str, letters: Mappin
     if compound[3]:
         size = resolve(letters[compound[3]])
         if isinstance(size, Unknown):
-            size.bound = Size.of(_take_letter(reading))
-        elif isinstance(size, Product):
+            size.bound = size = Size.of(_take_letter(reading))
+        if not isinstance(size, Size):
             raise ShapeError(f"the size of {function}(...) is still open", advice="declare the shape of each name")
-        return resolve(size).triangle()
+        return size.triangle()
     rows, columns = (resolve(letters[letter]) for letter in (compound[1], compound[2]))
     if isinstance(rows, Size) and isinstance(columns, Size) and not (rows.letters or columns.letters):
         return min(rows, columns, key=lambda size: size.number)
     if rows is not columns and rows != columns and not reading.is_rule:
-        reading.note(f"{function} takes a matrix of no fewer rows than columns here; else write it of the transpose")
+        reading.note(f"{function} takes a matrix of no fewer rows than columns here; of another one take the transpose")
     return columns
 
 

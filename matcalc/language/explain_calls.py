@@ -67,7 +67,7 @@ _OTHER_NAMES = {
     "nll_loss": "-sum({1}*{0})", "bilinear": "{0}.T @ A @ {1}", "lerp": "{0} + t*({1} - {0})",
     "soft_threshold": "sign({0})*relu(abs({0}) - {1})", "softshrink": "sign({0})*relu(abs({0}) - {1})",
     "swiglu": "silu({0})*{1}", "glu": "{0}*sigmoid({1})", "attention": "softmax({0} @ {1}.T, axis=1) @ V",
-    "ramp": "relu({0})", "sinc": "sin(pi*{0})/(pi*{0})",
+    "ramp": "relu({0})",
 }  # fmt: skip
 _STACKED = "arrays cannot be stacked; derive by each block"
 _COMPLEX = """
@@ -96,13 +96,13 @@ _ABSENT = {
     **dict.fromkeys(("fft", "ifft", "rfft", "irfft", "dft", "fft2", "hilbert"), _COMPLEX_TRANSFORM),
     **dict.fromkeys(("dct", "idct"), "it is F @ x with a constant matrix F"),
     **dict.fromkeys(("qr", "lu", "lu_factor", "schur", "hessenberg", "ldl", "qz"), _FACTORS),
-    **dict.fromkeys(("orth", "null", "null_space"), "a basis is not unique; A @ pinv(A) projects onto the columns of A"),
+    **dict.fromkeys(("orth", "null", "null_space"), "a basis is not unique; A @ pinv(A) projects onto its span"),
     **dict.fromkeys(("cosm", "sinm", "tanm", "coshm", "sinhm", "tanhm", "signm", "funm", "fractional_matrix_power"),
                     "the functions of whole matrices are expm, logm, sqrtm, inv and matrix_power"),
     **dict.fromkeys(("argsort", "argmin", "searchsorted", "bincount", "histogram", "unique", "mode", "count_nonzero",
                      "nnz", "any", "all", "isnan"), "it gives places, counts or truth, and has no derivative"),
     **dict.fromkeys(("diff", "ediff1d"), "differences are D @ x with a constant matrix D; declare D as a matrix"),
-    **dict.fromkeys(("trapz", "trapezoid", "cumtrapz", "simpson"), "an integral over a grid is dot(w, x) with weights w"),
+    **dict.fromkeys(("trapz", "trapezoid", "cumtrapz", "simpson"), "an integral is dot(w, x) with constant weights w"),
     "cumprod": "of positive entries it is exp(cumsum(log(x)))",
     **dict.fromkeys(("cummax", "cummin"), "there is no running maximum; max(x) is the largest entry"),
     **dict.fromkeys(("polyval", "polyfit"), "powers are written out, as in a*x**2 + b*x + c"),
@@ -110,7 +110,19 @@ _ABSENT = {
     "gumbel_softmax": "what is random has no derivative; declare the noise, as in softmax((x + g)/tau)",
     **dict.fromkeys(("rand", "randn", "normal", "bernoulli", "sample"), "what is random is declared as a name"),
     **dict.fromkeys(("embedding", "gather", "index_select", "take"), "rows are picked by S @ W with a one-hot S"),
-    "one_hot": "declare the targets and assume one-hot", "permanent": "there is no permanent; det(X) is the determinant",
+    "one_hot": "declare the targets and assume one-hot",
+    **dict.fromkeys(("permanent", "perm"), "there is no permanent; det(X) is the determinant"),
+    **dict.fromkeys(("circulant", "block_diag"), "there is no such matrix; kron(eye(n), A) repeats A on the diagonal"),
+    **dict.fromkeys(("squeeze", "unsqueeze", "permute", "swapaxes", "moveaxis"), "axes of one entry are dropped; "
+                    "X.T swaps those of a matrix"),
+    **dict.fromkeys(("tensordot", "addmm", "baddbmm", "bmm"), "products are written with @, or as einsum"),
+    **dict.fromkeys(("mod", "fmod", "frac", "heaviside", "step"), _INTEGER),
+    **dict.fromkeys(("total_variation", "tv"), "it is norm(D @ x, 1) with a constant matrix D of differences"),
+    **dict.fromkeys(("elastic_net", "lasso", "ridge"), "a penalty is written out, as in norm(A @ x - b) + norm(x, 1)"),
+    **dict.fromkeys(("sum_largest", "sum_smallest", "lambda_sum_largest"), "max(x) is the largest entry; the sum of "
+                    "several is dot(s, x) with a constant mask s"),
+    **dict.fromkeys(("proj_simplex", "sparsemax", "softsort"), "it is the solution of a problem and no formula"),
+    "interp": "between two points it is a + t*(b - a)",
     **dict.fromkeys(("tile", "repeat", "broadcast_to", "expand", "meshgrid"), "arrays of equal letters broadcast; "
                     "kron(ones(m), x) repeats x"),
     **dict.fromkeys(("cdist", "pdist", "pairwise_distances"), "distances of rows are sqrt(r + r.T - 2*X @ X.T), "
@@ -124,7 +136,8 @@ _ABSENT = {
     **dict.fromkeys(("ceil", "round", "trunc"), _INTEGER),
     **dict.fromkeys(("flatten", "ravel"), "vec(X) stacks the columns, vec(X.T) the rows"),
     "dropout": "what is random has no derivative; multiply by a mask, x*m",
-    **dict.fromkeys(("rank", "matrix_rank"), "a rank has no derivative"), "argmax": "argmax has no derivative; largest(x) marks the largest entry",
+    **dict.fromkeys(("rank", "matrix_rank"), "a rank has no derivative"),
+    "argmax": "argmax has no derivative; largest(x) marks the largest entry",
     **dict.fromkeys(("eig", "eigvals"), "eigenvalues may be complex; eigvalsh(X) has those of a symmetric matrix"),
     "svd": "svdvals(X) has the singular values, svd_left(X) and svd_right(X) the vectors",
     # Functions of SymPy that are no words here.
@@ -265,7 +278,8 @@ def _advise_softplus(reading: Reading, name: str, args: tuple[Draft, ...]) -> st
 
 
 _ADVISERS = {
-    "softplus": _advise_softplus, "max": _advise_extreme, "min": _advise_extreme, "norm": _advise_norm, "dot": _advise_dot, "solve": _advise_solve,
+    "softplus": _advise_softplus,
+    "max": _advise_extreme, "min": _advise_extreme, "norm": _advise_norm, "dot": _advise_dot, "solve": _advise_solve,
 }  # fmt: skip
 
 

@@ -85,7 +85,8 @@ def _find_functions(text: str, functions: Collection[str], known: Collection[str
     words = {*functions, *FUNCTION_WORDS, *KNOWN_CALLS}
     for found in re.finditer(r"(?<![\w.\\])([A-Za-z]\w{2,})\s*\(", text):
         name = found[1]
-        is_name = name in known or name in MODULES or name in GREEK_LETTERS or name.lower() in words or is_explained(name)
+        is_name = name in known or name in MODULES or name in GREEK_LETTERS or name.lower() in words
+        is_name = is_name or is_explained(name)
         if is_name or not name.isalpha() or re.match(r"\s*(lambda|def|return|where)\b", name):
             continue
         close = get_close_matches(name.lower(), list(words), 1, 0.75)

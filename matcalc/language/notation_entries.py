@@ -9,18 +9,19 @@ from matcalc.language.calls import call_basis
 from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, is_unit, unify
 from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import NotationNode
-from matcalc.language.notation_calls import read_axis_size, read_integer
+from matcalc.language.notation_calls import read_axis_size
 from matcalc.language.notation_to_draft import UNUSUAL, Handler, Indexed, Interpreter, Meaning
+from matcalc.language.notation_words import find_part
 
 
 def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
-    """Return x[:, None], x[None, :] and slogdet(X)[1]; other entries are not read."""
+    """Return x[:, None], x[None, :], slogdet(X)[1] and eigh(X)[0]; other entries are not read."""
     base, *items = node.args
     if base.kind == "size_of":
         return reader.reading.add("size", (), SCALAR_AXES, node.span, (read_axis_size(reader, node),))
-    if base.kind == "call" and str(base.value).endswith("slogdet") and len(items) == 1:
-        if read_integer(reader, items[0]) == 1:
-            return reader.call("logabsdet", (reader.draft(base.args[0]),), node.span)
+    if base.kind == "call" and len(items) == 1 and base.args:
+        if (part := find_part(str(base.value), str(items[0].value))) is not None:
+            return reader.call(part, (reader.draft(base.args[0]),), node.span)
     signs = ["all" if item.kind == "all" else str(item.value) for item in items]
     array = reader.draft(base)
     if signs == ["all"] or signs == ["all", "all"]:
