@@ -231,7 +231,7 @@ def read_result_size(reading: Reading, function: str, text: str, letters: Mappin
     if compound[3]:
         size = resolve(letters[compound[3]])
         if isinstance(size, Unknown):
-            size.bound = size = Size.of(_take_letter(reading))
+            unify(size, size := Size.of(_take_letter(reading)))
         if not isinstance(size, Size):
             raise ShapeError(f"the size of {function}(...) is still open", advice="declare the shape of each name")
         return size.triangle()

@@ -688,7 +688,8 @@ class NotationParser:
         if base.kind != "name":
             return NotationNode("ones" if base.kind in ("ones", "number") else "subscripted", (), None, base.start, end)
         named = make_subscripted(str(base.value), below, base.start, end)
-        if (extreme := self._name_extreme(str(named.value))) is not None:
+        # Of the letters of "min" each could be an index.
+        if (extreme := self._name_extreme(f"{base.value}_{below.strip()}")) is not None:
             return self._call(extreme, self._peek(-1))
         if self._is_extreme(str(named.value)):
             advice = "write norm(X, 2) for the largest singular value"

@@ -114,6 +114,11 @@ def check_written(text: str) -> None:
         assert derivative.check().verdict == "agrees", text
 
 
+_GIVEN = {
+    "cholesky_solve": ["x", "A"], "quad_form": ["x", "A"], "matrix_frac": ["x", "A"], "mahalanobis": ["x", "y"],
+    "attention": ["X", "Y"], "commutator": ["X", "Y"], "anticommutator": ["X", "Y"], "hat": ["w"],
+    "quad_over_lin": ["x", "a"], "mpower": ["X", "2"], "mpow": ["X", "2"],
+}  # fmt: skip
 _OF_MATRICES = (
     "trace|inv|pinv|logabsdet|logdet|det|expm|logm|diag|cholesky|eigvalsh|svdvals|lambda_max|lambda_min|cond|adj|sym"
 )
@@ -126,9 +131,7 @@ def test_another_name_is_answered_with_the_right_word(name: str) -> None:
     given = ["n"] if form.startswith("eye") else ["X", "Y"] if of_matrices else ["x", "y"]
     if name in ("matmul", "mm", "mv", "lstsq", "lsqminnorm", "solve_triangular", "cho_solve", "lu_solve"):
         given = ["A", "x"]
-    given = {"cholesky_solve": ["x", "A"], "quad_form": ["x", "A"], "matrix_frac": ["x", "A"],
-             "mahalanobis": ["x", "y"], "attention": ["X", "Y"], "commutator": ["X", "Y"], "anticommutator": ["X", "Y"], "hat": ["w"],
-             "quad_over_lin": ["x", "a"], "mpower": ["X", "2"], "mpow": ["X", "2"]}.get(name, given)  # fmt: skip
+    given = _GIVEN.get(name, given)
     advice = find_advice(f"{name}({', '.join(given if '{1}' in form else given[:1])})")
     assert advice.startswith("write ")
     check_written(advice.removeprefix("write "))
