@@ -35,7 +35,7 @@ class Case:
 
 SQUARE = (
     "inv", "expm", "sqrtm", "matrix_power", "diag", "diag", "pinv", "quadratic", "det", "sum", "sym", "skew", "adj",
-    "cov", "cholesky", "logm",
+    "cov", "corrcoef", "cholesky", "logm", "toeplitz",
 )  # fmt: skip
 PAIRS = (
     "cross_entropy", "cross_entropy", "mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "cosine_similarity",
@@ -99,13 +99,16 @@ class Writer(Operations):
 
     def vector_function(self, shape: Shape, depth: int) -> str:
         size = shape[0]
-        kind = self.pick(("cumsum", "diag", "solve", "inverse", "vec", "long", "basis", "cross", "eigvalsh", "svdvals"))
+        kind = self.pick((
+            "cumsum", "diag", "solve", "inverse", "vec", "long", "basis", "cross", "eigvalsh", "svdvals",
+            "logcumsumexp",
+        ))  # fmt: skip
         if kind == "basis" and self.may_write_sizes and "*" not in size:
             return f"basis({size}, {self.pick('01')})*{self.write(SCALAR, depth)}"
         if kind == "cross" and size == "3":
             return f"cross({self.write(shape, depth)}, {self.other(shape, depth)})"
-        if kind == "cumsum":
-            return f"cumsum({self.write(shape, depth)})"
+        if kind in ("cumsum", "logcumsumexp"):
+            return f"{kind}({self.write(shape, depth)})"
         if kind == "vec":
             return f"vec({self.write(shape, depth)})"
         if kind in ("eigvalsh", "svdvals") and "*" not in size:
@@ -159,8 +162,10 @@ class Writer(Operations):
             return f"{kind}({self.write(shape, depth)})"
         if kind == "adj":
             return f"adj({self.invertible(size, depth)})"
-        if kind == "cov":
-            return f"cov({self.write((size, self.size()), depth)})"
+        if kind == "toeplitz":
+            return f"toeplitz({self.write((size, '1'), depth)})"
+        if kind in ("cov", "corrcoef"):
+            return f"{kind}({self.write((size, self.size()), depth)})"
         if kind == "diag":
             return f"diag({self.write((size, '1'), depth)})"
         if kind == "expm":

@@ -211,6 +211,23 @@ def logarithm(x: Tensor) -> Tensor:
     return (vectors @ torch.diag(values.log()) @ torch.linalg.inv(vectors)).real
 
 
+def toeplitz_basis(x: Tensor) -> Tensor:
+    """1 at [i,j,k] where i and j are k apart."""
+    places = torch.arange(x.numel())
+    apart = (places[:, None] - places[None, :]).abs()
+    return (apart[:, :, None] == places).to(DOUBLE)
+
+
+def levi_civita(_: Tensor) -> Tensor:
+    places = torch.arange(3, dtype=DOUBLE)
+    i, j, k = places[:, None, None], places[None, :, None], places[None, None, :]
+    return (j - i) * (k - j) * (k - i) / 2
+
+
+def khatri_rao(a: Tensor, b: Tensor) -> Tensor:
+    return torch.cat([row * b for row in a])
+
+
 def stack_lower(x: Tensor) -> Tensor:
     return torch.cat([x[place:, place] for place in range(len(x))]).reshape(-1, 1)
 
@@ -325,6 +342,9 @@ WORDS: dict[str, Any] = {
     "svdvals": lambda x: hold(torch.linalg.svdvals(x)), "cond": lambda x: hold(torch.linalg.cond(x)),
     "svd_left": lambda x: torch.linalg.svd(x, full_matrices=False).U,
     "svd_right": lambda x: torch.linalg.svd(x, full_matrices=False).Vh.mT, "trailing_outer": trailing_outer,
+    "toeplitz_basis": toeplitz_basis, "levi_civita": levi_civita, "khatri_rao": khatri_rao,
+    "toeplitz": lambda x: toeplitz_basis(x) @ x.reshape(-1), "corrcoef": torch.corrcoef,
+    "logcumsumexp": mapping(lambda x: torch.logcumsumexp(x, 0)),
     "logm": logarithm, "logm_jacobian": jacobian_of(logarithm),
     "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,
     "duplication": duplication,
