@@ -165,6 +165,11 @@ def prod_others(x, axis=None):
     others = {np}.sum(x == 0, axis=axis, keepdims=True) - (x == 0)
     return {np}.where(others == 0, {np}.prod(filled, axis=axis, keepdims=True) / filled, 0.0)
 ''',
+    "logcumsumexp": '''
+def logcumsumexp(x, axis=0):
+    """The logarithm of the sums of exp(x) up to each entry, which does not overflow."""
+    return {np}.logaddexp.accumulate(x, axis=axis)
+''',
     "logdet": '''
 def logdet(X):
     """The logarithm of the determinant, nan where that is negative."""
