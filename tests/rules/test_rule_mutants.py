@@ -23,7 +23,7 @@ EQUIVALENT = {
     "diag_of_vector transposed", "inv_of_identity transposed", "inv_of_diagonal transposed", "sym transposed",
     "cov transposed", "eigvalsh transposed", "eigvecsh transposed", "lambda_max transposed", "lambda_min transposed",
     "eigvec_max transposed", "eigvec_min transposed", "cholesky transposed", "toeplitz transposed",
-    "corrcoef transposed",
+    "corrcoef transposed", "skew_of_vector transposed",
 }  # fmt: skip
 
 
