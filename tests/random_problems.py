@@ -101,8 +101,11 @@ class Writer(Operations):
         size = shape[0]
         kind = self.pick((
             "cumsum", "diag", "solve", "inverse", "vec", "long", "basis", "cross", "eigvalsh", "svdvals",
-            "logcumsumexp",
+            "logcumsumexp", "slice",
         ))  # fmt: skip
+        if kind == "slice" and "*" not in size:
+            part = self.pick(("[1:], 0, 1", "[1:], 1, 0", "[:-1], 1, 0", "[:-1], 0, 1"))
+            return f"pad({bracket(self.write(shape, depth))}{part})"
         if kind == "basis" and self.may_write_sizes and "*" not in size:
             return f"basis({size}, {self.pick('01')})*{self.write(SCALAR, depth)}"
         if kind == "cross" and size == "3":

@@ -69,7 +69,7 @@ _OTHER_NAMES = {
     "swiglu": "silu({0})*{1}", "glu": "{0}*sigmoid({1})", "attention": "softmax({0} @ {1}.T, axis=1) @ V",
     "ramp": "relu({0})",
 }  # fmt: skip
-_STACKED = "arrays cannot be stacked; derive by each block"
+_STACKED = "concat(A, B) puts arrays below one another, concat(A, B, axis=1) side by side"
 _COMPLEX = """
     re im conjugate arg adjoint hankel1 hankel2 hn1 hn2 ynm znm exp_polar polar_lift periodic_argument
     principal_branch

@@ -12,7 +12,7 @@ from matcalc.language.calls import Along, call_along_axis, fill, infer_einsum, i
 from matcalc.language.declarations import LARGEST_SIZE
 from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, Unknown, is_unit
 from matcalc.language.explain_calls import explain_missing, is_explained
-from matcalc.language.notation import NotationNode
+from matcalc.language.notation import NotationNode, walk_nodes
 from matcalc.language.notation_to_draft import (
     SCALAR_FOR_ARRAY,
     Handler,
@@ -49,8 +49,8 @@ class CallNode:
         return self.library in ("torch", "F", "nn") or bool({"dim", "keepdim", "unbiased"} & set(self.keywords))
 
 
-def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
-    """Return the draft of a call; raises a MatcalcError where the function, or what it is given, is not known."""
+def open_call(node: NotationNode) -> CallNode:
+    """Return the parts of a call."""
     path = str(node.value)
     library, _, name = path.rpartition(".")
     keywords = {str(arg.value): arg.args[0] for arg in node.args if arg.kind == "keyword"}
@@ -58,7 +58,13 @@ def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
     if args and args[0].kind == "list" and not library and name not in ("kron", "dot"):
         args = (*args[0].args, *args[1:])
     origin = library.partition(".")[0] if not path.startswith(".") else "method"
-    call = CallNode(_SAME.get(name, name), origin, args, keywords, node)
+    return CallNode(_SAME.get(name, name), origin, args, keywords, node)
+
+
+def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return the draft of a call; raises a MatcalcError where the function, or what it is given, is not known."""
+    call = open_call(node)
+    args = call.args
     if not args and call.name != "eye":
         raise ParseError(f"{call.name} takes an argument", span=node.span, advice=f"write {call.name}(x)")
     handler = _SPECIAL.get(call.name)
@@ -594,43 +600,6 @@ def _refuse_several(reader: Interpreter, call: CallNode) -> Meaning:
     raise ParseError(f"{call.name} gives several arrays", span=call.span, advice=f"write {call.name}(X)[{part}]")
 
 
-def _flatten(reader: Interpreter, call: CallNode) -> Meaning:
-    """Rows behind each other, as Python has them: vec(X.T)."""
-    operand = reader.draft(call.args[0])
-    places = [read_integer(reader, arg) for arg in call.args[1:] if arg.kind in ("number", "negate")]
-    if call.name == "reshape" and places in ([-1, 1], [1, -1]):
-        return _add_axis(reader, operand, places == [1, -1], call)
-    if call.name == "reshape" and not (len(call.args) == 2 and _strip(reader, call.args[1]).kind == "negate"):
-        raise ParseError("reshape is only read as reshape(-1)", span=call.span)
-    order = call.keywords.get("order")
-    if set(call.keywords) - {"order"} or (call.name == "flatten" and len(call.args) > 1):
-        raise ParseError(f"{call.name} is read without options", span=call.span)
-    if order is not None and str(order.value) not in ("C", "F"):
-        raise ParseError("the order is 'C', row by row, or 'F', column by column", span=order.span)
-    if not operand.is_matrix:
-        return operand
-    if order is not None and order.value == "F":
-        return reader.call("vec", (operand,), call.span)
-    return reader.call("vec", (reader.transpose(operand, call.span),), call.span)
-
-
-def _unsqueeze(reader: Interpreter, call: CallNode) -> Meaning:
-    """Return x with a second axis: as a column, or as a row."""
-    if len(call.args) != 2 or call.keywords:
-        raise ParseError("unsqueeze takes an axis", span=call.span)
-    return _add_axis(reader, reader.draft(call.args[0]), read_integer(reader, call.args[1]) in (0, -2), call)
-
-
-def _add_axis(reader: Interpreter, vector: Draft, as_row: bool, call: CallNode) -> Draft:
-    if not vector.is_column:
-        raise ShapeError("only a vector is given a second axis", span=call.span)
-    if as_row:
-        return reader.transpose(vector, call.span)
-    shown = reader.reading.add(vector.op, vector.args, vector.axes, vector.span, vector.data)
-    reader.columns.add(shown.position)
-    return shown
-
-
 def _tensordot(reader: Interpreter, call: CallNode) -> Meaning:
     axes = call.keywords.get("axes", call.args[2] if len(call.args) == 3 else None)
     if axes is None or axes.kind != "number" or axes.value != "1":
@@ -699,6 +668,8 @@ def list_written_sizes(node: NotationNode) -> set[str]:
     if node.kind == "sized":
         assert isinstance(node.value, tuple)
         return {size for size in node.value[1] if size.isidentifier()}
+    if node.kind == "range":
+        return {str(part.value) for part in walk_nodes(node) if part.kind == "name"} - {"end"}
     if node.kind == "call" and str(node.value).rpartition(".")[2] in ("eye", "ones", "zeros", "identity"):
         inside = [item for arg in node.args for item in (arg.args if arg.kind in ("list", "group") else (arg,))]
         return {str(item.value) for item in inside if item.kind == "name"}
@@ -750,10 +721,9 @@ _SPECIAL: dict[str, Callable[[Interpreter, CallNode], Meaning]] = {
     "norm1": _norm1, "norm2": _norm2, "var": _variance, "std": _variance,
     **dict.fromkeys(("sum", "mean", "max", "min", "prod"), _reduce),
     "softmax": _softmax, "log_softmax": _softmax, "logsumexp": _softmax,
-    "unsqueeze": _unsqueeze, "tensordot": _tensordot, "gelu": _gelu, "leaky_relu": _leaky_relu,
+    "tensordot": _tensordot, "gelu": _gelu, "leaky_relu": _leaky_relu,
     "solve": _solve, "diag": _diag, "outer": _outer, "kron": _kron, "einsum": _einsum, "where": _where,
-    **dict.fromkeys(PARTS_OF_CALLS, _refuse_several),
-    "matrix_power": _matrix_power, "flatten": _flatten, "reshape": _flatten, "item": _item,
+    **dict.fromkeys(PARTS_OF_CALLS, _refuse_several), "matrix_power": _matrix_power, "item": _item,
     "eye": _fill, "ones": _fill, "zeros": _fill, "ones_like": _fill_like, "zeros_like": _fill_like,
     "ones_or_zeros": _constant_array, "mse_loss": _loss, "l1_loss": _loss, "linear": _linear,
 }  # fmt: skip
