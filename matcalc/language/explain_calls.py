@@ -101,7 +101,7 @@ _ABSENT = {
                     "the functions of whole matrices are expm, logm, sqrtm, inv and matrix_power"),
     **dict.fromkeys(("argsort", "argmin", "searchsorted", "bincount", "histogram", "unique", "mode", "count_nonzero",
                      "nnz", "any", "all", "isnan"), "it gives places, counts or truth, and has no derivative"),
-    **dict.fromkeys(("diff", "ediff1d"), "differences are D @ x with a constant matrix D; declare D as a matrix"),
+    **dict.fromkeys(("diff", "ediff1d"), "differences are x[1:] - x[:-1]"),
     **dict.fromkeys(("trapz", "trapezoid", "cumtrapz", "simpson"), "an integral is dot(w, x) with constant weights w"),
     "cumprod": "of positive entries it is exp(cumsum(log(x)))",
     **dict.fromkeys(("cummax", "cummin"), "there is no running maximum; max(x) is the largest entry"),

@@ -163,7 +163,7 @@ def test_whatever_an_error_says_to_write_derives(advice: str) -> None:
 ELSEWHERE = frozenset(
     """declarations sympy_to_expression sympy_reader sympy_arrays_to_expression text_to_expression habits
     notation notation_calls notation_entries notation_names notation_statements notation_to_draft notation_to_expression
-    notation_tokens scalar_calculus""".split()
+    notation_tokens notation_stacks scalar_calculus""".split()
 )
 
 
