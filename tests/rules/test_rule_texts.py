@@ -29,10 +29,13 @@ def shape_of(text: str, **options: Any) -> Any:
 # --- rules ------------------------------------------------------------------------------------------------
 
 
+_NUMBERS = ("p", "k", "alpha", "beta")
+
+
 def make_shapes(rule: Rule) -> tuple[tuple[Size, ...], ...]:
     """One vector for each parameter without axes, except the exponents."""
     axes = [
-        parameter.axes if parameter.axes is not None else () if parameter.name in ("p", "k", "alpha", "beta") else ("n",)
+        parameter.axes if parameter.axes is not None else () if parameter.name in _NUMBERS else ("n",)
         for parameter in rule.variables
     ]
     return tuple(to_2d_shape(tuple(map(Size.of, letters))) for letters in axes)
