@@ -43,10 +43,16 @@ def scaled(rule: Rule) -> Iterator[Rule]:
                 yield replace(rule, **{field: form.format(getattr(rule, field))})
 
 
+# Of the symmetric part of X: that of dX.T is that of dX.
+SYMMETRIC = {
+    "sym", "eigvalsh", "eigvecsh", "lambda_max", "lambda_min", "eigvec_max", "eigvec_min", "cholesky",
+}  # fmt: skip
+
+
 def transposed(rule: Rule) -> Iterator[Rule]:
     """Yield the rule with dX.T for dX, where that is another rule."""
     text = re.sub(r"\b(dX)\b", r"dX.T", rule.differential)
-    if text != rule.differential and rule.name != "sym":  # the symmetric part of dX.T is that of dX
+    if text != rule.differential and rule.name not in SYMMETRIC:
         yield replace(rule, differential=text)
 
 

@@ -36,11 +36,60 @@ def prod_pairs_of_rows(X):
     """[i,j,k], the product of all entries of row i but those two, 0 where j = k."""
     return {np}.stack([prod_pairs(row) for row in X])
 ''',
+    "eigvalsh": '''
+def eigvalsh(X):
+    """The eigenvalues of (X + X.T)/2 in ascending order."""
+    return {np}.linalg.eigvalsh((X + X.T) / 2)
+''',
+    "eigvecsh": '''
+def eigvecsh(X):
+    """The eigenvectors of (X + X.T)/2 in the columns, those of its eigenvalues in ascending order."""
+    return {np}.linalg.eigh((X + X.T) / 2)[1]
+''',
+    "svd_left": '''
+def svd_left(X):
+    """U of the thin singular value decomposition U @ diag(s) @ V.T."""
+    return {np}.linalg.svd(X, full_matrices=False)[0]
+''',
+    "svd_right": '''
+def svd_right(X):
+    """V of the thin singular value decomposition U @ diag(s) @ V.T."""
+    return {np}.linalg.svd(X, full_matrices=False)[2].T
+''',
+    "cholesky": '''
+def cholesky(X):
+    """The lower triangular L with a positive diagonal and L @ L.T = (X + X.T)/2."""
+    return {np}.linalg.cholesky((X + X.T) / 2)
+''',
+    "logm": '''
+def logm(X):
+    """The principal logarithm of a matrix: 2*artanh of inv(R + I) @ (R - I), its root R of order 1024 being near I."""
+    n, root = len(X), X
+    eye = {eye}
+{take_roots}
+    power = quotient = {np}.linalg.solve(root + eye, root - eye)
+    result = 0 * X
+    for odd in range(1, 33, 2):
+        result, power = result + power / odd, power @ quotient @ quotient
+    return 2048 * result
+''',
+    "logm_jacobian": '''
+def logm_jacobian(X):
+    """The derivative of logm(X) by X, (n, n, n, n): the inverse of that of expm at logm(X)."""
+    n = len(X)
+    return {np}.linalg.inv(expm_jacobian(logm(X)).reshape(n * n, n * n)).reshape(n, n, n, n)
+''',
     "leading_outer": '''
 def leading_outer(X):
     """u @ v.T of the singular vectors of the largest singular value."""
     left, _, right = {np}.linalg.svd(X, full_matrices=False)
     return {np}.outer(left[:, 0], right[0])
+''',
+    "trailing_outer": '''
+def trailing_outer(X):
+    """u @ v.T of the singular vectors of the smallest singular value."""
+    left, _, right = {np}.linalg.svd(X, full_matrices=False)
+    return {np}.outer(left[:, -1], right[-1])
 ''',
     "polar": '''
 def polar(X):
@@ -67,6 +116,11 @@ def sqrtm_jacobian(X):
 ''',
 }
 _ARRAYS = {
+    "svdvals": '''
+def svdvals(X):
+    """The singular values in descending order."""
+    return {np}.linalg.svd(X, compute_uv=False)
+''',
     "differentiate": '''
 def differentiate(function, at, order=1):
     """Return the derivative in numerator layout: the axes of the value, then for each order those of `at` reversed."""
@@ -115,6 +169,11 @@ def prod_others(x, axis=None):
     filled = {np}.where(x == 0, 1.0, x)
     others = {np}.sum(x == 0, axis=axis, keepdims=True) - (x == 0)
     return {np}.where(others == 0, {np}.prod(filled, axis=axis, keepdims=True) / filled, 0.0)
+''',
+    "logcumsumexp": '''
+def logcumsumexp(x, axis=0):
+    """The logarithm of the sums of exp(x) up to each entry, which does not overflow."""
+    return {np}.logaddexp.accumulate(x, axis=axis)
 ''',
     "logdet": '''
 def logdet(X):
@@ -187,11 +246,13 @@ def prod_others(x, dim=None):
 # What stands in the braces.
 _WORDS = {
     "numpy": {"np": "np", "eye": "np.eye(n, dtype=X.dtype)", "contiguous": "", "expm": "expm",
-              "eye_of_x": "np.eye(len(x))"},
+              "eye_of_x": "np.eye(len(x))", "take_roots": "    for _ in range(10):\n        root = sqrtm(root)"},
     "jax": {"np": "jnp", "eye": "jnp.eye(n, dtype=X.dtype)", "contiguous": "", "expm": "jax.scipy.linalg.expm",
-            "eye_of_x": "jnp.eye(len(x))"},
+            "eye_of_x": "jnp.eye(len(x))",
+            "take_roots": "    root = jax.lax.fori_loop(0, 10, lambda _, root: sqrtm(root), root)"},
     "torch": {"np": "torch", "eye": "torch.eye(n, dtype=X.dtype, device=X.device)", "contiguous": ".contiguous()",
-              "eye_of_x": "torch.eye(len(x), dtype=x.dtype, device=x.device)"},
+              "eye_of_x": "torch.eye(len(x), dtype=x.dtype, device=x.device)",
+              "take_roots": "    for _ in range(10):\n        root = sqrtm(root)"},
 }
 _SOURCES = {"numpy": _EVERYWHERE | _ARRAYS | _NUMPY, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
 _MODULES = ("functools", "math", "jax.scipy.linalg")
