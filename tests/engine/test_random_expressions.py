@@ -20,8 +20,8 @@ MOST_UNCHECKED = 0.15
 # Only derivatives write these.
 OPAQUE = {
     "expm_jacobian", "sqrtm_jacobian", "logm_jacobian", "polar", "leading_outer", "trailing_outer", "prod_pairs",
-    "prod_pairs_of_rows", "adjugate_jacobian", "levi_civita", "toeplitz_basis", "eigvecsh", "eigvec_max", "eigvec_min", "svd_left",
-    "svd_right",
+    "prod_pairs_of_rows", "adjugate_jacobian", "levi_civita", "toeplitz_basis", "eigvecsh", "eigvec_max", "eigvec_min",
+    "svd_left", "svd_right",
 }  # fmt: skip
 RULE_WORDS = {
     "fuse", "commutation", "duplication", "vech", "khatri_rao", "adjugate", "prod_others", "reciprocal_or_zero",
