@@ -29,6 +29,8 @@ LARGEST_AXIS = 20
 LARGEST_LITERAL = 1000
 
 _Result = str | tuple[str, ...]
+# Sizes of a result that are no product: the smaller of two, and how many entries a triangle has.
+COMPOUND_SIZE = re.compile(r"min\(([^\W\d]\w*),([^\W\d]\w*)\)|([^\W\d]\w*)\*\(\3\+1\)/2")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +105,10 @@ def _read_number(text: str, allowed: range, span: tuple[int, int]) -> int:
 
 def _read_axes(text: str, span: tuple[int, int], times: str) -> tuple[str, ...]:
     """Return the sizes between brackets: letters and numbers, and products of them where there is a sign for it."""
-    axes = tuple(part.strip() for part in text.split(",") if part.strip())
+    axes = tuple(part.strip() for part in re.findall(r"(?:[^,()]|\([^)]*\))+", text) if part.strip())
     if len(axes) > MOST_AXES:
         raise RuleError(f"an array has {MOST_AXES} axes at most", span=span)
-    for part in (part.strip() for size in axes for part in (size.split(times) if times else [size])):
+    for part in (part for size in axes for part in (_list_parts(size) if times else [size])):
         if part.isdigit():
             _read_number(part, range(1, LARGEST_AXIS + 1), span)
         else:
@@ -114,12 +116,17 @@ def _read_axes(text: str, span: tuple[int, int], times: str) -> tuple[str, ...]:
     return axes
 
 
+def _list_parts(size: str) -> list[str]:
+    compound = COMPOUND_SIZE.fullmatch(size)
+    return [part.strip() for part in (filter(None, compound.groups()) if compound else size.split("*"))]
+
+
 def _read_result(text: str, parameters: tuple[Parameter, ...], span: tuple[int, int]) -> _Result:
     """Return the sizes of "[n,m]", or the name of the parameter whose shape the result has."""
     if text.startswith("[") and text.endswith("]"):
         axes = _read_axes(text[1:-1], span, "*")
         letters = {letter for parameter in parameters for letter in parameter.axes or ()}
-        unknown = [part for size in axes for part in re.split(r"[\s*]+", size) if part not in letters]
+        unknown = [part for size in axes for part in _list_parts(size) if part not in letters]
         if lost := next((part for part in unknown if not part.isdigit()), None):
             raise RuleError(f"the result has the size {lost}, which no parameter has", span=span)
         return axes
@@ -238,7 +245,7 @@ def _advise_name(value: str, backend: str) -> str:
 # What one table of a rules file may hold; all else is refused with its place, before anything is done with it.
 
 
-FLAGS = ("axis", "primitive", "opaque", "linear", "vectors", "inverts", "symmetric")
+FLAGS = ("axis", "primitive", "opaque", "linear", "vectors", "inverts", "symmetric", "orthogonal")
 TEXTS = (
     "call", "function", "differential", "everywhere", "define", "domain", "kinks", *BACKENDS, "sympy", "scalar",
     "nondifferentiable", "latex", "source", "note", "primary",
@@ -408,8 +415,8 @@ class Rule:
     where `define` says what SymPy lacks.  A `linear` function is so in each of its parameters; of one with
     `vectors` a column or a row may stand in the place of each matrix.  `scalar` is what the function is where
     numbers stand in the place of its arrays, for a number is a 1 by 1 matrix.  A function that `inverts` its first
-    matrix has no value where that is singular; a `symmetric` one is symmetric where that is.
-    `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
+    matrix has no value where that is singular; a `symmetric` one is symmetric where that is, an `orthogonal` one is so
+    anywhere.  `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
     in a trace and along a direction that commutes with X.  `everywhere` is a differential, too: one that also has
     numbers where the other, or that of the definition, divides by 0.  `nondifferentiable` says to a reader where there
     is no derivative, with {X} for the argument X.
@@ -426,6 +433,7 @@ class Rule:
     vectors: bool = False
     inverts: bool = False
     symmetric: bool = False
+    orthogonal: bool = False
     elementwise: tuple[str, ...] = ()
     formula: str = ""
     differential: str = ""
@@ -658,7 +666,7 @@ def _fix_order(rule: Rule, order: int | None) -> Rule:
 @dataclass(frozen=True, eq=False)
 class Identity:
     """f(form) = right, where form is one of: transpose, multiple, product, identity, diagonal, scaled rows,
-    scaled columns, f (a function), bare.
+    scaled columns, f (a function), bare; of a formula, the whole text of it, as in log(eigvalsh(X)).
     """
 
     name: str
@@ -677,11 +685,11 @@ _FORMS = (("transpose", r"\w+\.T"), ("multiple", r"\w+\*\w+"), ("product", r"\w+
 
 def read_identity(name: str, entry: dict[str, Any]) -> Identity:
     """Return the identity of one table; raises RuleError for a left side of another form."""
-    match = _IDENTITY.match(str(entry.get("identity", "")))
+    match = _IDENTITY.match(str(entry.get("identity") or entry.get("formula", "")))
     if match is None:
         raise RuleError(f"identity [{name}] is not of the form f(..) = ..")
     function, inside, right = match.groups()
-    form = next((form for form, pattern in _FORMS if re.fullmatch(pattern, inside)), "")
+    form = next((form for form, pattern in _FORMS if re.fullmatch(pattern, inside)), inside * ("formula" in entry))
     call = re.fullmatch(r"(\w+)\(\w+\)", inside)
     if not form and call is None:
         raise RuleError(f"identity [{name}]: {inside!r} is not a form that can be recognised")

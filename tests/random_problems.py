@@ -35,7 +35,7 @@ class Case:
 
 SQUARE = (
     "inv", "expm", "sqrtm", "matrix_power", "diag", "diag", "pinv", "quadratic", "det", "sum", "sym", "skew", "adj",
-    "cov",
+    "cov", "corrcoef", "cholesky", "logm", "toeplitz",
 )  # fmt: skip
 PAIRS = (
     "cross_entropy", "cross_entropy", "mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "cosine_similarity",
@@ -64,10 +64,10 @@ class Writer(Operations):
         return f"norm({self.write((self.size(), '1'), depth)}{power})"
 
     def determinant(self, shape: Shape, depth: int) -> str:
-        name, size = self.pick(("trace", "det", "logdet", "logabsdet")), self.size()
+        name, size = self.pick(("trace", "det", "logdet", "logabsdet", "lambda_max", "lambda_min", "cond")), self.size()
         if name == "trace":
             return f"trace({self.write((size, size), depth)})"
-        return f"{name}({self.posdef(size, depth) if name == 'logdet' else self.invertible(size, depth)})"
+        return f"{name}({self.posdef(size, depth) if name in ('logdet', 'cond') else self.invertible(size, depth)})"
 
     def dot(self, shape: Shape, depth: int) -> str:
         size, other = self.size(), self.size()
@@ -99,7 +99,10 @@ class Writer(Operations):
 
     def vector_function(self, shape: Shape, depth: int) -> str:
         size = shape[0]
-        kind = self.pick(("cumsum", "diag", "solve", "inverse", "vec", "long", "basis", "cross", "slice"))
+        kind = self.pick((
+            "cumsum", "diag", "solve", "inverse", "vec", "long", "basis", "cross", "eigvalsh", "svdvals",
+            "logcumsumexp", "slice",
+        ))  # fmt: skip
         if kind == "slice" and "*" not in size:
             part = self.pick(("[1:], 0, 1", "[1:], 1, 0", "[:-1], 1, 0", "[:-1], 0, 1"))
             return f"pad({bracket(self.write(shape, depth))}{part})"
@@ -107,10 +110,12 @@ class Writer(Operations):
             return f"basis({size}, {self.pick('01')})*{self.write(SCALAR, depth)}"
         if kind == "cross" and size == "3":
             return f"cross({self.write(shape, depth)}, {self.other(shape, depth)})"
-        if kind == "cumsum":
-            return f"cumsum({self.write(shape, depth)})"
+        if kind in ("cumsum", "logcumsumexp"):
+            return f"{kind}({self.write(shape, depth)})"
         if kind == "vec":
             return f"vec({self.write(shape, depth)})"
+        if kind in ("eigvalsh", "svdvals") and "*" not in size:
+            return f"{kind}({self.invertible(size, depth)})"
         if kind == "diag" or "*" in size:
             return f"diag({self.write((size, size), depth)})"
         if kind == "long":
@@ -160,14 +165,16 @@ class Writer(Operations):
             return f"{kind}({self.write(shape, depth)})"
         if kind == "adj":
             return f"adj({self.invertible(size, depth)})"
-        if kind == "cov":
-            return f"cov({self.write((size, self.size()), depth)})"
+        if kind == "toeplitz":
+            return f"toeplitz({self.write((size, '1'), depth)})"
+        if kind in ("cov", "corrcoef"):
+            return f"{kind}({self.write((size, self.size()), depth)})"
         if kind == "diag":
             return f"diag({self.write((size, '1'), depth)})"
         if kind == "expm":
             return f"expm({self.moderate(shape, depth)})"
-        if kind == "sqrtm":
-            return f"sqrtm({self.posdef(size, depth)})"
+        if kind in ("sqrtm", "cholesky", "logm"):
+            return f"{kind}({self.posdef(size, depth)})"
         if kind == "matrix_power":
             power = self.pick(("2", "3", "0", "1", "-1", "4", "-2"))
             base = self.invertible(size, depth) if power[0] == "-" else self.write(shape, depth)

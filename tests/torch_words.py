@@ -191,6 +191,47 @@ def leading_outer(x: Tensor) -> Tensor:
     return torch.outer(left[:, 0], right[0])
 
 
+def symmetric(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The function of the symmetric part of a matrix."""
+    return lambda x: function((x + x.mT) / 2)
+
+
+def take_eigenvector(place: int) -> Callable[[Tensor], Tensor]:
+    return symmetric(lambda x: hold(torch.linalg.eigh(x).eigenvectors[:, place]))
+
+
+def trailing_outer(x: Tensor) -> Tensor:
+    left, _, right = torch.linalg.svd(x, full_matrices=False)
+    return torch.outer(left[:, -1], right[-1])
+
+
+def logarithm(x: Tensor) -> Tensor:
+    """The principal logarithm by way of the eigenvectors."""
+    values, vectors = torch.linalg.eig(x)
+    return (vectors @ torch.diag(values.log()) @ torch.linalg.inv(vectors)).real
+
+
+def toeplitz_basis(x: Tensor) -> Tensor:
+    """1 at [i,j,k] where i and j are k apart."""
+    places = torch.arange(x.numel())
+    apart = (places[:, None] - places[None, :]).abs()
+    return (apart[:, :, None] == places).to(DOUBLE)
+
+
+def levi_civita(_: Tensor) -> Tensor:
+    places = torch.arange(3, dtype=DOUBLE)
+    i, j, k = places[:, None, None], places[None, :, None], places[None, None, :]
+    return (j - i) * (k - j) * (k - i) / 2
+
+
+def khatri_rao(a: Tensor, b: Tensor) -> Tensor:
+    return torch.cat([row * b for row in a])
+
+
+def stack_lower(x: Tensor) -> Tensor:
+    return torch.cat([x[place:, place] for place in range(len(x))]).reshape(-1, 1)
+
+
 def adjugate(x: Tensor) -> Tensor:
     """The transpose of the cofactors, each a determinant of what is left without its row and column."""
     size = len(x)
@@ -303,12 +344,25 @@ WORDS: dict[str, Any] = {
     "kl_div": pairing(lambda p, q: (p * (p / q).log()).sum()),
     "adjugate": adjugate, "prod_others": mapping(multiply_others), "adjugate_jacobian": jacobian_of(adjugate),
     "prod_pairs": lambda x: torch.func.jacfwd(multiply_others)(drop(x)),
+    "prod_pairs_of_rows": torch.func.vmap(torch.func.jacfwd(multiply_others)),
     "adj": lambda x: torch.linalg.det(x) * torch.linalg.inv(x),
     "reciprocal_or_zero": entrywise(lambda x: torch.where(x == 0, torch.zeros_like(x), 1 / x)), "polar": polar,
     "basis": unit_vector, "selection": select_rows, "pad": pad,
     "concat": lambda *arrays, axis=0: torch.cat([hold(array) for array in arrays], axis),
     "cross": lambda x, y: torch.linalg.cross(x, y, dim=0), "skew": skew, "sym": lambda x: (x + x.mT) / 2,
     "cov": torch.cov,
+    "eigvalsh": symmetric(lambda x: hold(torch.linalg.eigvalsh(x))),
+    "eigvecsh": symmetric(lambda x: torch.linalg.eigh(x).eigenvectors),
+    "lambda_max": symmetric(lambda x: hold(torch.linalg.eigvalsh(x)[-1])), "eigvec_max": take_eigenvector(-1),
+    "lambda_min": symmetric(lambda x: hold(torch.linalg.eigvalsh(x)[0])), "eigvec_min": take_eigenvector(0),
+    "cholesky": symmetric(torch.linalg.cholesky), "vech": stack_lower,
+    "svdvals": lambda x: hold(torch.linalg.svdvals(x)), "cond": lambda x: hold(torch.linalg.cond(x)),
+    "svd_left": lambda x: torch.linalg.svd(x, full_matrices=False).U,
+    "svd_right": lambda x: torch.linalg.svd(x, full_matrices=False).Vh.mT, "trailing_outer": trailing_outer,
+    "toeplitz_basis": toeplitz_basis, "levi_civita": levi_civita, "khatri_rao": khatri_rao,
+    "toeplitz": lambda x: toeplitz_basis(x) @ x.reshape(-1), "corrcoef": torch.corrcoef,
+    "logcumsumexp": mapping(lambda x: torch.logcumsumexp(x, 0)),
+    "logm": logarithm, "logm_jacobian": jacobian_of(logarithm),
     "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,
     "duplication": duplication,
     "eye": lambda size: torch.eye(size, dtype=DOUBLE), "ones": filled(1.0), "zeros": filled(0.0),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from matcalc.check.torch_values import draw_unit, evaluate_all
+from matcalc.check.torch_values import draw_unit, evaluate_all, take_symmetric_part
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape
 from matcalc.language.text_to_expression import parse_rule_text
@@ -197,7 +197,7 @@ def _inspect_by_name(rule: Rule, axis: int | None, args: list[Tensor]) -> str | 
     inspect = _BY_NAME.get(rule.name)
     if inspect is None or inspect(args[0], axis):
         return None
-    return f"{rule.call}: two of its largest entries, or a singular value and 0, are {_BY_CHANCE}"
+    return f"{rule.call}: two of its largest entries, eigenvalues, or a singular value and 0, are {_BY_CHANCE}"
 
 
 def _is_well_conditioned(x: Tensor) -> bool:
@@ -224,6 +224,11 @@ def _has_distinct_singular_values(x: Tensor, axis: int | None) -> bool:
     return bool((gaps > KINK_DISTANCE * singular[0]).all()) and _has_full_rank(x, axis)
 
 
+def _has_distinct_eigenvalues(x: Tensor, axis: int | None) -> bool:
+    values = torch.linalg.eigvalsh(take_symmetric_part(x))
+    return bool((values.diff() > KINK_DISTANCE * values.abs().amax()).all())
+
+
 def _has_square_root(x: Tensor, axis: int | None) -> bool:
     """Whether no eigenvalue is near the negative axis, where the principal root has no derivative."""
     angles = torch.linalg.eigvals(x).angle().abs()
@@ -240,6 +245,10 @@ _BY_NAME: dict[str, Callable[[Tensor, int | None], bool]] = {
     "polar": _has_distinct_singular_values,
     "norm_spectral": _has_distinct_singular_values,
     "leading_outer": _has_distinct_singular_values,
+    **dict.fromkeys(("svdvals", "svd_left", "svd_right", "trailing_outer", "cond"), _has_distinct_singular_values),
+    **dict.fromkeys(("eigvalsh", "eigvecsh"), _has_distinct_eigenvalues),
+    "logm": _has_square_root,
+    "logm_jacobian": _has_square_root,
     "sqrtm": _has_square_root,
     "sqrtm_jacobian": _has_square_root,
 }

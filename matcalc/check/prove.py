@@ -17,7 +17,7 @@ from matcalc.language.expression import Expression, call, compare, number, symbo
 from matcalc.language.scalar_calculus import is_exactly_stated, state_partial
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape, write_shape
 from matcalc.language.text_to_expression import parse_rule_text, rules_in_force
-from matcalc.rule_files import Parameter, Rule, RuleBook
+from matcalc.rule_files import COMPOUND_SIZE, Parameter, Rule, RuleBook
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,6 +76,8 @@ def _prove(rule: Rule, trials: int, seed: int) -> CheckReport:
             of_square = _build_call(rule, tuple(arg.shape[:1] * 2 for arg in calls[0].args))
             if not (kept := _prove_calls(rule, [of_square], _compute_transposes, trials, seed)):
                 return kept
+        if report and rule.orthogonal and not (turned := _prove_calls(rule, calls, _compute_gram, trials, seed)):
+            return turned
         for text, named in _list_values(rule) if report else ():
             value = _prove_calls(rule, calls, partial(_compute_values, text), trials, seed)
             if not value:
@@ -160,8 +162,14 @@ def _shape_of_result(rule: Rule, shapes: tuple[Shape, ...]) -> Shape:
     sizes: dict[str, Size] = {}
     for parameter, shape in zip(rule.variables, shapes, strict=True):
         sizes |= zip(parameter.axes or (), shape, strict=False)
-    factors = [[sizes.get(part.strip()) or Size.of(part.strip()) for part in text.split("*")] for text in rule.result]
-    return to_2d_shape(tuple(reduce(mul, each) for each in factors))
+    return to_2d_shape(tuple(_read_size(text, sizes) for text in rule.result))
+
+
+def _read_size(text: str, sizes: dict[str, Size]) -> Size:
+    """Return a size of a result for parameters of these sizes, of two letters the smaller one being the second."""
+    if compound := COMPOUND_SIZE.fullmatch(text):
+        return sizes[compound[2]] if compound[2] else sizes[compound[3]].triangle()
+    return reduce(mul, (sizes.get(part.strip()) or Size.of(part.strip()) for part in text.split("*")))
 
 
 def _stated_texts(rule: Rule) -> tuple[str, ...]:
@@ -329,6 +337,17 @@ def _compute_transposes(node: Expression, point: Point, values: dict[str, Tensor
     with torch.no_grad():
         value = evaluate(node, values | {name: values[name] @ values[name].mT}, point.sizes)
     return value, value.mT
+
+
+def _compute_gram(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:
+    """Return the product of the function's transpose with it, and the identity."""
+    import torch
+
+    from matcalc.check.torch_values import evaluate
+
+    with torch.no_grad():
+        value = evaluate(node, values, point.sizes)
+        return value.mT @ value, torch.eye(len(value)).to(value)
 
 
 def _compute_primary(node: Expression, point: Point, values: dict[str, Tensor]) -> Pair:

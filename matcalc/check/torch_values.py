@@ -474,6 +474,40 @@ def leading_outer(x: Tensor) -> Tensor:
     return torch.outer(left[:, 0], right[0])
 
 
+def trailing_outer(x: Tensor) -> Tensor:
+    """Return u @ v.T, of the singular vectors of the smallest singular value."""
+    left, _, right = torch.linalg.svd(x, full_matrices=False)
+    return torch.outer(left[:, -1], right[-1])
+
+
+def take_symmetric_part(x: Tensor) -> Tensor:
+    """Return (X + X.T)/2, of which eigenvalues and factors are taken: torch reads one triangle of X alone."""
+    return (x + x.mT) / 2
+
+
+def take_logarithm(x: Tensor) -> Tensor:
+    """Return the principal logarithm of X: 2*artanh of inv(X + I) @ (X - I), after square roots that bring X near I.
+
+    No number where there is no such root.
+    """
+    eye = torch.eye(x.shape[0], dtype=x.dtype, device=x.device)
+    root, halvings = x, 0
+    while halvings < 40 and bool(torch.linalg.matrix_norm(root - eye, 1) > 0.25):
+        root, halvings = square_root(root), halvings + 1
+    power = quotient = torch.linalg.solve(root + eye, root - eye)
+    result = torch.zeros_like(x)
+    for odd in range(1, 25, 2):
+        result, power = result + power / odd, power @ quotient @ quotient
+    return 2 ** (halvings + 1) * result
+
+
+def differentiate_logarithm(x: Tensor) -> Tensor:
+    """Return [i,j,a,b] = d logm(X)[i,j]/dX[a,b], the inverse of the derivative of expm at logm(X)."""
+    size = x.shape[0]
+    of_exponential = differentiate_exponential(take_logarithm(x)).reshape(size**2, size**2)
+    return torch.linalg.inv(of_exponential).reshape(size, size, size, size)
+
+
 ALONG: dict[str, Callable[[Tensor, _Axes], Tensor]] = {
     "largest": largest, "prod_others": multiply_others, "prod_others_of_vector": multiply_others,
 }  # fmt: skip
@@ -484,11 +518,20 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "sqrtm": square_root,
     "sqrtm_jacobian": differentiate_square_root,
     "expm_jacobian": differentiate_exponential,
+    "logm": take_logarithm,
+    "logm_jacobian": differentiate_logarithm,
+    "eigvalsh": lambda x: torch.linalg.eigvalsh(take_symmetric_part(x)),
+    "eigvecsh": lambda x: torch.linalg.eigh(take_symmetric_part(x)).eigenvectors,
+    "svd_left": lambda x: torch.linalg.svd(x, full_matrices=False).U,
+    "svd_right": lambda x: torch.linalg.svd(x, full_matrices=False).Vh.mT,
+    "cholesky": lambda x: torch.linalg.cholesky(take_symmetric_part(x)),
     "polar": polar_factor,
     "leading_outer": leading_outer,
+    "trailing_outer": trailing_outer,
     "adjugate": find_adjugate,
     "adjugate_jacobian": differentiate_adjugate,
     "prod_pairs": multiply_but_two,
+    "prod_pairs_of_rows": lambda x: torch.stack([multiply_but_two(row) for row in x.unbind()]),
 }
 
 

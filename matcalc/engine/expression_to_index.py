@@ -20,6 +20,8 @@ from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape, to_2d_shape
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.rule_files import Identity, Parameter, Rule, shipped_identities, shipped_rules
 
+_DEEPEST_FORMULA = 3
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -231,6 +233,8 @@ class _Converter:
         rule, axis, _ = node.data
         if rule.is_elementwise:
             return self._apply(node, rule)
+        if axis is None and (shorter := self._apply_formula(node, rule)) is not None:
+            return shorter
         if rule.primitive:
             method: Callable[[Expression], Tensor] = getattr(self, f"_primitive_{rule.name}")
             return method(node)
@@ -239,6 +243,24 @@ class _Converter:
         if not along:
             return self._plain_call(node, rule, tensors)
         return self._mapped_call(rule, tensors, axis)
+
+    def _apply_formula(self, node: Expression, rule: Rule) -> Tensor | None:
+        """Return the simpler tensor that functions of one another are, as sum(log(eigvalsh(X))) is, or None."""
+        form, inner = "{}", node.args[0]
+        for _ in range(_DEEPEST_FORMULA if len(node.args) == 1 else 0):
+            if inner.op == "call" and len(inner.args) == 1 and inner.data[1] is None:
+                form = form.format(f"{inner.data[0].function}({{}})")
+            elif inner.op == "power" and inner.args[1].op == "number":
+                form = form.format(f"{{}}**{inner.args[1].data[0]}")
+            else:
+                return None
+            inner = inner.args[0]
+            identity = shipped_identities().get((rule.name, form.format("X")))
+            matrix = self.done[id(inner)]
+            if identity is not None and not matrix.batch:
+                stated = _as_rule(rule, identity, ("X",))
+                return Tensor(convert_body(self.graph, stated, identity.right, (inner.shape,), {"X": matrix.node}))
+        return None
 
     def _plain_call(self, node: Expression, rule: Rule, tensors: list[Tensor]) -> Tensor:
         shapes = tuple([arg.shape for arg in node.args])
@@ -255,7 +277,7 @@ class _Converter:
     def _core_call(self, rule: Rule, tensors: list[Tensor], result: Shape) -> Tensor:
         batch = max(tensor.batch for tensor in tensors)
         if batch and rule.opaque and len(result) > 1:
-            raise MissingRuleError(f"{rule.function} along an axis cannot be written: it is a matrix for each row")
+            return self._call_of_rows(rule, tensors[0], result)
         parts: list[Part] = []
         core = batch
         for tensor in tensors:
@@ -264,6 +286,13 @@ class _Converter:
             core += width
         shape = (next(t.node.shape[0] for t in tensors if t.batch), *result) if batch else result
         return Tensor(self.graph.call(rule, batch, parts, shape), batch)
+
+    def _call_of_rows(self, rule: Rule, tensor: Tensor, result: Shape) -> Tensor:
+        """A matrix for each row, where a function is known that gives them all."""
+        of_rows = (self.graph.rules or shipped_rules()).find(f"{rule.name}_of_rows")
+        if of_rows is None:
+            raise MissingRuleError(f"{rule.function} along an axis cannot be written: it is a matrix for each row")
+        return Tensor(self.graph.call(of_rows, 0, [(tensor.node, (0, 1))], (tensor.node.shape[0], *result)), 1)
 
     def _mapped_call(self, rule: Rule, tensors: list[Tensor], axis: int) -> Tensor:
         """A call along one axis of matrices of one shape: the other axis becomes the batch axis."""

@@ -147,7 +147,9 @@ class Graph:
         return self.intern("variable", symbol.squeezed_shape, symbol, (), bool(structure & SYMMETRIC))
 
     def has(self, node: Node, assumption: str) -> bool:
-        """Whether the node is a variable that was declared so and may be simplified by it."""
+        """Whether the node is a variable that was declared so and may be simplified by it, or a function that is so."""
+        if node.op == "call":
+            return assumption == "orthogonal" and not node.payload[1] and bool(node.payload[0].orthogonal)
         return node.op == "variable" and node.payload.name not in self.free and assumption in node.payload.data[1]
 
     def number(self, value: Fraction | int) -> Node:

@@ -70,7 +70,9 @@ class Network:
     def reduce(self) -> None:
         """Remove summed points while one of the steps applies."""
         steps = (self._close_loop, self._merge_parallel, self._remove_end, self._join_edges)
-        while any(step() for step in steps) or (self.others and resolve_fused_axis(self)):
+        while any(step() for step in steps) or (
+            self.others and (resolve_fused_axis(self) or _turn_with_vector(self))
+        ):
             pass
 
     @property
@@ -431,6 +433,23 @@ def _resolve_jacobian(network: Network, fused: list[Fuse]) -> bool:
                 network.others.clear()
                 network.add(call_shipped("inv", total, total.shape), (result[1][0], moved[1][0]))
                 return True
+    return False
+
+
+def _turn_with_vector(network: Network) -> bool:
+    """The Levi-Civita symbol with a vector on one of its axes is the matrix of the cross product, skew(v)."""
+    for other in network.others:
+        factor, labels = other
+        for place, label in enumerate(labels if factor.is_call("levi_civita") else ()):
+            pieces, others = network.pieces.get(label, []), [one for one in network.others if one is not other]
+            is_needed = label in network.out or network._edges_at(label) or any(label in held for _, held in others)
+            if is_needed or labels.count(label) > 1 or len(pieces) != 1 or pieces[0].divides:
+                continue
+            column = chain(network.pieces.pop(label)[0].items)
+            network.others.remove(other)
+            matrix = call_shipped("skew_of_vector", column, (column.shape[0],) * 2)
+            network.add(matrix, (labels[place - 1], labels[place - 2]))
+            return True
     return False
 
 

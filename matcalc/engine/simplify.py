@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from matcalc.engine.expression_to_index import convert_body
+from matcalc.engine.expression_to_index import apply_identity, convert_body
 from matcalc.engine.index_form import LONG_SUM, Graph, Node, Part, reachable
 from matcalc.engine.products import applies, base_and_exponent, is_closed
 from matcalc.engine.scalar_algebra import shorten_entrywise
@@ -61,7 +61,10 @@ def _rebuild(graph: Graph, node: Node, known: dict[int, Node]) -> Node:
         case "apply":
             return graph.apply(node.payload, _readable_step(graph, node, parts), node.shape)
         case "call":
-            return graph.call(node.payload[0], node.payload[1], parts, node.shape)
+            rule, batch = node.payload
+            is_of_matrix = not batch and len(parts) == 1 and parts[0][0].rank == 2
+            simpler = apply_identity(graph, rule, parts[0][0]) if is_of_matrix else None
+            return simpler or graph.call(rule, batch, parts, node.shape)
         case "held" if parts[0][0].op not in {"product", "sum"}:
             return parts[0][0]
     return graph.intern(node.op, node.shape, node.payload, tuple(parts), node.symmetric)

@@ -20,17 +20,17 @@ from matcalc.language.draft import (
     broadcast_axes,
     hold_axes,
     is_unit,
-    multiply_axes,
     note_greek,
     note_index,
     open_shape,
+    read_result_size,
     squeeze_axes,
     unify,
 )
 from matcalc.language.explain_calls import advise_arguments, advise_axis, advise_keyword, explain_missing, write_forms
 from matcalc.language.read_text import restore_name
 from matcalc.language.sizes import UNIT, Size
-from matcalc.rule_files import HIGHEST_POLYNOMIAL, ORDERS, Parameter, Rule, find_sympy_rules
+from matcalc.rule_files import COMPOUND_SIZE, HIGHEST_POLYNOMIAL, ORDERS, Parameter, Rule, find_sympy_rules
 
 HIGHEST_ORDER = 6
 
@@ -275,6 +275,9 @@ def _shape_filled(name: str, sizes: list[Size]) -> tuple[Size, ...]:
 
 def _read_size(reading: Reading, node: ast.expr) -> Size:
     """Return a size argument: a name, a number, their sums, differences and products."""
+    compound = COMPOUND_SIZE.fullmatch(ast.unparse(node).replace(" ", "")) if isinstance(node, ast.BinOp) else None
+    if compound and compound[3]:
+        return reading.sizes[restore_name(compound[3])].triangle()
     size = _read_sum(reading, node)
     span = reading.source.span(node)
     if len(size.letters) > 16 or len(size.base_letters) > 32:
@@ -578,7 +581,7 @@ def _shape_result(
     if isinstance(rule.result, str):
         return next(arg.axes for p, arg in zip(rule.variables, args, strict=True) if p.name == rule.result)
     if rule.result:
-        return hold_axes(tuple(_read_result_size(text, letters) for text in rule.result))
+        return hold_axes(tuple(read_result_size(reading, rule.function, text, letters) for text in rule.result))
     if any(parameter.axes is not None for parameter in rule.variables) or not rule.is_definition:
         return SCALAR_AXES
     return _shape_stated(reading, rule, args, span)
@@ -592,11 +595,6 @@ def _broadcast_all(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: 
         written = ", ".join(reading.write_shapes(*(arg.axes for arg in args)))
         raise ShapeError(f"{rule.function} cannot combine {written} entry by entry", span=span)
     return axes
-
-
-def _read_result_size(text: str, letters: dict[str, DraftAxis]) -> DraftAxis:
-    parts = text.replace(" ", "").split("*")
-    return multiply_axes([Size.of(part) if part.isdigit() else letters[part] for part in parts])
 
 
 def _shape_stated(reading: Reading, rule: Rule, args: tuple[Draft, ...], span: tuple[int, int]) -> Axes:

@@ -10,6 +10,7 @@ from matcalc.errors import DeclarationError, LimitError
 from matcalc.language.expression import Expression
 from matcalc.language.names import find_closest, is_plain_name, normalize_name
 from matcalc.language.sizes import Shape, Size
+from matcalc.rule_files import COMPOUND_SIZE
 
 ASSUMPTIONS = (
     "real", "positive", "nonzero", "unit-interval", "sign", "simplex", "simplex-columns", "one-hot",
@@ -86,6 +87,9 @@ def _read_size(name: str, declared: Any) -> Size:
         return declared
     if str(declared).lower() in _KINDS or re.fullmatch(r"[a-z](x[a-z])+", str(declared)):
         raise DeclarationError(f"{declared} is no size of {name}", advice=_HOW)
+    compound = COMPOUND_SIZE.fullmatch(str(declared).replace(" ", ""))
+    if compound and compound[3]:
+        return _read_size(name, compound[3]).triangle()
     text = re.sub(r"[^\W\d]\w*", lambda found: normalize_name(found[0]), str(declared).strip())
     parts = [part.strip() for part in re.split(r"[-+*()]", text)]
     if not re.search(r"[-+()]", text) and "" in parts:

@@ -11,11 +11,11 @@ from itertools import chain, count
 from math import gcd, prod
 from typing import Any, TypeVar
 
-from matcalc.errors import LimitError
+from matcalc.errors import LimitError, ShapeError
 from matcalc.language.names import CONSTANTS, GREEK
 from matcalc.language.read_text import SourceText
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, write_shape
-from matcalc.rule_files import Rule, RuleBook
+from matcalc.rule_files import COMPOUND_SIZE, Rule, RuleBook
 
 SCALAR_AXES: Axes = SCALAR
 _NO_TEXT = SourceText("0")
@@ -269,6 +269,38 @@ def multiply_axes(axes: Iterable[DraftAxis]) -> DraftAxis:
     if all(isinstance(factor, Size) for factor in factors):
         return prod((factor for factor in factors if isinstance(factor, Size)), start=UNIT)
     return factors[0] if len(factors) == 1 else Product(tuple(factors))
+
+
+def read_result_size(reading: Reading, function: str, text: str, letters: Mapping[str, DraftAxis]) -> DraftAxis:
+    """Return a size that a rule gives its result: a product, a triangle, or the smaller of two.
+
+    Of two letters the second one is taken, and a note says so.  The triangle of an open size gives that a letter.
+    """
+    compound = COMPOUND_SIZE.fullmatch(text)
+    if compound is None:
+        parts = text.replace(" ", "").split("*")
+        return multiply_axes([Size.of(part) if part.isdigit() else letters[part] for part in parts])
+    if compound[3]:
+        size = resolve(letters[compound[3]])
+        if isinstance(size, Unknown):
+            unify(size, size := Size.of(_take_letter(reading)))
+        if not isinstance(size, Size):
+            raise ShapeError(f"the size of {function}(...) is still open", advice="declare the shape of each name")
+        return size.triangle()
+    rows, columns = (resolve(letters[letter]) for letter in (compound[1], compound[2]))
+    if isinstance(rows, Size) and isinstance(columns, Size) and not (rows.letters or columns.letters):
+        return min(rows, columns, key=lambda size: size.number)
+    if rows is not columns and rows != columns and not reading.is_rule:
+        reading.note(f"{function} takes a matrix of no fewer rows than columns here; of another one take the transpose")
+    return columns
+
+
+def _take_letter(reading: Reading) -> str:
+    """Return a letter that stands for nothing in the text, from now on for a size."""
+    words = {*reading.sizes, *reading.declared, *re.findall(r"\w+", reading.source.text)}
+    letter = next(letter for letter in chain(_OWN, _OTHERS, map("n{}".format, count(1))) if letter not in words)
+    reading.sizes[letter] = Size.of(letter)
+    return letter
 
 
 def list_factors(axis: DraftAxis) -> list[SizeFactor]:

@@ -42,6 +42,32 @@ _OTHER_NAMES = {
     "log_expit": "logsigmoid({0})", "logsoftmax": "log_softmax({0})", "softmin": "softmax(-{0})",
     "tanhshrink": "{0} - tanh({0})", "prelu": "leaky_relu({0}, {1})", "layernorm": "layer_norm({0})",
     "batchnorm": "batch_norm({0})", "rmsnorm": "rms_norm({0})", "diagonal": "diag({0})",
+    "chol": "cholesky({0})", "potrf": "cholesky({0})", "eigmax": "lambda_max({0})", "eigmin": "lambda_min({0})",
+    "max_eig": "lambda_max({0})", "min_eig": "lambda_min({0})", "eigenvalues": "eigvalsh({0})",
+    "singular_values": "svdvals({0})", "sigma_max": "norm({0}, 2)", "spectral_norm": "norm({0}, 2)",
+    "sigma_min": "min(svdvals({0}))", "nuclear_norm": "norm({0}, 'nuc')", "trace_norm": "norm({0}, 'nuc')",
+    "frobenius_norm": "norm({0})", "condition_number": "cond({0})", "log_matrix": "logm({0})",
+    "matrix_log": "logm({0})", "mpower": "matrix_power({0}, {1})", "mpow": "matrix_power({0}, {1})",
+    "cofactor": "adj({0}).T", "hat_matrix": "{0} @ pinv({0})", "projection": "{0} @ pinv({0})",
+    "multi_dot": "{0} @ {1}", "lstsq": "pinv({0}) @ {1}", "lsqminnorm": "pinv({0}) @ {1}",
+    "solve_triangular": "solve({0}, {1})", "cho_solve": "solve({0} @ {0}.T, {1})",
+    "cholesky_solve": "solve({1} @ {1}.T, {0})", "lu_solve": "solve({0}, {1})",
+    "symmetrize": "sym({0})", "hat": "skew({0})", "commutator": "{0} @ {1} - {1} @ {0}",
+    "anticommutator": "{0} @ {1} + {1} @ {0}", "wedge": "outer({0}, {1}) - outer({1}, {0})",
+    "quad_form": "{0}.T @ {1} @ {0}", "quad_over_lin": "sum({0}**2)/{1}", "matrix_frac": "{0}.T @ inv({1}) @ {0}",
+    "mahalanobis": "sqrt(({0} - {1}).T @ inv(A) @ ({0} - {1}))", "tr_inv": "trace(inv({0}))",
+    "sum_squares": "sum({0}**2)", "sumsqr": "sum({0}**2)", "sse": "sum(({0} - {1})**2)",
+    "norm_inf": "max(abs({0}))", "norm_fro": "norm({0})", "log_sum_exp": "logsumexp({0})", "log_det": "logdet({0})",
+    "logmeanexp": "logsumexp({0}) - log(size({0}))", "rms": "sqrt(mean({0}**2))", "pos": "relu({0})",
+    "geo_mean": "exp(mean(log({0})))", "geomean": "exp(mean(log({0})))", "gmean": "exp(mean(log({0})))",
+    "harmonic_mean": "1/mean(1/{0})", "harmmean": "1/mean(1/{0})", "hmean": "1/mean(1/{0})",
+    "zscore": "({0} - mean({0}))/std({0})", "standardize": "({0} - mean({0}))/std({0})",
+    "skewness": "mean((({0} - mean({0}))/std({0}))**3)", "kurtosis": "mean((({0} - mean({0}))/std({0}))**4)",
+    "mad": "mean(abs({0} - mean({0})))", "hinge": "mean(relu(1 - {0}*{1}))", "hinge_loss": "mean(relu(1 - {0}*{1}))",
+    "nll_loss": "-sum({1}*{0})", "bilinear": "{0}.T @ A @ {1}", "lerp": "{0} + t*({1} - {0})",
+    "soft_threshold": "sign({0})*relu(abs({0}) - {1})", "softshrink": "sign({0})*relu(abs({0}) - {1})",
+    "swiglu": "silu({0})*{1}", "glu": "{0}*sigmoid({1})", "attention": "softmax({0} @ {1}.T, axis=1) @ V",
+    "ramp": "relu({0})",
 }  # fmt: skip
 _STACKED = "concat(A, B) puts arrays below one another, concat(A, B, axis=1) side by side"
 _COMPLEX = """
@@ -56,17 +82,64 @@ _WHOLE = """
 _WITHOUT_VALUES = "erf2inv lerchphi marcumq mathieuc mathieucprime mathieus mathieusprime multigamma riemann_xi"
 _WITHOUT_DERIVATIVE = "rf ff risingfactorial fallingfactorial"
 _OF_LISTS = "appellf1 hyper meijerg"
+_ORDERED = "where no two entries are equal it is P @ x with a constant permutation P"
+_CONVOLUTION = "a convolution is T @ x with a matrix T of shifted copies of the kernel; declare T as a matrix"
+_INTEGER = "it jumps where its argument is whole, and has derivative 0 between"
+_COMPLEX_TRANSFORM = "it is complex valued; a real transform is F @ x with a constant matrix F"
+_FACTORS = "its factors are not in the language; cholesky, eigvecsh, svd_left and svd_right are"
 _ABSENT = {
     **dict.fromkeys(("vstack", "hstack", "stack", "concatenate", "cat", "block"), _STACKED),
-    "logm": "there is no matrix logarithm; log works entry by entry",
     "len": "a size is a letter: declare x: n, and write n", "median": "there is no median; mean(x) is the average",
+    **dict.fromkeys(("sort", "msort", "topk", "flip", "roll", "fliplr", "flipud", "rot90"), _ORDERED),
+    **dict.fromkeys(("quantile", "percentile", "iqr", "nanmedian"), f"there are no quantiles; {_ORDERED}"),
+    **dict.fromkeys(("conv", "conv1d", "conv2d", "conv3d", "convolve", "correlate", "xcorr"), _CONVOLUTION),
+    **dict.fromkeys(("fft", "ifft", "rfft", "irfft", "dft", "fft2", "hilbert"), _COMPLEX_TRANSFORM),
+    **dict.fromkeys(("dct", "idct"), "it is F @ x with a constant matrix F"),
+    **dict.fromkeys(("qr", "lu", "lu_factor", "schur", "hessenberg", "ldl", "qz"), _FACTORS),
+    **dict.fromkeys(("orth", "null", "null_space"), "a basis is not unique; A @ pinv(A) projects onto its span"),
+    **dict.fromkeys(("cosm", "sinm", "tanm", "coshm", "sinhm", "tanhm", "signm", "funm", "fractional_matrix_power"),
+                    "the functions of whole matrices are expm, logm, sqrtm, inv and matrix_power"),
+    **dict.fromkeys(("argsort", "argmin", "searchsorted", "bincount", "histogram", "unique", "mode", "count_nonzero",
+                     "nnz", "any", "all", "isnan"), "it gives places, counts or truth, and has no derivative"),
+    **dict.fromkeys(("diff", "ediff1d"), "differences are x[1:] - x[:-1]"),
+    **dict.fromkeys(("trapz", "trapezoid", "cumtrapz", "simpson"), "an integral is dot(w, x) with constant weights w"),
+    "cumprod": "of positive entries it is exp(cumsum(log(x)))",
+    **dict.fromkeys(("cummax", "cummin"), "there is no running maximum; max(x) is the largest entry"),
+    **dict.fromkeys(("polyval", "polyfit"), "powers are written out, as in a*x**2 + b*x + c"),
+    **dict.fromkeys(("vander", "hankel", "companion", "hilb"), "there is no such matrix; declare it as a constant one"),
+    "gumbel_softmax": "what is random has no derivative; declare the noise, as in softmax((x + g)/tau)",
+    **dict.fromkeys(("rand", "randn", "normal", "bernoulli", "sample"), "what is random is declared as a name"),
+    **dict.fromkeys(("embedding", "gather", "index_select", "take"), "rows are picked by S @ W with a one-hot S"),
+    "one_hot": "declare the targets and assume one-hot",
+    **dict.fromkeys(("permanent", "perm"), "there is no permanent; det(X) is the determinant"),
+    **dict.fromkeys(("circulant", "block_diag"), "there is no such matrix; kron(eye(n), A) repeats A on the diagonal"),
+    **dict.fromkeys(("squeeze", "unsqueeze", "permute", "swapaxes", "moveaxis"), "axes of one entry are dropped; "
+                    "X.T swaps those of a matrix"),
+    **dict.fromkeys(("tensordot", "addmm", "baddbmm", "bmm"), "products are written with @, or as einsum"),
+    **dict.fromkeys(("mod", "fmod", "frac", "heaviside", "step"), _INTEGER),
+    **dict.fromkeys(("total_variation", "tv"), "it is norm(D @ x, 1) with a constant matrix D of differences"),
+    **dict.fromkeys(("elastic_net", "lasso", "ridge"), "a penalty is written out, as in norm(A @ x - b) + norm(x, 1)"),
+    **dict.fromkeys(("sum_largest", "sum_smallest", "lambda_sum_largest"), "max(x) is the largest entry; the sum of "
+                    "several is dot(s, x) with a constant mask s"),
+    **dict.fromkeys(("proj_simplex", "sparsemax", "softsort"), "it is the solution of a problem and no formula"),
+    "interp": "between two points it is a + t*(b - a)",
+    **dict.fromkeys(("tile", "repeat", "broadcast_to", "expand", "meshgrid"), "arrays of equal letters broadcast; "
+                    "kron(ones(m), x) repeats x"),
+    **dict.fromkeys(("cdist", "pdist", "pairwise_distances"), "distances of rows are sqrt(r + r.T - 2*X @ X.T), "
+                    "where r is sum(X**2, axis=1)"),
+    "spectral_radius": "eigenvalues may be complex; lambda_max(X) is the largest one of a symmetric matrix",
+    "eigh": "eigvalsh(X) has the eigenvalues, eigvecsh(X) the eigenvectors in its columns",
+    **dict.fromkeys(("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"), "a mean over a window is P @ x with a "
+                    "constant matrix P"),
+    **dict.fromkeys(("jacobian", "hessian", "gradient", "grad"), "write only the function; matcalc derives it"),
     **dict.fromkeys(("stop_gradient", "detach"), "give what is held constant a name of its own"),
-    **dict.fromkeys(("ceil", "round", "trunc"), "it jumps, and has derivative 0 between"),
+    **dict.fromkeys(("ceil", "round", "trunc"), _INTEGER),
     **dict.fromkeys(("flatten", "ravel"), "vec(X) stacks the columns, vec(X.T) the rows"),
     "dropout": "what is random has no derivative; multiply by a mask, x*m",
-    "rank": "a rank has no derivative", "argmax": "argmax has no derivative; largest(x) marks the largest entry",
-    "eig": "eigenvalues are not in the language", "eigvals": "eigenvalues are not in the language",
-    "svd": "singular values are not in the language; norm(X, 'nuc') is their sum",
+    **dict.fromkeys(("rank", "matrix_rank"), "a rank has no derivative"),
+    "argmax": "argmax has no derivative; largest(x) marks the largest entry",
+    **dict.fromkeys(("eig", "eigvals"), "eigenvalues may be complex; eigvalsh(X) has those of a symmetric matrix"),
+    "svd": "svdvals(X) has the singular values, svd_left(X) and svd_right(X) the vectors",
     # Functions of SymPy that are no words here.
     "piecewise": "write where(x > 0, x, y)",
     **dict.fromkeys(_COMPLEX.split(), "it is complex valued, and all numbers here are real"),
@@ -89,6 +162,11 @@ def explain_missing(reading: Reading, name: str, span: _Span, written: list[str]
     given = written or ["x"]
     advice = _ABSENT.get(name.lower()) or _respell(reading, name, given)
     return MissingRuleError(reason, span=span, advice=advice or _show_entry(name, len(given)))
+
+
+def is_explained(name: str) -> bool:
+    """Whether a function that has no rule is known by its name elsewhere, so that none that looks alike is meant."""
+    return name.lower() in _ABSENT or name.lower() in _OTHER_NAMES
 
 
 def _respell(reading: Reading, name: str, written: list[str]) -> str | None:
@@ -193,7 +271,14 @@ def _bracket(text: str) -> str:
     return text if re.fullmatch(r"\w+(\.T)?|\w+\([^()]*\)", text) else f"({text})"
 
 
+def _advise_softplus(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
+    """The second argument of torch's softplus is its sharpness."""
+    first, beta = reading.write(args[0]), _bracket(reading.write(args[1]))
+    return f"write softplus({beta}*{_bracket(first)})/{beta}" if args[1].op != "text" else None
+
+
 _ADVISERS = {
+    "softplus": _advise_softplus,
     "max": _advise_extreme, "min": _advise_extreme, "norm": _advise_norm, "dot": _advise_dot, "solve": _advise_solve,
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from matcalc.language.explain_calls import is_explained
 from matcalc.language.notation_calls import KNOWN_CALLS
 from matcalc.language.notation_tokens import LATEX_NAMES, normalize_keyboard
 from matcalc.language.notation_words import FUNCTION_WORDS, GREEK_LETTERS, MODULES
@@ -85,6 +86,7 @@ def _find_functions(text: str, functions: Collection[str], known: Collection[str
     for found in re.finditer(r"(?<![\w.\\])([A-Za-z]\w{2,})\s*\(", text):
         name = found[1]
         is_name = name in known or name in MODULES or name in GREEK_LETTERS or name.lower() in words
+        is_name = is_name or is_explained(name)
         if is_name or not name.isalpha() or re.match(r"\s*(lambda|def|return|where)\b", name):
             continue
         close = get_close_matches(name.lower(), list(words), 1, 0.75)

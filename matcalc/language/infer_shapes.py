@@ -146,7 +146,8 @@ def _refuse_name(reading: Reading, name: str, span: tuple[int, int]) -> None:
     """Raise for a name that cannot be a variable."""
     if reading.is_rule:
         raise ParseError(f"{name} is no parameter of the rule", span=span)
-    if name in names.SPECIAL or reading.book.overloads(name):
+    # lambda_max is a name for a scalar as well.
+    if name in names.SPECIAL or (reading.book.overloads(name) and names.count_axes(name)):
         form = names.SPECIAL.get(name) or write_forms(reading.book.overloads(name)[:1])
         advice = f"write {form}, or declare the shape of {name}"
         raise ParseError(f"{name} is a function", span=span, advice=advice)

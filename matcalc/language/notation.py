@@ -24,8 +24,10 @@ from matcalc.language.notation_words import (
     MODULES,
     NAME_WORDS,
     NORMS,
+    PARTS_OF_CALLS,
     QUESTION_WORDS,
     TRANSPOSES,
+    find_part,
 )
 
 DEEPEST = 60
@@ -329,6 +331,11 @@ class NotationParser:
         if is_word or self._is_extreme(name) or name in FUNCTION_LETTERS or name.startswith("__"):
             reason = f"{name} is no function that is known here"
             raise ParseError(reason, span=(token.start, token.end), advice="write a product with a space or a sign")
+
+    def _name_extreme(self, name: str) -> str | None:
+        """Return lambda_max or lambda_min where a bracket stands behind that name."""
+        found = re.fullmatch(r"(?:λ|lambda)_(min|max)", name)
+        return f"lambda_{found[1]}" if found and self._next.kind == "open" and self._next.text == "(" else None
 
     def _is_extreme(self, name: str) -> bool:
         """Whether a name with a bracket behind it is the largest eigenvalue, or the like, of what stands inside."""
@@ -730,6 +737,9 @@ class NotationParser:
         if base.kind != "name":
             return NotationNode("ones" if base.kind in ("ones", "number") else "subscripted", (), None, base.start, end)
         named = make_subscripted(str(base.value), below, base.start, end)
+        # Of the letters of "min" each could be an index.
+        if (extreme := self._name_extreme(f"{base.value}_{below.strip()}")) is not None:
+            return self._call(extreme, self._peek(-1))
         if self._is_extreme(str(named.value)):
             advice = "write norm(X, 2) for the largest singular value"
             raise ParseError(f"{named.value} is no function that is known here", span=named.span, advice=advice)
@@ -756,8 +766,8 @@ class NotationParser:
         if token.kind == "open" and token.text == "(":
             right = self._group(token)
             return NotationNode("matmul", (left, right), None, left.start, right.end)
-        if token.text == "logabsdet" and left.kind == "call" and str(left.value).endswith("slogdet"):
-            return NotationNode("call", left.args, "logabsdet", left.start, token.end)
+        if left.kind == "call" and (part := find_part(str(left.value), token.text)) is not None:
+            return NotationNode("call", left.args[:1], part, left.start, token.end)
         if token.kind not in ("name", "word"):
             raise ParseError("a name stands behind the point", span=(dot.start, dot.end))
         is_call = self._next.kind == "open" and self._next.text == "(" and not self._next.spaced
@@ -860,12 +870,12 @@ class NotationParser:
         if text in ("σ", "sigma") and called and self._next.text == "(":
             return "sigmoid"
         if len(text) == 1 or is_greek(text[0]) or (text in GREEK_LETTERS):
-            return None
+            return self._name_extreme(text)
         if bare in FUNCTION_WORDS and (
             called or bare not in ("vector", "matrix", "inner", "power", "size", "length", "times")
         ):
             return FUNCTION_WORDS[bare]
-        if text in self.functions:
+        if text in self.functions or (called and text in PARTS_OF_CALLS):
             return text
         return bare if bare in self.functions else None
 

@@ -11,7 +11,7 @@ from matcalc.language import names as names
 from matcalc.language.calls import Along, call_along_axis, fill, infer_einsum, infer_where, read_power
 from matcalc.language.declarations import LARGEST_SIZE
 from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, Unknown, is_unit
-from matcalc.language.habits import AmbiguityError
+from matcalc.language.explain_calls import explain_missing, is_explained
 from matcalc.language.notation import NotationNode, walk_nodes
 from matcalc.language.notation_to_draft import (
     SCALAR_FOR_ARRAY,
@@ -24,6 +24,7 @@ from matcalc.language.notation_to_draft import (
     multiply_arrays,
     solve,
 )
+from matcalc.language.notation_words import PARTS_OF_CALLS
 from matcalc.language.sizes import UNIT, Size
 
 
@@ -82,6 +83,7 @@ _SAME = {
     "reduce_mean": "mean",
     "vector_norm": "norm", "matrix_norm": "norm",
     "identity": "eye", "multi_dot": "chain", "chain_matmul": "chain", "asinh": "arcsinh", "acosh": "arccosh",
+    "chol": "cholesky", "eigmax": "lambda_max", "eigmin": "lambda_min",
     "atanh": "arctanh", "sigmoid": "sigmoid", "matrix_transpose": "transpose", "mtimes": "matmul", "mldivide": "solve",
 }  # fmt: skip
 
@@ -92,7 +94,8 @@ _SAME = {
 def _call_plain(reader: Interpreter, call: CallNode) -> Meaning:
     reading = reader.reading
     if not reading.book.overloads(call.name):
-        raise ParseError(f"{call.name} is no function that is known here", span=call.span)
+        advice = explain_missing(reading, call.name, call.span).advice if is_explained(call.name) else None
+        raise ParseError(f"{call.name} is no function that is known here", span=call.span, advice=advice)
     if call.name == "log" and len(call.args) == 1 and not call.keywords and _is_determinant(reader, call.args[0]):
         inside = _strip(reader, call.args[0])
         operand = reader.draft(inside.args[0])
@@ -175,8 +178,10 @@ def _call_drafts(reader: Interpreter, call: CallNode, drafts: Sequence[Draft]) -
                 "exp of a matrix has two meanings", f"expm({text})", f"exp({text}) entry by entry", call.span
             )
         if call.name == "log" and call.library != "entry" and not reader.summing:
-            advice = f"did you mean log({reader.spell(drafts[0])}) entry by entry? there is no logarithm of a matrix"
-            raise AmbiguityError("log of a matrix has two meanings", span=call.span, advice=advice)
+            text = reader.spell(drafts[0])
+            raise ask_which(
+                "log of a matrix has two meanings", f"logm({text})", f"log({text}) entry by entry", call.span
+            )
     return reader.call(call.name, drafts, call.span)
 
 
@@ -587,8 +592,12 @@ def _matrix_power(reader: Interpreter, call: CallNode) -> Meaning:
     return reader.call("matrix_power", read_power(reader.reading, tuple(drafts), call.span), call.span)
 
 
-def _slogdet(reader: Interpreter, call: CallNode) -> Meaning:
-    raise ParseError("slogdet gives a sign and a logarithm", span=call.span, advice="write slogdet(X)[1]")
+def _refuse_several(reader: Interpreter, call: CallNode) -> Meaning:
+    """slogdet, eigh and svd give several arrays; svd(X, compute_uv=False) gives one."""
+    if "compute_uv" in call.keywords and not _read_bool(call.keywords["compute_uv"]):
+        return reader.call("svdvals", (reader.draft(call.args[0]),), call.span)
+    part = next(iter(PARTS_OF_CALLS[call.name]))
+    raise ParseError(f"{call.name} gives several arrays", span=call.span, advice=f"write {call.name}(X)[{part}]")
 
 
 def _tensordot(reader: Interpreter, call: CallNode) -> Meaning:
@@ -714,7 +723,7 @@ _SPECIAL: dict[str, Callable[[Interpreter, CallNode], Meaning]] = {
     "softmax": _softmax, "log_softmax": _softmax, "logsumexp": _softmax,
     "tensordot": _tensordot, "gelu": _gelu, "leaky_relu": _leaky_relu,
     "solve": _solve, "diag": _diag, "outer": _outer, "kron": _kron, "einsum": _einsum, "where": _where,
-    "matrix_power": _matrix_power, "slogdet": _slogdet, "item": _item,
+    **dict.fromkeys(PARTS_OF_CALLS, _refuse_several), "matrix_power": _matrix_power, "item": _item,
     "eye": _fill, "ones": _fill, "zeros": _fill, "ones_like": _fill_like, "zeros_like": _fill_like,
     "ones_or_zeros": _constant_array, "mse_loss": _loss, "l1_loss": _loss, "linear": _linear,
 }  # fmt: skip

@@ -19,20 +19,21 @@ from matcalc.language.draft import (
 )
 from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation import NotationNode
-from matcalc.language.notation_calls import read_axis_size, read_integer
+from matcalc.language.notation_calls import read_axis_size
 from matcalc.language.notation_to_draft import UNUSUAL, Handler, Indexed, Interpreter, Meaning
+from matcalc.language.notation_words import find_part
 from matcalc.language.sizes import Size
 from matcalc.language.slices import Range, refuse_bound, slice_array
 
 
 def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
-    """Return x[:, None], x[None, :] and slogdet(X)[1]; other entries are not read."""
+    """Return x[:, None], x[None, :], slogdet(X)[1] and eigh(X)[0]; other entries are not read."""
     base, *items = node.args
     if base.kind == "size_of":
         return reader.reading.add("size", (), SCALAR_AXES, node.span, (read_axis_size(reader, node),))
-    if base.kind == "call" and str(base.value).endswith("slogdet") and len(items) == 1:
-        if read_integer(reader, items[0]) == 1:
-            return reader.call("logabsdet", (reader.draft(base.args[0]),), node.span)
+    if base.kind == "call" and len(items) == 1 and base.args:
+        if (part := find_part(str(base.value), str(items[0].value))) is not None:
+            return reader.call(part, (reader.draft(base.args[0]),), node.span)
     if any(item.kind == "range" for item in items):
         return _read_slice(reader, node)
     if node.value == "from 1":

@@ -17,6 +17,22 @@ FUNCTION_WORDS = {
     **{name: name for name in ("norm1", "norm2", "transpose", "hadamard", "ones", "zeros", "eye", "power", "inner",
                                "matmul", "einsum", "dot", "size")},
 }  # fmt: skip
+# What stands behind a call that gives several arrays, and the function that it is.
+PARTS_OF_CALLS = {
+    "slogdet": {"1": "logabsdet", "logabsdet": "logabsdet"}, "svd": {"1": "svdvals", "S": "svdvals"},
+    "eigh": {"0": "eigvalsh", "1": "eigvecsh", "eigenvalues": "eigvalsh", "eigenvectors": "eigvecsh"},
+}  # fmt: skip
+
+
+def find_part(function: str, part: str) -> str | None:
+    """Return the function that a part of a call is, None for no such part.
+
+    >>> find_part("np.linalg.eigh", "0"), find_part("exp", "0")
+    ('eigvalsh', None)
+    """
+    return PARTS_OF_CALLS.get(function.rpartition(".")[2], {}).get(part)
+
+
 # Names that formulas spell out and that are no product of letters.
 NAME_WORDS = frozenset(
     """lam eps reg lr tol mu nu xi pi sig gam alp bet del tau phi psi chi rho eta loss err res obs out pred target

@@ -41,10 +41,15 @@ def rewrite(root: Expression, change: Callable[[Expression], Expression]) -> Exp
     >>> to_text(rewrite(of_sum, lambda node: node.args[0] if node.op == "add" else node))
     'exp(x) - y'
     """
+    return rewrite_each([root], change)[0]
+
+
+def rewrite_each(roots: Sequence[Expression], change: Callable[[Expression], Expression]) -> list[Expression]:
+    """Return several expressions as `rewrite` does, what they share changed once."""
     done: dict[Expression, Expression] = {}
-    for node in walk(root):
+    for node in walk(*roots):
         done[node] = change(rebuild(node, [done[arg] for arg in node.args]))
-    return done[root]
+    return [done[root] for root in roots]
 
 
 # --- map along --------------------------------------------------------------------------------------

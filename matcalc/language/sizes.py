@@ -401,6 +401,11 @@ def _solve(
     unknown = [letter for letter in size.base_letters if letter not in numbers]
     if len(unknown) > 1:
         return False
+    if triangle := _TRIANGLE.fullmatch(str(size)):
+        rows = (math.isqrt(8 * number + 1) - 1) // 2
+        if rows * (rows + 1) == 2 * number:
+            return _solve(Size.of(triangle[1]), rows, name, given, numbers, origins)
+        raise EvaluationError(f"{_write_misfit(name, *given[name])}: {size} cannot be {number}")
     if any(map(_is_sum, size.letters)):
         return _solve_sum(size, number, name, unknown, given, numbers, origins)
     rest = math.prod((numbers[letter] for letter in size.letters if letter in numbers), start=size.number)

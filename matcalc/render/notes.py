@@ -55,7 +55,7 @@ def _describe_structure(wrt: Expression, meaning: str) -> Iterator[str]:
 
 _OF_MATRICES = {
     "exp": "expm({0}) is the matrix exponential", "sqrt": "sqrtm({0}) is the matrix square root",
-    "log": "", "sin": "", "cos": "",
+    "log": "logm({0}) is the matrix logarithm", "sin": "", "cos": "",
 }  # fmt: skip
 
 

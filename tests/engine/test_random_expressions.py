@@ -18,11 +18,15 @@ from tests.shrink import shrink
 EXAMPLES = 450
 MOST_UNCHECKED = 0.15
 # Only derivatives write these.
-OPAQUE = {"expm_jacobian", "sqrtm_jacobian", "polar", "leading_outer", "prod_pairs", "adjugate_jacobian"}
+OPAQUE = {
+    "expm_jacobian", "sqrtm_jacobian", "logm_jacobian", "polar", "leading_outer", "trailing_outer", "prod_pairs",
+    "prod_pairs_of_rows", "adjugate_jacobian", "levi_civita", "toeplitz_basis", "eigvecsh", "eigvec_max", "eigvec_min",
+    "svd_left", "svd_right",
+}  # fmt: skip
 RULE_WORDS = {
-    "fuse", "commutation", "duplication", "adjugate", "prod_others", "reciprocal_or_zero",
+    "fuse", "commutation", "duplication", "vech", "khatri_rao", "adjugate", "prod_others", "reciprocal_or_zero",
     "selection",  # written as x[1:]
-}
+}  # fmt: skip
 
 
 

@@ -114,13 +114,24 @@ def check_written(text: str) -> None:
         assert derivative.check().verdict == "agrees", text
 
 
+_GIVEN = {
+    "cholesky_solve": ["x", "A"], "quad_form": ["x", "A"], "matrix_frac": ["x", "A"], "mahalanobis": ["x", "y"],
+    "attention": ["X", "Y"], "commutator": ["X", "Y"], "anticommutator": ["X", "Y"], "hat": ["w"],
+    "quad_over_lin": ["x", "a"], "mpower": ["X", "2"], "mpow": ["X", "2"],
+}  # fmt: skip
+_OF_MATRICES = (
+    "trace|inv|pinv|logabsdet|logdet|det|expm|logm|diag|cholesky|eigvalsh|svdvals|lambda_max|lambda_min|cond|adj|sym"
+)
+
+
 @pytest.mark.parametrize("name", _OTHER_NAMES)
 def test_another_name_is_answered_with_the_right_word(name: str) -> None:
     form = _OTHER_NAMES[name]
-    of_matrices = re.search(r"(trace|inv|pinv|logabsdet|det|expm|diag)\(", form) is not None
+    of_matrices = re.search(rf"({_OF_MATRICES})\(", form) is not None or form in ("norm({0}, 2)", "norm({0}, 'nuc')")
     given = ["n"] if form.startswith("eye") else ["X", "Y"] if of_matrices else ["x", "y"]
-    if name in ("matmul", "mm", "mv"):
+    if name in ("matmul", "mm", "mv", "lstsq", "lsqminnorm", "solve_triangular", "cho_solve", "lu_solve"):
         given = ["A", "x"]
+    given = _GIVEN.get(name, given)
     advice = find_advice(f"{name}({', '.join(given if '{1}' in form else given[:1])})")
     assert advice.startswith("write ")
     check_written(advice.removeprefix("write "))
@@ -152,7 +163,7 @@ def test_whatever_an_error_says_to_write_derives(advice: str) -> None:
 ELSEWHERE = frozenset(
     """declarations sympy_to_expression sympy_reader sympy_arrays_to_expression text_to_expression habits
     notation notation_calls notation_entries notation_names notation_statements notation_to_draft notation_to_expression
-    notation_tokens scalar_calculus""".split()
+    notation_tokens notation_stacks scalar_calculus""".split()
 )
 
 
@@ -171,6 +182,10 @@ def test_every_advice_of_the_language_is_among_those_that_are_tried() -> None:
 @pytest.mark.parametrize(
     ("text", "advice"),
     [("sgn(x)", "write sign(x)"), ("median(x)", "there is no median"), ("hankel1(n, x)", "complex valued"),
+     ("sort(x)", "constant permutation"), ("topk(x, 3)", "constant permutation"), ("quantile(x, y)", "no quantiles"),
+     ("fft(x)", "F @ x"), ("conv1d(x, y)", "T @ x"), ("qr(X)", "eigvecsh"), ("eig(X)", "eigvalsh(X)"),
+     ("svd(X)", "svdvals(X)"), ("chol(X)", "write cholesky(X)"), ("eigmax(X)", "write lambda_max(X)"),
+     ("sinm(X)", "logm"), ("lstsq(A, x)", "write pinv(A) @ x"), ("softplus(x, 2)", "write softplus(2*x)/2"),
      ("detach(x)", "a name of its own"), ("inverse(X)", "write inv(X)"), ("nansum(x)", "write sum(x)")],
 )  # fmt: skip
 def test_names_of_other_libraries(text: str, advice: str) -> None:

@@ -229,7 +229,7 @@ ADVICE = {
     "det X": "write det(X)", "log det X": "write logdet(X)", "A @ x +": "write what follows +",
     "transpose(A)@x": "write A.T", "tr(A @ B)": "write trace(A @ B)", "ReLU(x)": "write relu(x)",
     "mse(x, y)": "write mean((x - y)**2)", "huber(x)": "write where(abs(x) <= delta,",
-    "logm(X)": "no matrix logarithm", "vstack(x, y)": "concat(A, B) puts", "foo(x, y)": 'call = "foo(x, y)"',
+    "vstack(x, y)": "concat(A, B) puts", "foo(x, y)": 'call = "foo(x, y)"',
     "max(x, 0)": "write maximum(x, 0) entry by entry", "min(X, 0)": "minimum(X, 0) entry by entry, or min(X, axis=0)",
     "norm(X, ord=2)": "write norm(X, 2)", "norm(x, 0)": "norm(x, 1), the sum of their absolute values",
     "norm(x, inf)": "write max(abs(x))", "norm(X, 1)": "write sum(abs(X))", "softmax(x, dim=0)": "write axis=0",

@@ -21,7 +21,9 @@ from tests.sampling import sample
 # Wrong only in name: the transpose of the argument, or of the result, is the same thing.
 EQUIVALENT = {
     "diag_of_vector transposed", "inv_of_identity transposed", "inv_of_diagonal transposed", "sym transposed",
-    "cov transposed",
+    "cov transposed", "eigvalsh transposed", "eigvecsh transposed", "lambda_max transposed", "lambda_min transposed",
+    "eigvec_max transposed", "eigvec_min transposed", "cholesky transposed", "toeplitz transposed",
+    "corrcoef transposed", "skew_of_vector transposed",
 }  # fmt: skip
 
 
@@ -84,7 +86,7 @@ def list_mutants() -> Iterator[Mutant]:
 
 def list_identity_mutants() -> Iterator[Mutant]:
     for identity in shipped_identities().values():
-        scalar = identity.function in ("det", "logdet")
+        scalar = identity.function in ("det", "logdet", "sum", "max", "min")
         wrong = turn_over(identity.right) | ({} if scalar else {"transposed": f"({identity.right}).T"})
         for how, changed in wrong.items():
             yield Mutant(f"{identity.name} {how}", replace(identity, right=changed))

@@ -31,11 +31,65 @@ def prod_pairs(x):
     diagonal = {eye_of_x} == 1
     return {np}.where(diagonal, 0.0, prod_others({np}.where(diagonal, 1.0, x), 1))
 ''',
+    "prod_pairs_of_rows": '''
+def prod_pairs_of_rows(X):
+    """[i,j,k], the product of all entries of row i but those two, 0 where j = k."""
+    return {np}.stack([prod_pairs(row) for row in X])
+''',
+    "eigvalsh": '''
+def eigvalsh(X):
+    """The eigenvalues of (X + X.T)/2 in ascending order."""
+    return {np}.linalg.eigvalsh((X + X.T) / 2)
+''',
+    "eigvecsh": '''
+def eigvecsh(X):
+    """The eigenvectors of (X + X.T)/2 in the columns, those of its eigenvalues in ascending order."""
+    return {np}.linalg.eigh((X + X.T) / 2)[1]
+''',
+    "svd_left": '''
+def svd_left(X):
+    """U of the thin singular value decomposition U @ diag(s) @ V.T."""
+    return {np}.linalg.svd(X, full_matrices=False)[0]
+''',
+    "svd_right": '''
+def svd_right(X):
+    """V of the thin singular value decomposition U @ diag(s) @ V.T."""
+    return {np}.linalg.svd(X, full_matrices=False)[2].T
+''',
+    "cholesky": '''
+def cholesky(X):
+    """The lower triangular L with a positive diagonal and L @ L.T = (X + X.T)/2."""
+    return {np}.linalg.cholesky((X + X.T) / 2)
+''',
+    "logm": '''
+def logm(X):
+    """The principal logarithm of a matrix: 2*artanh of inv(R + I) @ (R - I), its root R of order 1024 being near I."""
+    n, root = len(X), X
+    eye = {eye}
+{take_roots}
+    power = quotient = {np}.linalg.solve(root + eye, root - eye)
+    result = 0 * X
+    for odd in range(1, 33, 2):
+        result, power = result + power / odd, power @ quotient @ quotient
+    return 2048 * result
+''',
+    "logm_jacobian": '''
+def logm_jacobian(X):
+    """The derivative of logm(X) by X, (n, n, n, n): the inverse of that of expm at logm(X)."""
+    n = len(X)
+    return {np}.linalg.inv(expm_jacobian(logm(X)).reshape(n * n, n * n)).reshape(n, n, n, n)
+''',
     "leading_outer": '''
 def leading_outer(X):
     """u @ v.T of the singular vectors of the largest singular value."""
     left, _, right = {np}.linalg.svd(X, full_matrices=False)
     return {np}.outer(left[:, 0], right[0])
+''',
+    "trailing_outer": '''
+def trailing_outer(X):
+    """u @ v.T of the singular vectors of the smallest singular value."""
+    left, _, right = {np}.linalg.svd(X, full_matrices=False)
+    return {np}.outer(left[:, -1], right[-1])
 ''',
     "polar": '''
 def polar(X):
@@ -62,6 +116,11 @@ def sqrtm_jacobian(X):
 ''',
 }
 _ARRAYS = {
+    "svdvals": '''
+def svdvals(X):
+    """The singular values in descending order."""
+    return {np}.linalg.svd(X, compute_uv=False)
+''',
     "differentiate": '''
 def differentiate(function, at, order=1):
     """Return the derivative in numerator layout: the axes of the value, then for each order those of `at` reversed."""
@@ -111,6 +170,11 @@ def prod_others(x, axis=None):
     others = {np}.sum(x == 0, axis=axis, keepdims=True) - (x == 0)
     return {np}.where(others == 0, {np}.prod(filled, axis=axis, keepdims=True) / filled, 0.0)
 ''',
+    "logcumsumexp": '''
+def logcumsumexp(x, axis=0):
+    """The logarithm of the sums of exp(x) up to each entry, which does not overflow."""
+    return {np}.logaddexp.accumulate(x, axis=axis)
+''',
     "logdet": '''
 def logdet(X):
     """The logarithm of the determinant, nan where that is negative."""
@@ -118,7 +182,30 @@ def logdet(X):
     return {np}.where(sign > 0, value, {np}.nan)
 ''',
 }
+_NUMPY = {
+    "softmax": '''
+def softmax(x, axis=None):
+    """exp(x)/sum(exp(x))"""
+    shares = np.exp(x - x.max(axis=axis, keepdims=True))
+    shares /= shares.sum(axis=axis, keepdims=True)
+    return shares
+''',
+}
 _TORCH = {
+    "inverse_of_symmetric": '''
+def inverse_of_symmetric(S):
+    """The inverse of a symmetric matrix: by its Cholesky factor where it has one."""
+    factor, failed = torch.linalg.cholesky_ex(S)
+    return torch.linalg.inv(S) if failed else torch.cholesky_inverse(factor)
+''',
+    "solve_symmetric": '''
+def solve_symmetric(S, B):
+    """inv(S) @ B of a symmetric matrix: by its Cholesky factor where it has one."""
+    factor, failed = torch.linalg.cholesky_ex(S)
+    if failed:
+        return torch.linalg.solve(S, B)
+    return torch.cholesky_solve(B.reshape(len(S), -1), factor).reshape(B.shape)
+''',
     "differentiate": '''
 def differentiate(function, at, order=1):
     """Return the derivative in numerator layout: the axes of the value, then for each order those of `at` reversed."""
@@ -159,13 +246,15 @@ def prod_others(x, dim=None):
 # What stands in the braces.
 _WORDS = {
     "numpy": {"np": "np", "eye": "np.eye(n, dtype=X.dtype)", "contiguous": "", "expm": "expm",
-              "eye_of_x": "np.eye(len(x))"},
+              "eye_of_x": "np.eye(len(x))", "take_roots": "    for _ in range(10):\n        root = sqrtm(root)"},
     "jax": {"np": "jnp", "eye": "jnp.eye(n, dtype=X.dtype)", "contiguous": "", "expm": "jax.scipy.linalg.expm",
-            "eye_of_x": "jnp.eye(len(x))"},
+            "eye_of_x": "jnp.eye(len(x))",
+            "take_roots": "    root = jax.lax.fori_loop(0, 10, lambda _, root: sqrtm(root), root)"},
     "torch": {"np": "torch", "eye": "torch.eye(n, dtype=X.dtype, device=X.device)", "contiguous": ".contiguous()",
-              "eye_of_x": "torch.eye(len(x), dtype=x.dtype, device=x.device)"},
+              "eye_of_x": "torch.eye(len(x), dtype=x.dtype, device=x.device)",
+              "take_roots": "    for _ in range(10):\n        root = sqrtm(root)"},
 }
-_SOURCES = {"numpy": _EVERYWHERE | _ARRAYS, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
+_SOURCES = {"numpy": _EVERYWHERE | _ARRAYS | _NUMPY, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
 _MODULES = ("functools", "math", "jax.scipy.linalg")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matcalc.engine.differentials import fit, is_along
+from matcalc.errors import ShapeError
 from matcalc.language.expression import Expression, symbol, walk
 from matcalc.language.rewrite import map_along, replace, rewrite
 from matcalc.language.sizes import UNIT, Size
@@ -38,7 +39,10 @@ def define_function(rule: Rule, backend: str) -> tuple[tuple[Expression, ...], E
         return None
     axes = [(parameter.name, ("n",) if parameter.axes is None else parameter.axes) for parameter in rule.variables]
     variables = tuple(symbol(name, tuple(map(Size.of, letters))) for name, letters in axes)
-    body = parse_rule_text(rule, rule.define, tuple(variable.shape for variable in variables))
+    try:
+        body = parse_rule_text(rule, rule.define, tuple(variable.shape for variable in variables))
+    except ShapeError:  # it has arguments that must be numbers beside its arrays
+        return None
     if any(node.op in ("size", "filled") or (node.op == "call" and node.data[0].name == "size") for node in walk(body)):
         return None
     matrices = {name: symbol(name, (Size.of("m"), Size.of("n"))) for name, _ in axes}
