@@ -8,9 +8,10 @@ from matcalc.errors import ParseError, ShapeError
 from matcalc.language.calls import call_basis
 from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, is_unit, unify
 from matcalc.language.infer_shapes import infer_product
-from matcalc.language.notation import NotationNode
-from matcalc.language.notation_calls import read_axis_size, read_integer
+from matcalc.language.notation_arguments import read_integer
+from matcalc.language.notation_fills import read_axis_size
 from matcalc.language.notation_to_draft import UNUSUAL, Handler, Indexed, Interpreter, Meaning
+from matcalc.language.notation_tree import NotationNode
 
 
 def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:

@@ -16,9 +16,9 @@ from matcalc.errors import MatcalcError
 from matcalc.language import names as names
 from matcalc.language.draft import Draft, Reading
 from matcalc.language.habits import COUNTS, AmbiguityError, is_mixed_sum
-from matcalc.language.notation import NotationNode, walk_nodes
 from matcalc.language.notation_statements import Formula
 from matcalc.language.notation_tokens import is_greek
+from matcalc.language.notation_tree import NotationNode, walk_nodes
 from matcalc.language.notation_words import NAME_WORDS
 
 MOST_ATTEMPTS = 400

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from matcalc.errors import ParseError
 from matcalc.language.names import is_taken_by_python
-from matcalc.language.notation import NotationNode, NotationParser, is_sign, opens_inner, respell, spell_as_known
+from matcalc.language.notation import NotationParser
+from matcalc.language.notation_cursor import is_sign, opens_inner
 from matcalc.language.notation_tokens import Token, read_tokens
+from matcalc.language.notation_tree import NotationNode, respell, spell_as_known
 
 
 @dataclass(frozen=True, slots=True)

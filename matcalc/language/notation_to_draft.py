@@ -12,14 +12,13 @@ from fractions import Fraction
 
 from matcalc.errors import ParseError, ShapeError
 from matcalc.language import names as names
-from matcalc.language.calls import call_function, fill_open, infer_einsum, read_power
+from matcalc.language.calls import fill_open, infer_einsum, read_power
 from matcalc.language.draft import (
     SCALAR_AXES,
     Draft,
     Reading,
     broadcast_axes,
     hold_axes,
-    is_unit,
     name_sizes,
     open_shape,
     settle,
@@ -29,7 +28,8 @@ from matcalc.language.expression import symbol
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.habits import DATA, AmbiguityError
 from matcalc.language.infer_shapes import compute_value, infer_product, use_definition
-from matcalc.language.notation import NotationNode, walk_nodes
+from matcalc.language.match_rules import call_function
+from matcalc.language.notation_tree import NotationNode
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import build_expressions
 
@@ -285,33 +285,6 @@ ARRAY_FUNCTIONS = frozenset(
 )
 
 
-def find_repeated(root: NotationNode) -> frozenset[str]:
-    """Return the indices that stand at two entries or under a sum, so that A_ij x_j is a sum over j."""
-    letters = [letter for node in walk_nodes(root) if node.kind == "entry" for letter in _read_entry(node)[1]]
-    summed = {letter for node in walk_nodes(root) if node.kind == "sum" for letter in read_index_sum(node)[0]}
-    return frozenset({letter for letter in letters if letters.count(letter) > 1} | summed)
-
-
-def find_summed(root: NotationNode) -> frozenset[str]:
-    """Return the names whose entries are summed over an index that is written."""
-    sums = [node for node in walk_nodes(root) if node.kind == "sum"]
-    entries = [_read_entry(entry) for node in sums for entry in walk_nodes(node) if entry.kind == "entry"]
-    return frozenset(stem for stem, _, _ in entries)
-
-
-def read_index_sum(node: NotationNode) -> tuple[str, str, str]:
-    """Return the indices of a sum, the name of the size up to which they run, and what is done: sum, prod, max, min."""
-    assert isinstance(node.value, tuple)
-    letters, size, function = node.value
-    return letters, size, function
-
-
-def _read_entry(node: NotationNode) -> tuple[str, str, str]:
-    assert isinstance(node.value, tuple)
-    stem, letters, name = node.value
-    return str(stem), str(letters), str(name)
-
-
 # --- leaves -----------------------------------------------------------------------------------------------
 
 
@@ -325,29 +298,6 @@ def _read_text(self: Interpreter, node: NotationNode) -> Meaning:
 
 def _read_name(self: Interpreter, node: NotationNode) -> Meaning:
     return self.read_name(str(node.value), node.span)
-
-
-def _read_entry_node(self: Interpreter, node: NotationNode) -> Meaning:
-    stem, letters, name = _read_entry(node)
-    known = name in self.reading.declared or name in self.reading.symbols or name in self.reading.defined
-    if known:
-        return self.read_name(name, node.span)
-    if not set(letters) & (self.repeated | set(self.bound)):
-        if stem in self.reading.defined:
-            one, other = f"{stem}[{', '.join(letters)}]", f"{stem} entry by entry"
-            raise ask_which(f"{node.value[2]} is one entry of {stem}", one, other, node.span)  # type: ignore[index]
-        # The other entries of the same array are summed: of e^{x_i}/sum_j e^{x_j} there is one for each i.
-        if stem not in self.summed:
-            return self.read_name(name, node.span)
-    array = self.read_name(stem, node.span)
-    axes = [axis for axis in array.axes if not is_unit(axis)]
-    if len(axes) != len(letters):
-        raise ShapeError(f"{stem} has {len(axes)} axes, not {len(letters)}", span=node.span)
-    for letter, axis in zip(letters, axes, strict=True):
-        if letter in self.limits and not unify(axis, self.limits[letter]):
-            raise ShapeError(f"the index {letter} runs over another size", span=node.span)
-    free = "".join(dict.fromkeys(letters))
-    return Indexed(((array, letters),), free)
 
 
 def _read_ones(self: Interpreter, node: NotationNode) -> Meaning:
@@ -639,7 +589,7 @@ def _read_transpose(self: Interpreter, node: NotationNode) -> Meaning:
     return self.transpose(self.draft(node.args[0]), node.span)
 
 
-# --- bars and sums over indices -----------------------------------------------------------------------------
+# --- bars -----------------------------------------------------------------------------------------------------
 
 
 def _read_norm(self: Interpreter, node: NotationNode) -> Meaning:
@@ -682,36 +632,6 @@ def _read_bars(self: Interpreter, node: NotationNode) -> Meaning:
     return self.over_entries(lambda drafts: self.call("abs", drafts, node.span), (meaning,), node)
 
 
-def _sum_entries(self: Interpreter, node: NotationNode) -> Meaning:
-    letters, upper, function = read_index_sum(node)
-    self.bound.extend(letters)
-    if upper in self.reading.sizes:
-        self.limits |= dict.fromkeys(letters, self.reading.sizes[upper])
-    body = self.read(node.args[0])
-    del self.bound[len(self.bound) - len(letters) :]
-    if not isinstance(body, Indexed) or not set(letters) <= set(body.free):
-        lost = next((letter for letter in letters if not isinstance(body, Indexed) or letter not in body.free), letters)
-        raise ParseError(
-            f"nothing behind {function} has the index {lost}",
-            span=node.span,
-            advice=f"write {function}(x), or {function}_i x_i",
-        )
-    if function != "sum":
-        return _reduce_entries(self, body, letters, function, node)
-    rest = "".join(letter for letter in body.free if letter not in letters)
-    if rest:
-        return Indexed(((self._contract(body, rest, node), rest),), rest)
-    return self._contract(body, rest, node)
-
-
-def _reduce_entries(self: Interpreter, body: Indexed, letters: str, function: str, node: NotationNode) -> Meaning:
-    """Return the product, the largest or the smallest of the entries over some of their indices."""
-    if set(body.free) != set(letters) or len(letters) > 2:
-        advice = f"write {function}(X, axis=1)"
-        raise ParseError(f"{function} runs over some of the indices", span=node.span, advice=advice)
-    return self.call(function, (self._contract(body, body.free, node),), node.span)
-
-
 def _read_subscripted(self: Interpreter, node: NotationNode) -> Meaning:
     raise ParseError("a subscript stands behind a name", span=node.span)
 
@@ -727,13 +647,13 @@ def _read_size_of(self: Interpreter, node: NotationNode) -> Meaning:
 
 
 HANDLERS: Mapping[str, Handler] = {
-    "number": _read_number, "text": _read_text, "name": _read_name, "entry": _read_entry_node, "ones": _read_ones,
+    "number": _read_number, "text": _read_text, "name": _read_name, "ones": _read_ones,
     "group": _read_group, "choice": _read_choice, "add": _read_sum, "subtract": _read_sum, "negate": _read_negate,
     "juxtapose": _read_juxtaposed, "star": _read_star, "star_row": _read_star_row, "matmul": _read_matmul,
     "dot_sign": _read_dot_sign,
     "cross_sign": _read_cross_sign, "inner": _read_inner, "frobenius": _read_inner, "kron": _read_kron,
     "hadamard": lambda self, node: _read_entrywise(self, node, "multiply"), "quotient": _read_quotient,
     "divide": _read_divide, "solve": _read_solve, "power": _read_power, "entry_power": _read_entry_power,
-    "transpose": _read_transpose, "norm": _read_norm, "bars": _read_bars, "sum": _sum_entries,
+    "transpose": _read_transpose, "norm": _read_norm, "bars": _read_bars,
     "subscripted": _read_subscripted, "size_of": _read_size_of,
 }  # fmt: skip

@@ -16,9 +16,10 @@ from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.habits import AmbiguityError, calls_habit, weigh_scales
 from matcalc.language.infer_shapes import infer_product
-from matcalc.language.notation import walk_nodes
-from matcalc.language.notation_calls import CALL_HANDLERS, list_written_sizes
+from matcalc.language.notation_calls import CALL_HANDLERS
 from matcalc.language.notation_entries import ENTRY_HANDLERS, list_place_letters
+from matcalc.language.notation_fills import list_written_sizes
+from matcalc.language.notation_index_sums import INDEX_HANDLERS, find_repeated, find_summed, read_index_sum
 from matcalc.language.notation_names import (
     MOST_ATTEMPTS,
     Assumed,
@@ -39,11 +40,9 @@ from matcalc.language.notation_to_draft import (
     MIXED_SUM,
     SCALAR_FOR_ARRAY,
     Interpreter,
-    find_repeated,
-    find_summed,
-    read_index_sum,
 )
 from matcalc.language.notation_tokens import detect_syntax, is_mixed_code
+from matcalc.language.notation_tree import walk_nodes
 from matcalc.language.read_text import LONGEST_SOURCE, SourceText
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import NotatedText, Problem, Source, Texts, Understood
@@ -263,7 +262,7 @@ class _Search:
             place = next(place for place, each in enumerate(self.sources) if each is source)
             count = len(self.sources)
             choices = {number // count: value for number, value in assumed.choices.items() if number % count == place}
-            handlers = {**HANDLERS, **CALL_HANDLERS, **ENTRY_HANDLERS}
+            handlers = {**HANDLERS, **CALL_HANDLERS, **ENTRY_HANDLERS, **INDEX_HANDLERS}
             reader = Interpreter(reading, source.syntax, assumed.kinds, choices, handlers)
             interpreters.append((place, reader))
             return _infer_notation(reader, source)
