@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
+from collections.abc import Collection
 
 from matcalc.errors import MissingRuleError
 from matcalc.language import names as names
@@ -89,6 +90,14 @@ def explain_missing(reading: Reading, name: str, span: _Span, written: list[str]
     given = written or ["x"]
     advice = _ABSENT.get(name.lower()) or _respell(reading, name, given)
     return MissingRuleError(reason, span=span, advice=advice or _show_entry(name, len(given)))
+
+
+def advise_function(name: str, functions: Collection[str]) -> str:
+    """Return what to write in the place of a function that is not known: a formula, a close name, or a rule for it."""
+    if (told := _ABSENT.get(name.lower())) is not None:
+        return told
+    close = difflib.get_close_matches(name.lower(), functions, n=1, cutoff=0.8)
+    return (f"if {close[0]} is meant, write that; else " if close else "") + f"add a rule, {_OWN_RULES}"
 
 
 def _respell(reading: Reading, name: str, written: list[str]) -> str | None:

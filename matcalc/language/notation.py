@@ -29,6 +29,7 @@ from matcalc.language.notation_words import (
     INFIX_WORDS,
     INVERTIBLE,
     MODULES,
+    NORM_WORDS,
     NORMS,
     TRANSPOSES,
 )
@@ -47,6 +48,8 @@ _INFIX = {
     "⊗": ("kron", _PRODUCT), "\\": ("solve", _PRODUCT), ".\\": ("solve", _PRODUCT), ":": ("frobenius", _PRODUCT),
     "<": ("compare", _COMPARE), ">": ("compare", _COMPARE), "<=": ("compare", _COMPARE), ">=": ("compare", _COMPARE),
 }  # fmt: skip
+# What the (x) of A (x) B costs as a sign: as much as a scalar x.
+UNUSUAL_SIGN = 1.6
 _METHODS_AS_SIGNS = frozenset({"T", "mT", "H", "I"})
 
 
@@ -90,8 +93,10 @@ class NotationParser(WordReader):
         if token.kind == "op":
             if token.text in self._closers:
                 return None
-            if token.text in ("^", ".^", "'", "⊤", ".'", "**"):
+            if token.text in ("^", ".^", "'", "⊤", ".'", "**", "†"):
                 return self._postfix(left)
+            if token.text == "." and token.spaced and self._peek(1).spaced and left.kind != "number":
+                return self._infix(left, "matmul", _PRODUCT) if strength < _PRODUCT else None
             if token.text == "." and left.kind != "number":
                 return self._member(left)
             if token.text == "_":
@@ -111,6 +116,8 @@ class NotationParser(WordReader):
         if token.kind == "open" and token.text == "[" and not token.spaced:
             if self.syntax == "python" or (self.syntax == "math" and self._is_place()):
                 return self._brackets(left)
+        if self._is_bare_transpose(left, token):
+            return self._transpose_or_multiply(left)
         if self._starts_factor(token) and strength < _ADJACENT:
             return self._adjacent(left)
         return None
@@ -167,9 +174,26 @@ class NotationParser(WordReader):
         if self._next.kind == "open" and is_sign(self._peek(1), ":") and self._peek(2).kind == "close":
             self._place += 3  # X(:)
             return NotationNode("call", (left,), "vec", left.start, self._peek(-1).end)
+        if self._is_kron_sign():
+            sign = self._place
+            self._place += 3
+            right = self._expression(_ADJACENT)
+            kron = NotationNode("kron", (left, right), None, left.start, right.end)
+            place, self._place = self._place, sign
+            scalar = self._expression(_ADJACENT)
+            self._place = place
+            return self._choose((kron, UNUSUAL_SIGN), (self._join([left, scalar, right]), 0.0))
         right = self._expression(_ADJACENT)
         assert self._place > before
         return NotationNode("juxtapose", (left, right), None, left.start, right.end)
+
+    def _transpose_or_multiply(self, left: NotationNode) -> NotationNode:
+        """Return (A x - b)T(A x - b) with the T as a transpose, or as a matrix."""
+        token = self._take()
+        turned = NotationNode("transpose", (left,), None, left.start, token.end)
+        name = NotationNode("name", (), token.text, token.start, token.end)
+        rest = [self._expression(_ADJACENT)] if self._starts_factor(self._next) else []
+        return self._choose((self._join([turned, *rest]), 0.0), (self._join([left, name, *rest]), 0.0))
 
     # --- prefixes
 
@@ -244,6 +268,9 @@ class NotationParser(WordReader):
         if self._is(":"):
             self._take()
             return NotationNode("all", (), None, token.start, token.end)
+        if token.kind == "name" and is_sign(self._peek(1), ",") and (function := self._function(token)) is not None:
+            self._take()  # sum(abs2, x) of Julia
+            return NotationNode("function", (), function, token.start, token.end)
         return self._expression(0)
 
     def _sign(self, token: Token) -> NotationNode:
@@ -385,6 +412,8 @@ class NotationParser(WordReader):
         token = self._take()
         if token.text in ("'", "⊤", ".'"):
             return NotationNode("transpose", (base,), None, base.start, token.end)
+        if token.text == "†":
+            return NotationNode("dagger", (base,), None, base.start, token.end)
         if token.text == ".^":
             if self._is("'", "⊤"):
                 return NotationNode("transpose", (base,), None, base.start, self._take().end)
@@ -411,7 +440,9 @@ class NotationParser(WordReader):
         if self._is("-") and self._peek(1).text in ("T", "⊤", "'") and "T" not in self.known:
             self._take()
             return self._invert_and_transpose(base, self._take().end)
-        if word in ("⊙", "*", "+", "†") and self._next.kind != "name":
+        if word == "†":
+            return NotationNode("dagger", (base,), None, base.start, self._skip_exponent())
+        if word in ("⊙", "*", "+") and self._next.kind != "name":
             return self._special_power(base, word)
         if base.kind == "name" and (layer := self._read_layer()):
             return NotationNode("name", (), f"{base.value}_{layer}", base.start, self._peek(-1).end)
@@ -465,6 +496,10 @@ class NotationParser(WordReader):
     def _subscript(self, base: NotationNode) -> NotationNode:
         """Return a name with its subscript: W_1 is a name, A_{ij} an entry."""
         place = self._next
+        if base.kind == "power" and base.args[0].kind == "norm" and base.args[0].value is None:  # ‖x‖²₂
+            norm, exponent = base.args
+            below, end = self._read_below()
+            return replace(base, args=(replace(norm, value=below), exponent), end=end)
         if base.kind == "group" or base.kind in ("call", "norm", "bars"):
             below, end = self._read_below()
             return NotationNode("subscripted", (base,), below, base.start, end)
@@ -525,6 +560,11 @@ class NotationParser(WordReader):
     def _name(self, token: Token) -> NotationNode:
         if token.text in MODULES and is_sign(self._next, ".") and token.text not in self.known:
             return self._library_call(token)
+        if token.kind == "word" and token.text in ("abs", "inner") and self._next.text == "{":
+            return self._latex_brackets(token)
+        if token.text.lower() in NORM_WORDS and self._next.text == "norm" and token.text not in self.known:
+            self._take()
+            return self._norm_of(token, NORM_WORDS[token.text.lower()])
         norm = re.fullmatch(r"norm_(\w+)", token.text, re.IGNORECASE)
         if norm and norm[1].lower() in NORMS and self._next.kind == "open" and token.text not in self.known:
             return self._norm_of(token, norm[1])
@@ -538,7 +578,18 @@ class NotationParser(WordReader):
         self._refuse_call(token)
         return self._letters(token)
 
+    def _latex_brackets(self, token: Token) -> NotationNode:
+        r"""Return \abs{x} and \inner{x}{y} as the bars and brackets that these commands are defined as."""
+        inside = [self._braced() for _ in range(1 if token.text == "abs" else 2)]
+        kind = "bars" if token.text == "abs" else "inner"
+        return NotationNode(kind, tuple(inside), None, token.start, inside[-1].end)
+
     def _call(self, function: str, token: Token) -> NotationNode:
+        if self._is(".") and self._peek(1).kind == "open" and not self._next.spaced:  # exp.(x) of Julia
+            self._take()
+            function = f"entry.{function}"
+        if self._next.text == "of" and self.syntax == "math":  # trace of X^T X
+            self._take()
         power: NotationNode | None = None
         if self._is("^") and self.syntax in ("math", "latex", "matlab"):
             if self._exponent_word(1) in TRANSPOSES:

@@ -10,7 +10,9 @@ from matcalc.errors import ParseError, ShapeError
 from matcalc.language import names as names
 from matcalc.language.calls import infer_einsum, infer_where, read_power
 from matcalc.language.draft import SCALAR_AXES, Draft
+from matcalc.language.explain_calls import advise_function
 from matcalc.language.habits import AmbiguityError
+from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation_arguments import (
     CallNode,
     apply_along_axis,
@@ -23,14 +25,18 @@ from matcalc.language.notation_arguments import (
 )
 from matcalc.language.notation_fills import fill_constant, fill_like, fill_sizes, read_size, read_sized
 from matcalc.language.notation_to_draft import (
+    INFINITE,
     SCALAR_FOR_ARRAY,
     Handler,
     Indexed,
     Interpreter,
     Meaning,
     add_drafts,
+    add_meanings,
+    ask_about_order,
     ask_which,
     multiply_arrays,
+    negate,
     solve,
 )
 from matcalc.language.notation_tree import NotationNode
@@ -48,8 +54,20 @@ def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
     call = CallNode(_SAME.get(name, name), origin, args, keywords, node)
     if not args and call.name != "eye":
         raise ParseError(f"{call.name} takes an argument", span=node.span, advice=f"write {call.name}(x)")
+    _refuse_other_meaning(call)
     handler = _SPECIAL.get(call.name)
     return handler(reader, call) if handler is not None else _call_plain(reader, call)
+
+
+# What CVXPY calls as others do, and means otherwise: there, what it is here.
+_OTHERWISE_IN_CVXPY = {"logistic": "softplus(x)", "sigmoid": "softplus(x)", "kl_div": "xlogy(x, x/y) - x + y"}
+
+
+def _refuse_other_meaning(call: CallNode) -> None:
+    """Raise for a function that has another meaning in the library that is named."""
+    if call.library in ("cp", "cvxpy") and call.name in _OTHERWISE_IN_CVXPY:
+        reason = f"{call.name} of CVXPY is another function than {call.name} here"
+        raise ParseError(reason, span=call.span, advice=f"write {_OTHERWISE_IN_CVXPY[call.name]}")
 
 
 _SAME = {
@@ -74,7 +92,8 @@ _SAME = {
 def _call_plain(reader: Interpreter, call: CallNode) -> Meaning:
     reading = reader.reading
     if not reading.book.overloads(call.name):
-        raise ParseError(f"{call.name} is no function that is known here", span=call.span)
+        advice = advise_function(call.name, reader.reading.book.functions)
+        raise ParseError(f"{call.name} is no function that is known here", span=call.span, advice=advice)
     if call.name == "log" and len(call.args) == 1 and not call.keywords and _is_determinant(reader, call.args[0]):
         inside = strip_groups(reader, call.args[0])
         operand = reader.draft(inside.args[0])
@@ -139,7 +158,12 @@ def _read_argument(reader: Interpreter, arg: NotationNode, call: CallNode) -> Me
 def _read_summed(reader: Interpreter, node: NotationNode) -> Meaning:
     """Return what is summed: of sum(p log p) the product is that of the entries."""
     inside = strip_groups(reader, node)
-    if inside.kind in ("negate", "juxtapose"):
+    if inside.kind == "negate":
+        return negate(reader, _read_summed(reader, inside.args[0]), inside)
+    if inside.kind in ("add", "subtract"):
+        left, right = (_read_summed(reader, arg) for arg in inside.args)
+        return add_meanings(reader, left, right, inside)
+    if inside.kind == "juxtapose" or (inside.kind == "star" and reader.syntax != "python"):
         meanings = [_read_summed(reader, arg) for arg in inside.args]
         drafts = [meaning for meaning in meanings if isinstance(meaning, Draft)]
         if len(drafts) == 2 and all(draft.is_column for draft in drafts):
@@ -193,7 +217,38 @@ def _matmul(reader: Interpreter, call: CallNode) -> Meaning:
     return multiply_arrays(reader, left, right, call.span)
 
 
+def _cross_product(reader: Interpreter, call: CallNode) -> Meaning:
+    """crossprod(X, Y) of R is X.T @ Y, tcrossprod(X, Y) is X @ Y.T; without Y it is X."""
+    if len(call.args) > 2:
+        raise ParseError(f"{call.name} takes one or two arguments", span=call.span)
+    left, *rest = read_drafts(reader, call)
+    right = rest[0] if rest else left
+    if call.name == "crossprod":
+        return infer_product(reader.reading, call.span, reader.transpose(left, left.span), right)
+    return infer_product(reader.reading, call.span, left, reader.transpose(right, right.span))
+
+
+def _sum_squares(reader: Interpreter, call: CallNode) -> Meaning:
+    (operand,) = read_drafts(reader, call, 1)
+    return reader.call("sum", (reader.call("square", (operand,), call.span),), call.span)
+
+
+def _quad_form(reader: Interpreter, call: CallNode) -> Meaning:
+    """quad_form(x, P) of CVX is x.T @ P @ x."""
+    vector, matrix = read_drafts(reader, call, 2)
+    if not (vector.is_column and matrix.is_matrix):
+        raise ShapeError("quad_form takes a vector and a matrix", span=call.span)
+    row = infer_product(reader.reading, call.span, reader.transpose(vector, vector.span), matrix)
+    return infer_product(reader.reading, call.span, row, vector)
+
+
 def _dot(reader: Interpreter, call: CallNode) -> Meaning:
+    if len(call.args) == 3 and reader.syntax != "python":  # dot(x, A, y) of Julia
+        row, matrix, column = read_drafts(reader, call, 3)
+        inside = multiply_arrays(reader, multiply_arrays(reader, row, matrix, call.span), column, call.span)
+        if inside.is_scalar:
+            return inside
+        raise ShapeError("dot of three takes a vector, a matrix and a vector", span=call.span)
     left, right = read_drafts(reader, call, 2)
     if left.is_scalar or right.is_scalar:
         reader.cost += SCALAR_FOR_ARRAY
@@ -299,13 +354,17 @@ def _norm(reader: Interpreter, call: CallNode) -> Meaning:
 
 def _read_order(reader: Interpreter, node: NotationNode) -> str | int | None:
     if node.kind == "text":
-        return str(node.value)
+        return {"frobenius": "fro", "frob": "fro", "nuclear": "nuc"}.get(str(node.value).lower(), str(node.value))
     if node.kind == "name" and node.value == "None":
         return None
+    if str(node.value).rpartition(".")[2].lower() in INFINITE:
+        return "inf"
     return read_integer(reader, node)
 
 
 def _apply_norm(reader: Interpreter, call: CallNode, operand: Draft, order: str | int | None) -> Draft:
+    if order is None and operand.is_matrix and call.library in ("cp", "cvxpy"):
+        order = 2
     if order is None and reader.syntax == "matlab" and operand.is_matrix:
         _ask_about_matlab(reader, call, operand)
     if order in (None, "fro", "f") or (order == 2 and operand.is_column):
@@ -319,8 +378,10 @@ def _apply_norm(reader: Interpreter, call: CallNode, operand: Draft, order: str 
         if order == 2:
             return reader.call("norm", (operand,), call.span)
         operand = reader.call("vec", (operand,), call.span)
-    if operand.is_matrix and order == 1:
-        raise ParseError("the largest sum of a column is not known here", span=call.span, advice="write sum(abs(X))")
+    if operand.is_matrix and (order == 1 or str(order) in INFINITE):
+        raise ask_about_order(reader, operand, "1" if order == 1 else "inf", call.span)
+    if str(order) in INFINITE:
+        return reader.call("max", (reader.call("abs", (operand,), call.span),), call.span)
     if isinstance(order, str):
         argument = reader.reading.add("text", (), SCALAR_AXES, call.span, (order,))
     else:
@@ -382,6 +443,10 @@ def _variance(reader: Interpreter, call: CallNode) -> Meaning:
 
 def _reduce(reader: Interpreter, call: CallNode) -> Meaning:
     """sum, mean and their kin: a second argument is an axis, counted from 1 in MATLAB and from 0 in Python."""
+    if len(call.args) == 2 and call.args[0].kind == "function":  # sum(abs2, x) of Julia
+        first, second = call.args
+        inner = NotationNode("call", (second,), f"entry.{first.value}", *call.span)
+        return _reduce(reader, replace(call, args=(inner,)))
     inside = strip_groups(reader, call.args[0]) if call.args else None
     if reader.syntax == "matlab" and inside is not None and inside.kind == "call" and inside.value == call.name:
         operand = reader.draft(inside.args[0])
@@ -517,7 +582,9 @@ def _flatten(reader: Interpreter, call: CallNode) -> Meaning:
     if call.name == "reshape" and not (len(call.args) == 2 and strip_groups(reader, call.args[1]).kind == "negate"):
         raise ParseError("reshape is only read as reshape(-1)", span=call.span)
     order = call.keywords.get("order")
-    if set(call.keywords) - {"order"} or (call.name == "flatten" and len(call.args) > 1):
+    if call.name == "flatten" and len(call.args) == 2 and call.args[1].kind == "text":
+        order = call.args[1]
+    elif set(call.keywords) - {"order"} or (call.name == "flatten" and len(call.args) > 1):
         raise ParseError(f"{call.name} is read without options", span=call.span)
     if order is not None and str(order.value) not in ("C", "F"):
         raise ParseError("the order is 'C', row by row, or 'F', column by column", span=order.span)
@@ -576,7 +643,8 @@ def _linear(reader: Interpreter, call: CallNode) -> Meaning:
 
 
 _SPECIAL: dict[str, Callable[[Interpreter, CallNode], Meaning]] = {
-    "matmul": _matmul, "dot": _dot, "inner": _inner, "vdot": _vdot, "chain": _chain, "neg": _negate,
+    "matmul": _matmul, "crossprod": _cross_product, "tcrossprod": _cross_product, "sum_squares": _sum_squares,
+    "quad_form": _quad_form, "dot": _dot, "inner": _inner, "vdot": _vdot, "chain": _chain, "neg": _negate,
     "multiply": _entrywise("multiply"), "divide": _entrywise("divide"), "add": _entrywise("add"),
     "subtract": _entrywise("subtract"), "pow": _entrywise("pow"), "transpose": _transpose, "clip": _clip, "norm": _norm,
     "norm1": _norm1, "norm2": _norm2, "var": _variance, "std": _variance,

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from matcalc.errors import ParseError
 from matcalc.language.notation_tokens import Token
+from matcalc.language.notation_tree import NotationNode
 from matcalc.language.notation_words import TRANSPOSES
 
 
@@ -114,6 +115,17 @@ class TokenCursor:
                 break
             texts.append(token.text)
         return texts[:1] == ["-"] and len(texts) in (2, 3) and texts[-1] in TRANSPOSES and texts[1:-1] in ([], ["1"])
+
+    def _is_bare_transpose(self, left: NotationNode, token: Token) -> bool:
+        """Whether a T stands at once behind a bracket, as in (A x - b)T(A x - b)."""
+        is_behind = left.kind == "group" and token.start == left.end and token.kind == "name" and token.text == "T"
+        return is_behind and "T" not in self.known and self.syntax in ("math", "matlab")
+
+    def _is_kron_sign(self) -> bool:
+        """Whether (x) stands by itself between two factors, as the sign of the Kronecker product is typed."""
+        opening, inside, closing, following = (self._peek(ahead) for ahead in range(4))
+        is_sign_typed = [opening.text, inside.text, closing.text] == ["(", "x", ")"] and "x" not in self.known
+        return is_sign_typed and opening.spaced and following.spaced and self._starts_factor(following)
 
     def _skip_exponent(self) -> int:
         token = self._take()

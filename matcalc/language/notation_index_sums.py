@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from matcalc.errors import ParseError, ShapeError
@@ -12,9 +13,30 @@ from matcalc.language.notation_tree import NotationNode, walk_nodes
 
 def find_repeated(root: NotationNode) -> frozenset[str]:
     """Return the indices that stand at two entries or under a sum, so that A_ij x_j is a sum over j."""
-    letters = [letter for node in walk_nodes(root) if node.kind == "entry" for letter in _read_entry(node)[1]]
+    letters = [letter for node in walk_nodes(root) for letter in list_indices(node)]
     summed = {letter for node in walk_nodes(root) if node.kind == "sum" for letter in read_index_sum(node)[0]}
     return frozenset({letter for letter in letters if letters.count(letter) > 1} | summed)
+
+
+def list_indices(node: NotationNode) -> str:
+    """Return the indices below a name or a bracket: ij of A_ij, i of (A x)_i."""
+    if node.kind == "entry":
+        return _read_entry(node)[1]
+    below = str(node.value or "").replace(",", "") if node.kind == "subscripted" and node.args else ""
+    return below if re.fullmatch(r"[ijklmnpqrs]{1,2}", below) else ""
+
+
+def _read_subscripted(self: Interpreter, node: NotationNode) -> Meaning:
+    """Return the entry (A x)_i of an expression, where a sum runs over its indices."""
+    letters = list_indices(node)
+    if not letters or not set(letters) <= self.repeated | set(self.bound):
+        raise ParseError("a subscript stands behind a name", span=node.span)
+    array = self.draft(node.args[0])
+    axes = [axis for axis in array.axes if not is_unit(axis)]
+    if len(axes) != len(letters):
+        text = self.spell(array)
+        raise ShapeError(f"{text} has {len(axes)} axes, not {len(letters)}", span=node.span)
+    return Indexed(((array, letters),), "".join(dict.fromkeys(letters)))
 
 
 def find_summed(root: NotationNode) -> frozenset[str]:
@@ -90,4 +112,6 @@ def _reduce_entries(self: Interpreter, body: Indexed, letters: str, function: st
     return self.call(function, (self._contract(body, body.free, node),), node.span)
 
 
-INDEX_HANDLERS: Mapping[str, Handler] = {"entry": _read_entry_node, "sum": _sum_entries}
+INDEX_HANDLERS: Mapping[str, Handler] = {
+    "entry": _read_entry_node, "subscripted": _read_subscripted, "sum": _sum_entries,
+}  # fmt: skip

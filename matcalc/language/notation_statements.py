@@ -88,8 +88,9 @@ _D_WHOLE = re.compile(
     re.DOTALL,
 )
 _NABLA = re.compile(
-    rf"\s*(?:∇|\\nabla)\s*(?:(ₓ)|_?\s*\{{\s*({_NAME})\s*\}}|_\s*({_NAME}?)(?=[\s(\[\\|‖])|(?=\s*[(\[\\]))"
+    rf"\s*(?:∇|\\nabla|grad(?:ient)?(?=\s*_))\s*(?:(ₓ)|_?\s*\{{\s*({_NAME})\s*\}}|_\s*({_NAME}?)(?=[\s(\[\\|‖])|(?=\s*[(\[\\]))"
 )
+_D_BRACKETS = re.compile(rf"\s*(?:D|Grad)\[(.+),\s*\{{?\s*({_NAME})\s*\}}?\]\s*")
 _RETURN = re.compile(r"\s*(?:def\s+\w+\([^()]*\)\s*(?:->[^:]*)?:\s*)?return\s+")
 _LAMBDA = re.compile(r"\s*(?:\w+\s*=\s*)?lambda\s+(\w+(?:\s*,\s*\w+)*)\s*:\s*")
 _MAPS = re.compile(rf"\s*(?:\w+\s*:\s*)?({_NAME})\s*(?:↦|\\mapsto(?![a-z]))\s*")
@@ -109,6 +110,8 @@ def strip_question(text: str) -> tuple[str, str | None]:
         raise ParseError(reason, span=found.span(), advice="write the function alone, and --order 2, or order=2")
     if found := _RETURN.match(text):
         text = _blank(text, 0, found.end())
+    if found := _D_BRACKETS.fullmatch(text):  # D[f, x] of Mathematica
+        wrt, text = found[2], _blank(_blank(text, 0, found.start(1)), found.end(1), len(text))
     if found := _MAPS.match(text):
         text, wrt = _blank(text, 0, found.end()), found[1]
     if found := _LAMBDA.match(text):
@@ -172,7 +175,7 @@ def read_formula(text: str, syntax: str, known: Collection[str], functions: Coll
     ('juxtapose', {'A': ('symmetric',)})
     """
     stripped, wrt = strip_question(text)
-    tokens = list(_open_remarks(read_tokens(stripped, syntax)))
+    tokens = list(_open_remarks(read_tokens(_read_decimal_comma(stripped), syntax)))
     if len(tokens) == 1:
         raise ParseError("there is no expression", advice="write one, such as A @ x")
     known = {*known, *([wrt] if wrt else [])}
@@ -184,6 +187,17 @@ def read_formula(text: str, syntax: str, known: Collection[str], functions: Coll
         spell_as_known(token.text, reader.known) for token in tokens if token.bold and token.kind == "name"
     )
     return replace(_read_statements(statements, reader, wrt), bold=bold)
+
+
+def _read_decimal_comma(text: str) -> str:
+    """Return a text with 0,5 outside of brackets as 0.5, where a comma between digits separates nothing."""
+    depth = 0
+    for place, character in enumerate(text):
+        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(character, 0)
+        if character == "," and not depth and re.search(r"(?<![\w.,])\d+$", text[:place]):
+            if re.match(r"\d+(?![\w.,])", text[place + 1 :]):
+                text = text[:place] + "." + text[place + 1 :]
+    return text
 
 
 def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:

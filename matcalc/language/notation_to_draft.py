@@ -29,13 +29,13 @@ from matcalc.language.expression_to_text import to_text
 from matcalc.language.habits import DATA, AmbiguityError
 from matcalc.language.infer_shapes import compute_value, infer_product, use_definition
 from matcalc.language.match_rules import call_function
-from matcalc.language.notation_tree import NotationNode
+from matcalc.language.notation_tree import NotationNode, spell_as_known
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import build_expressions
 
 _COUNTS = frozenset("cdkmnt")
 # What a reading costs where it is possible, but hardly meant.
-MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL, BIAS = 2.0, 4.0, 1.4, 2.0, 2.8
+MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL, BIAS, NUMBER_AND_ARRAY = 2.0, 4.0, 1.4, 2.0, 2.8, 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,10 @@ class Interpreter:
         if left.is_column and right.is_column:
             one, other = self.spell(left), self.spell(right)
             advice = f"did you mean {one}.T @ {other}, or {one}*{other} entry by entry?"
-            raise ParseError(f"{one} and {other} are two columns", span=span, advice=advice)
+            # w x of two letters for vectors has no cheaper reading; of c x, c is a number.
+            is_certain = all(each.op == "symbol" and each.data[0][0] in "xyzuvw" for each in (left, right))
+            error = AmbiguityError if is_certain else ParseError
+            raise error(f"{one} and {other} are two columns", span=span, advice=advice)
         if left.is_row and right.is_column and left.op == "transpose" and _is_ones(left.args[0]):
             if not unify(left.axes[1], right.axes[0]):
                 raise ShapeError("the sizes do not fit", span=span)
@@ -243,6 +246,19 @@ class Interpreter:
         drafts = [self._align(meaning, letters, node) for meaning in meanings]
         return Indexed(((apply(drafts), letters),), letters)
 
+    def sum_repeated(self, term: Meaning, other: Meaning, node: NotationNode) -> Meaning:
+        """Return a term summed over the indices that stand twice in it, and not in the term beside it."""
+        if isinstance(term, Draft):
+            return term
+        letters = "".join(each for _, each in term.factors)
+        beside = other.free if isinstance(other, Indexed) else ""
+        twice = {letter for letter in term.free if letters.count(letter) > 1} - set(beside) - set(self.bound)
+        if not twice:
+            return term
+        free = "".join(letter for letter in term.free if letter not in twice)
+        array = self._contract(term, free, node)
+        return Indexed(((array, free),), free) if free else array
+
     def _align(self, meaning: Meaning, letters: str, node: NotationNode) -> Draft:
         """Return a part as an array whose axes are those of the letters."""
         if isinstance(meaning, Draft):
@@ -271,7 +287,7 @@ def _is_outer_of_likely_scalar(draft: Draft) -> bool:
         return False
     column, row = draft.args
     is_square = row.op == "transpose" and row.args[0].op == "symbol" and row.args[0].data == column.data
-    return not is_square and column.data[0] in _COUNTS
+    return not is_square and column.data[0] in _COUNTS | {"y"}
 
 
 def _is_ones(draft: Draft) -> bool:
@@ -317,9 +333,13 @@ def _read_choice(self: Interpreter, node: NotationNode) -> Meaning:
 
 def _read_sum(self: Interpreter, node: NotationNode) -> Meaning:
     left, right = (self.read(arg) for arg in node.args)
-    return self.over_entries(
-        lambda drafts: add_drafts(self, node.kind, drafts[0], drafts[1], node.span), (left, right), node
-    )
+    return add_meanings(self, left, right, node)
+
+
+def add_meanings(self: Interpreter, left: Meaning, right: Meaning, node: NotationNode) -> Meaning:
+    """Return a sum or difference of which a term may be an entry; A_ij x_j + b_i is summed over j first."""
+    terms = (self.sum_repeated(left, right, node), self.sum_repeated(right, left, node))
+    return self.over_entries(lambda drafts: add_drafts(self, node.kind, drafts[0], drafts[1], node.span), terms, node)
 
 
 def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tuple[int, int]) -> Draft:
@@ -328,6 +348,8 @@ def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tupl
         scalar = left if left.is_scalar else right
         if scalar.value is None:
             self.cost += MIXED_SUM
+        elif self.syntax in ("math", "latex"):  # of 1 - y, where y may be a number
+            self.cost += NUMBER_AND_ARRAY
     elif self.syntax == "python" and (is_bias_of_samples(left, right) or is_bias_of_samples(right, left)):
         self.cost += BIAS
     elif left.is_matrix != right.is_matrix and not left.is_scalar:
@@ -360,7 +382,11 @@ def _broadcast_vector(self: Interpreter, left: Draft, right: Draft, span: tuple[
 
 
 def _read_negate(self: Interpreter, node: NotationNode) -> Meaning:
-    meaning = self.read(node.args[0])
+    return negate(self, self.read(node.args[0]), node)
+
+
+def negate(self: Interpreter, meaning: Meaning, node: NotationNode) -> Meaning:
+    """Return -x, of entries as well."""
     if isinstance(meaning, Indexed):
         return Indexed(((self.number(-1, node.span), ""), *meaning.factors), meaning.free)
     value = None if meaning.value is None else -meaning.value
@@ -589,6 +615,16 @@ def _read_transpose(self: Interpreter, node: NotationNode) -> Meaning:
     return self.transpose(self.draft(node.args[0]), node.span)
 
 
+def _read_dagger(self: Interpreter, node: NotationNode) -> Meaning:
+    """Return x†, a transpose as all numbers are real; of a matrix it may be the pseudoinverse as well."""
+    operand = self.draft(node.args[0])
+    if operand.is_matrix:
+        text = self.spell(operand)
+        turned = f"{text}.T" if operand.op == "symbol" else f"({text}).T"
+        raise ask_which("† has two meanings", turned, f"pinv({text})", node.span)
+    return self.transpose(operand, node.span)
+
+
 # --- bars -----------------------------------------------------------------------------------------------------
 
 
@@ -601,11 +637,15 @@ def _read_norm(self: Interpreter, node: NotationNode) -> Meaning:
     if below in ("2", "l2", "ℓ2", "") and not (below and operand.is_matrix):
         return self.call("norm", (operand,), node.span)
     if below in ("2", "op", "1") and operand.is_matrix:
-        text = self.spell(operand)
-        first, second = (f"norm({text}, 2), the largest singular value", f"norm({text}, 'fro')")
         if below == "1":
-            first, second = f"sum(abs({text}))", "the largest sum of a column, which is not known here"
+            raise ask_about_order(self, operand, "1", node.span)
+        text = self.spell(operand)
+        first, second = f"norm({text}, 2), the largest singular value", f"norm({text}, 'fro')"
         raise ask_which("this norm of a matrix has two meanings", first, second, node.span)
+    if below in INFINITE:
+        if operand.is_matrix:
+            raise ask_about_order(self, operand, "inf", node.span)
+        return self.call("max", (self.call("abs", (operand,), node.span),), node.span)
     if below in ("1", "l1", "fro"):
         second_arg = (
             self.number(1, node.span)
@@ -617,7 +657,24 @@ def _read_norm(self: Interpreter, node: NotationNode) -> Meaning:
         return self.call("norm", (operand, self.reading.add("text", (), SCALAR_AXES, node.span, ("nuc",))), node.span)
     if below.isdigit() and not operand.is_matrix and int(below) > 2:
         return self.call("norm", (operand, self.number(int(below), node.span)), node.span)
+    if operand.is_column and str(node.value).isalpha():
+        one, by = self.spell(operand), spell_as_known(names.spell_greek(str(node.value)), self.reading.declared)
+        one = one if operand.op == "symbol" else f"({one})"
+        first, second = f"sqrt({one}.T @ {by} @ {one})", f"sqrt({one}.T @ inv({by}) @ {one})"
+        raise ask_which(f"the norm ‖·‖_{node.value} has two meanings", first, second, node.span)
     raise ParseError(f"the norm ‖·‖_{node.value} is not known here", span=node.span)
+
+
+INFINITE = frozenset("inf infty ∞ infinity oo max".split())
+
+
+def ask_about_order(self: Interpreter, matrix: Draft, order: str, span: tuple[int, int]) -> AmbiguityError:
+    """Return the error that asks about the 1-norm and the infinity-norm of a matrix, which some take entry by entry."""
+    text = self.spell(matrix)
+    function, axis, line = ("sum", 0, "column") if order == "1" else ("max", 1, "row")
+    first = f"{function}(abs({text})) of all entries"
+    second = f"max(sum(abs({text}), axis={axis})), the largest sum of a {line}"
+    return ask_which("this norm of a matrix has two meanings", first, second, span)
 
 
 def _read_bars(self: Interpreter, node: NotationNode) -> Meaning:
@@ -630,10 +687,6 @@ def _read_bars(self: Interpreter, node: NotationNode) -> Meaning:
         text = self.spell(meaning)
         raise ask_which("bars of a vector have two meanings", f"norm({text})", f"abs({text}) entry by entry", node.span)
     return self.over_entries(lambda drafts: self.call("abs", drafts, node.span), (meaning,), node)
-
-
-def _read_subscripted(self: Interpreter, node: NotationNode) -> Meaning:
-    raise ParseError("a subscript stands behind a name", span=node.span)
 
 
 def _read_size_of(self: Interpreter, node: NotationNode) -> Meaning:
@@ -654,6 +707,6 @@ HANDLERS: Mapping[str, Handler] = {
     "cross_sign": _read_cross_sign, "inner": _read_inner, "frobenius": _read_inner, "kron": _read_kron,
     "hadamard": lambda self, node: _read_entrywise(self, node, "multiply"), "quotient": _read_quotient,
     "divide": _read_divide, "solve": _read_solve, "power": _read_power, "entry_power": _read_entry_power,
-    "transpose": _read_transpose, "norm": _read_norm, "bars": _read_bars,
-    "subscripted": _read_subscripted, "size_of": _read_size_of,
+    "transpose": _read_transpose, "dagger": _read_dagger, "norm": _read_norm, "bars": _read_bars,
+    "size_of": _read_size_of,
 }  # fmt: skip

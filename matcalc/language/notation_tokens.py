@@ -64,11 +64,12 @@ _CODE = re.compile(r"\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blamb
 
 
 _PYTHON = re.compile(
-    r"@|%\*%|\*\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blambda\s+\w+(\s*,\s*\w+)*\s*:|\b(axis|dim|ord|keepdims?)\s*="
+    r"@|%\*%|\*\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math|cp|cvxpy)\.\w|\blambda\s+\w+(\s*,\s*\w+)*\s*:|\b(axis|dim|ord|keepdims?)\s*="
     r"|\w\.[a-z_]+\(|\.(T|mT|sum|mean|dot|norm|pow|t|trace|transpose|matmul|mm|mv|item|det|inverse)\b(?!\s*\.?[*^/'])|\[[^\]]*(None|:)[^\]]*\]"
 )
 _MATLAB = re.compile(
-    r"\.[*/^\\]|\.'|[\w)\]]'\s*[*/]|\*\s*\w+(\([^()]*\))?'|\bnorm[12]\(|\b(vector|matrix|scalar)\(|\(:\)|\w\s*\\\s*\w|\^.*\*|\*.*\^"
+    r"\.[*/^\\]|(?<!\d)\.[-+](?=[\s\w(])|\b[A-Za-z]\w+\.\("
+    r"|\.'|[\w)\]]'\s*[*/]|\*\s*\w+(\([^()]*\))?'|\bnorm[12]\(|\b(vector|matrix|scalar)\(|\(:\)|\w\s*\\\s*\w|\^.*\*|\*.*\^"
     r"|\btranspose\("
 )
 
@@ -122,12 +123,12 @@ def is_greek(character: str) -> bool:
 # --- plain text, MATLAB and Python ----------------------------------------------------------------------
 
 _OPERATORS = (
-    "%*%", "**", ".*", "./", ".^", ".\\", ".'", "==", "<=", ">=", "||", "->",
-    *"+-*/@^_'=<>,;:.\\|·⋅•∙‧・×⊙∘◦⊗⊘≤≥‖∈∑Σ∏∂∇√⟨⟩⊤†⊺ᵀ!?≻⪰&~%∥≔↦→",
+    "%*%", "%x%", "**", ".*", "./", ".^", ".\\", ".'", ".+", ".-", "==", "<=", ">=", "||", "->",
+    *"+-*/@^_'=<>,;:.\\|·⋅•∙‧・×⊙∘◦⊗⊘≤≥‖∈∑Σ∏∂∇√⟨⟩⊤†⊺ᵀ!?≻⪰&~%∥≔↦→∞`",
 )  # fmt: skip
 _SAME = {
-    **dict.fromkeys("⋅‧・•∙", "·"), "◦": "⊙", "∘": "⊙", "≤": "<=", "≥": ">=", "||": "‖", "∥": "‖", "†": "'", "⊺": "⊤",
-    "**": "^", "%*%": "@",
+    **dict.fromkeys("⋅‧・•∙", "·"), "◦": "⊙", "∘": "⊙", "≤": "<=", "≥": ">=", "||": "‖", "∥": "‖", "⊺": "⊤",
+    "**": "^", "%*%": "@", "%x%": "⊗", ".+": "+", ".-": "-", "`": "'",
 }  # fmt: skip
 # Σ is a sum where an index stands below it, or at the letters that follow: Σᵢ, Σ_i, Σ(x_i - y_i)².
 _SUM_SIGN = re.compile(
@@ -171,7 +172,7 @@ def _read_one(text: str, place: int, before: str, syntax: str) -> Iterator[Token
     if number := re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?(?![\w])|\d+\.?\d*(?![.]\d)|\.\d+").match(text, place):
         if number[0].isascii():
             written = number[0]
-            if written.endswith(".") and text[number.end() : number.end() + 1] in ("*", "/", "^", "T", "'"):
+            if written.endswith(".") and text[number.end() : number.end() + 1] in ("*", "/", "^", "T", "'", "+", "-"):
                 written = written[:-1]
             yield Token("number", written, place, place + len(written))
             return
@@ -260,7 +261,8 @@ _SIGNS = {
     "cdot": "·", "times": "×", "odot": "⊙", "circ": "⊙", "otimes": "⊗", "oslash": "⊘", "ast": "*", "sum": "∑",
     "prod": "∏", "partial": "∂", "nabla": "∇", "langle": "⟨", "rangle": "⟩", "lVert": "‖", "rVert": "‖", "Vert": "‖",
     "|": "‖", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "in": "∈", "top": "⊤", "intercal": "⊤",
-    "prime": "'", "dagger": "'", "le": "<=", "leq": "<=", "ge": ">=", "geq": ">=", "div": "/", "backslash": "\\",
+    "prime": "'", "dagger": "†", "infty": "∞", "le": "<=", "leq": "<=", "ge": ">=", "geq": ">=", "div": "/",
+    "backslash": "\\",
     "lt": "<", "gt": ">", "succ": "≻", "succeq": "⪰", "colon": ":", "to": "→", "mapsto": "→", "bullet": "·",
     "setminus": "\\", "transpose": "⊤", "trans": "⊤", "T": "⊤", "coloneqq": "=", "lbrack": "[", "rbrack": "]",
     "bigcirc": "⊙", "bigodot": "⊙", "bigotimes": "⊗", "hadamard": "⊙",
@@ -268,7 +270,7 @@ _SIGNS = {
 _WORDS = {
     "log", "ln", "exp", "det", "tr", "Tr", "trace", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos",
     "arctan", "max", "min", "diag", "softmax", "sigmoid", "relu", "ReLU", "rank", "sgn", "sign", "argmin", "argmax",
-    "vect", "mean", "Diag", "norm", "arg",
+    "vect", "mean", "Diag", "norm", "arg", "abs", "inner",
 }  # fmt: skip
 _GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",

@@ -92,6 +92,8 @@ def list_entry_letters(node: NotationNode) -> str:
         assert isinstance(node.value, tuple)
         return "".join(dict.fromkeys(str(node.value[1])))
     inside = "".join(dict.fromkeys("".join(map(list_entry_letters, node.args))))
+    if node.kind == "subscripted" and re.fullmatch(r"[ijk]{1,2}", str(node.value)):
+        inside += "".join(letter for letter in dict.fromkeys(str(node.value)) if letter not in inside)
     if node.kind != "sum":
         return inside
     assert isinstance(node.value, tuple)

@@ -8,10 +8,12 @@ from dataclasses import replace
 from itertools import count
 
 from matcalc.errors import ParseError
+from matcalc.language.explain_calls import advise_function
 from matcalc.language.notation_cursor import TokenCursor
 from matcalc.language.notation_tokens import Token, is_greek
 from matcalc.language.notation_tree import NotationNode, make_subscripted, read_indices, split_letters
 from matcalc.language.notation_words import (
+    CALLED_WORDS,
     FUNCTION_LETTERS,
     FUNCTION_WORDS,
     GREEK_LETTERS,
@@ -41,10 +43,9 @@ class WordReader(TokenCursor):
             return "sigmoid"
         if len(text) == 1 or is_greek(text[0]) or (text in GREEK_LETTERS):
             return None
-        if bare in FUNCTION_WORDS and (
-            called or bare not in ("vector", "matrix", "inner", "power", "size", "length", "times")
-        ):
-            return FUNCTION_WORDS[bare]
+        word = text if text in FUNCTION_WORDS else bare
+        if word in FUNCTION_WORDS and (called or word not in CALLED_WORDS):
+            return FUNCTION_WORDS[word]
         if text in self.functions:
             return text
         return bare if bare in self.functions else None
@@ -74,7 +75,9 @@ class WordReader(TokenCursor):
         is_word = is_word or re.fullmatch(r"([A-Z][a-z]{2,})+", name) is not None
         if is_word or self._is_extreme(name) or name in FUNCTION_LETTERS or name.startswith("__"):
             reason = f"{name} is no function that is known here"
-            raise ParseError(reason, span=(token.start, token.end), advice="write a product with a space or a sign")
+            is_factor = name in FUNCTION_LETTERS
+            advice = "write a product with a space or a sign" if is_factor else advise_function(name, self.functions)
+            raise ParseError(reason, span=(token.start, token.end), advice=advice)
 
     def _is_extreme(self, name: str) -> bool:
         """Whether a name with a bracket behind it is the largest eigenvalue, or the like, of what stands inside."""
