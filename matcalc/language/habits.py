@@ -82,10 +82,17 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
             )
             error = AmbiguityError(f"{left} may be a scalar", span=draft.span, advice=advice)
             raise error.complete(text, reading.write_symbols())
-        if draft.op == "multiply" and not _OWN_MARKS.search(text) and _is_matrix_product(*draft.args):
+        if draft.op == "multiply" and not _OWN_MARKS.search(text) and (
+                _is_matrix_product(*draft.args) or _is_product_of_free(reading, draft)):  # fmt: skip
             left, right = map(reading.write, draft.args)
             advice = f"did you mean {left} @ {right}, or {left} * {right} entry by entry{_PLAIN}?"
             error = AmbiguityError("* may stand for a product of matrices", span=draft.span, advice=advice)
+            raise error.complete(text, reading.write_symbols())
+        if draft.op == "divide" and not _OWN_MARKS.search(text) and _is_quotient_of_free(reading, *draft.args):
+            left, right = map(reading.write, draft.args)
+            turned = f"{left}.T" if draft.args[0].is_column else left
+            advice = f"did you mean {turned} @ inv({right}), or {left} / {right} entry by entry{_PLAIN}?"
+            error = AmbiguityError("/ may stand for a product with the inverse", span=draft.span, advice=advice)
             raise error.complete(text, reading.write_symbols())
 
 
@@ -119,6 +126,25 @@ def _is_matrix_product(left: Draft, right: Draft) -> bool:
         return False
     inner, outer = resolve(left.axes[1]), resolve(right.axes[0])
     return inner == outer or not (isinstance(inner, Size) and isinstance(outer, Size))
+
+
+def _is_product_of_free(reading: Reading, product: Draft) -> bool:
+    """Whether A*X of matrices, none of them declared, stands elsewhere than in a sum of all entries."""
+    if not all(each.is_matrix for each in product.args) or set(reading.symbols) & set(reading.declared):
+        return False
+    inside, summed = {product.position}, False
+    for draft in reading.drafts[product.position + 1 :]:
+        if inside & {arg.position for arg in draft.args}:
+            summed = summed or (draft.op == "call" and draft.data[0].function in ("sum", "mean") and draft.is_scalar)
+            if draft.op in ("add", "subtract", "negate", "multiply", "divide", "power"):
+                inside.add(draft.position)
+    return not summed
+
+
+def _is_quotient_of_free(reading: Reading, left: Draft, right: Draft) -> bool:
+    """Whether an array is divided by the name of a matrix, and nothing is declared."""
+    is_free = right.op == "symbol" and not set(reading.symbols) & set(reading.declared)
+    return is_free and right.is_matrix and not left.is_scalar
 
 
 _OF_PRODUCTS = frozenset({"det", "logdet", "logabsdet", "inv", "pinv", "trace", "vec", "expm", "sqrtm"})
@@ -159,8 +185,8 @@ def weigh_scale(draft: Draft, reading: Reading) -> float:
             return 0.0 if (_find_name(other) or "x")[0] in _NUMBERS else _LIKELY_NUMBER
         if other.is_matrix and draft.op != "power" and name[0] in _NUMBERS:
             return _LIKELY_NUMBER
-        if other.is_scalar and _is_reduced(other):
-            if name[0] in "xzuvw" or (name[0] == "y" and other.op != "matmul"):
+        if other.is_scalar and is_reduced(other):
+            if name[0] in "xzuvw" or (name[0] == "y" and not _has_product(other)):
                 return 0.0
             return _MAYBE_NUMBER if name[0] in "ab" else _LIKELY_NUMBER
     return 0.0
@@ -174,7 +200,7 @@ _SURELY_NUMBER, _LIKELY_NUMBER, _MAYBE_NUMBER = 4.0, 1.6, 0.9
 
 def _find_name(draft: Draft) -> str | None:
     """Return the name that stands in a scale: d in sqrt(d), 2*d and d**2."""
-    while draft.op in ("call", "power", "multiply", "transpose", "negate", "divide"):
+    while draft.op in ("call", "power", "multiply", "transpose", "negate", "divide", "add", "subtract"):
         inside = [arg for arg in draft.args if arg.value is None]
         if len(inside) != 1:
             return None
@@ -182,7 +208,18 @@ def _find_name(draft: Draft) -> str | None:
     return str(draft.data[0]) if draft.op == "symbol" else None
 
 
-def _is_reduced(draft: Draft) -> bool:
+def _has_product(scalar: Draft) -> bool:
+    """Whether a scalar is made of a product such as w.T @ x, which a label y multiplies in a loss."""
+    stack = [scalar]
+    while stack:
+        each = stack.pop()
+        if each.op == "matmul" or (each.op == "call" and each.data[0].function == "dot"):
+            return True
+        stack.extend(arg for arg in each.args if arg.is_scalar)
+    return False
+
+
+def is_reduced(draft: Draft) -> bool:
     """Whether a scalar is made of arrays, as norm(x) and w.T @ x are."""
     stack = [draft]
     while stack:

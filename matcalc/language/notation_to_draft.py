@@ -26,7 +26,7 @@ from matcalc.language.draft import (
 )
 from matcalc.language.expression import symbol
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.habits import DATA, AmbiguityError
+from matcalc.language.habits import DATA, AmbiguityError, is_reduced
 from matcalc.language.infer_shapes import compute_value, infer_product, use_definition
 from matcalc.language.match_rules import call_function
 from matcalc.language.notation_tree import NotationNode, spell_as_known
@@ -123,7 +123,7 @@ class Interpreter:
     def call(self, name: str, args: Sequence[Draft], span: tuple[int, int]) -> Draft:
         """Return a call of a function of the language."""
         if name in ARRAY_FUNCTIONS and args and args[0].is_scalar and args[0].value is None:
-            self.cost += SCALAR_FOR_ARRAY
+            self.cost += SCALAR_FOR_ARRAY + UNUSUAL * (name in ("trace", "det", "logdet") and not is_reduced(args[0]))
         return call_function(self.reading, name, tuple(args), span)
 
     def transpose(self, operand: Draft, span: tuple[int, int]) -> Draft:
