@@ -176,17 +176,19 @@ def weigh_scale(draft: Draft, reading: Reading) -> float:
     left, right = draft.args
     pairs = [(left, right), (right, left)] if draft.op == "multiply" else [(left, right)]
     for other, scale in pairs:
-        name = _find_name(scale)
+        name = find_scale(scale)
         if name is None or not (scale.is_column or scale.is_row) or name in reading.declared or name in reading.defined:
             continue
         if _is_identity(other):
             return _SURELY_NUMBER
         if other.is_row != scale.is_row and not other.is_scalar and not other.is_matrix and name[0] in _NUMBERS:
-            return 0.0 if (_find_name(other) or "x")[0] in _NUMBERS else _LIKELY_NUMBER
+            return 0.0 if (find_scale(other) or "x")[0] in _NUMBERS else _LIKELY_NUMBER
         if other.is_matrix and draft.op != "power" and name[0] in _NUMBERS:
             return _LIKELY_NUMBER
+        if not other.is_scalar and (name in _SCALAR_WORDS or (draft.op == "power" and name[0] in _NUMBERS)):
+            return _LIKELY_NUMBER
         if other.is_scalar and is_reduced(other):
-            if name[0] in "xzuvw" or (name[0] == "y" and not _has_product(other)):
+            if name[0] in "xzuvw" or (name[0] == "y" and not has_product(other)):
                 return 0.0
             return _MAYBE_NUMBER if name[0] in "ab" else _LIKELY_NUMBER
     return 0.0
@@ -194,11 +196,12 @@ def weigh_scale(draft: Draft, reading: Reading) -> float:
 
 # Small letters that stand for numbers and counts as often as for vectors.
 _NUMBERS = frozenset("cdkmnprst")
+_SCALAR_WORDS = frozenset("lam lamb lmbda eps reg lr tol".split())
 # What a vector that only scales costs; where a scalar of that letter costs about the same, it is asked.
 _SURELY_NUMBER, _LIKELY_NUMBER, _MAYBE_NUMBER = 4.0, 1.6, 0.9
 
 
-def _find_name(draft: Draft) -> str | None:
+def find_scale(draft: Draft) -> str | None:
     """Return the name that stands in a scale: d in sqrt(d), 2*d and d**2."""
     while draft.op in ("call", "power", "multiply", "transpose", "negate", "divide", "add", "subtract"):
         inside = [arg for arg in draft.args if arg.value is None]
@@ -208,7 +211,7 @@ def _find_name(draft: Draft) -> str | None:
     return str(draft.data[0]) if draft.op == "symbol" else None
 
 
-def _has_product(scalar: Draft) -> bool:
+def has_product(scalar: Draft) -> bool:
     """Whether a scalar is made of a product such as w.T @ x, which a label y multiplies in a loss."""
     stack = [scalar]
     while stack:

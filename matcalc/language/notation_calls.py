@@ -51,25 +51,16 @@ def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
     if args and args[0].kind == "list" and not library and name not in ("kron", "dot"):
         args = (*args[0].args, *args[1:])
     origin = library.partition(".")[0] if not path.startswith(".") else "method"
+    name = _IN_CVXPY.get(name, name) if origin in ("cp", "cvxpy") else name
     call = CallNode(_SAME.get(name, name), origin, args, keywords, node)
     if not args and call.name != "eye":
         raise ParseError(f"{call.name} takes an argument", span=node.span, advice=f"write {call.name}(x)")
-    _refuse_other_meaning(call)
     handler = _SPECIAL.get(call.name)
     return handler(reader, call) if handler is not None else _call_plain(reader, call)
 
 
-# What CVXPY calls as others do, and means otherwise: there, what it is here.
-_OTHERWISE_IN_CVXPY = {"logistic": "softplus(x)", "sigmoid": "softplus(x)", "kl_div": "xlogy(x, x/y) - x + y"}
-
-
-def _refuse_other_meaning(call: CallNode) -> None:
-    """Raise for a function that has another meaning in the library that is named."""
-    if call.library in ("cp", "cvxpy") and call.name in _OTHERWISE_IN_CVXPY:
-        reason = f"{call.name} of CVXPY is another function than {call.name} here"
-        raise ParseError(reason, span=call.span, advice=f"write {_OTHERWISE_IN_CVXPY[call.name]}")
-
-
+# What CVXPY calls as others do, and means otherwise.
+_IN_CVXPY = {"logistic": "softplus", "kl_div": "kl_div of CVXPY", "pos": "relu"}
 _SAME = {
     "absolute": "abs", "fabs": "abs", "arcsin": "arcsin", "asin": "arcsin", "acos": "arccos", "atan": "arctan",
     "inverse": "inv", "amax": "max", "amin": "min", "negative": "neg", "mm": "matmul", "mv": "matmul", "bmm": "matmul",
@@ -78,7 +69,8 @@ _SAME = {
     "t": "transpose", "swapaxes": "transpose", "permute": "transpose", "special.expit": "expit", "matrix_exp": "expm",
     "logistic": "sigmoid", "ravel": "flatten", "view": "reshape", "adjoint": "transpose", "clip_by_value": "clip",
     "concat": "concatenate", "logsoftmax": "log_softmax", "sgn": "sign", "log_sigmoid": "logsigmoid", "swish": "silu",
-    "numel": "size", "tr": "trace", "diagonal": "diag", "diag_embed": "diag", "diagflat": "diag", "reduce_sum": "sum",
+    "matvec": "matmul", "log_det": "logdet", "log_sum_exp": "logsumexp", "squeeze": "item", "numel": "size",
+    "tr": "trace", "diagonal": "diag", "diag_embed": "diag", "diagflat": "diag", "reduce_sum": "sum",
     "reduce_mean": "mean",
     "vector_norm": "norm", "matrix_norm": "norm",
     "identity": "eye", "multi_dot": "chain", "chain_matmul": "chain", "asinh": "arcsinh", "acosh": "arccosh",
@@ -130,9 +122,17 @@ _REDUCTIONS = frozenset({"sum", "mean", "max", "min", "prod", "var", "std", "nor
 
 
 def _is_entrywise(reader: Interpreter, name: str) -> bool:
-    rules = reader.reading.book.overloads(name)
-    each = all(rule.is_elementwise or (rule.is_definition and not isinstance(rule.result, tuple)) for rule in rules)
-    return each and name not in _REDUCTIONS
+    """Whether a function takes each entry by itself: by its rule, or by a definition that keeps the shape."""
+    reading = reader.reading
+    rules = reading.book.overloads(name)
+    return name not in _REDUCTIONS and all(
+        rule.is_elementwise
+        or (
+            rule.is_definition and not rule.axis
+            and reading.find_stated_shape(reading.book, rule, ((False, True),) * len(rule.variables)) is not None
+        )
+        for rule in rules
+    )  # fmt: skip
 
 
 def _read_argument(reader: Interpreter, arg: NotationNode, call: CallNode) -> Meaning:
@@ -455,14 +455,13 @@ def _reduce(reader: Interpreter, call: CallNode) -> Meaning:
     if len(call.args) == 2 and call.args[1].kind in ("number", "negate", "text", "name", "list"):
         axis_node = call.args[1]
         keywords = dict(call.keywords)
+        if call.name in ("max", "min") and call.library != "method":
+            if call.library and not call.is_torch:
+                raise ParseError(f"{call.name} along an axis", span=call.span, advice="write axis=0")
+            return _call_plain(reader, replace(call, name=f"{call.name}imum"))
         operand = reader.draft(call.args[0])
         if axis_node.kind == "text" and axis_node.value == "all":
             return reader.call(call.name, (operand,), call.span)
-        if call.name in ("max", "min") and call.library != "method":
-            word = {"max": "maximum", "min": "minimum"}[call.name]
-            if call.library and not call.is_torch:
-                raise ParseError(f"{call.name} along an axis", span=call.span, advice="write axis=0")
-            return reader.call(word, (operand, reader.draft(axis_node)), call.span)
         axis = read_axes(reader, axis_node)
         if reader.syntax != "python":
             if not operand.is_matrix:
@@ -471,7 +470,7 @@ def _reduce(reader: Interpreter, call: CallNode) -> Meaning:
         _, keepdims, _ = read_axis(reader, CallNode(call.name, call.library, call.args, keywords, call.node))
         return apply_along_axis(reader, call, [operand], axis, keepdims)
     if call.name in ("max", "min") and len(call.args) == 2:
-        return reader.call({"max": "maximum", "min": "minimum"}[call.name], read_drafts(reader, call, 2), call.span)
+        return _call_plain(reader, replace(call, name=f"{call.name}imum"))
     return _call_plain(reader, call)
 
 

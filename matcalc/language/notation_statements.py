@@ -70,10 +70,14 @@ _BY = re.compile(
     re.IGNORECASE,
 )
 _OPTIMIZE = re.compile(
-    r"\s*\\?(?:operatorname\*?\{)?(?:arg\s*\\(?=min|max)|(?=\w))"
+    r"\s*\\?(?:operatorname\*?\{)?(?:arg(?:\s|\\[,;:! ])*\\?(?=min|max)|(?=\w))"
     r"(?:minimi[sz]e|maximi[sz]e|(?:arg\s?)?(?:min|max)(?=\}?\s*_|\s+over\b)|arg\s?(?:min|max)(?=\s))\}?"
     rf"\s*(?:_\s*(?:\{{([^{{}}]*)\}}|(\w))|(?:over|for)\s+({_NAME})[\s:,]+)?[\s:]*",
     re.IGNORECASE,
+)
+_UNDER = re.compile(
+    r"\s*\\under(?:set|brace)\s*\{([^{}]*)\}\s*\{\s*(?:\\(?:text|mathrm|operatorname\*?)\s*\{)?\s*\\?"
+    r"(?:arg(?:\s|\\[,;:! ])*\\?)?(?:min|max)(?:imi[sz]e)?\s*\}+"
 )
 _D_FRONT = re.compile(
     rf"\s*{_VERB}(?:\(\s*)?(?:d|∂|\\partial)\s*/\s*(?:d|∂|\\partial)\s*({_NAME})(?![\w])(?:\s*\))?(?:\s+of\b)?"
@@ -127,6 +131,8 @@ def strip_question(text: str) -> tuple[str, str | None]:
         wrt, text = found[1], _blank(text, found.start(), len(text))
     if found := _ASKED.match(text) or (wrt and _DIFFERENTIATE.match(text)) or None:
         text = _blank(text, 0, found.end())
+    if found := _UNDER.match(text):  # \underset{x}{\text{minimize}}
+        wrt, text = found[1] if re.fullmatch(_NAME, found[1].strip()) else wrt, _blank(text, 0, found.end())
     found = _OPTIMIZE.match(text)
     asked = found and (found[1] or found[2] or found[3])
     if found and not (asked and re.fullmatch(r"[ijk]", asked)):  # max_i x_i is the largest entry
@@ -180,7 +186,7 @@ def read_formula(text: str, syntax: str, known: Collection[str], functions: Coll
         raise ParseError("there is no expression", advice="write one, such as A @ x")
     known = {*known, *([wrt] if wrt else [])}
     statements = list(_split(tokens))
-    defined = {part[0].text for part in statements if _is_definition(part)}
+    defined = {part[0].text for part in statements if _is_definition(part)} | set(_list_arguments(statements))
     is_plain = syntax == "math" and text.count("*") <= 4 and _PLAIN.fullmatch(text) is not None
     reader = NotationParser(syntax, known | defined, frozenset(functions), is_plain)
     bold = frozenset(
@@ -236,6 +242,14 @@ def _open_remarks(tokens: list[Token]) -> Iterator[Token]:
                 yield from _open_remarks([Token("op", ",", tokens[end].start, tokens[end].end), *tokens[end + 1 :]])
                 return
         yield token
+
+
+def _list_arguments(statements: Sequence[Sequence[Token]]) -> Iterator[str]:
+    """Yield the names in the bracket of f(x, y) = ..., which are variables."""
+    for part in statements:
+        head = _find_head(part)
+        if head is not None and head[1]:
+            yield from (token.text for token in part[1 : head[2] - 1] if token.kind == "name" and token.text != head[0])
 
 
 def _is_definition(part: Sequence[Token]) -> bool:

@@ -26,7 +26,7 @@ from matcalc.language.draft import (
 )
 from matcalc.language.expression import symbol
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.habits import DATA, AmbiguityError, is_reduced
+from matcalc.language.habits import DATA, AmbiguityError, find_scale, has_product, is_reduced
 from matcalc.language.infer_shapes import compute_value, infer_product, use_definition
 from matcalc.language.match_rules import call_function
 from matcalc.language.notation_tree import NotationNode, spell_as_known
@@ -197,7 +197,8 @@ class Interpreter:
         if left.is_scalar or right.is_scalar:
             if left.is_scalar and left.value == 1 and right.value is None:
                 return right
-            if left.is_matrix and right.value is None and right.op == "symbol" and self.kinds.get(right.data[0]) == 0:
+            is_behind = right.op == "symbol" and self.kinds.get(right.data[0]) == 0
+            if is_behind and (left.is_matrix or (left.is_row and left.op == "transpose")):
                 self.cost += SCALAR_BEHIND
             return self.elementwise("multiply", left, right, span)
         if left.is_column and right.is_column:
@@ -211,8 +212,8 @@ class Interpreter:
             if not unify(left.axes[1], right.axes[0]):
                 raise ShapeError("the sizes do not fit", span=span)
             return self.call("sum", (right,), span)
-        if right.is_column and _is_outer_of_likely_scalar(left):
-            self.cost += UNUSUAL  # of k x'y, k is hardly a vector
+        if right.is_column and (name := _find_likely_scalar(left)) is not None:
+            self.cost += UNUSUAL + (name == "y") / 2  # of k x'y, k is hardly a vector, and of y w'x the label y not
         return infer_product(self.reading, span, left, right)
 
     def multiply_meanings(self, left: Meaning, right: Meaning, node: NotationNode) -> Meaning:
@@ -281,13 +282,14 @@ def ask_which(reason: str, first: str, second: str, span: tuple[int, int]) -> Am
     return AmbiguityError(reason, span=span, advice=f"did you mean {first}, or {second}?")
 
 
-def _is_outer_of_likely_scalar(draft: Draft) -> bool:
-    """Whether a product is k x' of two vectors, the first of which has a letter for numbers and is not the second."""
-    if draft.op != "matmul" or not draft.is_matrix or draft.args[0].op != "symbol" or not draft.args[1].is_row:
-        return False
+def _find_likely_scalar(draft: Draft) -> str | None:
+    """Return the k of a product k x' of two vectors, where it has a letter for numbers and is not the second."""
+    if draft.op != "matmul" or not draft.is_matrix or not draft.args[1].is_row:
+        return None
     column, row = draft.args
-    is_square = row.op == "transpose" and row.args[0].op == "symbol" and row.args[0].data == column.data
-    return not is_square and column.data[0] in _COUNTS | {"y"}
+    name = find_scale(column)
+    is_square = row.op == "transpose" and row.args[0].op == "symbol" and row.args[0].data[0] == name
+    return None if name is None or is_square or name[0] not in _COUNTS | {"y"} else name
 
 
 def _is_ones(draft: Draft) -> bool:
@@ -347,7 +349,10 @@ def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tupl
     if left.is_scalar != right.is_scalar:
         scalar = left if left.is_scalar else right
         if scalar.value is None:
-            self.cost += MIXED_SUM
+            array = right if scalar is left else left
+            # Of y - w'x, which is a residual, y is a number.
+            is_score = self.syntax in ("math", "latex") and array.op == "symbol" and has_product(scalar)
+            self.cost += SCALAR_FOR_ARRAY if is_score and not self.reading.declared else MIXED_SUM
         elif self.syntax in ("math", "latex"):  # of 1 - y, where y may be a number
             self.cost += NUMBER_AND_ARRAY
     elif self.syntax == "python" and (is_bias_of_samples(left, right) or is_bias_of_samples(right, left)):
@@ -442,6 +447,8 @@ def _read_entrywise(self: Interpreter, node: NotationNode, op: str) -> Meaning:
 
     def combine(drafts: Sequence[Draft]) -> Draft:
         left, right = drafts
+        if op == "multiply" and self.syntax in ("math", "latex"):  # the sign ⊙ stands between arrays
+            self.cost += SCALAR_FOR_ARRAY * sum(each.is_scalar and each.op == "symbol" for each in drafts)
         if self.syntax == "python" and left.is_matrix != right.is_matrix and not (left.is_scalar or right.is_scalar):
             left, right = _broadcast_vector(self, left, right, node.span)
         elif self.syntax in ("math", "latex") and {left.is_column, right.is_column} == {True, False} and not (

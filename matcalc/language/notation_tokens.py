@@ -130,9 +130,10 @@ _SAME = {
     **dict.fromkeys("⋅‧・•∙", "·"), "◦": "⊙", "∘": "⊙", "≤": "<=", "≥": ">=", "||": "‖", "∥": "‖", "⊺": "⊤",
     "**": "^", "%*%": "@", "%x%": "⊗", ".+": "+", ".-": "-", "`": "'",
 }  # fmt: skip
+_PRODUCT_SIGN = re.compile(r"Π\s*(?:_\{?[a-z]|[\u1d62-\u1d6a\u2090-\u209c\u2c7c])")
 # Σ is a sum where an index stands below it, or at the letters that follow: Σᵢ, Σ_i, Σ(x_i - y_i)².
 _SUM_SIGN = re.compile(
-    r"Σ\s*(?:_|[\u1d62-\u1d6a\u2080-\u209c\u2c7c]|\(?[^()Σ∑]*?[A-Za-z](?:_\{?[ijk]|[\u1d62\u2c7c\u2096])(?![A-Za-z0-9]))"
+    r"Σ\s*(?:_(?!\{?\d)|[\u1d62-\u1d6a\u2090-\u209c\u2c7c]|\(?[^()Σ∑]*?[A-Za-z](?:_\{?[ijk]|[\u1d62\u2c7c\u2096])(?![A-Za-z0-9]))"
 )
 
 
@@ -190,6 +191,8 @@ def _read_one(text: str, place: int, before: str, syntax: str) -> Iterator[Token
         yield Token("close", character, place, place + 1)
     elif character == "Σ" and not _SUM_SIGN.match(text, place):
         yield Token("name", character, place, place + 1)
+    elif _PRODUCT_SIGN.match(text, place):
+        yield Token("op", "∏", place, place + 1)
     elif (character.isalpha() or (character == "_" and re.match(r"_\w", text[place:]) and not before.isalnum()
             and before not in ")]}'‖|ᵀ⊤Σ∑∏∇⟩>")) and character not in "Σᵀ":  # fmt: skip
         yield _read_name(text, place)

@@ -9,7 +9,7 @@ from itertools import count
 
 from matcalc.errors import ParseError
 from matcalc.language.explain_calls import advise_function
-from matcalc.language.notation_cursor import TokenCursor
+from matcalc.language.notation_cursor import TokenCursor, is_sign
 from matcalc.language.notation_tokens import Token, is_greek
 from matcalc.language.notation_tree import NotationNode, make_subscripted, read_indices, split_letters
 from matcalc.language.notation_words import (
@@ -79,6 +79,14 @@ class WordReader(TokenCursor):
             advice = "write a product with a space or a sign" if is_factor else advise_function(name, self.functions)
             raise ParseError(reason, span=(token.start, token.end), advice=advice)
 
+    def _has_row_of_ones(self) -> bool:
+        """Whether 1 with a transpose stands in the formula: of 1ᵀA1 the last 1 is a column of ones as well."""
+        pairs = zip(self._tokens, self._tokens[1:], strict=False)
+        return any(
+            each.kind == "number" and each.text == "1" and is_sign(following, "'", "⊤", "^") and not following.spaced
+            for each, following in pairs
+        )
+
     def _is_extreme(self, name: str) -> bool:
         """Whether a name with a bracket behind it is the largest eigenvalue, or the like, of what stands inside."""
         return self._next.kind == "open" and re.fullmatch(r"(λ|lambda|σ|sigma)_(min|max)", name) is not None
@@ -99,6 +107,11 @@ class WordReader(TokenCursor):
             raise ParseError(f"{stem} is a word, and no name", span=(start, end), advice=advice)
         if stem in GREEK_LETTERS or stem.lower() in NAME_WORDS or text == "None":
             return whole
+        if stem[1:] == "1" and (stem[0] in self.known or any(each.kind == "ones" for each in self._tokens)
+                or self._has_row_of_ones()):  # fmt: skip
+            ones = NotationNode("ones", (), None, end - 1, end)
+            letter = NotationNode("name", (), stem[0], start, start + 1)
+            return self._choose((self._join([letter, ones]), 0.0), (whole, 1.0))
         spaced = split_letters(stem, self.known)
         if spaced is None:
             return whole
