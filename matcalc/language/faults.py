@@ -122,5 +122,5 @@ def _find_characters(text: str) -> Iterator[Fault]:
     if comment and comment.start():
         yield Fault("'#' and what follows is no part of a formula", comment.start(), comment.end(), "")
         text = text[: comment.start()]
-    for found in re.finditer(r"[#`\"\x00-\x08;!?]+", text):
+    for found in re.finditer(r"(?:[#`\"\x00-\x08;?]|!(?!=))+", text):
         yield Fault(f"{found[0]!r} has no meaning here", found.start(), found.end(), "")

@@ -10,7 +10,9 @@ from matcalc.language.sizes import Size
 
 
 class AmbiguityError(ParseError):
-    """The text has two meanings, and nothing tells which is meant."""
+    """The text has two meanings, and nothing tells which is meant; a reading that costs less than `cost` is."""
+
+    cost = 0.0
 
 
 def is_doubtful(reading: Reading) -> bool:
@@ -30,8 +32,10 @@ def calls_habit(reading: Reading) -> bool:
     return bool({"σ", "sigma"} & called) or is_derivative
 
 
-_CAPITALS = re.compile(r"[A-Z]{2}")
+_CAPITALS = re.compile(r"[A-Z]{2}|(?=.*[ABX])[A-Z]{3,4}")
+_TRANSPOSED = re.compile(r"[a-z]T[A-Z]{0,2}[a-z]")
 _MATRIX_AND_VECTOR = re.compile(r"[A-Z]{1,2}[xyzwvβθ]")
+_GREEK_AND_LATIN = re.compile(r"[\u0370-\u03ff][A-Za-z]|[A-Za-z][\u0370-\u03ff]")
 _OWN_MARKS = re.compile(r"@|axis|keepdims|\*\*|einsum")
 _PLAIN = "; --syntax matcalc reads it as it stands"
 
@@ -44,9 +48,12 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
     text = reading.source.text
     for name in reading.symbols:
         is_run = _CAPITALS.fullmatch(name) if not reading.abstract else None
-        if (is_run or _MATRIX_AND_VECTOR.fullmatch(name)) and name not in reading.declared and name != wrt:
+        runs = (_MATRIX_AND_VECTOR, _GREEK_AND_LATIN, _TRANSPOSED)
+        if (is_run or any(each.fullmatch(name) for each in runs)) and name not in reading.declared and name != wrt:
             place = re.search(rf"\b{name}\b", text)
-            advice = f"did you mean {' @ '.join(name)}, or one name {name}? then declare it, --vars '{name}: m,n'"
+            product = name.replace("T", ".T", 1) if _TRANSPOSED.fullmatch(name) else name
+            product = (" @ " if name[0].isupper() or product != name else "*").join(re.findall(r"\w(?:\.T)?", product))
+            advice = f"did you mean {product}, or one name {name}? then declare it, --vars '{name}: m,n'"
             raise AmbiguityError(f"{name} may be a product", span=place and place.span(), advice=advice).complete(
                 text, {}
             )
@@ -177,13 +184,15 @@ def weigh_scale(draft: Draft, reading: Reading) -> float:
     pairs = [(left, right), (right, left)] if draft.op == "multiply" else [(left, right)]
     for other, scale in pairs:
         name = find_scale(scale)
+        if name in _GAINS and scale.op == "symbol" and scale.is_scalar and name not in reading.declared:
+            return _GAIN if _is_normalized(other) else 0.0
         if name is None or not (scale.is_column or scale.is_row) or name in reading.declared or name in reading.defined:
             continue
         if _is_identity(other):
             return _SURELY_NUMBER
         if other.is_row != scale.is_row and not other.is_scalar and not other.is_matrix and name[0] in _NUMBERS:
             return 0.0 if (find_scale(other) or "x")[0] in _NUMBERS else _LIKELY_NUMBER
-        if other.is_matrix and draft.op != "power" and name[0] in _NUMBERS:
+        if other.is_matrix and draft.op != "power" and (name[0] in _NUMBERS or draft.op == "divide"):
             return _LIKELY_NUMBER
         if not other.is_scalar and (name in _SCALAR_WORDS or (draft.op == "power" and name[0] in _NUMBERS)):
             return _LIKELY_NUMBER
@@ -196,6 +205,8 @@ def weigh_scale(draft: Draft, reading: Reading) -> float:
 
 # Small letters that stand for numbers and counts as often as for vectors.
 _NUMBERS = frozenset("cdkmnprst")
+# The gain of a normalised array, a vector as often as a number, and what the number costs.
+_GAINS, _GAIN = frozenset("gamma γ g weight".split()), 2.0
 _SCALAR_WORDS = frozenset("lam lamb lmbda eps reg lr tol".split())
 # What a vector that only scales costs; where a scalar of that letter costs about the same, it is asked.
 _SURELY_NUMBER, _LIKELY_NUMBER, _MAYBE_NUMBER = 4.0, 1.6, 0.9
@@ -209,6 +220,17 @@ def find_scale(draft: Draft) -> str | None:
             return None
         draft = inside[0]
     return str(draft.data[0]) if draft.op == "symbol" else None
+
+
+def _is_normalized(array: Draft) -> bool:
+    """Whether an array is centred or divided by its standard deviation, as in (x - mean(x))/sqrt(var(x) + eps)."""
+    stack = [] if array.is_scalar else [array]
+    while stack:
+        each = stack.pop()
+        if each.op == "call" and each.data[0].function in ("var", "std", "mean"):
+            return True
+        stack.extend(each.args)
+    return False
 
 
 def has_product(scalar: Draft) -> bool:
@@ -234,7 +256,7 @@ def is_reduced(draft: Draft) -> bool:
 
 
 # Capital letters that count as often as they stand for matrices.
-COUNTS = frozenset("NCKDTLE")
+COUNTS = frozenset("NCKDTLEZ")
 
 
 def _is_identity(draft: Draft) -> bool:

@@ -99,6 +99,8 @@ class NotationParser(WordReader):
                 return self._infix(left, "matmul", _PRODUCT) if strength < _PRODUCT else None
             if token.text == "." and left.kind != "number":
                 return self._member(left)
+            if token.text == "_" and left.kind == "group" and (end := self._skip_plus()):  # (1 - t)_+
+                return NotationNode("call", left.args, "relu", left.start, end)
             if token.text == "_":
                 return self._subscript(left)
             if token.text == "⊙" and is_sign(self._peek(1), "^"):  # x∘²
@@ -152,6 +154,10 @@ class NotationParser(WordReader):
         quotient = NotationNode("divide", (left, first), None, left.start, first.end)
         if not self._starts_factor(self._next) or self.syntax == "python":
             return quotient
+        if tight and left.kind == first.kind == "number" and self._is_count(self._next):
+            count = self._expression(_ADJACENT)
+            whole = NotationNode("divide", (left, self._join([first, count])), None, left.start, count.end)
+            return self._choose((self._join([quotient, count]), 0.0), (whole, 0.0))  # 1/2n
         if first.kind == "number" and (left.kind == "number" or self._next.spaced or not self._next.text[:1].isalpha()):
             return quotient  # 1/2 x, λ/2 ‖w‖²
         if tight and self._next.spaced:
@@ -227,6 +233,8 @@ class NotationParser(WordReader):
         following = self._next
         if following.kind == "name" and following.text == "j" and not following.spaced and self.syntax != "latex":
             raise ParseError("complex numbers are not known here", span=(token.start, following.end))
+        if token.text == "1" and self._is_turned_name():  # X + 1 b^T
+            return NotationNode("ones", (), None, token.start, token.end)
         if token.text == "1" and following.kind == "number" and following.text == "1":
             return NotationNode("ones", (), None, token.start, token.end)
         return node
@@ -565,6 +573,8 @@ class NotationParser(WordReader):
         if token.text.lower() in NORM_WORDS and self._next.text == "norm" and token.text not in self.known:
             self._take()
             return self._norm_of(token, NORM_WORDS[token.text.lower()])
+        if (base := re.fullmatch(r"log_(2|10)", token.text)) and token.text not in self.known:
+            return self._call(f"log{base[1]}", token)
         norm = re.fullmatch(r"norm_(\w+)", token.text, re.IGNORECASE)
         if norm and norm[1].lower() in NORMS and self._next.kind == "open" and token.text not in self.known:
             return self._norm_of(token, norm[1])

@@ -36,7 +36,7 @@ from matcalc.language.notation_to_draft import (
     ask_about_order,
     ask_which,
     multiply_arrays,
-    negate,
+    negate_meaning,
     solve,
 )
 from matcalc.language.notation_tree import NotationNode
@@ -159,7 +159,7 @@ def _read_summed(reader: Interpreter, node: NotationNode) -> Meaning:
     """Return what is summed: of sum(p log p) the product is that of the entries."""
     inside = strip_groups(reader, node)
     if inside.kind == "negate":
-        return negate(reader, _read_summed(reader, inside.args[0]), inside)
+        return negate_meaning(reader, _read_summed(reader, inside.args[0]), inside)
     if inside.kind in ("add", "subtract"):
         left, right = (_read_summed(reader, arg) for arg in inside.args)
         return add_meanings(reader, left, right, inside)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from matcalc.errors import ParseError
 from matcalc.language.notation_tokens import Token
 from matcalc.language.notation_tree import NotationNode
-from matcalc.language.notation_words import TRANSPOSES
+from matcalc.language.notation_words import GREEK_LETTERS, TRANSPOSES
 
 
 def is_sign(token: Token, *signs: str) -> bool:
@@ -66,7 +66,9 @@ class TokenCursor:
             return ParseError(
                 "the formula ends too early", span=(token.start, token.start + 1), advice="write what follows"
             )
-        return ParseError(f"{token.text!r} cannot stand here", span=(token.start, max(token.end, token.start + 1)))
+        advice = "leave one side and the sign = out" if token.text == "=" else None
+        span = token.start, max(token.end, token.start + 1)
+        return ParseError(f"{token.text!r} cannot stand here", span=span, advice=advice)
 
     def _close(self, opening: Token, closing: str) -> Token:
         if self._next.kind != "close" or self._next.text != closing:
@@ -120,6 +122,28 @@ class TokenCursor:
         """Whether a T stands at once behind a bracket, as in (A x - b)T(A x - b)."""
         is_behind = left.kind == "group" and token.start == left.end and token.kind == "name" and token.text == "T"
         return is_behind and "T" not in self.known and self.syntax in ("math", "matlab")
+
+    def _is_count(self, token: Token) -> bool:
+        """Whether the n of 1/2n stands at once behind a number, where it may belong below the line."""
+        is_letter = token.kind == "name" and token.text in ("n", "m", "N", "M", "d", "p", "k")
+        return is_letter and not token.spaced and self.syntax != "latex"
+
+    def _skip_plus(self) -> int:
+        """Take the subscript + of (1 - t)_+, the positive part, and return where it ends; 0 where it is none."""
+        texts = [self._peek(ahead).text for ahead in range(4)]
+        length = 2 if texts[1] == "+" else 4 if texts[1:4] == ["{", "+", "}"] else 0
+        self._place += length
+        return self._peek(-1).end if length else 0
+
+    def _is_turned_name(self) -> bool:
+        """Whether a name with a transpose follows, and no factor behind it: of 1 b^T the 1 is a column of ones."""
+        sign = self._peek(1)
+        if self._next.kind != "name" or (len(self._next.text) > 1 and self._next.text not in GREEK_LETTERS):
+            return False
+        length = 2 if is_sign(sign, "'", "⊤") else 0
+        if is_sign(sign, "^") and self._exponent_word(2) in TRANSPOSES:
+            length = 5 if self._peek(2).kind == "open" else 3
+        return length > 0 and not self._starts_factor(self._peek(length))
 
     def _is_kron_sign(self) -> bool:
         """Whether (x) stands by itself between two factors, as the sign of the Kronecker product is typed."""

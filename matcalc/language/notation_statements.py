@@ -92,9 +92,12 @@ _D_WHOLE = re.compile(
     re.DOTALL,
 )
 _NABLA = re.compile(
-    rf"\s*(?:∇|\\nabla|grad(?:ient)?(?=\s*_))\s*(?:(ₓ)|_?\s*\{{\s*({_NAME})\s*\}}|_\s*({_NAME}?)(?=[\s(\[\\|‖])|(?=\s*[(\[\\]))"
+    rf"\s*(?:∇|\\nabla|grad(?:ient)?(?=\s*[_(]|\s+[\w‖|\\(]))\s*(?:(ₓ)|_?\s*\{{\s*({_NAME})\s*\}}|_\s*({_NAME}?)(?=[\s(\[\\|‖])|(?=\s*[(\[\\])|(?<=grad\s)(?=\s*\w))"
 )
-_D_BRACKETS = re.compile(rf"\s*(?:D|Grad)\[(.+),\s*\{{?\s*({_NAME})\s*\}}?\]\s*")
+_D_BRACKETS = re.compile(
+    rf"\s*(?:D|[Gg]rad|gradient|diff|jacobian)(?P<open>[\[(])(.+),\s*\{{?\s*({_NAME})\s*\}}?[\])]\s*"
+)
+_QUOTIENT = re.compile(r"∂(\w+\s*/\s*)∂(\w+\s*(?:[,;]|where\b|with\b|if\b|for\b))")
 _RETURN = re.compile(r"\s*(?:def\s+\w+\([^()]*\)\s*(?:->[^:]*)?:\s*)?return\s+")
 _LAMBDA = re.compile(r"\s*(?:\w+\s*=\s*)?lambda\s+(\w+(?:\s*,\s*\w+)*)\s*:\s*")
 _MAPS = re.compile(rf"\s*(?:\w+\s*:\s*)?({_NAME})\s*(?:↦|\\mapsto(?![a-z]))\s*")
@@ -114,8 +117,10 @@ def strip_question(text: str) -> tuple[str, str | None]:
         raise ParseError(reason, span=found.span(), advice="write the function alone, and --order 2, or order=2")
     if found := _RETURN.match(text):
         text = _blank(text, 0, found.end())
-    if found := _D_BRACKETS.fullmatch(text):  # D[f, x] of Mathematica
-        wrt, text = found[2], _blank(_blank(text, 0, found.start(1)), found.end(1), len(text))
+    text = _QUOTIENT.sub(r"d\1d\2", text)  # ∂f/∂x where f = ...
+    found = _D_BRACKETS.fullmatch(text)  # D[f, x] of Mathematica, gradient(f, x)
+    if found and _closes_last(text, found.start("open")):
+        wrt, text = found[3], _blank(_blank(text, 0, found.start(2)), found.end(2), len(text))
     if found := _MAPS.match(text):
         text, wrt = _blank(text, 0, found.end()), found[1]
     if found := _LAMBDA.match(text):
@@ -135,7 +140,8 @@ def strip_question(text: str) -> tuple[str, str | None]:
         wrt, text = found[1] if re.fullmatch(_NAME, found[1].strip()) else wrt, _blank(text, 0, found.end())
     found = _OPTIMIZE.match(text)
     asked = found and (found[1] or found[2] or found[3])
-    if found and not (asked and re.fullmatch(r"[ijk]", asked)):  # max_i x_i is the largest entry
+    is_entry = asked and re.fullmatch(r"[ijk]", asked)  # max_i x_i is the largest entry, argmax x its place
+    if found and not is_entry and (asked or not re.fullmatch(r"\s*\w+\s*", text[found.end() :])):
         wrt = asked if asked and re.fullmatch(_NAME, asked.strip()) else wrt
         text = _blank(text, 0, found.end())
         if over := _OVER.search(text):
@@ -153,13 +159,23 @@ def strip_question(text: str) -> tuple[str, str | None]:
     return _end(text), None if wrt is None else read_variable(wrt)
 
 
+def _closes_last(text: str, place: int) -> bool:
+    """Whether the bracket at a place is closed by the last one of a text."""
+    depth = 0
+    for each in range(place, len(text)):
+        depth += (text[each] in "([{") - (text[each] in ")]}")
+        if depth == 0:
+            return not text[each + 1 :].strip()
+    return False
+
+
 def _blank(text: str, start: int, end: int) -> str:
     return text[:start] + " " * (end - start) + text[end:]
 
 
 def _end(text: str) -> str:
     """Return a text without the point or question mark behind it."""
-    kept = re.sub(r"(?:\s*=\s*\?)?[\s.?!,;]*$", "", text)
+    kept = re.sub(r"(?:\s*=\s*\?)?[\s.?,;]*$", "", text)
     return kept + " " * (len(text) - len(kept))
 
 
@@ -249,7 +265,9 @@ def _list_arguments(statements: Sequence[Sequence[Token]]) -> Iterator[str]:
     for part in statements:
         head = _find_head(part)
         if head is not None and head[1]:
-            yield from (token.text for token in part[1 : head[2] - 1] if token.kind == "name" and token.text != head[0])
+            inside = part[2 : head[2] - 2]
+            if all(token.kind == "name" for token in inside[::2]) and all(is_sign(sign, ",") for sign in inside[1::2]):
+                yield from (token.text for token in inside[::2])
 
 
 def _is_definition(part: Sequence[Token]) -> bool:
@@ -316,6 +334,7 @@ def _find_head(part: Sequence[Token]) -> tuple[str, bool, int] | None:
             left = part[:place]
             if left[0].kind not in ("name", "word"):
                 return None
+            _refuse_equation(part, place)
             if len(left) == 1:
                 return left[0].text, False, place + 1
             if left[1].kind == "open" and left[-1].kind == "close":
@@ -327,6 +346,22 @@ def _find_head(part: Sequence[Token]) -> tuple[str, bool, int] | None:
                 return f"{left[0].text}_{left[2].text}", False, place + 1
             return None
     return None
+
+
+_SIDES = re.compile(r"[A-Z]{1,2}[xyzwvβθ]|[A-Z][XYZW]|[XYZW][A-Z]")
+
+
+def _refuse_equation(part: Sequence[Token], place: int) -> None:
+    """Raise for Ax = λx and det(A - λI) = 0, two sides of an equation: neither names what stands on the right."""
+    left, right = part[:place], part[place + 1 :]
+    is_value = len(left) > 1 and left[1].kind == "open" and left[0].text.lower() in ("det", "tr", "trace", "log", "ln")
+    is_zero = [token.text for token in right] == ["0"]
+    if _SIDES.fullmatch(left[0].text) if len(left) == 1 else is_zero or (is_value and any(
+            token.kind == "op" and token.text not in (",", "^", "'", "⊤") for token in left)):  # fmt: skip
+        raise ParseError("two sides of an equation", span=(part[place].start, part[place].end), advice=_ONE_SIDE)
+
+
+_ONE_SIDE = "leave one side and the sign = out"
 
 
 def _read_membership(part: Sequence[Token], shapes: dict[str, tuple[str, ...]]) -> bool:

@@ -29,7 +29,7 @@ from matcalc.language.expression_to_text import to_text
 from matcalc.language.habits import DATA, AmbiguityError, find_scale, has_product, is_reduced
 from matcalc.language.infer_shapes import compute_value, infer_product, use_definition
 from matcalc.language.match_rules import call_function
-from matcalc.language.notation_tree import NotationNode, spell_as_known
+from matcalc.language.notation_tree import NotationNode, list_entry_letters, spell_as_known, walk_nodes
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import build_expressions
 
@@ -165,6 +165,8 @@ class Interpreter:
         reading = self.reading
         name = names.normalize_name(name)
         self.visited.add(name)
+        if name in self.bound and name not in reading.declared:
+            raise ParseError(f"the index {name} stands as a number", span=span, advice="write a vector in its place")
         if name in reading.awaited or name in reading.defined:
             return use_definition(reading, name, span)
         if name in reading.declared:
@@ -198,14 +200,20 @@ class Interpreter:
             if left.is_scalar and left.value == 1 and right.value is None:
                 return right
             is_behind = right.op == "symbol" and self.kinds.get(right.data[0]) == 0
-            if is_behind and (left.is_matrix or (left.is_row and left.op == "transpose")):
+            is_turned = left.is_row and left.op == "transpose" and right.value is None and not is_reduced(right)
+            if is_behind and left.is_matrix and right.data[0][0] in "xyzuvw":
+                self.cost += SCALAR_FOR_ARRAY
+            elif (is_behind and (left.is_matrix or right.data[0][0].isupper())) or is_turned:
                 self.cost += SCALAR_BEHIND
             return self.elementwise("multiply", left, right, span)
         if left.is_column and right.is_column:
             one, other = self.spell(left), self.spell(right)
             advice = f"did you mean {one}.T @ {other}, or {one}*{other} entry by entry?"
-            # w x of two letters for vectors has no cheaper reading; of c x, c is a number.
-            is_certain = all(each.op == "symbol" and each.data[0][0] in "xyzuvw" for each in (left, right))
+            # w x of two letters for vectors has no cheaper reading, nor has y log p; of c x, c is a number.
+            inside = right.args[0] if right.op == "call" else right
+            is_named = left.op == inside.op == "symbol" and left.data[0][0] in "xyzuvw"
+            is_certain = is_named and (inside.data[0][0] in "xyzuvw" or (right.op == "call" and inside.is_column))
+            is_certain = is_certain and (right is inside or inside.data != left.data)
             error = AmbiguityError if is_certain else ParseError
             raise error(f"{one} and {other} are two columns", span=span, advice=advice)
         if left.is_row and right.is_column and left.op == "transpose" and _is_ones(left.args[0]):
@@ -241,7 +249,8 @@ class Interpreter:
         """Return what is done entry by entry to parts of which some are entries: exp(x_i), x_i - y_i."""
         if all(isinstance(meaning, Draft) for meaning in meanings):
             return apply([meaning for meaning in meanings if isinstance(meaning, Draft)])
-        letters = max((meaning.free for meaning in meanings if isinstance(meaning, Indexed)), key=len)
+        frees = sorted((meaning.free for meaning in meanings if isinstance(meaning, Indexed)), key=len, reverse=True)
+        letters = "".join(dict.fromkeys("".join(frees)))
         if len(letters) > 2:
             raise ParseError("more than two indices stand in a sum", span=node.span)
         drafts = [self._align(meaning, letters, node) for meaning in meanings]
@@ -268,8 +277,6 @@ class Interpreter:
                     "entries and whole arrays stand in one sum", span=node.span, advice="write all with indices"
                 )
             return meaning
-        if not set(meaning.free) <= set(letters):
-            raise ParseError("the indices of the terms differ", span=node.span)
         output = "".join(letter for letter in letters if letter in meaning.free)
         array = self._contract(meaning, output, node)
         if len(letters) == 2 and output == letters[1]:
@@ -277,9 +284,11 @@ class Interpreter:
         return array
 
 
-def ask_which(reason: str, first: str, second: str, span: tuple[int, int]) -> AmbiguityError:
-    """Return the error that asks which of two readings is meant."""
-    return AmbiguityError(reason, span=span, advice=f"did you mean {first}, or {second}?")
+def ask_which(reason: str, first: str, second: str, span: tuple[int, int], cost: float = 0.0) -> AmbiguityError:
+    """Return the error that asks which of two readings is meant, unless one that costs less than `cost` is found."""
+    error = AmbiguityError(reason, span=span, advice=f"did you mean {first}, or {second}?")
+    error.cost = cost
+    return error
 
 
 def _find_likely_scalar(draft: Draft) -> str | None:
@@ -334,21 +343,37 @@ def _read_choice(self: Interpreter, node: NotationNode) -> Meaning:
 
 
 def _read_sum(self: Interpreter, node: NotationNode) -> Meaning:
+    _ask_where_a_sum_ends(self, node)
     left, right = (self.read(arg) for arg in node.args)
     return add_meanings(self, left, right, node)
+
+
+def _ask_where_a_sum_ends(self: Interpreter, node: NotationNode) -> None:
+    """Raise for sum_i x_i^2 + y_i^2, where y_i stands behind the sum and belongs to it."""
+    last = node.args[0].args[1] if node.args[0].kind in ("add", "subtract") else node.args[0]
+    if not any(each.kind == "sum" for each in walk_nodes(last)):
+        return
+    over = {letter for each in walk_nodes(last) if each.kind == "sum" for letter in str(each.value[0])}  # type: ignore[index]
+    if over & set(list_entry_letters(node.args[1])) - set(self.bound) and not list_entry_letters(last):
+        advice = "write what is summed in brackets, as in sum_i (x_i^2 + y_i^2)"
+        raise AmbiguityError("a term behind the sum has its index", span=node.args[1].span, advice=advice)
 
 
 def add_meanings(self: Interpreter, left: Meaning, right: Meaning, node: NotationNode) -> Meaning:
     """Return a sum or difference of which a term may be an entry; A_ij x_j + b_i is summed over j first."""
     terms = (self.sum_repeated(left, right, node), self.sum_repeated(right, left, node))
-    return self.over_entries(lambda drafts: add_drafts(self, node.kind, drafts[0], drafts[1], node.span), terms, node)
+    add = add_drafts if all(isinstance(term, Draft) for term in terms) else Interpreter.elementwise
+    return self.over_entries(lambda drafts: add(self, node.kind, drafts[0], drafts[1], node.span), terms, node)
 
 
 def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tuple[int, int]) -> Draft:
     """Return a sum or difference; a vector beside a matrix is a row in Python, and an error in mathematics."""
     if left.is_scalar != right.is_scalar:
         scalar = left if left.is_scalar else right
-        if scalar.value is None:
+        if scalar.value is None and (left.is_matrix or right.is_matrix) and self.syntax in ("math", "latex"):
+            raise _ask_about_scalar(self, op, left, right, span)
+        is_shift = scalar.op == "call" and scalar.data[0].function in ("mean", "max", "min", "logsumexp")
+        if scalar.value is None and not is_shift:  # x - mean(x) is usual
             array = right if scalar is left else left
             # Of y - w'x, which is a residual, y is a number.
             is_score = self.syntax in ("math", "latex") and array.op == "symbol" and has_product(scalar)
@@ -367,6 +392,19 @@ def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tupl
     return self.elementwise(op, left, right, span)
 
 
+def _ask_about_scalar(
+    self: Interpreter, op: str, left: Draft, right: Draft, span: tuple[int, int]
+) -> AmbiguityError:
+    """Return the error that asks about det A + I and X - μ: no sum of mathematics, and of code one entry by entry."""
+    sign, (one, other) = "+" if op == "add" else "-", (self.spell(left), self.spell(right))
+    size = "n"
+    scaled = f"{one} {sign} {other}*eye({size})" if right.is_scalar else f"{one}*eye({size}) {sign} {other}"
+    if left.op == "call" and left.args[0].is_matrix:  # det A + I
+        scaled = f"{left.data[0].function}({self.spell(left.args[0])} {sign} {other})"
+    first = f"{one} {sign} {other} entry by entry"
+    return ask_which("a number stands beside a matrix", first, scaled, span, UNUSUAL)
+
+
 def is_bias_of_samples(product: Draft, vector: Draft) -> bool:
     """Whether a sum is X @ w + b, where b is one number for all samples as often as a vector."""
     if product.op != "matmul" or not product.is_column or vector.op != "symbol" or not vector.is_column:
@@ -377,6 +415,11 @@ def is_bias_of_samples(product: Draft, vector: Draft) -> bool:
 
 def _broadcast_vector(self: Interpreter, left: Draft, right: Draft, span: tuple[int, int]) -> tuple[Draft, Draft]:
     vector = right if left.is_matrix else left
+    matrix = left if left.is_matrix else right
+    if self.syntax in ("math", "latex") and vector.op == "symbol" and matrix is left:
+        one, name = self.spell(matrix), vector.data[0]
+        first, second = f"{one} + {name}, where {name} is added to every column", f"{one} + {name}.T, to every row"
+        raise ask_which("a vector stands beside a matrix", first, second, span, UNUSUAL)
     if self.syntax != "python":
         one, other = (self.reading.describe(each.axes) for each in (left, right))
         raise ShapeError(f"{self.reading.write(left)} is {one}, {self.reading.write(right)} is {other}", span=span)
@@ -387,10 +430,10 @@ def _broadcast_vector(self: Interpreter, left: Draft, right: Draft, span: tuple[
 
 
 def _read_negate(self: Interpreter, node: NotationNode) -> Meaning:
-    return negate(self, self.read(node.args[0]), node)
+    return negate_meaning(self, self.read(node.args[0]), node)
 
 
-def negate(self: Interpreter, meaning: Meaning, node: NotationNode) -> Meaning:
+def negate_meaning(self: Interpreter, meaning: Meaning, node: NotationNode) -> Meaning:
     """Return -x, of entries as well."""
     if isinstance(meaning, Indexed):
         return Indexed(((self.number(-1, node.span), ""), *meaning.factors), meaning.free)
@@ -600,7 +643,8 @@ def raise_matrix(self: Interpreter, base: Draft, power: Draft, node: NotationNod
     """Return a power of a matrix: the inverse, the square root, or the product with itself."""
     value, span = power.value, node.span
     if value is None:
-        raise ParseError("a power of a matrix is a number", span=node.args[1].span)
+        advice = f"did you mean a number, as in matrix_power({self.spell(base)}, 3)?"
+        raise AmbiguityError("a letter is no power of a matrix here", span=node.args[1].span, advice=advice)
     if value == -1:
         return self.call("inv", (base,), span)
     if abs(value) == Fraction(1, 2):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from matcalc.errors import ParseError
 from matcalc.language.names import spell_greek
 from matcalc.language.notation_words import GREEK_LETTERS
 
@@ -129,7 +130,9 @@ def respell(node: NotationNode, known: Collection[str]) -> NotationNode:
 def make_subscripted(stem: str, below: str, start: int, end: int) -> NotationNode:
     """Return a name with a subscript, which is an entry where the subscript is of index letters."""
     below = re.sub(r"[\s{}]", "", below)
-    plain = re.sub(r"\W", "", below)
+    if re.fullmatch(r"[ijk][-+]\d+", below):
+        raise ParseError(f"the index {below} is not read", span=(start, end), advice="write the difference as A @ x")
+    plain = re.sub(r"\W", "", below.replace("-", "m").replace("+", "p"))
     letters = below.replace(",", "")
     name = f"{stem}_{plain}"
     if re.fullmatch(r"[a-z]{1,3}", letters) and set(letters) <= _INDEX_LETTERS:

@@ -9,6 +9,7 @@ from itertools import count
 
 from matcalc.errors import ParseError
 from matcalc.language.explain_calls import advise_function
+from matcalc.language.habits import AmbiguityError
 from matcalc.language.notation_cursor import TokenCursor, is_sign
 from matcalc.language.notation_tokens import Token, is_greek
 from matcalc.language.notation_tree import NotationNode, make_subscripted, read_indices, split_letters
@@ -43,6 +44,9 @@ class WordReader(TokenCursor):
             return "sigmoid"
         if len(text) == 1 or is_greek(text[0]) or (text in GREEK_LETTERS):
             return None
+        if text == "LN" and called:
+            raise AmbiguityError("LN has two meanings", span=(token.start, token.end),
+                                 advice="did you mean log(x), or layer_norm(x)?")  # fmt: skip
         word = text if text in FUNCTION_WORDS else bare
         if word in FUNCTION_WORDS and (called or word not in CALLED_WORDS):
             return FUNCTION_WORDS[word]
@@ -99,6 +103,8 @@ class WordReader(TokenCursor):
         if stem == "I" and below and text not in self.known:
             sized = self._read_sized(NotationNode("name", (), "I", start, start + 1), below, end)
             return sized or whole
+        if below and len(stem) > 1 and text not in self.known and stem in ("log", "ln", "exp", "sin", "cos", "tanh"):
+            raise ParseError(f"{stem} takes no subscript", span=(start, end), advice=f"write {stem}(x)")
         if text in self.known or len(stem) <= 1 or token.kind == "word" or (self.syntax == "latex" and len(text) > 1):
             return make_subscripted(stem, below, start, end) if below and text not in self.known else whole
         if stem.lower() in KEYWORDS or (stem in QUESTION_WORDS and self.syntax == "math"):

@@ -48,7 +48,7 @@ KEYWORDS = frozenset("if is in or as not and for else del def try of to the".spl
 QUESTION_WORDS = frozenset(
     """compute calculate differentiate derive derivative gradient jacobian hessian find evaluate determine respect with
     transpose transposed inverse by where when please help here what how answer solve given let such that matrix vector
-    scalar function symmetric over under""".split()
+    scalar function symmetric over under argmax argmin""".split()
 )
 # Words of functions that are names where no bracket follows.
 CALLED_WORDS = frozenset("vector matrix inner power size length times total ramp Sp".split())
