@@ -241,7 +241,7 @@ def _advise_name(value: str, backend: str) -> str:
 FLAGS = ("axis", "primitive", "opaque", "linear", "vectors", "inverts", "symmetric")
 TEXTS = (
     "call", "function", "differential", "everywhere", "define", "domain", "kinks", *BACKENDS, "sympy", "scalar",
-    "latex", "source", "note", "primary",
+    "nondifferentiable", "latex", "source", "note", "primary",
 )  # fmt: skip
 FIELDS = ("elementwise", *TEXTS, *FLAGS)
 PRIMITIVES = ("sum", "size", "matrix_power", "tril", "triu")
@@ -387,6 +387,10 @@ def check_words(entry: Entry, parameters: tuple[Parameter, ...]) -> None:
         raise entry.refuse(f"latex has more than {LONGEST_LATEX} characters", "latex")
     if found := find_foreign_latex(latex):
         raise entry.refuse(found[0], "latex", found[1], found[2])
+    names = {parameter.name for parameter in parameters}
+    for named in re.finditer(r"\{(.*?)\}", entry.fields.get("nondifferentiable", "")):
+        if named[1] not in names:
+            raise entry.refuse(f"{ascii(named[1])[:80]} is no parameter", "nondifferentiable", named.span())
 
 
 # --- rule files -------------------------------------------------------------------------------------
@@ -407,7 +411,8 @@ class Rule:
     matrix has no value where that is singular; a `symmetric` one is symmetric where that is.
     `primary` belongs to the Jacobian of a matrix function f: it is f'(X), to which the Jacobian comes down
     in a trace and along a direction that commutes with X.  `everywhere` is a differential, too: one that also has
-    numbers where the other, or that of the definition, divides by 0.
+    numbers where the other, or that of the definition, divides by 0.  `nondifferentiable` says to a reader where there
+    is no derivative, with {X} for the argument X.
     """
 
     name: str
@@ -428,6 +433,7 @@ class Rule:
     define: str = ""
     domain: str = ""
     kinks: str = ""
+    nondifferentiable: str = ""
     torch: str = ""
     numpy: str = ""
     jax: str = ""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 
 import pytest
 
-from tests.sampling import SEED, WHOLE, is_whole
+from tests.sampling import SEED, WHOLE, choose_seed, is_whole
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Every core has a process of its own already; this must be said before torch is imported.
@@ -24,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         return
     seed = config.getoption("--sample-seed")
-    os.environ[SEED] = str(random.SystemRandom().randrange(10**6) if seed is None else seed)
+    os.environ[SEED] = str(choose_seed() if seed is None else seed)
     os.environ[WHOLE] = "1" if config.getoption("--whole") else "0"
 
 

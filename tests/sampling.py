@@ -1,6 +1,7 @@
 """What a run takes of a product of cases, layouts, backends and seeds: everything with --whole, else a sample.
 
 The sample is drawn from a seed, which the header of the run prints: `pytest --sample-seed N` takes the same again.
+The seed comes from the files themselves: the same tree is tried with the same sample, and a changed one with another.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -17,6 +20,19 @@ Option = TypeVar("Option")
 
 # In the environment, which the processes of pytest-xdist share: each of them must collect the same tests.
 WHOLE, SEED = "MATCALC_WHOLE", "MATCALC_SAMPLE_SEED"
+
+
+_ROOT = Path(__file__).parents[1]
+_OF_A_TREE = ("matcalc/**/*.py", "rules/*.toml", "tests/**/*.py", "tests/cases/*.toml")
+
+
+def choose_seed() -> int:
+    """The seed of the sample that belongs to the files as they are."""
+    digest = sha256()
+    for pattern in _OF_A_TREE:
+        for path in sorted(_ROOT.glob(pattern)):
+            digest.update(path.read_bytes())
+    return int.from_bytes(digest.digest()[:4], "big") % 10**6
 
 
 def is_whole() -> bool:

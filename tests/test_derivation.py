@@ -191,6 +191,18 @@ def test_kinks_that_a_branch_avoids_are_not_named() -> None:
     assert any(note.startswith("abs(x) ") for note in derive("where(x > y, abs(x), 0)", "x").notes)
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("norm(X)", "X = 0"), ("norm(A @ x, 1)", "an entry of A @ x is 0"),
+        ("norm(X, 'nuc')", "a singular value of X is 0"),
+        ("norm(X, 2)", "the two largest singular values of X are equal"),
+    ],
+)  # fmt: skip
+def test_a_norm_says_where_it_has_no_derivative(text: str, where: str) -> None:
+    assert f"{text} is not differentiable where {where}" in derive(text, "X" if "X" in text else "x").notes
+
+
 def test_an_orthogonal_matrix_is_said_to_be_square() -> None:
     notes = derive("norm(X - W @ W.T @ X)**2", "X", assume="W: orthogonal").notes
     assert notes == ("W is square, since it is orthogonal; orthonormal columns alone cannot be assumed",)

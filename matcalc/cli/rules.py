@@ -112,7 +112,10 @@ def _write_signature(rule: Rule) -> str:
 
 
 def _describe(rule: Rule) -> dict[str, Any]:
-    texts = ("differential", "everywhere", "define", "domain", "kinks", "torch", "latex", "source", "note", "file")
+    texts = (
+        "differential", "everywhere", "define", "domain", "kinks", "nondifferentiable", "torch", "latex", "source",
+        "note", "file",
+    )  # fmt: skip
     described: dict[str, Any] = {"name": rule.name, "call": _write_signature(rule), "kind": _kind(rule)}
     if rule.elementwise:
         described["elementwise"] = list(rule.elementwise)

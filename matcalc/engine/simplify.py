@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from matcalc.engine.expression_to_index import convert_body
 from matcalc.engine.index_form import Graph, Node, Part, reachable
-from matcalc.engine.products import base_and_exponent, is_closed
+from matcalc.engine.products import applies, base_and_exponent, is_closed
 from matcalc.engine.scalar_algebra import shorten_entrywise
 from matcalc.engine.sums import add_remainders, multiply_around, place_factors
 from matcalc.rule_files import shipped_rules
@@ -86,6 +86,7 @@ def _readable_step(graph: Graph, node: Node, parts: list[Part]) -> list[Part]:
 # * a sum with more than two axes is multiplied out, since a reader sees it term by term;
 # * a sum is multiplied out where that leaves fewer factors: y.T @ (eye - ones @ s.T) is y.T - sum(y)*s.T;
 # * exp(z)/(1 + exp(z)) is sigmoid(z), sinh(z)/cosh(z) is tanh(z), sin(z)/cos(z) is tan(z);
+# * relu(z) times the step of z is relu(z), z*sign(z) is abs(z), abs(z)*sign(z) is z;
 # * what stands below a fraction bar cancels where it stands opened above: (A @ x)/(A @ x)**2 is 1/(A @ x);
 # * a bracket times a vector is the difference of vectors where that has fewer factors: (eye - s @ ones.T) @ y;
 # * the Jacobian of a matrix function f comes down to f'(X) in a trace and along a direction that commutes with X;
@@ -102,8 +103,8 @@ def rewritten_product(graph: Graph, coefficient: Fraction, parts: list[Part], ra
     """Return coefficient * product of parts, with axes 0 ... rank - 1, after the rewrites."""
     parts = [(rewritten_scalar(graph, part), labels) for part, labels in parts]
     for rewrite in (
-        _logistic, _quotient, _power_of_sums, _bracket_times_vector, _trace_of_jacobian, _commuting_direction,
-        _simplex_sum,
+        _logistic, _quotient, _absorbed_step, _absorbed_sign, _power_of_sums, _bracket_times_vector,
+        _trace_of_jacobian, _commuting_direction, _simplex_sum,
     ):
         found = rewrite(graph, parts, rank)
         while found is not None:
@@ -340,6 +341,52 @@ def _quotient(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
                 whole = graph.apply(shipped_rules()[name], base.parts, base.shape)
                 return [*rest, (graph.power(whole, exponent), labels)]
     return None
+
+
+# The functions that are z on one side of 0 and 0 on the other, by the side.
+_RECTIFIED = {">": ("relu", "maximum"), ">=": ("relu", "maximum"), "<": ("minimum",), "<=": ("minimum",)}
+
+
+def _absorbed_step(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """relu(z)*where(z > 0, 1, 0) = relu(z), and so with maximum(0, z), minimum(0, z) and their powers."""
+    for step, labels in parts:
+        if not applies(step, "where"):
+            continue
+        (condition, at), (chosen, _), (otherwise, _) = step.parts
+        if (chosen.op, otherwise.op) != ("number", "number") or (chosen.payload, otherwise.payload) != (1, 0):
+            continue
+        if condition.payload not in _RECTIFIED or at != tuple(range(step.rank)) or not _is_zero(condition.parts[1]):
+            continue
+        for node, own in parts:
+            base, exponent = base_and_exponent(node)
+            rectifies = any(applies(base, name) for name in _RECTIFIED[condition.payload]) and exponent > 0
+            if rectifies and own == labels and [p for p in base.parts if not _is_zero(p)] == [condition.parts[0]]:
+                return [part for part in parts if part != (step, labels)]
+    return None
+
+
+def _absorbed_sign(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:
+    """z*sign(z) = abs(z), and abs(z)*sign(z) = z."""
+    for sign, labels in parts:
+        if not applies(sign, "sign") or sign.parts[0][1] != tuple(range(sign.rank)):
+            continue
+        inner = sign.parts[0][0]
+        absolute = graph.apply(shipped_rules()["abs"], sign.parts, sign.shape)
+        for node, own in parts:
+            base, exponent = base_and_exponent(node)
+            if own == labels and base in (inner, absolute) and exponent >= 1:
+                rest = [part for part in parts if part not in ((sign, labels), (node, own))]
+                whole = absolute if base is inner else inner
+                return [*rest, (graph.power(base, exponent - 1), labels), (whole, labels)]
+        others = [part for part in parts if part != (sign, labels)]
+        opened = _find_opened(inner, labels, others, rank) if inner.op == "product" and inner.payload == 1 else None
+        if opened is not None:
+            return [*[part for at, part in enumerate(others) if at not in opened], (absolute, labels)]
+    return None
+
+
+def _is_zero(part: Part) -> bool:
+    return part[0].op == "number" and not part[0].payload
 
 
 def _power_of_sums(graph: Graph, parts: list[Part], rank: int) -> list[Part] | None:

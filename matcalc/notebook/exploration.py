@@ -112,6 +112,12 @@ class Exploration:
         declared = self.question.declared.change(kind, name, text)
         return self.turn(shapes=declared.shapes, assume=declared.assume)
 
+    def read(self, text: str) -> Problem | None:
+        """Return another expression as it would be read with what is declared, None where it cannot be."""
+        if text == self.question.expr:
+            return self.reading.problem
+        return _read(replace(self.question, expr=join_lines(text), wrt=None), self.rules).problem
+
     # --- the derivative ---------------------------------------------------------------------------
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from matcalc.notebook.pages import (
     write_graph_page,
     write_heat_page,
     write_page,
+    write_reading,
     write_steps_page,
     write_troubles,
 )
@@ -88,8 +90,9 @@ class Explorer(widgets.VBox):
     # --- widgets ----------------------------------------------------------------------------------
 
     def _make_fields(self) -> None:
-        wide = {"continuous_update": False, "layout": widgets.Layout(width="auto", flex="1 1 22em")}
-        self.expression_box = _label(widgets.Text(**wide), "expression", "matcalc-expression")
+        wide = {"layout": widgets.Layout(width="auto", flex="1 1 22em")}
+        self.expression_box = _label(TypedText(**wide), "expression", "matcalc-expression")
+        self.reading_box = widgets.HTMLMath().add_class("matcalc-reading")
         self.examples_box = _label(widgets.Dropdown(options=[_ASK, *EXAMPLES]), "examples", "matcalc-examples")
         self.wrt_box = _label(widgets.Dropdown(layout=widgets.Layout(width="auto")), "differentiate by", "matcalc-wrt")
         orders, own = range(1, HIGHEST_SHOWN_ORDER + 1), {"layout": widgets.Layout(width="auto")}
@@ -97,7 +100,7 @@ class Explorer(widgets.VBox):
         self.order_box.tooltips = [f"derivative of order {order}" for order in orders]
         self.layout_box = _label(widgets.ToggleButtons(options=LAYOUTS, **own), "layout", "matcalc-layout")
         self.layout_box.tooltips = list(_LAYOUTS_TOLD)
-        self.claim_box = _label(widgets.Text(**wide), "your claim", "matcalc-claim")
+        self.claim_box = _label(widgets.Text(continuous_update=False, **wide), "your claim", "matcalc-claim")
         self.claim_box.placeholder = "what you derived by hand, such as 2*A.T @ (A@x - b)"
         self.variables = VariablesTable(
             lambda kind, name, text: self._change(lambda: self.exploration.declare(kind, name, text)),
@@ -119,7 +122,8 @@ class Explorer(widgets.VBox):
         right = widgets.VBox([self.answer], layout=widgets.Layout(flex="1 1 34em", min_width="0"))
         return [
             widgets.HTML(EXPLORER_STYLE, layout=widgets.Layout(display="none")),
-            widgets.HBox([self.expression_box, self.examples_box], layout=wrapped), self.expression_error,
+            widgets.HBox([self.expression_box, self.examples_box], layout=wrapped),
+            self.reading_box, self.expression_error,
             widgets.HBox([self.wrt_box, self.order_box, self.layout_box], layout=wrapped),
             self.wrt_note, self.wrt_error, self.order_error,
             widgets.HBox([left, right], layout=widgets.Layout(flex_flow="row wrap")),
@@ -128,7 +132,10 @@ class Explorer(widgets.VBox):
         ]  # fmt: skip
 
     def _observe(self) -> None:
+        self.expression_box.observe(lambda change: self._read(change["new"]), "value")
         for field, box in {**self._boxes, "wrt": self.wrt_box}.items():
+            if box is self.expression_box:
+                continue
             box.observe(lambda change, field=field: self._turn(**{field: change["new"]}), "value")
         self.examples_box.observe(lambda change: self._take_example(change["new"]), "value")
 
@@ -139,10 +146,27 @@ class Explorer(widgets.VBox):
             "expr": self.expression_box, "claim": self.claim_box, "order": self.order_box, "layout": self.layout_box
         }  # fmt: skip
 
+    @property
+    def _answers(self) -> tuple[widgets.Widget, ...]:
+        return self.answer, self.claim_answer, self.tabs
+
     # --- what a reader does -----------------------------------------------------------------------
 
     def _turn(self, **changes: Any) -> None:
         self._change(lambda: self.exploration.turn(**changes))
+
+    def _read(self, text: str) -> None:
+        """Show at once how a text is read, and answer it: while one types, when the hand rests."""
+        if not self.expression_box.is_typed:
+            self._turn(expr=text)
+            return
+        reading = write_reading(self.exploration, text)
+        self.reading_box.value = reading
+        for box in self._answers:
+            box.add_class("matcalc-stale")
+        self.expression_box.rest(
+            REST if reading else LONG_REST, lambda: self._turn(expr=self.expression_box.value)
+        )
 
     def _take_example(self, name: str) -> None:
         if name in EXAMPLES:
@@ -154,15 +178,14 @@ class Explorer(widgets.VBox):
         self._turns.take(lambda: self._go_to(compute))
 
     def _go_to(self, compute: Callable[[], Exploration]) -> None:
-        answers = (self.answer, self.claim_answer, self.tabs)
-        for box in answers:
+        for box in self._answers:
             box.add_class("matcalc-stale")
         try:
             self._show(compute(), self.exploration)
         except Exception as error:
             self._show_surprise(error)
         finally:
-            for box in answers:
+            for box in self._answers:
                 box.remove_class("matcalc-stale")
 
     # --- what the panel shows ---------------------------------------------------------------------
@@ -194,6 +217,7 @@ class Explorer(widgets.VBox):
             self.wrt_box.value = state.wrt
         self.wrt_box.disabled = state.wrt is None
         self.wrt_note.value = escape(state.wrt_note)
+        self.reading_box.value = write_reading(state, state.question.expr)
         self.variables.show(state.variables, state.troubles)
 
     def _show_answer(self, state: Exploration) -> None:
@@ -209,6 +233,36 @@ class Explorer(widgets.VBox):
         found = [each for each in (state.claim_trouble, trouble) if each]
         self.claim_answer.value = page or ""
         self.claim_error.value = write_troubles(found[:1])
+
+
+# Seconds without a key after which a text is answered; one that cannot be read is not finished, most often.
+REST, LONG_REST = 0.4, 1.5
+
+
+class TypedText(widgets.Text):
+    """A field that tells every key: `is_typed` while what comes is from somebody's hand and not from code."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.is_typed = False
+        self._waiting: asyncio.TimerHandle | None = None
+        super().__init__(**settings)
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take over what the browser sends."""
+        self.is_typed = True
+        try:
+            super().set_state(sync_data)
+        finally:
+            self.is_typed = False
+
+    def rest(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do the work when no key has come for so long; at once where nothing keeps time."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        try:
+            self._waiting = asyncio.get_running_loop().call_later(seconds, work)
+        except RuntimeError:
+            work()
 
 
 def _label(box: widgets.Widget, text: str, name: str) -> widgets.Widget:

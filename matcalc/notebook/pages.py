@@ -18,7 +18,7 @@ from matcalc.render.answer_html import (
 )
 from matcalc.render.graph_picture import DrawingError
 from matcalc.render.heat_map import draw_heat_map
-from matcalc.render.html import STYLE, escape, fold, is_large, write_block, write_told
+from matcalc.render.html import STYLE, escape, fold, is_large, write_block, write_told, write_typeset
 from matcalc.render.report import count_row_axes
 from matcalc.render.report_html import write_check_html
 from matcalc.render.steps import write_steps_table
@@ -35,6 +35,12 @@ _COPY = "navigator.clipboard.writeText(this.nextElementSibling.textContent);this
 def write_troubles(troubles: Iterable[FieldTrouble]) -> str:
     """Return what is wrong as blocks in which the caret stands under its place; screen readers tell them at once."""
     return "".join(write_block(trouble.message).replace("<pre>", '<pre role="alert">') for trouble in troubles)
+
+
+def write_reading(state: Exploration, text: str) -> str:
+    """Return a text, which may not be finished, typeset as it is read, "" where it cannot be read."""
+    problem = state.read(text)
+    return write_page(write_typeset(problem.expressions[0])) if problem else ""
 
 
 def write_page(*parts: str) -> str:

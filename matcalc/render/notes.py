@@ -108,10 +108,9 @@ def describe_kinks(function: Expression, wrt: Expression) -> Iterator[str]:
 def _find_kink(node: Expression) -> str | None:
     """Where a call has no derivative, as the end of a sentence about it."""
     rule, texts = node.data[0], [to_text(arg) for arg in node.args]
-    if rule.function == "norm" and rule.name in ("norm", "norm_2", "norm_fro"):
-        return f"is not differentiable where {texts[0]} = 0"
-    if rule.name == "norm_1":
-        return f"is not differentiable where an entry of {texts[0]} is 0"
+    if rule.nondifferentiable:
+        values = {parameter.name: text for parameter, text in zip(rule.variables, texts, strict=True)}
+        return f"is not differentiable where {rule.nondifferentiable.format_map(values)}"
     if rule.function in ("max", "min"):
         extreme = "largest" if rule.function == "max" else "smallest"
         line = {0: "a column of ", 1: "a row of "}.get(node.data[1], "")

@@ -10,6 +10,7 @@ from tests.notebook.jupyterlab_session import PATIENCE, Lab
 
 PANEL = ".matcalc-explorer"
 EXPRESSION = ".matcalc-expression"
+READING = ".matcalc-reading"
 VARIABLE = ".matcalc-wrt"
 LAYOUT = ".matcalc-layout"
 ANSWER = ".matcalc-answer"

@@ -1,5 +1,6 @@
 """The explorer's panel, its fields set as a browser sets them; ipywidgets needs no browser for that."""
 
+import asyncio
 import html
 import subprocess
 import sys
@@ -72,6 +73,38 @@ def test_the_variable_and_the_order_are_chosen(panel):
     assert panel.variables.rows["A"].shape_box.value == "(n, k)"
     panel.order_box.value = 2
     assert len(panel.derivative.shape) == 5
+
+
+def type_into(box, *texts):
+    """What the browser sends while somebody types: the whole text after each key, until the hand rests."""
+
+    async def send():
+        for text in texts:
+            box.set_state({"value": text})
+        await asyncio.sleep(0.1)
+
+    asyncio.run(send())
+
+
+def test_what_is_typed_is_typeset_at_once_and_answered_when_the_hand_rests(panel, monkeypatch):
+    monkeypatch.setattr("matcalc.notebook.explorer.REST", 60)
+    type_into(panel.expression_box, "x^T", "x^T A", "x^T A x")
+    assert "x^\\top A x" in panel.reading_box.value
+    assert str(panel.derivative) == "A"
+    assert "matcalc-stale" in panel.answer._dom_classes
+    monkeypatch.setattr("matcalc.notebook.explorer.REST", 0)
+    type_into(panel.expression_box, "x^T A", "x^T B x")
+    assert str(panel.derivative) == "x.T @ (B + B.T)"
+    assert "matcalc-stale" not in panel.answer._dom_classes
+
+
+def test_what_is_not_finished_is_no_error_yet(panel, monkeypatch):
+    type_into(panel.expression_box, "A @ (x")
+    assert panel.reading_box.value == ""
+    assert not list_errors(panel)
+    monkeypatch.setattr("matcalc.notebook.explorer.LONG_REST", 0)
+    type_into(panel.expression_box, "A @ (x + ")
+    assert list_errors(panel)
 
 
 def test_another_expression_has_other_variables(panel):
@@ -312,7 +345,8 @@ def test_every_control_has_a_label_and_applies_when_it_is_left(panel):
     controls = [widget for widget in controls if not type(widget).__name__.startswith("HTML")]
     assert len(controls) >= 12
     assert [widget for widget in controls if not widget.description] == []
-    assert [widget for widget in controls if getattr(widget, "continuous_update", False)] == []
+    # The expression is typeset while one types; its answer waits until the hand rests.
+    assert [box for box in controls if getattr(box, "continuous_update", False)] == [panel.expression_box]
 
 
 def test_the_important_parts_carry_their_names(panel):

@@ -17,6 +17,7 @@ from tests.notebook.explorer_panel import (
     JUDGEMENT,
     LAYOUT,
     PANEL,
+    READING,
     TABS,
     VARIABLE,
     ExplorerPanel,
@@ -83,6 +84,18 @@ def test_mathematics_is_typeset(panel: ExplorerPanel) -> None:
     panel.await_text(ANSWER, "shape (n,)", "agrees")
     panel.wait(lambda: len(panel.read_mathematics(ANSWER)) >= 2, "two typeset formulas")
     assert not [sign for sign in ("\\(", "\\)", "\\frac", "$$") if sign in panel.read(PANEL)]
+
+
+def test_what_is_typed_is_typeset_while_one_types_and_answered_when_the_hand_rests(panel: ExplorerPanel) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    panel.click(f"{EXPRESSION} input")
+    panel.press("a", held=Keys.CONTROL)
+    panel.press(Keys.BACKSPACE, *"y^T B")
+    panel.wait(lambda: "B" in "".join(panel.read_mathematics(READING)), "the reading of what is typed so far")
+    panel.press(*" x")
+    panel.await_text(ANSWER, "y: (n,)", "numerator layout, shape", "agrees")
+    assert "x" in "".join(panel.read_mathematics(READING))
 
 
 def test_another_variable_is_chosen(panel: ExplorerPanel) -> None:

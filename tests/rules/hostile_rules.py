@@ -118,6 +118,7 @@ LATEX = [
 ]  # fmt: skip
 
 FIELDS = [
+    make_rule("unknown parameter of a note", "nondifferentiable", nondifferentiable='"where {y} = 0"'),
     make_rule("unknown field", "import", **{"import": '"os"'}),
     make_rule("list of words", "torch", torch='["torch.sin"]'),
     make_rule("table in the place of a word", "numpy", numpy='{ load = "evil" }'),
