@@ -19,12 +19,12 @@ from matcalc.language.notation_tree import (
     is_minus_one,
     list_entry_letters,
     list_last_factors,
-    make_subscripted,
     read_indices,
     replace_last_factors,
 )
 from matcalc.language.notation_word_reader import WordReader
 from matcalc.language.notation_words import (
+    DERIVED_LETTERS,
     FUNCTION_WORDS,
     INFIX_WORDS,
     INVERTIBLE,
@@ -207,6 +207,12 @@ class NotationParser(WordReader):
         token = self._take()
         if token.kind == "number":
             return self._number(token)
+        if token.kind == "ones" and self._next.kind == "open" and self._next.text in "[(" and not self._next.spaced:
+            inside = self._group(self._take())
+            if inside.args and inside.args[0].kind == "compare":  # 𝟙[x > 0]
+                return inside.args[0]
+            ones = NotationNode("ones", (), None, token.start, token.end)
+            return NotationNode("juxtapose", (ones, inside), None, token.start, inside.end)
         if token.kind == "ones":
             return NotationNode("ones", (), None, token.start, token.end)
         if token.kind == "text":
@@ -418,6 +424,10 @@ class NotationParser(WordReader):
 
     def _postfix_of(self, base: NotationNode) -> NotationNode:
         token = self._take()
+        if token.text == "'" and base.kind == "name" and self._next.text == "(" and not self._next.spaced:
+            if base.value in DERIVED_LETTERS and base.value not in self.known:
+                reason, advice = f"{base.value}' may be a derivative", f"for the product write {base.value}^T x"
+                raise ParseError(reason, span=(base.start, token.end), advice=advice)
         if token.text in ("'", "⊤", ".'"):
             return NotationNode("transpose", (base,), None, base.start, token.end)
         if token.text == "†":
@@ -452,22 +462,14 @@ class NotationParser(WordReader):
             return NotationNode("dagger", (base,), None, base.start, self._skip_exponent())
         if word in ("⊙", "*", "+") and self._next.kind != "name":
             return self._special_power(base, word)
+        if base.kind == "name" and base.value != "e" and (end := self._find_iterate()):
+            reason = f"{base.value} may be a power, or one of several that are numbered"
+            advice = f"for the power write {base.value}^{{n}}, for a name {base.value}_1"
+            raise ParseError(reason, span=(base.start, end), advice=advice)
         if base.kind == "name" and (layer := self._read_layer()):
             return NotationNode("name", (), f"{base.value}_{layer}", base.start, self._peek(-1).end)
         exponent = self._exponent()
         return NotationNode("power", (base, exponent), None, base.start, exponent.end)
-
-    @staticmethod
-    def _invert_and_transpose(base: NotationNode, end: int) -> NotationNode:
-        inverse = NotationNode("power", (base, NotationNode("number", (), "-1", end, end)), None, base.start, end)
-        return NotationNode("transpose", (inverse,), None, base.start, end)
-
-    def _special_power(self, base: NotationNode, word: str) -> NotationNode:
-        start = self._next.start
-        if word == "+":
-            end = self._skip_exponent()
-            return NotationNode("call", (base,), "pinv", base.start, end)
-        raise ParseError(f"the power {word} has no meaning here", span=(start, start + 1))
 
     def _exponent(self) -> NotationNode:
         if self._is("-"):
@@ -500,29 +502,6 @@ class NotationParser(WordReader):
             return self._letters(token, functions=False)
         self._place -= token.kind != "end"
         raise self._unexpected()
-
-    def _subscript(self, base: NotationNode) -> NotationNode:
-        """Return a name with its subscript: W_1 is a name, A_{ij} an entry."""
-        place = self._next
-        if base.kind == "power" and base.args[0].kind == "norm" and base.args[0].value is None:  # ‖x‖²₂
-            norm, exponent = base.args
-            below, end = self._read_below()
-            return replace(base, args=(replace(norm, value=below), exponent), end=end)
-        if base.kind == "group" or base.kind in ("call", "norm", "bars"):
-            below, end = self._read_below()
-            return NotationNode("subscripted", (base,), below, base.start, end)
-        below, end = self._read_below()
-        if (filled := self._read_sized(base, below, end)) is not None:
-            return filled
-        if base.kind not in ("name", "ones", "choice", "number"):
-            raise ParseError("a subscript stands behind a name", span=(place.start, end))
-        if base.kind != "name":
-            return NotationNode("ones" if base.kind in ("ones", "number") else "subscripted", (), None, base.start, end)
-        named = make_subscripted(str(base.value), below, base.start, end)
-        if self._is_extreme(str(named.value)):
-            advice = "write norm(X, 2) for the largest singular value"
-            raise ParseError(f"{named.value} is no function that is known here", span=named.span, advice=advice)
-        return named
 
     def _member(self, left: NotationNode) -> NotationNode:
         """Return X.T, x.dot(y), or the product x.A.x of Mathematica."""
@@ -628,14 +607,6 @@ class NotationParser(WordReader):
         node = self._apply(function, token)
         node = replace(node, args=(*node.args, *keywords)) if keywords else self._reduce_entries(node, function)
         return node if power is None else NotationNode("power", (node, power), None, token.start, node.end)
-
-    @staticmethod
-    def _reduce_entries(whole: NotationNode, function: str) -> NotationNode:
-        """Return sum x_i^2 as a sum over i; any other call as it is."""
-        letters = list_entry_letters(whole.args[0]) if len(whole.args) == 1 else ""
-        if function not in ("sum", "prod", "max", "min", "mean") or not letters or not set(letters) <= set("ijk"):
-            return whole
-        return NotationNode("sum", whole.args, (letters, "", function), whole.start, whole.end)
 
     def _norm_of(self, token: Token, below: str) -> NotationNode:
         """Return norm_2(x) as ‖x‖_2."""

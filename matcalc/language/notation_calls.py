@@ -24,8 +24,8 @@ from matcalc.language.notation_arguments import (
     strip_groups,
 )
 from matcalc.language.notation_fills import fill_constant, fill_like, fill_sizes, read_size, read_sized
+from matcalc.language.notation_powers import INFINITE, ask_about_order
 from matcalc.language.notation_to_draft import (
-    INFINITE,
     SCALAR_FOR_ARRAY,
     Handler,
     Indexed,
@@ -33,7 +33,6 @@ from matcalc.language.notation_to_draft import (
     Meaning,
     add_drafts,
     add_meanings,
-    ask_about_order,
     ask_which,
     multiply_arrays,
     negate_meaning,

@@ -97,6 +97,12 @@ class TokenCursor:
         self._place += 5
         return texts[2]
 
+    def _find_iterate(self) -> int:
+        """Return the end of the exponent {(t+1)}, which numbers iterates; 0 where it is none."""
+        texts = [self._peek(ahead).text for ahead in range(7)]
+        is_number = texts[:2] == ["{", "("] and texts[3] in "+-" and texts[5:] == [")", "}"]
+        return self._peek(6).end if is_number and re.fullmatch(r"[a-z]", texts[2]) else 0
+
     def _cut_transpose(self) -> None:
         """Cut the T of x^TAx from the letters behind it, as an exponent without braces is one sign."""
         place = self._place + self._is("-")

@@ -45,6 +45,11 @@ class Assumed:
 _VECTOR_LETTERS = frozenset("mu nu beta theta phi psi xi eta omega zeta delta chi pi varphi vartheta".split())
 
 
+def is_vector_letter(draft: Draft) -> bool:
+    """Whether a draft is a Greek name that stands for a vector as often as for a number."""
+    return draft.op == "symbol" and _spell(draft.data[0].partition("_")[0]) in _VECTOR_LETTERS
+
+
 def _spell(stem: str) -> str:
     return names.spell_greek(stem) if is_greek(stem[0]) else stem
 

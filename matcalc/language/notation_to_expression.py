@@ -27,12 +27,14 @@ from matcalc.language.notation_names import (
     Success,
     count_column_row_sums,
     count_mixed_sums,
+    is_vector_letter,
     list_choices,
     list_formula_names,
     list_kinds,
     note_kinds,
     search,
 )
+from matcalc.language.notation_powers import POWER_HANDLERS
 from matcalc.language.notation_statements import Formula, read_formula, read_variable, strip_question
 from matcalc.language.notation_to_draft import (
     ARRAY_FUNCTIONS,
@@ -262,7 +264,7 @@ class _Search:
             place = next(place for place, each in enumerate(self.sources) if each is source)
             count = len(self.sources)
             choices = {number // count: value for number, value in assumed.choices.items() if number % count == place}
-            handlers = {**HANDLERS, **CALL_HANDLERS, **ENTRY_HANDLERS, **INDEX_HANDLERS}
+            handlers = {**HANDLERS, **CALL_HANDLERS, **ENTRY_HANDLERS, **INDEX_HANDLERS, **POWER_HANDLERS}
             reader = Interpreter(reading, source.syntax, assumed.kinds, choices, handlers)
             interpreters.append((place, reader))
             return _infer_notation(reader, source)
@@ -341,6 +343,8 @@ def _infer_notation(reader: Interpreter, source: Notation) -> Draft:
         reading.defined[names.normalize_name(name)] = reader.draft(tree)
     reader.repeated, reader.summed = find_repeated(formula.root), find_summed(formula.root)
     root = reader.draft(formula.root)
+    if root.is_row and root.op == "multiply" and root.args[0].is_scalar and is_vector_letter(root.args[0]):
+        reader.cost += 1.0  # δ xᵀ alone is the product of two vectors as often
     if formula.root.kind == "matmul" and source.syntax == "python" and root.op == "transpose" and root.is_column:
         # x @ A alone: with one axis in NumPy, it is a row or a column here, as its reader says.
         row, _ = root.args[0].args

@@ -41,6 +41,8 @@ def detect_syntax(text: str) -> str:
     """
     if "$" in text or any(name in LATEX_NAMES for name in re.findall(r"\\([A-Za-z]+|[|,;!{}])", text)):
         return "latex"
+    if re.search(r"(?:^|[\s{(^_])\\[A-Za-z]{2,}", text):  # a command, if not a known one; A\b has nothing before it
+        return "latex"
     plain = normalize_keyboard(text)
     if _PYTHON.search(plain):
         return "python"
@@ -301,6 +303,9 @@ def _read_latex(text: str) -> Iterator[Token]:
         if text.startswith("\\\\", place):
             place, spaced = place + 2, True
             continue
+        if written := re.compile(r"\\begin\s*\{(\w*matrix|array|cases)\*?\}").match(text, place):
+            reason = "arrays and cases that are written out are not read"
+            raise ParseError(reason, span=written.span(), advice="give each block a name, or write where(x > 0, x, y)")
         if environment := re.compile(r"\\(begin|end)\s*\{[A-Za-z]+\*?\}(\{[^}]*\})?").match(text, place):
             place, spaced = environment.end(), True
             continue

@@ -127,12 +127,18 @@ def respell(node: NotationNode, known: Collection[str]) -> NotationNode:
     return replace(node, args=tuple(respell(arg, known) for arg in node.args)) if node.args else node
 
 
+# h_{t-1}, h_{t+1}, K_* and K_{**} are names of their own.
+_SUBSCRIPT_SIGNS = str.maketrans({"-": "m", "+": "p", "*": "s", "∞": "inf", "^": "ss", "'": "prime"})
+
+
 def make_subscripted(stem: str, below: str, start: int, end: int) -> NotationNode:
     """Return a name with a subscript, which is an entry where the subscript is of index letters."""
     below = re.sub(r"[\s{}]", "", below)
     if re.fullmatch(r"[ijk][-+]\d+", below):
         raise ParseError(f"the index {below} is not read", span=(start, end), advice="write the difference as A @ x")
-    plain = re.sub(r"\W", "", below.replace("-", "m").replace("+", "p"))
+    plain = re.sub(r"\W", "", below.translate(_SUBSCRIPT_SIGNS))
+    if not plain:
+        raise ParseError("this subscript is not read", span=(start, end), advice=f"write {stem}_1")
     letters = below.replace(",", "")
     name = f"{stem}_{plain}"
     if re.fullmatch(r"[a-z]{1,3}", letters) and set(letters) <= _INDEX_LETTERS:

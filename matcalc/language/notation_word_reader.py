@@ -12,7 +12,13 @@ from matcalc.language.explain_calls import advise_function
 from matcalc.language.habits import AmbiguityError
 from matcalc.language.notation_cursor import TokenCursor, is_sign
 from matcalc.language.notation_tokens import Token, is_greek
-from matcalc.language.notation_tree import NotationNode, make_subscripted, read_indices, split_letters
+from matcalc.language.notation_tree import (
+    NotationNode,
+    list_entry_letters,
+    make_subscripted,
+    read_indices,
+    split_letters,
+)
 from matcalc.language.notation_words import (
     CALLED_WORDS,
     FUNCTION_LETTERS,
@@ -187,3 +193,49 @@ class WordReader(TokenCursor):
         for factor in factors[1:]:
             product = NotationNode("juxtapose", (product, factor), None, product.start, factor.end)
         return product
+
+    def _subscript(self, base: NotationNode) -> NotationNode:
+        """Return a name with its subscript: W_1 is a name, A_{ij} an entry."""
+        place = self._next
+        if base.kind == "power" and base.args[0].kind == "norm" and base.args[0].value is None:  # ‖x‖²₂
+            norm, exponent = base.args
+            below, end = self._read_below()
+            return replace(base, args=(replace(norm, value=below), exponent), end=end)
+        if base.kind == "group" or base.kind in ("call", "norm", "bars"):
+            below, end = self._read_below()
+            return NotationNode("subscripted", (base,), below, base.start, end)
+        below, end = self._read_below()
+        if (filled := self._read_sized(base, below, end)) is not None:
+            return filled
+        if re.search(r"[<>=≤≥∈]", below):
+            advice = "write where(x > 0, 1, 0)"
+            raise ParseError("an indicator is not read", span=(base.start, end), advice=advice)
+        if base.kind not in ("name", "ones", "choice", "number"):
+            raise ParseError("a subscript stands behind a name", span=(place.start, end))
+        if base.kind != "name":
+            return NotationNode("ones" if base.kind in ("ones", "number") else "subscripted", (), None, base.start, end)
+        named = make_subscripted(str(base.value), below, base.start, end)
+        if self._is_extreme(str(named.value)):
+            advice = "write norm(X, 2) for the largest singular value"
+            raise ParseError(f"{named.value} is no function that is known here", span=named.span, advice=advice)
+        return named
+
+    @staticmethod
+    def _invert_and_transpose(base: NotationNode, end: int) -> NotationNode:
+        inverse = NotationNode("power", (base, NotationNode("number", (), "-1", end, end)), None, base.start, end)
+        return NotationNode("transpose", (inverse,), None, base.start, end)
+
+    def _special_power(self, base: NotationNode, word: str) -> NotationNode:
+        start = self._next.start
+        if word == "+":
+            end = self._skip_exponent()
+            return NotationNode("call", (base,), "pinv", base.start, end)
+        raise ParseError(f"the power {word} has no meaning here", span=(start, start + 1))
+
+    @staticmethod
+    def _reduce_entries(whole: NotationNode, function: str) -> NotationNode:
+        """Return sum x_i^2 as a sum over i; any other call as it is."""
+        letters = list_entry_letters(whole.args[0]) if len(whole.args) == 1 else ""
+        if function not in ("sum", "prod", "max", "min", "mean") or not letters or not set(letters) <= set("ijk"):
+            return whole
+        return NotationNode("sum", whole.args, (letters, "", function), whole.start, whole.end)

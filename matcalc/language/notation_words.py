@@ -54,4 +54,6 @@ QUESTION_WORDS = frozenset(
 CALLED_WORDS = frozenset("vector matrix inner power size length times total ramp Sp".split())
 INVERTIBLE = frozenset("sin cos tan sinh cosh tanh".split())
 # Letters that stand for functions where a bracket follows at once.
+# Letters of which f'(x) is more likely the derivative than a product.
+DERIVED_LETTERS = frozenset("f g h σ φ ϕ ψ sigma phi psi varphi".split())
 FUNCTION_LETTERS = frozenset("f g h u φ ϕ ψ phi psi varphi".split())

@@ -152,8 +152,8 @@ def test_whatever_an_error_says_to_write_derives(advice: str) -> None:
 ELSEWHERE = frozenset(
     """declarations sympy_to_expression sympy_reader sympy_arrays_to_expression text_to_expression habits
     notation notation_arguments notation_calls notation_cursor notation_entries notation_fills notation_index_sums
-    notation_names notation_statements notation_to_draft notation_to_expression notation_tokens notation_tree
-    notation_word_reader scalar_calculus""".split()
+    notation_names notation_powers notation_statements notation_to_draft notation_to_expression notation_tokens
+    notation_tree notation_word_reader scalar_calculus""".split()
 )
 
 
