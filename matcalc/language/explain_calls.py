@@ -173,7 +173,7 @@ def _advise_extreme(reading: Reading, name: str, args: tuple[Draft, ...]) -> str
 
 def _advise_norm(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
     first, second = reading.write(args[0]), args[1]
-    if second.op == "symbol" and second.data[0] in ("inf", "oo", "infty", "infinity"):
+    if second.op == "symbol" and second.data[0].lower() in ("inf", "oo", "infty", "infinity"):
         return f"write max(abs({first}))" if not args[0].is_matrix else f"write max(sum(abs({first}), axis=1))"
     if args[0].is_matrix and second.value == 1:
         return f"write sum(abs({first})) for the sum of the entries, max(sum(abs({first}), axis=0)) for the 1-norm"

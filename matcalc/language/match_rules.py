@@ -34,6 +34,7 @@ def call_rule(reading: Reading, name: str, node: ast.Call, args: tuple[Draft, ..
     axis, keepdims = _read_keywords(reading, name, node)
     if name == "norm":
         _refuse_counting(args, span)
+        _refuse_infinite(reading, args, span)
     if axis is not None or keepdims:
         return call_along_axis(reading, find_forms(reading, name, args), span, args, axis, keepdims)
     return call_function(reading, name, args, span)
@@ -70,6 +71,13 @@ def _refuse_counting(args: tuple[Draft, ...], span: tuple[int, int]) -> None:
     if len(args) == 2 and args[1].op != "text" and args[1].value == 0:
         raise ParseError("norm(x, 0) counts the entries that are not 0 and has no derivative", span=span,
                          advice="write norm(x, 1), the sum of their absolute values")  # fmt: skip
+
+
+def _refuse_infinite(reading: Reading, args: tuple[Draft, ...], span: tuple[int, int]) -> None:
+    """Raise for norm(x, inf), whose inf is no variable."""
+    is_name = len(args) == 2 and args[1].op == "symbol" and args[1].data[0] not in reading.declared
+    if is_name and args[1].data[0].lower() in ("inf", "infty", "infinity", "oo"):
+        raise ParseError("the norm for inf is a maximum", span=span, advice=advise_arguments(reading, "norm", args))
 
 
 # --- which overload fits --------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from matcalc.language.notation_tree import (
     list_entry_letters,
     list_last_factors,
     read_indices,
+    refuse_blocks,
     replace_last_factors,
 )
 from matcalc.language.notation_word_reader import WordReader
@@ -255,6 +256,8 @@ class NotationParser(WordReader):
             return NotationNode("list", tuple(items), None, opening.start, end)
         if len(items) == 1:
             inside = items[0]
+            if opening.text == "[" and self.syntax in ("math", "matlab") and not self._is("_"):
+                refuse_blocks(inside, opening.start, end)
             return NotationNode("group", (inside,), None, opening.start, end)
         return NotationNode("list", tuple(items), None, opening.start, end)
 
@@ -665,7 +668,7 @@ class NotationParser(WordReader):
             items = self._list(")")
             end = self._close(opening, ")").end
             return NotationNode("call", tuple(items), ".".join(path), token.start, end)
-        if path[-1] in ("pi", "e"):
+        if path[-1] in ("pi", "e", "inf"):
             return NotationNode("name", (), path[-1], token.start, self._peek(-1).end)
         if path[-1] in ("newaxis",):
             return NotationNode("name", (), "None", token.start, token.end)

@@ -32,6 +32,10 @@ def _read_power(self: Interpreter, node: NotationNode) -> Meaning:
         raise ShapeError(
             "a vector has no inverse", span=node.span, advice=f"write 1/{self.reading.write(base)} entry by entry"
         )
+    if power.is_matrix and isinstance(base, Draft) and base.value is not None and self.syntax != "python":
+        one, other = self.spell(base), self.spell(power)
+        raise ask_which("a matrix as exponent has two meanings", f"expm(log({one})*{other})",
+                        f"{one}**{other} entry by entry", node.span)  # fmt: skip
     if not power.is_scalar and not (isinstance(base, Draft) and base.is_scalar and base.value is not None):
         raise ShapeError("an exponent is a number", span=exponent.span, advice="write x.^y entry by entry")
     return self.over_entries(lambda drafts: self.elementwise("power", drafts[0], power, node.span), (base,), node)

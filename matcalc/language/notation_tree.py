@@ -77,6 +77,16 @@ def split_letters(stem: str, known: Collection[str]) -> list[str] | None:
     return parts if len(parts) <= 8 and (len(parts) <= 3 or not re.search(r"[a-z]{3}", stem)) else None
 
 
+def refuse_blocks(node: NotationNode, start: int, end: int) -> None:
+    """Raise for [A B], which stands for two blocks as often as for a product."""
+    parts = node.args if node.kind == "juxtapose" else ()
+    is_spaced = len(parts) == 2 and parts[1].start > parts[0].end
+    if is_spaced and all(part.kind == "name" and str(part.value)[0].isupper() for part in parts):
+        one, other = (str(part.value) for part in parts)
+        advice = f"write ({one} {other}) for the product; blocks have names of their own"
+        raise ParseError(f"[{one} {other}] may be two blocks", span=(start, end), advice=advice)
+
+
 def is_minus_one(node: NotationNode) -> bool:
     """Whether an exponent is -1."""
     while node.kind == "group":

@@ -115,7 +115,7 @@ class WordReader(TokenCursor):
             return make_subscripted(stem, below, start, end) if below and text not in self.known else whole
         if stem.lower() in KEYWORDS or (stem in QUESTION_WORDS and self.syntax == "math"):
             advice = f"write a product with spaces, {' '.join(stem)}"
-            advice = advice if len(stem) < 4 else "write the formula alone"
+            advice = advice if len(stem) < 3 else "write the formula alone"
             raise ParseError(f"{stem} is a word, and no name", span=(start, end), advice=advice)
         if stem in GREEK_LETTERS or stem.lower() in NAME_WORDS or text == "None":
             return whole
