@@ -71,7 +71,8 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
             advice = "a residual is declared, --vars 'e: m'; the number is exp(1)"
             error = AmbiguityError("e may be the number 2.718... or a vector", span=draft.span, advice=advice)
             raise error.complete(text, reading.write_symbols())
-        if draft.op == "abstract" and draft.data[0].isupper() and draft.args[0].op in ("add", "subtract"):
+        if draft.op == "abstract" and draft.data[0].isupper() and (
+                draft.args[0].op in ("add", "subtract") or _is_run_of_capitals(draft.args[0])):  # fmt: skip
             name, inside = draft.data[0], reading.write(draft.args[0])
             if name not in reading.declared:
                 advice = f"did you mean {name} @ ({inside}), or a function {name}{_PLAIN}?"
@@ -101,6 +102,10 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
             advice = f"did you mean {turned} @ inv({right}), or {left} / {right} entry by entry{_PLAIN}?"
             error = AmbiguityError("/ may stand for a product with the inverse", span=draft.span, advice=advice)
             raise error.complete(text, reading.write_symbols())
+
+
+def _is_run_of_capitals(draft: Draft) -> bool:
+    return draft.op == "symbol" and _CAPITALS.fullmatch(draft.data[0]) is not None
 
 
 # Matrices that hold a sample in each row.

@@ -374,6 +374,7 @@ class NotationParser(WordReader):
         below: str | None = None
         if self._is("_"):
             below, end = self._read_below()
+            kind = "norm" if below.lower() in NORMS | {"∞", "inf"} else kind  # |x|_1
         return NotationNode(kind, (inside,), below, opening.start, end)
 
     def _inner(self, opening: Token) -> NotationNode:

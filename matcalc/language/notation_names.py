@@ -160,7 +160,7 @@ def search(
         try:
             result, penalty, used_names, used_choices = attempt(assumed)
         except AmbiguityError as refused:
-            if unsure is None or cost + refused.cost < unsure[0]:
+            if not found and (unsure is None or cost + refused.cost < unsure[0]):
                 unsure = cost + refused.cost, refused
             error = error or refused
         except MatcalcError as refused:

@@ -381,6 +381,11 @@ def _read_membership(part: Sequence[Token], shapes: dict[str, tuple[str, ...]]) 
 
 def _read_assumption(part: Sequence[Token], assumed: dict[str, tuple[str, ...]], has_formula: bool) -> bool:
     """Keep what is said of names in "A symmetric"; whether the statement says nothing else."""
+    texts = [token.text for token in part if token.kind not in ("open", "close")]
+    if has_formula and len(texts) in (4, 5) and texts[:3] == [texts[0], "=", texts[0]]:  # A = A^T
+        if "".join(texts[3:]) in ("^T", "⊤", "'", "^⊤"):
+            assumed[texts[0]] = (*assumed.get(texts[0], ()), "symmetric")
+            return True
     words = [
         token.text.lower() for token in part if token.kind in ("name", "word") and token.text.lower() in ASSUMED_WORDS
     ]

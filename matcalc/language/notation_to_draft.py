@@ -36,6 +36,8 @@ from matcalc.language.text_to_expression import build_expressions
 _COUNTS = frozenset("cdkmnt")
 # What a reading costs where it is possible, but hardly meant.
 MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL, BIAS, NUMBER_AND_ARRAY = 2.0, 4.0, 1.4, 2.0, 2.8, 0.6
+# What a reading may cost where the usual kinds add a number to a matrix: that of two names of another kind.
+NO_SUM = 3.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +407,7 @@ def _ask_about_scalar(
     if left.op == "call" and left.args[0].is_matrix:  # det A + I
         scaled = f"{left.data[0].function}({self.spell(left.args[0])} {sign} {other})"
     first = f"{one} {sign} {other} entry by entry"
-    return ask_which("a number stands beside a matrix", first, scaled, span, UNUSUAL)
+    return ask_which("a number stands beside a matrix", first, scaled, span, NO_SUM)
 
 
 def is_bias_of_samples(product: Draft, vector: Draft) -> bool:
