@@ -97,7 +97,7 @@ def advise_function(name: str, functions: Collection[str]) -> str:
     if (told := _ABSENT.get(name.lower())) is not None:
         return told
     close = difflib.get_close_matches(name.lower(), functions, n=1, cutoff=0.8)
-    return (f"if {close[0]} is meant, write {close[0]}(x); else " if close else "") + f"add a rule, {_OWN_RULES}"
+    return (f"{close[0]} is near by its name; else " if close else "") + f"add a rule, {_OWN_RULES}"
 
 
 def _respell(reading: Reading, name: str, written: list[str]) -> str | None:

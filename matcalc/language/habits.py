@@ -33,6 +33,7 @@ def calls_habit(reading: Reading) -> bool:
 
 
 _CAPITALS = re.compile(r"[A-Z]{2}|(?=.*[ABX])[A-Z]{3,4}")
+_VECTORS = re.compile(r"[abcw][xyz]|xy|xz|yz|uv")
 _TRANSPOSED = re.compile(r"[a-z]T[A-Z]{0,2}[a-z]")
 _MATRIX_AND_VECTOR = re.compile(r"[A-Z]{1,2}[xyzwvβθ]")
 _GREEK_AND_LATIN = re.compile(r"[\u0370-\u03ff][A-Za-z]|[A-Za-z][\u0370-\u03ff]")
@@ -48,7 +49,7 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
     text = reading.source.text
     for name in reading.symbols:
         is_run = _CAPITALS.fullmatch(name) if not reading.abstract else None
-        runs = (_MATRIX_AND_VECTOR, _GREEK_AND_LATIN, _TRANSPOSED)
+        runs = (_MATRIX_AND_VECTOR, _GREEK_AND_LATIN, _TRANSPOSED, _VECTORS)
         if (is_run or any(each.fullmatch(name) for each in runs)) and name not in reading.declared and name != wrt:
             place = re.search(rf"\b{name}\b", text)
             product = name.replace("T", ".T", 1) if _TRANSPOSED.fullmatch(name) else name

@@ -249,7 +249,8 @@ class NotationParser(WordReader):
     def _group(self, opening: Token) -> NotationNode:
         closing = {"(": ")", "[": "]", "{": "}"}[opening.text]
         if opening.text == "{" and self.syntax != "latex":
-            raise ParseError("braces have no meaning here", span=(opening.start, opening.end), advice="write ( )")
+            advice = "use round brackets"
+            raise ParseError("braces have no meaning here", span=(opening.start, opening.end), advice=advice)
         items = self._list(closing)
         end = self._close(opening, closing).end
         if opening.text == "[" and self.syntax in ("python", "matlab") and len(items) != 1:

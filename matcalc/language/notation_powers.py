@@ -66,7 +66,7 @@ def raise_matrix(self: Interpreter, base: Draft, power: Draft, node: NotationNod
         root = self.call("sqrtm", (base,), span)
         return root if value > 0 else self.call("inv", (root,), span)
     if value.denominator != 1 or value == 0:
-        advice = "write X^{1/2}, X^{-1} or X^2"
+        advice = "write X^{1/2} or X^{-1} or X^2"
         raise AmbiguityError("this power of a matrix is not known", span=span, advice=advice)
     if value == 2:
         return infer_product(self.reading, span, base, base)

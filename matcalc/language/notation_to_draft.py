@@ -169,7 +169,8 @@ class Interpreter:
         self.visited.add(name)
         stem, _, below = name.partition("_")
         if stem in self.summed and len(below) == 1 and below.isalpha() and name not in reading.declared:
-            raise ask_which(f"{name} may be one entry of {stem}", f"{stem}[{below}]", f"a name {name}", span)
+            advice = f"write {stem}_k for an entry, or rename {name}"
+            raise AmbiguityError(f"{name} may be one entry of {stem}", span=span, advice=advice)
         if name in self.bound and name not in reading.declared:
             raise ParseError(f"the index {name} stands as a number", span=span, advice="write a vector in its place")
         if name in reading.awaited or name in reading.defined:

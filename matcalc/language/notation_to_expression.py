@@ -47,7 +47,7 @@ from matcalc.language.notation_tokens import detect_syntax, is_mixed_code
 from matcalc.language.notation_tree import walk_nodes
 from matcalc.language.read_text import LONGEST_SOURCE, SourceText
 from matcalc.language.sizes import Size
-from matcalc.language.text_to_expression import NotatedText, Problem, Source, Texts, Understood
+from matcalc.language.text_to_expression import NotatedText, Problem, Source, Texts, UnchosenError, Understood
 
 
 def read_notation(asked: Texts, syntax: str, understood: Understood | None, refused: MatcalcError | None) -> Problem:
@@ -75,6 +75,8 @@ def read_notation(asked: Texts, syntax: str, understood: Understood | None, refu
 
 def _says_more(error: MatcalcError, refused: MatcalcError, asked: Texts) -> bool:
     """Whether the error of a notation says more than that of the language, which stumbled over the signs."""
+    if isinstance(error, UnchosenError):
+        return True
     if not isinstance(refused, ParseError):
         return False
     texts = [text for text in asked.texts if isinstance(text, str)]
