@@ -196,7 +196,7 @@ def test_kinks_that_a_branch_avoids_are_not_named() -> None:
     [
         ("norm(X)", "X = 0"), ("norm(A @ x, 1)", "an entry of A @ x is 0"),
         ("norm(X, 'nuc')", "a singular value of X is 0"),
-        ("norm(X, 2)", "the two largest singular values of X are equal"),
+        ("norm(X, axis=1)", "a row of X = 0"), ("norm(X, 2)", "the two largest singular values of X are equal"),
     ],
 )  # fmt: skip
 def test_a_norm_says_where_it_has_no_derivative(text: str, where: str) -> None:

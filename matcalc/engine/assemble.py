@@ -241,6 +241,10 @@ def quotient(
         items, below = ([] if over is ex.number(1) else flatten(over)), [*below, under]
     if len(items) == 1 and items[0].op == "multiply":
         items, above = [items[0].args[1]], [*above, items[0].args[0]]
+    if len(items) > 1:
+        # A number needs no brackets with its factor: 2*s*M @ x for 2*(s*M) @ x.
+        numbers = [item.args[0] for item in items if _is_scaled(item)]
+        items, above = [item.args[1] if _is_scaled(item) else item for item in items], [*above, *numbers]
     decimal = _is_decimal(coefficient)
     numerator = coefficient if decimal else Fraction(coefficient.numerator)
     denominator = 1 if decimal else coefficient.denominator
@@ -252,6 +256,11 @@ def quotient(
     whole = reduce(ex.matmul, items[1:], whole)
     divisors = ([ex.number(denominator)] if denominator != 1 else []) + list(below)
     return ex.divide(whole, product_of(divisors)) if divisors else whole
+
+
+def _is_scaled(node: Expression) -> bool:
+    """Whether a node is a scalar times an array."""
+    return node.op == "multiply" and node.args[0].is_scalar and not node.args[1].is_scalar
 
 
 def flatten(node: Expression) -> list[Expression]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 
 from matcalc.engine.assemble import Lengths, call_shipped, chain, flatten, negated, product_of, quotient, transposed
 from matcalc.engine.index_form import Node
@@ -104,12 +105,12 @@ class TermWriter:
         if len(terms) > _MANY_TERMS:
             return best
         ways: list[Callable[[Sequence[FactoredTerm]], Expression | None]] = [
-            self._common_scalars, self._merged_diagonals,
+            self._common_scalars, self._scalars_of_some, self._merged_diagonals,
             partial(self._common_item, at=-1), partial(self._common_item, at=0),
         ]  # fmt: skip
         for way in ways:
             factored = way(terms)
-            gain = SCALAR_GAIN if way == self._common_scalars else 0
+            gain = SCALAR_GAIN if way in (self._common_scalars, self._scalars_of_some) else 0
             if factored is not None and self.lengths(factored) + gain < self.lengths(best):
                 best = factored
         return best
@@ -118,8 +119,9 @@ class TermWriter:
         """The terms one after the other: a positive one first, A before A.T."""
         first = next((k for k, term in enumerate(terms) if term.coefficient > 0), 0)
         ordered = [terms[first], *terms[:first], *terms[first + 1 :]]
-        if len(ordered) == 2 and ordered[0].coefficient == ordered[1].coefficient and _is_transpose(*ordered):
-            ordered.reverse()
+        for k, (one, other) in enumerate(pairwise(ordered)):
+            if one.coefficient == other.coefficient and _is_transpose(one, other):
+                ordered[k : k + 2] = other, one
         parts = _keep_dimensions([self.write(ordered[0]), *map(self.write_positive, ordered[1:])])
         whole = parts[0]
         for term, part in zip(ordered[1:], parts[1:], strict=True):
@@ -137,6 +139,20 @@ class TermWriter:
             below = [self.power_of(node, -e) for node, e in common.items() if e < 0]
             return quotient(Fraction(1), [*above, inner], (), below)
         return self.write(FactoredTerm(Fraction(1), common, (inner,)))
+
+    def _scalars_of_some(self, terms: Sequence[FactoredTerm]) -> Expression | None:
+        """A + s*B + s*B.T = A + s*(B + B.T), for the scalars that most of the terms have alike."""
+        groups: dict[frozenset[tuple[Node, Fraction]], list[int]] = {}
+        for k, term in enumerate(terms):
+            if term.scalars and term.items:
+                groups.setdefault(frozenset(term.scalars.items()), []).append(k)
+        members = max(groups.values(), key=len, default=[])
+        if len(members) < 2 or len(members) == len(terms):
+            return None
+        number = common_number([terms[k] for k in members])
+        inside = [replace(terms[k], coefficient=terms[k].coefficient / number, scalars={}) for k in members]
+        merged = FactoredTerm(number, terms[members[0]].scalars, (self.write_sum(inside),))
+        return self._with_group(terms, members, merged)
 
     def _merged_diagonals(self, terms: Sequence[FactoredTerm]) -> Expression | None:
         """diag(u) + diag(v) = diag(u + v)."""
@@ -210,9 +226,17 @@ class TermWriter:
 def _keep_dimensions(parts: list[Expression]) -> list[Expression]:
     """M - sum(M, axis=1) @ ones(n).T is M - sum(M, axis=1, keepdims=True), where another term has the whole shape."""
     kept = [_without_ones(part) for part in parts]
-    if all(one is not None for one in kept):
+    if all(one is not None or _is_repeated(part) for one, part in zip(kept, parts, strict=True)):
         return parts
     return [part if one is None else one for part, one in zip(parts, kept, strict=True)]
+
+
+def _is_repeated(part: Expression) -> bool:
+    """Whether a matrix is one column or row repeated, v @ ones(n).T or ones(n) @ v.T."""
+    if part.op != "matmul":
+        return False
+    left, right = part.args
+    return left.is_filled("ones") or (right.op == "transpose" and right.args[0].is_filled("ones"))
 
 
 def _without_ones(part: Expression) -> Expression | None:

@@ -108,12 +108,12 @@ def describe_kinks(function: Expression, wrt: Expression) -> Iterator[str]:
 def _find_kink(node: Expression) -> str | None:
     """Where a call has no derivative, as the end of a sentence about it."""
     rule, texts = node.data[0], [to_text(arg) for arg in node.args]
+    line = {0: "a column of ", 1: "a row of "}.get(node.data[1], "")
     if rule.nondifferentiable:
-        values = {parameter.name: text for parameter, text in zip(rule.variables, texts, strict=True)}
+        values = {parameter.name: line + text for parameter, text in zip(rule.variables, texts, strict=True)}
         return f"is not differentiable where {rule.nondifferentiable.format_map(values)}"
     if rule.function in ("max", "min"):
         extreme = "largest" if rule.function == "max" else "smallest"
-        line = {0: "a column of ", 1: "a row of "}.get(node.data[1], "")
         return f"is not differentiable where two entries of {line}{texts[0]} are the {extreme}"
     if rule.function == "where" and node.args[0].op == "compare":
         return f"may have no derivative where {_write_equation(*map(to_text, node.args[0].args))}"
