@@ -26,7 +26,7 @@ class Formula:
     bold: frozenset[str] = frozenset()
 
 
-_SEPARATORS = frozenset("where with and for if given when let assuming suppose such that here subject to".split())
+_SEPARATORS = frozenset("then where with and for if given when let assuming suppose such that here subject to".split())
 ASSUMED_WORDS = {
     "symmetric": "symmetric", "sym": "symmetric", "skew": "skew", "diagonal": "diagonal", "orthogonal": "orthogonal",
     "invertible": "invertible", "nonsingular": "invertible", "posdef": "posdef", "spd": "posdef", "pd": "posdef",

@@ -243,8 +243,9 @@ class Interpreter:
             return meaning.factors
         if not meaning.is_scalar:
             raise ParseError(
-                "entries and whole arrays stand in one product", span=node.span, advice="write all with indices"
-            )
+                "entries and whole arrays stand in one product", span=node.span,
+                advice="write all with indices; where x_i is a row of a matrix X, X @ w has w.T @ x_i for every i",
+            )  # fmt: skip
         return ((meaning, ""),)
 
     # --- entries, each with its indices
@@ -532,6 +533,9 @@ def _read_dot_sign(self: Interpreter, node: NotationNode) -> Meaning:
     left, right = (self.read(arg) for arg in node.args)
     if isinstance(left, Draft) and isinstance(right, Draft) and left.is_column and right.is_column:
         return self.call("dot", (left, right), node.span)
+    if isinstance(left, Draft) and isinstance(right, Draft) and left.is_column and right.is_matrix:
+        if left.op != "symbol" or left.data[0][0] in "xyzuvw":  # x·A·x, where c·A has a number
+            return multiply_arrays(self, left, right, node.span)
     return self.multiply_meanings(left, right, node)
 
 
