@@ -128,13 +128,14 @@ def _list_symbols(wrt: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class EntryVariable:
-    """One entry of a variable, by which to differentiate: unit vectors that pick it, a symbol that stands for it.
+    """One entry or a part of a variable, by which to differentiate: what picks it, a symbol that stands for it.
 
-    `asked` is the whole variable as it was given, `written` the entry.
+    For each axis a unit vector picks one place, a selection (m, n) a range, None the whole axis.  `asked` is the whole
+    variable as it was given, `written` the entry.
     """
 
     matrix: Expression
-    units: tuple[Expression, ...]
+    units: tuple[Expression | None, ...]
     symbol: Expression
     written: str
     names: Mapping[str, Any]
@@ -142,24 +143,52 @@ class EntryVariable:
 
     def settle(self, problem: Problem) -> tuple[EntryVariable, Problem]:
         """Return the entry of the variable as the problem has it, and the problem with all that the answer may name."""
-        added = {name: found for name, found in symbols(*self.units).items() if name not in problem.symbols}
+        picking = [unit for unit in self.units if unit is not None]
+        added = {name: found for name, found in symbols(*picking).items() if name not in problem.symbols}
         name = self.symbol.name
         while name in problem.symbols:
             name += "_"
-        note = f"{name} is the entry {self.written}, counted from 0"
+        what = "the entry " if self.symbol.is_scalar else ""
+        note = f"{name} is {what}{self.written}, counted from 0"
         known = replace(problem, symbols=problem.symbols | added, notes=(*problem.notes, note))
-        return replace(self, matrix=problem.symbols[self.matrix.name], symbol=symbol(name, ())), known
+        moved = symbol(name, self.symbol.squeezed_shape)
+        return replace(self, matrix=problem.symbols[self.matrix.name], symbol=moved), known
 
     def move(self, expression: Expression) -> Expression:
-        """Return an expression with the entry moved by its symbol, X + X_01*outer(e_0, e_1) in the place of X."""
-        place = self.units[0] if len(self.units) == 1 else matmul(self.units[0], transpose(self.units[1]))
-        place = transpose(place) if self.matrix.is_row else place
-        return replace_nodes(expression, {self.matrix: add(self.matrix, multiply(self.symbol, place))})
+        """Return an expression with the entry moved by its symbol, X + X_01*outer(e_0, e_1) in the place of X.
+
+        Of a part it is X + S.T @ X_part @ R, with the selections of the rows and of the columns.
+        """
+        if self.symbol.is_scalar:
+            units = [unit for unit in self.units if unit is not None]
+            place = units[0] if len(units) == 1 else matmul(units[0], transpose(units[1]))
+            change = multiply(self.symbol, transpose(place) if self.matrix.is_row else place)
+        else:
+            change = self._place_part()
+        return replace_nodes(expression, {self.matrix: add(self.matrix, change)})
+
+    def _place_part(self) -> Expression:
+        """Return the symbol of a part at its place among zeros."""
+        if len(self.units) == 1:
+            (selection,) = self.units
+            assert selection is not None
+            placed = matmul(transpose(selection), self.symbol)
+            return transpose(placed) if self.matrix.is_row else placed
+        rows, columns = self.units
+        part = transpose(self.symbol) if rows is not None and rows.is_column else self.symbol  # X[0, :] is a row
+        if rows is not None:
+            part = matmul(rows if rows.is_column else transpose(rows), part)
+        if columns is not None:
+            part = matmul(part, transpose(columns) if columns.is_column else columns)
+        return part
 
 
 @dataclass(frozen=True)
 class WrittenEntry:
-    """An entry such as X[0, 1] or X[i, j] that a text names: the variable, the places on its axes, what was written."""
+    """An entry such as X[0, 1] or X[i, j], or a part such as X[:, k] or x[1:], that a text names.
+
+    It holds the variable, the places or ranges on its axes, what was written.
+    """
 
     asked: str
     places: tuple[str, ...]
@@ -175,10 +204,26 @@ class WrittenEntry:
         if len(sizes) != len(self.places):
             reason = f"{self.asked} has {len(sizes)} axes, and {self.written} picks of {len(self.places)}"
             raise DeclarationError(reason, advice="give a place for each axis, as in --wrt 'X[0, 1]'")
-        units = tuple(build_unit_vector(place, size) for place, size in zip(self.places, sizes, strict=True))
+        units = tuple(
+            None if place == ":" else _build_selection(place, size) if ":" in place else build_unit_vector(place, size)
+            for place, size in zip(self.places, sizes, strict=True)
+        )
+        if not any(unit is not None for unit in units):
+            reason = f"{self.written} is all of {self.asked}"
+            raise DeclarationError(reason, advice=f"derive by {self.asked}")
+        kept = [
+            size if unit is None else unit.shape[0]
+            for unit, size in zip(units, sizes, strict=True) if unit is None or not unit.is_column
+        ]  # fmt: skip
         between = "" if all(len(place) == 1 for place in self.places) else "_"
-        name = f"{self.asked}_{between.join(self.places)}"
-        return EntryVariable(matrix, units, symbol(name, ()), self.written, {}, self.asked).settle(problem)
+        name = f"{self.asked}_part" if kept else f"{self.asked}_{between.join(self.places)}"
+        return EntryVariable(matrix, units, symbol(name, tuple(kept)), self.written, {}, self.asked).settle(problem)
+
+
+def _build_selection(place: str, size: Size) -> Expression:
+    """Return the rows of the identity within a range, of one of a single entry the unit vector; raises ShapeError."""
+    found = parse(f"eye({size})[{place}]").expressions[0]
+    return transpose(found) if found.is_row else found
 
 
 def build_unit_vector(place: str, size: Size) -> Expression:
@@ -194,7 +239,8 @@ def build_unit_vector(place: str, size: Size) -> Expression:
     return parse(f"basis({size}, {place})").expressions[0]
 
 
-_ENTRY = re.compile(r"\s*(\w+)\s*\[\s*(\d{1,6}|[^\W\d_])\s*(?:,\s*(\d{1,6}|[^\W\d_])\s*)?\]\s*")
+_PLACE = r"\s*(\d{1,6}|[^\W\d_]|[-+*\w\s]{0,40}:[-+*\w\s]{0,40})\s*"
+_ENTRY = re.compile(rf"\s*(\w+)\s*\[{_PLACE}(?:,{_PLACE})?\]\s*")
 
 
 def is_entry(wrt: Any) -> bool:
@@ -210,7 +256,7 @@ def read_entry_asked(wrt: Any, order: Any, rules: RuleBook | None) -> EntryVaria
     if order != 1:
         raise DeclarationError(f"{wrt} is an entry, and one derives by it once", advice="derive the derivative again")
     if written is not None:
-        given = tuple(place for place in written.groups()[1:] if place)
+        given = tuple(place.strip() for place in written.groups()[1:] if place)
         return WrittenEntry(normalize_name(written[1]), given, f"{written[1]}[{', '.join(given)}]")
     from matcalc.language.sympy_to_expression import read_entry
 

@@ -99,7 +99,10 @@ class Writer(Operations):
 
     def vector_function(self, shape: Shape, depth: int) -> str:
         size = shape[0]
-        kind = self.pick(("cumsum", "diag", "solve", "inverse", "vec", "long", "basis", "cross"))
+        kind = self.pick(("cumsum", "diag", "solve", "inverse", "vec", "long", "basis", "cross", "slice"))
+        if kind == "slice" and "*" not in size:
+            part = self.pick(("[1:], 0, 1", "[1:], 1, 0", "[:-1], 1, 0", "[:-1], 0, 1"))
+            return f"pad({bracket(self.write(shape, depth))}{part})"
         if kind == "basis" and self.may_write_sizes and "*" not in size:
             return f"basis({size}, {self.pick('01')})*{self.write(SCALAR, depth)}"
         if kind == "cross" and size == "3":

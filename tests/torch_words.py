@@ -239,6 +239,21 @@ def unit_vector(first: int | Tensor, place: float | Tensor) -> Tensor:
     return column
 
 
+def select_rows(rows: Tensor, columns: Tensor, before: float | Tensor, after: float | Tensor) -> Tensor:
+    """The rows of the identity from the one whose number is nearest to `before`, zeros beyond it."""
+    place = round(float(before.detach() if isinstance(before, Tensor) else before))
+    count, whole = len(rows), len(columns)
+    wide = torch.eye(whole + 2 * (count + abs(place)), dtype=DOUBLE)[count + abs(place) + place :][:count]
+    return wide[:, count + abs(place) :][:, :whole]
+
+
+def pad(array: Tensor, before: int, after: int, axis: int = 0) -> Tensor:
+    """An array between zeros, below one another or side by side."""
+    array = hold(array)
+    ends = (0, 0, before, after) if axis == 0 else (before, after)
+    return torch.nn.functional.pad(array, ends)
+
+
 def skew(x: Tensor) -> Tensor:
     """The part of a matrix that is skew; of a vector of three the matrix that multiplies as the cross product does."""
     if x.shape[1] > 1:
@@ -290,7 +305,8 @@ WORDS: dict[str, Any] = {
     "prod_pairs": lambda x: torch.func.jacfwd(multiply_others)(drop(x)),
     "adj": lambda x: torch.linalg.det(x) * torch.linalg.inv(x),
     "reciprocal_or_zero": entrywise(lambda x: torch.where(x == 0, torch.zeros_like(x), 1 / x)), "polar": polar,
-    "basis": unit_vector,
+    "basis": unit_vector, "selection": select_rows, "pad": pad,
+    "concat": lambda *arrays, axis=0: torch.cat([hold(array) for array in arrays], axis),
     "cross": lambda x, y: torch.linalg.cross(x, y, dim=0), "skew": skew, "sym": lambda x: (x + x.mT) / 2,
     "cov": torch.cov,
     "leading_outer": leading_outer, "fuse": fuse, "commutation": commutation,

@@ -15,7 +15,7 @@ from matcalc.check.question import MAX_ENTRIES
 from matcalc.check.torch_values import evaluate, squeeze
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.language.expression import Expression, collect_letters, symbols, walk
-from matcalc.language.sizes import Shape, check_sizes, deduce_sizes, write_shape
+from matcalc.language.sizes import Shape, check_sizes, deduce_sizes, fit_numbers, write_shape
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
@@ -145,7 +145,7 @@ def draw_point(
 
 def _refuse_large(shapes: Iterable[Shape], search: PointSearch, sizes: Mapping[str, int]) -> None:
     """Raise DeclarationError before an array is drawn that nobody would look at."""
-    numbers = dict.fromkeys(search.letters, 2) | dict(sizes)
+    numbers = fit_numbers(dict.fromkeys(search.letters, 2) | dict(sizes), search.sums, sizes)
     entries = max(math.prod(size.value(numbers) for size in shape) for shape in shapes)
     if entries > MAX_ENTRIES:
         reason = f"an array would have {entries} entries, more than {MAX_ENTRIES}"

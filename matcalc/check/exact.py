@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -22,9 +22,9 @@ from matcalc.check.question import ExpressionFunction, Question
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, ExactProof
 from matcalc.errors import MatcalcError
 from matcalc.language.declarations import list_structures
-from matcalc.language.expression import Expression, collect_letters, symbols, walk
+from matcalc.language.expression import Expression, collect_letters, collect_sums, symbols, walk
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.sizes import UNIT
+from matcalc.language.sizes import UNIT, Size, fit_numbers
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
 
@@ -54,7 +54,8 @@ def prove_exactly(
     shown: list[dict[str, int]] = []
     reason = ""
     with rules_in_force(rules):
-        for sizes in list_sizes(letters) if at is None else [{letter: at[letter] for letter in letters}]:
+        sums = collect_sums((root, claim, *question.by))
+        for sizes in list_sizes(letters, sums) if at is None else [{letter: at[letter] for letter in letters}]:
             budget = Budget(min(left, products // 2), deadline)
             try:
                 answer = _prove_at(question, sizes, budget)
@@ -86,7 +87,8 @@ _PRODUCTS_ELSEWHERE = 50_000
 def _prove_elsewhere(question: Question, letters: Sequence[str], budget: Budget) -> ExactProof:
     """Return the answer at sizes that follow from the claim, and that are none of the first ones."""
     choices = random.Random(to_text(question.claim.root) if question.claim.root is not None else "")
-    sizes = {letter: choices.randrange(4, 10) for letter in letters}
+    roots = [root for root in (question.function.root, question.claim.root, *question.by) if root is not None]
+    sizes = fit_numbers({letter: choices.randrange(4, 10) for letter in letters}, collect_sums(roots))
     try:
         return _prove_at(question, sizes, budget)
     except (NotShown, MatcalcError, RecursionError):
@@ -99,8 +101,10 @@ def _tell_apart(shown: Sequence[Mapping[str, int]], letters: Sequence[str]) -> b
     return bool(shown) and len(set(numbers)) == len(numbers) and all(len(set(hand)) > 1 for hand in numbers)
 
 
-def list_sizes(letters: Sequence[str]) -> Iterator[dict[str, int]]:
+def list_sizes(letters: Sequence[str], sums: Collection[Size] = ()) -> Iterator[dict[str, int]]:
     """Yield assignments of small sizes; in the first two each letter changes, and any two letters differ in one.
+
+    Where the sums would be below 1, some letters have larger numbers.
 
     >>> list(list_sizes(["m", "n"]))[:2]
     [{'m': 2, 'n': 3}, {'m': 3, 'n': 2}]
@@ -108,11 +112,22 @@ def list_sizes(letters: Sequence[str]) -> Iterator[dict[str, int]]:
     if not letters:
         yield {}
         return
-    count = len(letters)
+    count, shown = len(letters), list[dict[str, int]]()
+    # Where all letters have to be larger, such as n of n - 5, all assignments are, and stay as different as they are.
+    ones = (dict.fromkeys(letters, 1 + more) for more in range(_LARGEST_SHIFT))
+    fits = (all(size.evaluate(each) >= 1 for size in sums) for each in ones)
+    least = next((more for more, is_fitting in enumerate(fits) if is_fitting), 0)
     for hand in dict.fromkeys((hand * (count // len(hand) + 1))[:count] for hand in _HANDS):
-        yield dict(zip(letters, hand, strict=True))
+        first = {letter: number + least for letter, number in zip(letters, hand, strict=True)}
+        larger = ({letter: number + more for letter, number in first.items()} for more in range(7))
+        fitting = (each for each in larger if all(size.evaluate(each) >= 1 for size in sums))
+        sizes = next(fitting, None) or fit_numbers(first, sums)
+        if sizes not in shown:
+            shown.append(sizes)
+            yield sizes
 
 
+_LARGEST_SHIFT = 8
 # What cannot be written out at these sizes, or takes too long, is tried at those that follow.
 _HANDS = (
     (2, 3, 4, 3, 2, 4), (3, 2, 2, 4, 4, 3), (2, 3, 2, 3, 1, 1),

@@ -18,8 +18,8 @@ from matcalc.check.modes import own_modes
 from matcalc.check.torch_values import draw_unit, evaluate_all
 from matcalc.errors import EvaluationError, MatcalcError
 from matcalc.language.declarations import list_structures
-from matcalc.language.expression import Expression, collect_letters, subtract, symbols, walk
-from matcalc.language.sizes import Shape
+from matcalc.language.expression import Expression, collect_letters, collect_sums, subtract, symbols, walk
+from matcalc.language.sizes import Shape, fit_numbers
 from matcalc.language.text_to_expression import list_abstract, parse_rule_text
 
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
@@ -279,6 +279,7 @@ class PointSearch:
         self.tries_left = self.tries = tries
         self.given_sizes = dict(sizes or {})
         self.letters = collect_letters((expression, *extra))
+        self.sums = collect_sums((expression, *extra))
         self.variables = symbols(expression, *extra)
         self.abstract = list_abstract(expression, *extra)
         self.domains = {name: list_domains(node) for name, node in self.variables.items()}
@@ -353,7 +354,8 @@ class PointSearch:
 
     def draw_at(self, sizes: Mapping[str, int], trial: int) -> Point:
         """Return a point of other sizes from the domains in which points were found; it is not yet looked at."""
-        given, self.given_sizes = self.given_sizes, {**sizes, **self.given_sizes}
+        fitted = fit_numbers({**sizes, **self.given_sizes}, self.sums, self.given_sizes, 2)
+        given, self.given_sizes = self.given_sizes, fitted
         try:
             return self._draw(trial)
         finally:
@@ -385,6 +387,8 @@ class PointSearch:
     def _draw(self, trial: int) -> Point:
         attempt = self.tries - self.tries_left - 1
         sizes = choose_sizes(self.letters, self.seed, trial, max(0, attempt - trial), self.shape) | self.given_sizes
+        # An axis of one entry would hide what is added up along it.
+        sizes = fit_numbers(sizes, self.sums, self.given_sizes, 1 if self.given_sizes else 2)
         generator = torch.Generator().manual_seed(hash((self.seed, trial, attempt, *self.exploration)) % 2**62)
         domains = {name: options[self.chosen[name]] for name, options in self.domains.items()} | self.moved
         values = {

@@ -18,6 +18,7 @@ from matcalc.engine.network import as_diagonal
 from matcalc.errors import ShapeError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression
+from matcalc.language.names import SELECTION
 
 _MANY_TERMS = 24
 _CONSTANTS = {"number", "constant", "size"}
@@ -174,7 +175,7 @@ class TermWriter:
         ways: dict[Expression, dict[int, FactoredTerm]] = {}
         for k, term in enumerate(terms):
             for way in self._ways(term):
-                if len(way.items) > 1:
+                if len(way.items) > 2 or (len(way.items) == 2 and not _selects(way.items[-1 - at])):
                     ways.setdefault(way.items[at], {}).setdefault(k, way)
         if not ways:
             return None
@@ -221,6 +222,11 @@ class TermWriter:
         """The sum with the members replaced by one term, at the place of the first."""
         rest = [merged if k == members[0] else term for k, term in enumerate(terms) if k not in members[1:]]
         return self.write_sum(rest)
+
+
+def _selects(item: Expression) -> bool:
+    """Whether a factor takes a slice: x[1:] - x[:-1] is easier to read than what is multiplied by x."""
+    return (item.args[0] if item.op == "transpose" else item).is_call(SELECTION)
 
 
 def _keep_dimensions(parts: list[Expression]) -> list[Expression]:

@@ -46,7 +46,7 @@ class MatrixReader:
         self.own_transpose: set[Expression] = set()
         self.transposed: dict[Expression, Expression] = {}
         variables = [node for node in graph.nodes() if node.op == "variable"]
-        self.letters = {letter for node in variables for size in node.shape for letter in size.letters}
+        self.letters = {letter for node in variables for size in node.shape for letter in size.base_letters}
         own = set(walk(*graph.origins.values()))
         self.writer = TermWriter(self.power_of, self.transpose, self.lengths, own.__contains__)
 
@@ -189,7 +189,7 @@ class MatrixReader:
 
     def _size(self, size: Size) -> Expression:
         """A size as a number; one that no variable has is told by sum(ones(m)), which can be read on its own."""
-        if size.letters[0] in self.letters:
+        if self.letters.issuperset(size.base_letters):
             return ex.size_value(size)
         return call_shipped("sum", ex.filled("ones", size), SCALAR)
 

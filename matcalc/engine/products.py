@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from matcalc.engine.selections import contract_selections, selects_rows
 from matcalc.errors import LimitError
 from matcalc.language.sizes import Size
 
@@ -143,7 +144,9 @@ class Contraction:
             # Ones beside another factor are nothing; left there they would count an index that a later step sums away.
             uses = find_places(self.factors)
             self.factors = [part for part in self.factors if part[0].op != "ones" or part[1][0] not in uses]
-            changed = self._join_fused() or self._cancel_inverses() or self._contract_orthogonal()
+            changed = (
+                self._join_fused() or self._cancel_inverses() or self._contract_orthogonal() or self._join_selections()
+            )
         self._drop_ones()
 
     def _find(self, label: int) -> int:
@@ -230,7 +233,7 @@ class Contraction:
         if exponent == 0:
             factors.extend((self.graph.ones(size), (k,)) for size, k in zip(base.shape, labels, strict=True))
             return None
-        if base.op in {"ones", "delta", "lower", "fuse", "duplication"}:
+        if base.op in {"ones", "delta", "lower", "fuse", "duplication"} or selects_rows(base):
             return self.graph.power(base, exponent) if exponent < 0 else base
         if base.op == "number" and exponent.denominator == 1:
             self.coefficient *= base.payload ** int(exponent)
@@ -301,6 +304,15 @@ class Contraction:
             if len(places) == 2 and self._turn_pair(places, turns):
                 return True
         return False
+
+    def _join_selections(self) -> bool:
+        """Two selections that share a summed index are one, a delta or 0."""
+        found = contract_selections(self.graph, self.factors, find_places(self.factors), set(self.out))
+        if found is None:
+            return False
+        self.factors = found
+        self.zero = self.zero or any(node.op == "number" and not node.payload for node, _ in found)
+        return not self.zero
 
     def _turn_pair(self, places: list[tuple[int, int]], turns: list[int]) -> bool:
         (k, position), (other, place) = places

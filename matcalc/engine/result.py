@@ -137,13 +137,22 @@ class Result:
             labels = (whole, *labels[2:])
         return labels
 
-    def pick(self, units: Sequence[Expression], entry: Expression) -> Result:
-        """The derivative by one entry of the last variable, the one that unit vectors pick; `entry` stands for it."""
+    def pick(self, units: Sequence[Expression | None], entry: Expression) -> Result:
+        """The derivative by an entry of the last variable, or by a part, that `entry` stands for.
+
+        Of each axis a unit vector picks a place, a selection a range, None all.
+        """
         labels, split = self.graph.fresh(self.node.rank), self.node.rank - len(units)
-        factors = [(self.node, labels)]
-        nodes = [convert(self.graph, unit).node for unit in units]
-        factors += [(node, (label,)) for node, label in zip(nodes, labels[split:], strict=True)]
-        picked = self.graph.product(1, factors, labels[:split])
+        factors, kept = [(self.node, labels)], list(labels[:split])
+        for unit, label in zip(units, labels[split:], strict=True):
+            if unit is None:
+                kept.append(label)
+                continue
+            node = convert(self.graph, unit).node
+            rows = self.graph.fresh(node.rank - 1)
+            factors.append((node, (*rows, label)))
+            kept += rows
+        picked = self.graph.product(1, factors, tuple(kept))
         graph, (node,) = simplify(self.graph, [picked])
         return Result(graph, self.function, node, (*self.by[:-1], entry), MatrixReader(graph))
 

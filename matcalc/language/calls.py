@@ -75,6 +75,8 @@ def list_operands(reading: Reading, node: ast.Call) -> list[ast.expr]:
         return []
     if _is_basis(node):
         return node.args[1:]
+    if name == names.PAD:
+        return node.args[:1]
     if name == "D" and len(node.args) >= 2:
         return [node.args[1]]
     return node.args
@@ -271,16 +273,27 @@ def _shape_filled(name: str, sizes: list[Size]) -> tuple[Size, ...]:
 
 
 def _read_size(reading: Reading, node: ast.expr) -> Size:
-    """Return a size argument: a name, a number, or a product of them."""
+    """Return a size argument: a name, a number, their sums, differences and products."""
+    size = _read_sum(reading, node)
+    span = reading.source.span(node)
+    if len(size.letters) > 16 or len(size.base_letters) > 32:
+        raise LimitError("a size is a product of more than 16 letters", span=span)
+    if all(count <= 0 for count in size.terms.values()):
+        raise ParseError(f"{reading.source.write(node)[:40]} is {size}, and no size", span=span)
+    return size
+
+
+def _read_sum(reading: Reading, node: ast.expr) -> Size:
     size, stack = UNIT, [node]
     while stack:
         part = stack.pop()
         if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult):
             stack += [part.right, part.left]
+        elif isinstance(part, ast.BinOp) and isinstance(part.op, ast.Add | ast.Sub):
+            left, right = _read_sum(reading, part.left), _read_sum(reading, part.right)
+            size = size * (left + right if isinstance(part.op, ast.Add) else left - right)
         else:
             size = size * _read_factor(reading, part)
-    if len(size.letters) > 16:
-        raise LimitError("a size is a product of more than 16 letters", span=reading.source.span(node))
     return size
 
 
@@ -294,7 +307,7 @@ def _read_factor(reading: Reading, node: ast.expr) -> Size:
         return Size.of(node.value)
     raise ParseError(
         f"{reading.source.write(node)[:40]} is not a size", span=span,
-        advice="sizes are names, positive whole numbers and their products, as in ones(m*p, 3)",
+        advice="sizes are names, positive whole numbers, their products and sums, as in ones(m*p, n - 1)",
     )  # fmt: skip
 
 

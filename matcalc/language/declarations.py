@@ -86,11 +86,16 @@ def _read_size(name: str, declared: Any) -> Size:
         return declared
     if str(declared).lower() in _KINDS or re.fullmatch(r"[a-z](x[a-z])+", str(declared)):
         raise DeclarationError(f"{declared} is no size of {name}", advice=_HOW)
-    parts = [normalize_name(part.strip()) for part in str(declared).split("*")]
-    for part in parts:
+    text = re.sub(r"[^\W\d]\w*", lambda found: normalize_name(found[0]), str(declared).strip())
+    parts = [part.strip() for part in re.split(r"[-+*()]", text)]
+    if not re.search(r"[-+()]", text) and "" in parts:
+        raise DeclarationError(f"the shape of {name} has the size {str(declared)[:40]!r}", advice=_HOW)
+    for part in filter(None, parts):
         if not (is_plain_name(part) or re.fullmatch(r"0*[1-9][0-9]{0,12}", part)):
             raise DeclarationError(f"the shape of {name} has the size {str(declared)[:40]!r}", advice=_HOW)
-    size = Size.of("*".join(parts))
+    size = Size.of(text)
+    if size.number < 1:
+        raise DeclarationError(f"the shape of {name} has the size {declared!r}", advice="sizes are 1 or more")
     if size.number > LARGEST_SIZE:
         raise LimitError(f"the shape of {name} has the size {declared}; {LARGEST_SIZE} is the largest")
     return size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -196,19 +197,70 @@ class Product:
 
     __slots__ = ("factors",)
 
-    def __init__(self, factors: tuple[Size | Unknown, ...]) -> None:
+    def __init__(self, factors: tuple[SizeFactor, ...]) -> None:
         self.factors = factors
 
 
-DraftAxis = Size | Unknown | Product
+class Sum:
+    """A sum of sizes of which some are still open, each as often as its number says, such as the rows of x[1:]."""
+
+    __slots__ = ("terms",)
+
+    def __init__(self, terms: tuple[tuple[DraftAxis, int], ...]) -> None:
+        self.terms = terms
+
+
+SizeFactor = Size | Unknown | Sum
+DraftAxis = SizeFactor | Product
 Axes = tuple[DraftAxis, ...]
 
 
 def resolve(axis: DraftAxis) -> DraftAxis:
-    """Return what is known of a size by now: a Size, an open Unknown, or a Product with an open factor."""
+    """Return what is known of a size by now: a Size, an open Unknown, a Product or a Sum with an open part."""
     while isinstance(axis, Unknown) and axis.bound is not None:
         axis = axis.bound
+    if isinstance(axis, Sum):
+        return add_axes(axis.terms)
     return multiply_axes(axis.factors) if isinstance(axis, Product) else axis
+
+
+def add_axes(terms: Iterable[tuple[DraftAxis, int]]) -> DraftAxis:
+    """Return the sum of sizes, each so many times: x[1:] has ((n, 1), (1, -1)) entries."""
+    known, counts = Size((), 0), Counter[DraftAxis]()
+    stack = list(terms)
+    while stack:
+        axis, count = stack.pop()
+        axis = resolve(axis)
+        if isinstance(axis, Sum):
+            stack += [(part, times * count) for part, times in axis.terms]
+        elif isinstance(axis, Size):
+            known = known + Size(axis.letters, axis.number * count)
+        else:
+            counts[axis] += count
+        if len(stack) > _MOST_FACTORS:
+            raise LimitError(f"a size is a sum of more than {_MOST_FACTORS} sizes")
+    opened = tuple((axis, count) for axis, count in counts.items() if count)
+    if not opened:
+        return known
+    if known == 0 and len(opened) == 1 and opened[0][1] == 1:
+        return opened[0][0]
+    return Sum(opened if known == 0 else (*opened, (known, 1)))
+
+
+def subtract_axes(left: DraftAxis, right: DraftAxis) -> DraftAxis:
+    """Return the difference of two sizes."""
+    return add_axes(((left, 1), (right, -1)))
+
+
+def list_unknown(axis: DraftAxis) -> list[Unknown]:
+    """Return the open sizes of a size, in order."""
+    found: list[Unknown] = []
+    for factor in list_factors(axis):
+        if isinstance(factor, Sum):
+            found += [each for part, _ in factor.terms for each in list_unknown(part)]
+        elif isinstance(factor, Unknown):
+            found.append(factor)
+    return found
 
 
 def multiply_axes(axes: Iterable[DraftAxis]) -> DraftAxis:
@@ -219,14 +271,15 @@ def multiply_axes(axes: Iterable[DraftAxis]) -> DraftAxis:
     return factors[0] if len(factors) == 1 else Product(tuple(factors))
 
 
-def list_factors(axis: DraftAxis) -> list[Size | Unknown]:
+def list_factors(axis: DraftAxis) -> list[SizeFactor]:
     """Return the factors of a size in order; raises LimitError beyond 64, since kron of kron doubles them."""
-    found: list[Size | Unknown] = []
+    found: list[SizeFactor] = []
     stack = [axis]
     while stack:
         part = stack.pop()
         while isinstance(part, Unknown) and part.bound is not None:
             part = part.bound
+        part = resolve(part) if isinstance(part, Sum) else part
         if isinstance(part, Product):
             stack.extend(reversed(part.factors))
         else:
@@ -253,19 +306,37 @@ def unify(left: DraftAxis, right: DraftAxis) -> bool:
         return _bind(left, right)
     if isinstance(right, Unknown):
         return _bind(right, left)
+    if isinstance(left, Sum) or isinstance(right, Sum):
+        return _unify_sums(left, right)
     return _unify_products(list_factors(left), list_factors(right))
 
 
 def _bind(unknown: Unknown, value: DraftAxis) -> bool:
-    if is_unit(value) or (isinstance(value, Product) and unknown in value.factors):
+    if is_unit(value) or unknown in list_unknown(value) or (isinstance(value, Size) and value.number < 1):
         return False
     unknown.bound = value
     return True
 
 
-def _unify_products(left: list[Size | Unknown], right: list[Size | Unknown]) -> bool:
+def _unify_sums(left: DraftAxis, right: DraftAxis) -> bool:
+    """Make the difference of two sizes 0: of its open sizes one is the rest; the numbers of n - 1 and 4 make n 5."""
+    rest = subtract_axes(left, right)
+    if isinstance(rest, Size):
+        return rest == 0
+    terms = rest.terms if isinstance(rest, Sum) else ((rest, 1),)
+    for place, (axis, sign) in enumerate(terms):
+        if isinstance(axis, Unknown) and abs(sign) == 1:
+            others = add_axes((other, -times * sign) for other, times in (*terms[:place], *terms[place + 1 :]))
+            if _bind(axis, others):
+                return True
+    return False
+
+
+def _unify_products(left: list[SizeFactor], right: list[SizeFactor]) -> bool:
     """Cancel what both products have; what is left must be equal one by one, or one open size the rest."""
-    left_open, right_open = _drop_common(*([one for one in side if isinstance(one, Unknown)] for side in (left, right)))
+    left_open, right_open = _drop_common(
+        *([one for one in side if not isinstance(one, Size)] for side in (left, right))
+    )
     sizes = [prod((one for one in side if isinstance(one, Size)), start=UNIT) for side in (left, right)]
     common = gcd(*(size.number for size in sizes))
     letters = _drop_common(*(size.letters for size in sizes))
@@ -277,9 +348,9 @@ def _unify_products(left: list[Size | Unknown], right: list[Size | Unknown]) -> 
     if len(left_open) == len(right_open) and left_size.is_unit and right_size.is_unit:
         return all(unify(a, b) for a, b in zip(left_open, right_open, strict=True))
     if len(left_open) == 1 and left_size.is_unit:
-        return _bind(left_open[0], multiply_axes([right_size, *right_open] if not right_size.is_unit else right_open))
+        return unify(left_open[0], multiply_axes([right_size, *right_open] if not right_size.is_unit else right_open))
     if len(right_open) == 1 and right_size.is_unit:
-        return _bind(right_open[0], multiply_axes([left_size, *left_open] if not left_size.is_unit else left_open))
+        return unify(right_open[0], multiply_axes([left_size, *left_open] if not left_size.is_unit else left_open))
     return False
 
 
@@ -324,18 +395,25 @@ def name_sizes(wrt: Axes, result: Axes, others: Iterable[Axes], taken: set[str])
                 letters[known] = Size.of(next(free) if letter in taken else letter)
                 taken = taken | {letter}
     for axes in (wrt, *others, result):
-        for factor in (factor for axis in axes for factor in list_factors(axis)):
-            if isinstance(factor, Unknown) and factor not in letters:
+        for factor in (factor for axis in axes for factor in list_unknown(axis)):
+            if factor not in letters:
                 letters[factor] = Size.of(next(free))
     return letters
 
 
 def settle(axes: Axes, letters: Letters) -> Shape:
     """Return a shape whose open sizes have been replaced by their letters."""
-    return tuple(
-        prod((factor if isinstance(factor, Size) else letters[factor] for factor in list_factors(axis)), start=UNIT)
-        for axis in axes
-    )
+    return tuple(prod((_settle_factor(factor, letters) for factor in list_factors(axis)), start=UNIT) for axis in axes)
+
+
+def _settle_factor(factor: SizeFactor, letters: Letters) -> Size:
+    if isinstance(factor, Unknown):
+        return letters[factor]
+    if isinstance(factor, Size):
+        return factor
+    settled = add_axes((settle((axis,), letters)[0], count) for axis, count in factor.terms)
+    assert isinstance(settled, Size)
+    return settled
 
 
 # --- note names -------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ _OTHER_NAMES = {
     "tanhshrink": "{0} - tanh({0})", "prelu": "leaky_relu({0}, {1})", "layernorm": "layer_norm({0})",
     "batchnorm": "batch_norm({0})", "rmsnorm": "rms_norm({0})", "diagonal": "diag({0})",
 }  # fmt: skip
-_STACKED = "arrays cannot be stacked; derive by each block"
+_STACKED = "concat(A, B) puts arrays below one another, concat(A, B, axis=1) side by side"
 _COMPLEX = """
     re im conjugate arg adjoint hankel1 hankel2 hn1 hn2 ynm znm exp_polar polar_lift periodic_argument
     principal_branch

@@ -7,9 +7,9 @@ memoised on the node itself (`walk`), never recursive over the text's tree.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from functools import partial
+from functools import partial, reduce
 from threading import Lock
 from typing import Any
 
@@ -37,6 +37,8 @@ class Expression:
     | einsum | operands | subscripts such as ij,jk->ik |
     | filled | | eye, ones, zeros, fuse, commutation or duplication; sizes |
     | abstract | the argument | name |
+    | sliced padded | the array | as printed only: axis, how many rows stand before and behind what is taken or put |
+    | joined | arrays one after another, as printed only | axis |
     | abstract_derivative | the argument | name, order, declared shape of the function |
     """
 
@@ -141,6 +143,12 @@ def collect_letters(roots: Iterable[Expression]) -> list[str]:
         for size in (*node.shape, *(node.data if node.op == "size" else ())):
             letters.update(dict.fromkeys(size.base_letters))
     return list(letters)
+
+
+def collect_sums(roots: Iterable[Expression]) -> tuple[Size, ...]:
+    """Return the sizes below the roots that are sums, such as n - 1, which are 1 or more only at some sizes."""
+    sizes = (size for node in walk(*roots) for size in (*node.shape, *(node.data if node.op == "size" else ())))
+    return tuple(dict.fromkeys(Size((letter,)) for size in sizes for letter in size.letters if Size((letter,)).is_sum))
 
 
 def list_letters(*roots: Expression) -> tuple[str, ...]:
@@ -255,6 +263,34 @@ def transpose(operand: Expression) -> Expression:
 def compare(op: str, left: Expression, right: Expression) -> Expression:
     """left > right and its kin: the condition of where."""
     return elementwise("compare", left, right, (op,))
+
+
+# --- parts of arrays, as printed ------------------------------------------------------------------
+#
+# The language has products with selections instead; these stand for them where they are shown and in code.
+
+
+def sliced(array: Expression, axis: int, before: Size, after: Size) -> Expression:
+    """The array without so many rows (axis 0) or columns (axis 1) before and behind."""
+    shape = list(array.shape)
+    shape[axis] = shape[axis] - before - after
+    return _node("sliced", (array,), (axis, before, after), tuple(shape))
+
+
+def padded(array: Expression, axis: int, before: Size, after: Size) -> Expression:
+    """The array with so many rows or columns of zeros before and behind."""
+    shape = list(array.shape)
+    shape[axis] = before + shape[axis] + after
+    return _node("padded", (array,), (axis, before, after), tuple(shape))
+
+
+def joined(arrays: Sequence[Expression], axis: int) -> Expression:
+    """Arrays one after another along an axis; arrays that are joined along it already are so many more."""
+    opened = [array.args if array.op == "joined" and array.data == (axis,) else (array,) for array in arrays]
+    flat = [part for parts in opened for part in parts]
+    shape = list(flat[0].shape)
+    shape[axis] = reduce(Size.__add__, (array.shape[axis] for array in flat))
+    return _node("joined", tuple(flat), (axis,), tuple(shape))
 
 
 # --- calls ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from fractions import Fraction
 from matcalc.errors import LimitError
 from matcalc.language.expression import Expression, walk
 from matcalc.language.names import BASIS
+from matcalc.language.show_slices import show_slices, write_range
 
 # What is shared in an expression is written out at each place, which can double the text again and again.
 LONGEST_TEXT = 100_000
@@ -33,7 +34,7 @@ def to_text(expression: Expression) -> str:
     >>> to_text(parse("(A+A.T)@x").expressions[0])
     '(A + A.T) @ x'
     """
-    for _, (text, _) in write_nodes(expression, write_node):
+    for _, (text, _) in write_nodes(show_slices(expression), write_node):
         if len(text) > LONGEST_TEXT:
             reason = f"the text of the answer has more than {LONGEST_TEXT} characters"
             raise LimitError(reason, advice="name its parts, as in p = softmax(x); diag(p) - p @ p.T")
@@ -50,7 +51,7 @@ def write_nodes(root: Expression, write: WriteNode) -> Iterator[tuple[Expression
 
 def is_longer(expression: Expression, length: int) -> bool:
     """Whether the text of an expression has more characters than that; the long text itself is not written."""
-    return any(len(text) > length for _, (text, _) in write_nodes(expression, write_node))
+    return any(len(text) > length for _, (text, _) in write_nodes(show_slices(expression), write_node))
 
 
 def write_node(node: Expression, parts: list[TextPart]) -> TextPart:
@@ -65,7 +66,7 @@ def write_node(node: Expression, parts: list[TextPart]) -> TextPart:
             return _number(node.data[0])
         case "size":
             text = str(node.data[0])
-            return text, PRODUCT if "*" in text else ATOM
+            return text, SUM if node.data[0].is_sum else PRODUCT if "*" in text else ATOM
         case "negate":
             text, level = parts[0]
             return ("-" + (text if level >= POWER else f"({text})")), SIGN
@@ -81,8 +82,27 @@ def write_node(node: Expression, parts: list[TextPart]) -> TextPart:
             return f"{node.name}({', '.join(map(str, node.data[1]))})", ATOM
         case "abstract":
             return f"{node.name}({texts[0]})", ATOM
+        case "sliced":
+            return write_slice(node, wrap(parts[0], ATOM)), ATOM
+        case "padded":
+            axis, before, after = node.data
+            return f"pad({texts[0]}, {before}, {after}{', axis=1' if axis else ''})", ATOM
+        case "joined":
+            return f"concat({', '.join(texts)}{', axis=1' if node.data[0] else ''})", ATOM
     order = f", {node.data[1]}" if node.data[1] > 1 else ""
     return f"D({node.name}, {texts[0]}{order})", ATOM
+
+
+def write_slice(node: Expression, array: str) -> str:
+    """Return a part of an array whose text is given: x[1:], X[:, 1:], X[1:, 1:]."""
+    axis, before, after = node.data
+    inner = node.args[0]
+    taken = write_range(before, after, inner.shape[axis])
+    if not axis:
+        return f"{array}[{taken}]"
+    if inner.op == "sliced" and inner.data[0] == 0:
+        return f"{array[:-1]}, {taken}]"
+    return f"{array}[:, {taken}]"
 
 
 def is_bracketed(node: Expression, place: int, part: TextPart) -> bool:

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from matcalc.errors import LimitError, ParseError, ShapeError
 from matcalc.language import names as names
-from matcalc.language.calls import fill_open, infer_call, list_operands, refuse_comparison
+from matcalc.language.calls import fill_open, infer_call, list_operands, name_function, refuse_comparison
 from matcalc.language.draft import (
     SCALAR_AXES,
     Draft,
@@ -25,6 +25,7 @@ from matcalc.language.draft import (
 )
 from matcalc.language.explain_calls import write_forms
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES, Definition, restore_name
+from matcalc.language.slices import infer_concat, infer_pad, infer_slice, is_range
 
 _OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.Pow: "power",
@@ -86,16 +87,21 @@ def _list_operands(reading: Reading, node: ast.expr) -> list[ast.expr]:
         return [node.operand]
     if isinstance(node, ast.Compare) and len(node.comparators) == 1:
         return [node.left, node.comparators[0]]
-    if isinstance(node, ast.Attribute) and node.attr == "T":
+    if (isinstance(node, ast.Attribute) and node.attr == "T") or (isinstance(node, ast.Subscript) and is_range(node)):
         return [node.value]
     return []
 
 
 def _infer_node(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Draft:
-    if isinstance(node, ast.Call):
+    joining = _JOINING.get(name_function(reading, node)) if isinstance(node, ast.Call) else None
+    if isinstance(node, ast.Call) and joining is None:
         return infer_call(reading, node, args)
     for arg in args:
         _refuse_out_of_place(reading, arg)
+    if isinstance(node, ast.Call) and joining is not None:
+        return joining(reading, node, args)
+    if is_range(node):
+        return infer_slice(reading, node, args)
     handler = _HANDLERS.get(type(node))
     if handler is None:
         raise ParseError(
@@ -103,6 +109,9 @@ def _infer_node(reading: Reading, node: ast.expr, args: tuple[Draft, ...]) -> Dr
             span=reading.source.span(node), advice=_INSTEAD.get(type(node), "use + - * / ** @ .T and functions"),
         )  # fmt: skip
     return handler(reading, node, args)
+
+
+_JOINING = {names.PAD: infer_pad, names.CONCAT: infer_concat}
 
 
 def _refuse_out_of_place(reading: Reading, draft: Draft) -> None:

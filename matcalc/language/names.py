@@ -19,6 +19,8 @@ GREEK = frozenset(_GREEK_TEXT.split())
 CONSTANTS = frozenset({"pi", "e"})
 # basis(n, 0) takes a size as well, and behind it a place.
 BASIS = "basis"
+# The rows of the identity with which x[1:], pad(x, 1, 0) and concat(x, y) are products.
+SELECTION, PAD, CONCAT = "selection", "pad", "concat"
 FILLED = {"eye": (1, 1), "ones": (0, 8), "zeros": (0, 8), "fuse": (2, 2), "commutation": (2, 2),
           "duplication": (1, 1)}  # fmt: skip
 # Functions that are read in a way of their own, and how each is written.
@@ -26,6 +28,7 @@ SPECIAL = {
     "eye": "eye(n)", "ones": "ones(m, n)", "zeros": "zeros(m, n)", "fuse": "fuse(m, p)",
     "commutation": "commutation(m, n)", "duplication": "duplication(n)",
     "einsum": "einsum('ij,jk->ik', A, B)", "where": "where(x > 0, x, y)", "matrix_power": "matrix_power(X, 3)",
+    PAD: "pad(x, 1, 0)", CONCAT: "concat(x, y)",
 }  # fmt: skip
 
 _STEM = re.compile(r"_*([^\W\d_]*)")

@@ -36,6 +36,7 @@ from matcalc.language.notation_words import (
 )
 
 DEEPEST = 60
+NO_STEP = "write start:stop, or multiply by a 0/1 matrix"
 
 
 # --- the grammar --------------------------------------------------------------------------------------------
@@ -63,6 +64,7 @@ class NotationParser(WordReader):
         super().__init__(syntax, known, functions)
         self.is_plain = is_plain
         self._depth = 0
+        self._splits = False  # within MATLAB's brackets, where a space separates
 
     def read(self, tokens: Sequence[Token]) -> NotationNode:
         """Return the tree of one formula."""
@@ -117,11 +119,13 @@ class NotationParser(WordReader):
         if token.kind == "name" and (kind_of_word := self._infix_word(token)):
             return self._infix(left, kind_of_word, _PRODUCT) if strength < _PRODUCT else None
         if token.kind == "open" and token.text == "[" and not token.spaced:
-            if self.syntax == "python" or (self.syntax == "math" and self._is_place()):
+            if self.syntax == "python" or (self.syntax == "math" and left.kind != "number" and self._is_place()):
                 return self._brackets(left)
         if self._is_bare_transpose(left, token):
             return self._transpose_or_multiply(left)
-        if self._starts_factor(token) and strength < _ADJACENT:
+        if self.syntax == "matlab" and token.text == "(" and not token.spaced and self._has_range():
+            return self._brackets(left)
+        if self._starts_factor(token) and strength < _ADJACENT and not (self._splits and token.spaced):
             return self._adjacent(left)
         return None
 
@@ -137,6 +141,9 @@ class NotationParser(WordReader):
         if kind == "divide":
             return self._divide(left, token)
         right = self._expression(binding)
+        if kind == "frobenius" and "number" in (left.kind, right.kind):
+            span = (left.start, right.end)
+            raise ParseError("a range stands in brackets behind an array", span=span, advice="write x[0:2]")
         value = token.text if kind == "compare" else None
         if kind == "star" and self.is_plain:
             # A*x without a mark of mathematics may be code, which repeats x along the rows.
@@ -251,6 +258,9 @@ class NotationParser(WordReader):
         if opening.text == "{" and self.syntax != "latex":
             advice = "use round brackets"
             raise ParseError("braces have no meaning here", span=(opening.start, opening.end), advice=advice)
+        rows = self._read_rows(opening) if opening.text == "[" and self.syntax == "matlab" else None
+        if rows is not None:
+            return rows
         items = self._list(closing)
         end = self._close(opening, closing).end
         if opening.text == "[" and self.syntax in ("python", "matlab") and len(items) != 1:
@@ -262,9 +272,33 @@ class NotationParser(WordReader):
             return NotationNode("group", (inside,), None, opening.start, end)
         return NotationNode("list", tuple(items), None, opening.start, end)
 
+    def _read_rows(self, opening: Token) -> NotationNode | None:
+        """Return MATLAB's [A, B; C, D] or [A B; C D], whose rows end at semicolons; None for one part alone."""
+        place, outer = self._place, self._closers
+        self._closers, self._splits = [], True
+        rows: list[list[NotationNode]] = [[]]
+        while self._next.kind not in ("close", "end"):
+            if self._is(";"):
+                rows.append([])
+            if self._is(",", ";"):
+                self._take()
+            else:
+                rows[-1].append(self._expression(0))
+        self._closers, self._splits = outer, False
+        if len(rows) == 1 and len(rows[0]) < 2:
+            self._place = place
+            return None
+        end = self._close(opening, "]").end
+        spans = [(row[0].start, row[-1].end) if row else (opening.start, end) for row in rows]
+        if not all(rows):
+            raise ParseError("a row of the brackets is empty", span=(opening.start, end), advice="write [x; y]")
+        lines = [NotationNode("list", tuple(row), None, *span) for row, span in zip(rows, spans, strict=True)]
+        return NotationNode("blocks", tuple(lines), None, opening.start, end)
+
     def _list(self, closing: str) -> list[NotationNode]:
         """Return the items between brackets, keywords included."""
         outer, self._closers = self._closers, []
+        splits, self._splits = self._splits, False
         items: list[NotationNode] = []
         while not (self._next.kind == "close" and self._next.text == closing):
             if self._next.kind == "end":
@@ -274,7 +308,7 @@ class NotationParser(WordReader):
                 self._take()
             elif self._next.kind != "close":
                 break
-        self._closers = outer
+        self._closers, self._splits = outer, splits
         return items
 
     def _item(self) -> NotationNode:
@@ -543,9 +577,35 @@ class NotationParser(WordReader):
 
     def _brackets(self, left: NotationNode) -> NotationNode:
         opening = self._take()
-        items = self._list("]")
-        end = self._close(opening, "]").end
-        return NotationNode("pick", (left, *items), None, left.start, end)
+        closing = ")" if opening.text == "(" else "]"
+        known, self.known = self.known, self.known | ({"end"} if opening.text == "(" else set())
+        outer, self._closers = self._closers, [":"]
+        items: list[NotationNode] = []
+        while self._next.kind not in ("close", "end"):
+            items.append(self._read_place())
+            if not self._is(","):
+                break
+            self._take()
+        self._closers, self.known = outer, known
+        end = self._close(opening, closing).end
+        counted = "from 1" if opening.text == "(" else None
+        return NotationNode("pick", (left, *items), counted, left.start, end)
+
+    def _read_place(self) -> NotationNode:
+        """Return the place of an entry, : for a whole axis, or a range start:stop; each bound may be left out."""
+        first = self._next
+        start = None if self._is(":") else self._expression(0)
+        if not self._is(":"):
+            return start if start is not None else NotationNode("all", (), None, first.start, first.end)
+        end = self._take().end
+        stop = None if self._is(",") or self._next.kind in ("close", "end") or self._is(":") else self._expression(0)
+        if self._is(":"):
+            raise ParseError("a range has no step here", span=(self._next.start, self._next.end), advice=NO_STEP)
+        if start is None and stop is None:
+            return NotationNode("all", (), None, first.start, end)
+        left_out = NotationNode("all")
+        bounds = (start or left_out, stop or left_out)
+        return NotationNode("range", bounds, None, first.start, stop.end if stop else end)
 
     # --- names
 

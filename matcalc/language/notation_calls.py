@@ -41,8 +41,8 @@ from matcalc.language.notation_to_draft import (
 from matcalc.language.notation_tree import NotationNode
 
 
-def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
-    """Return the draft of a call; raises a MatcalcError where the function, or what it is given, is not known."""
+def open_call(node: NotationNode) -> CallNode:
+    """Return the parts of a call."""
     path = str(node.value)
     library, _, name = path.rpartition(".")
     keywords = {str(arg.value): arg.args[0] for arg in node.args if arg.kind == "keyword"}
@@ -51,7 +51,13 @@ def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
         args = (*args[0].args, *args[1:])
     origin = library.partition(".")[0] if not path.startswith(".") else "method"
     name = _IN_CVXPY.get(name, name) if origin in ("cp", "cvxpy") else name
-    call = CallNode(_SAME.get(name, name), origin, args, keywords, node)
+    return CallNode(_SAME.get(name, name), origin, args, keywords, node)
+
+
+def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return the draft of a call; raises a MatcalcError where the function, or what it is given, is not known."""
+    call = open_call(node)
+    args = call.args
     if not args and call.name != "eye":
         raise ParseError(f"{call.name} takes an argument", span=node.span, advice=f"write {call.name}(x)")
     handler = _SPECIAL.get(call.name)
@@ -571,45 +577,6 @@ def _slogdet(reader: Interpreter, call: CallNode) -> Meaning:
     raise ParseError("slogdet gives a sign and a logarithm", span=call.span, advice="write slogdet(X)[1]")
 
 
-def _flatten(reader: Interpreter, call: CallNode) -> Meaning:
-    """Rows behind each other, as Python has them: vec(X.T)."""
-    operand = reader.draft(call.args[0])
-    places = [read_integer(reader, arg) for arg in call.args[1:] if arg.kind in ("number", "negate")]
-    if call.name == "reshape" and places in ([-1, 1], [1, -1]):
-        return _add_axis(reader, operand, places == [1, -1], call)
-    if call.name == "reshape" and not (len(call.args) == 2 and strip_groups(reader, call.args[1]).kind == "negate"):
-        raise ParseError("reshape is only read as reshape(-1)", span=call.span)
-    order = call.keywords.get("order")
-    if call.name == "flatten" and len(call.args) == 2 and call.args[1].kind == "text":
-        order = call.args[1]
-    elif set(call.keywords) - {"order"} or (call.name == "flatten" and len(call.args) > 1):
-        raise ParseError(f"{call.name} is read without options", span=call.span)
-    if order is not None and str(order.value) not in ("C", "F"):
-        raise ParseError("the order is 'C', row by row, or 'F', column by column", span=order.span)
-    if not operand.is_matrix:
-        return operand
-    if order is not None and order.value == "F":
-        return reader.call("vec", (operand,), call.span)
-    return reader.call("vec", (reader.transpose(operand, call.span),), call.span)
-
-
-def _unsqueeze(reader: Interpreter, call: CallNode) -> Meaning:
-    """Return x with a second axis: as a column, or as a row."""
-    if len(call.args) != 2 or call.keywords:
-        raise ParseError("unsqueeze takes an axis", span=call.span)
-    return _add_axis(reader, reader.draft(call.args[0]), read_integer(reader, call.args[1]) in (0, -2), call)
-
-
-def _add_axis(reader: Interpreter, vector: Draft, as_row: bool, call: CallNode) -> Draft:
-    if not vector.is_column:
-        raise ShapeError("only a vector is given a second axis", span=call.span)
-    if as_row:
-        return reader.transpose(vector, call.span)
-    shown = reader.reading.add(vector.op, vector.args, vector.axes, vector.span, vector.data)
-    reader.columns.add(shown.position)
-    return shown
-
-
 def _tensordot(reader: Interpreter, call: CallNode) -> Meaning:
     axes = call.keywords.get("axes", call.args[2] if len(call.args) == 3 else None)
     if axes is None or axes.kind != "number" or axes.value != "1":
@@ -648,9 +615,9 @@ _SPECIAL: dict[str, Callable[[Interpreter, CallNode], Meaning]] = {
     "norm1": _norm1, "norm2": _norm2, "var": _variance, "std": _variance,
     **dict.fromkeys(("sum", "mean", "max", "min", "prod"), _reduce),
     "softmax": _softmax, "log_softmax": _softmax, "logsumexp": _softmax,
-    "unsqueeze": _unsqueeze, "tensordot": _tensordot, "gelu": _gelu, "leaky_relu": _leaky_relu,
+    "tensordot": _tensordot, "gelu": _gelu, "leaky_relu": _leaky_relu,
     "solve": _solve, "diag": _diag, "outer": _outer, "kron": _kron, "einsum": _einsum, "where": _where,
-    "matrix_power": _matrix_power, "slogdet": _slogdet, "flatten": _flatten, "reshape": _flatten, "item": _item,
+    "matrix_power": _matrix_power, "slogdet": _slogdet, "item": _item,
     "eye": fill_sizes, "ones": fill_sizes, "zeros": fill_sizes, "ones_like": fill_like, "zeros_like": fill_like,
     "ones_or_zeros": fill_constant, "mse_loss": _loss, "l1_loss": _loss, "linear": _linear,
 }  # fmt: skip

@@ -183,7 +183,9 @@ class TokenCursor:
         return "".join(words), self._close(token, {"(": ")", "[": "]", "{": "}"}[token.text]).end
 
     def _is_place(self) -> bool:
-        """Whether brackets hold the place of an entry: x[0], X[i, j] or X[:, k]."""
+        """Whether brackets hold the place of an entry or ranges: x[0], X[i, j], X[:, k] or X[1:, :-1]."""
+        if self._has_range():
+            return True
         for ahead in range(1, 6):
             token = self._peek(ahead)
             if token.kind == "close":
@@ -191,6 +193,19 @@ class TokenCursor:
             is_letter = token.kind == "name" and re.fullmatch(r"[ijklmnpqrs]", token.text) is not None
             if not (is_letter or token.kind == "number" or is_sign(token, ",", ":", "-")) or token.text in self.known:
                 return False
+        return False
+
+    def _has_range(self) -> bool:
+        """Whether brackets hold a range, whose bounds are letters and numbers: x[1:], x[:n-1]; (:) is none."""
+        found = False
+        for ahead in range(1, 24):
+            token = self._peek(ahead)
+            if token.kind == "close":
+                return found and ahead > 2
+            is_bound = token.kind in ("number", "name") or is_sign(token, ",", ":", "-", "+", "*")
+            if not is_bound or (token.kind == "name" and not (token.text == "None" or token.text[0].islower())):
+                return False
+            found = found or is_sign(token, ":")
         return False
 
     def _starts_inner(self) -> bool:

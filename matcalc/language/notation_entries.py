@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from matcalc.errors import ParseError, ShapeError
 from matcalc.language.calls import call_basis
-from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, is_unit, unify
+from matcalc.language.draft import (
+    SCALAR_AXES,
+    Draft,
+    DraftAxis,
+    add_axes,
+    is_unit,
+    multiply_axes,
+    subtract_axes,
+    unify,
+)
 from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation_arguments import read_integer
 from matcalc.language.notation_fills import read_axis_size
 from matcalc.language.notation_to_draft import UNUSUAL, Handler, Indexed, Interpreter, Meaning
 from matcalc.language.notation_tree import NotationNode
+from matcalc.language.sizes import Size
+from matcalc.language.slices import Range, refuse_bound, slice_array
 
 
 def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
@@ -22,6 +34,11 @@ def read_pick(reader: Interpreter, node: NotationNode) -> Meaning:
     if base.kind == "call" and str(base.value).endswith("slogdet") and len(items) == 1:
         if read_integer(reader, items[0]) == 1:
             return reader.call("logabsdet", (reader.draft(base.args[0]),), node.span)
+    if any(item.kind == "range" for item in items):
+        return _read_slice(reader, node)
+    if node.value == "from 1":
+        reason = "a place in brackets () may be a factor as well"
+        raise ParseError(reason, span=node.span, advice="write a range, as in x(2:end)")
     signs = ["all" if item.kind == "all" else str(item.value) for item in items]
     array = reader.draft(base)
     if signs == ["all"] or signs == ["all", "all"]:
@@ -73,6 +90,66 @@ def _pick_entries(reader: Interpreter, node: NotationNode, array: Draft, items: 
     return infer_product(reader.reading, node.span, picked, column)
 
 
+def _read_slice(reader: Interpreter, node: NotationNode) -> Meaning:
+    """Return X[1:, :k], and X[1:, j], which is an entry of each row."""
+    base, *items = node.args
+    array = reader.draft(base)
+    axes = [axis for axis in array.axes if not is_unit(axis)]
+    if len(items) > len(axes):
+        text = reader.spell(array)
+        raise ShapeError(f"{text} has {len(axes)} axes, not {len(items)}", span=node.span, advice=f"write {text}[1:]")
+    if len(items) < len(axes) and reader.syntax != "python":
+        text = reader.spell(array)
+        raise ShapeError(f"{text} has two axes", span=node.span, advice="write a range for each, as in X[1:, :]")
+    first = 1 if node.value == "from 1" else 0
+    ranges = [_read_range(reader, item, axis, first) for item, axis in zip(items, axes, strict=False)]
+    sliced = slice_array(reader.reading, array, ranges, node.span)
+    if all(item.kind in ("range", "all") for item in items):
+        return sliced
+    if first:
+        raise ParseError("entries and ranges stand in one pair of brackets", span=node.span, advice="write X(2:2, 1:3)")
+    whole = [_WHOLE if item.kind == "range" else item for item in items]
+    return _pick_entries(reader, replace(node, args=(base, *whole)), sliced, whole)
+
+
+def _read_range(reader: Interpreter, item: NotationNode, axis: DraftAxis, first: int) -> Range | None:
+    """Return a range of an axis; one that is counted from 1 includes its end."""
+    if item.kind != "range":
+        return None
+    start, stop = (None if bound.kind == "all" else read_bound(reader, bound, axis) for bound in item.args)
+    if start is not None and first:
+        start = subtract_axes(start, Size.of(1))
+    return Range(start, stop, item.span)
+
+
+def read_bound(reader: Interpreter, node: NotationNode, axis: DraftAxis) -> DraftAxis:
+    """Return the size that a bound is; raises ParseError for anything else."""
+    args = [read_bound(reader, arg, axis) for arg in node.args] if node.kind in _OF_SIZES else []
+    match node.kind:
+        case "number" if str(node.value).isdigit():
+            return Size((), int(str(node.value)))
+        case "name" if node.value == "end":
+            return axis
+        case "name" if str(node.value) in reader.reading.sizes:
+            return reader.reading.sizes[str(node.value)]
+        case "choice":
+            return read_bound(reader, reader.choose(node), axis)
+        case "pick" if node.args[0].kind == "size_of":
+            return read_axis_size(reader, node)
+        case "group":
+            return args[0]
+        case "negate":
+            return add_axes(((args[0], -1),))
+        case "add":
+            return add_axes(((args[0], 1), (args[1], 1)))
+        case "subtract":
+            return subtract_axes(*args)
+        case "star" | "juxtapose":
+            return multiply_axes(args)
+    raise refuse_bound(reader.reading, node.span)
+
+
+_OF_SIZES = frozenset({"group", "negate", "add", "subtract", "star", "juxtapose"})
 _WHOLE = NotationNode("all")
 
 

@@ -8,7 +8,7 @@ from matcalc.language.declarations import LARGEST_SIZE
 from matcalc.language.draft import DraftAxis, Unknown, is_unit
 from matcalc.language.notation_arguments import CallNode, read_drafts, read_integer
 from matcalc.language.notation_to_draft import Interpreter, Meaning, ask_which
-from matcalc.language.notation_tree import NotationNode
+from matcalc.language.notation_tree import NotationNode, walk_nodes
 from matcalc.language.sizes import UNIT, Size
 
 
@@ -66,6 +66,8 @@ def list_written_sizes(node: NotationNode) -> set[str]:
     if node.kind == "sized":
         assert isinstance(node.value, tuple)
         return {size for size in node.value[1] if size.isidentifier()}
+    if node.kind == "range":
+        return {str(part.value) for part in walk_nodes(node) if part.kind == "name"} - {"end"}
     if node.kind == "call" and str(node.value).rpartition(".")[2] in ("eye", "ones", "zeros", "identity"):
         inside = [item for arg in node.args for item in (arg.args if arg.kind in ("list", "group") else (arg,))]
         return {str(item.value) for item in inside if item.kind == "name"}

@@ -35,6 +35,7 @@ from matcalc.language.notation_names import (
     search,
 )
 from matcalc.language.notation_powers import POWER_HANDLERS
+from matcalc.language.notation_stacks import JOINING_WORDS, STACK_HANDLERS, list_joined_sizes
 from matcalc.language.notation_statements import Formula, read_formula, read_variable, strip_question
 from matcalc.language.notation_to_draft import (
     ARRAY_FUNCTIONS,
@@ -129,9 +130,10 @@ class Notation(NotatedText):
     def __init__(self, text: str, formula: Formula, syntax: str) -> None:
         trees = [*(tree for _, tree in formula.definitions), formula.root]
         sizes = {size for tree in trees for node in walk_nodes(tree) for size in list_written_sizes(node)}
+        sizes |= {size for tree in trees for node in walk_nodes(tree) for size in list_joined_sizes(node)}
         sizes |= {read_index_sum(node)[1] for tree in trees for node in walk_nodes(tree) if node.kind == "sum"} - {""}
         shapes = {name: read_shape(name, shape) for name, shape in formula.shapes.items()}
-        sizes |= {letter for shape in shapes.values() for size in shape for letter in size.letters}
+        sizes |= {letter for shape in shapes.values() for size in shape for letter in size.base_letters}
         assumed = {name: frozenset(words) for name, words in formula.assumed.items()}
         indices = {letter for node in walk_nodes(*trees) if node.kind == "sum" for letter in read_index_sum(node)[0]}
         places = {letter for node in walk_nodes(*trees) for letter in list_place_letters(node)} - indices
@@ -146,7 +148,7 @@ def read_notated(text: str, asked: Texts, syntax: str) -> Notation:
         raise LimitError(f"the text has {len(text)} characters; {LONGEST_SOURCE // 4} is the most in notation")
     syntax = detect_syntax(strip_question(text)[0]) if syntax == "auto" else syntax
     known = {*asked.declared, *([asked.wrt] if asked.wrt else [])}
-    functions = {*asked.rules.functions, *names.SPECIAL}
+    functions = {*asked.rules.functions, *names.SPECIAL, *JOINING_WORDS}
     try:
         return Notation(text, read_formula(text, syntax, known, functions), syntax)
     except MatcalcError as error:
@@ -266,7 +268,9 @@ class _Search:
             place = next(place for place, each in enumerate(self.sources) if each is source)
             count = len(self.sources)
             choices = {number // count: value for number, value in assumed.choices.items() if number % count == place}
-            handlers = {**HANDLERS, **CALL_HANDLERS, **ENTRY_HANDLERS, **INDEX_HANDLERS, **POWER_HANDLERS}
+            handlers = {
+                **HANDLERS, **CALL_HANDLERS, **ENTRY_HANDLERS, **INDEX_HANDLERS, **POWER_HANDLERS, **STACK_HANDLERS,
+            }  # fmt: skip
             reader = Interpreter(reading, source.syntax, assumed.kinds, choices, handlers)
             interpreters.append((place, reader))
             return _infer_notation(reader, source)

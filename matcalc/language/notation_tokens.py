@@ -44,7 +44,7 @@ def detect_syntax(text: str) -> str:
     if re.search(r"(?:^|[\s{(^_])\\[A-Za-z]{2,}", text):  # a command, if not a known one; A\b has nothing before it
         return "latex"
     plain = normalize_keyboard(text)
-    if _PYTHON.search(plain):
+    if _PYTHON.search(plain) or (_INDEXED.search(plain) and not _MATHEMATICAL.search(plain)):
         return "python"
     return "matlab" if _MATLAB.search(plain) else "math"
 
@@ -67,12 +67,15 @@ _CODE = re.compile(r"\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blamb
 
 _PYTHON = re.compile(
     r"@|%\*%|\*\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math|cp|cvxpy)\.\w|\blambda\s+\w+(\s*,\s*\w+)*\s*:|\b(axis|dim|ord|keepdims?)\s*="
-    r"|\w\.[a-z_]+\(|\.(T|mT|sum|mean|dot|norm|pow|t|trace|transpose|matmul|mm|mv|item|det|inverse)\b(?!\s*\.?[*^/'])|\[[^\]]*(None|:)[^\]]*\]"
+    r"|\w\.[a-z_]+\(|\.(T|mT|sum|mean|dot|norm|pow|t|trace|transpose|matmul|mm|mv|item|det|inverse)\b(?!\s*\.?[*^/'])"
 )
+# Brackets that hold a range stand in code and beside signs of mathematics alike.
+_INDEXED = re.compile(r"\[[^\]]*(None|:)[^\]]*\]")
+_MATHEMATICAL = re.compile(r"\^|\u2016|[\w)\]]\s+[\w(]")
 _MATLAB = re.compile(
     r"\.[*/^\\]|(?<!\d)\.[-+](?=[\s\w(])|\b[A-Za-z]\w+\.\("
     r"|\.'|[\w)\]]'\s*[*/]|\*\s*\w+(\([^()]*\))?'|\bnorm[12]\(|\b(vector|matrix|scalar)\(|\(:\)|\w\s*\\\s*\w|\^.*\*|\*.*\^"
-    r"|\btranspose\("
+    r"|\btranspose\(|\w\([^()]*\bend\b[^()]*\)|\[[^\[\]]*;[^\[\]]*\]"
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from matcalc.language.names import CONSTANTS, describe_lookalikes
 from matcalc.language.read_text import SourceText
 from matcalc.language.rewrite import replace
 from matcalc.language.sizes import UNIT, Shape, Size, squeeze_shape, write_shape
+from matcalc.language.slices import list_bound_names, require_ranges
 from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
 
@@ -150,6 +152,7 @@ class Texts:
                     raise DeclarationError(reason, advice="rename one of them")
             chosen = _choose_wrt(reading, self.wrt, self.choose_wrt)
             _apply_assumptions(reading, assumptions)
+            require_ranges(reading)
         except MatcalcError as error:
             raise error.complete(reading.source.text, reading.write_symbols()) from None
         return Understood(reading, roots, chosen, assumptions)
@@ -220,16 +223,17 @@ def list_abstract(*roots: Expression) -> dict[str, Shape]:
 
 def _collect_sizes(reading: Reading, sources: Sequence[Source]) -> dict[str, Size]:
     """Return the names that stand for sizes: declared letters, and names used as sizes in a text."""
-    letters = {letter for shape in reading.declared.values() for size in shape for letter in size.letters}
+    letters = {letter for shape in reading.declared.values() for size in shape for letter in size.base_letters}
     for source in sources:
         if isinstance(source, Expression):
-            letters.update(list_letters(source), *(node.data[0].letters for node in walk(source) if node.op == "size"))
+            sizes = [node.data[0] for node in walk(source) if node.op == "size"]
+            letters.update(list_letters(source), *(size.base_letters for size in sizes))
             continue
         if isinstance(source, NotatedText):
             letters |= source.sizes - set(reading.declared)
             continue
         for tree in (*(definition.tree for definition in source.definitions), source.tree):
-            letters |= list_size_names(tree)
+            letters |= list_size_names(tree).union(*map(list_bound_names, ast.walk(tree)))
     if "pi" in letters:
         raise DeclarationError("pi is a number and cannot be a size", advice="use another letter for the size")
     for letter in sorted(letters & set(reading.declared)):

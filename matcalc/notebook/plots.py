@@ -186,7 +186,8 @@ def plot_along_entry(
     """Plot every entry of a function of a vector, and its derivative by one entry, while that entry moves.
 
     `at` is the vector, `entry` the entry of it that runs from `low` to `high`.  The right panel shows the column of the
-    Jacobian (numerator layout) that belongs to it.  Raises ShapeError where the function is a matrix.
+    Jacobian (numerator layout) that belongs to it, of a scalar the entry of the gradient.  Raises ShapeError where the
+    function is a matrix.
     """
     derivative = derive(expr, wrt, shapes=_shapes_told(values))
     if len(derivative.function.squeezed_shape) > 1:
@@ -200,7 +201,8 @@ def plot_along_entry(
     _draw_entries(left, points, [_value_of_function(derivative, one) for one in given], result)
     _draw_entries(right, points, [derivative.evaluate(one)[..., entry] for one in given], f"d{result}", f"/d{moving}")
     _name_panel(left, f"{result} = {derivative.text}", moving, legend=True)
-    _name_panel(right, f"column {entry} of d{result}/d{wrt}", moving, legend=True)
+    part = "column" if derivative.function.squeezed_shape else "entry"
+    _name_panel(right, f"{part} {entry} of d{result}/d{wrt}", moving, legend=True)
     return picture
 
 

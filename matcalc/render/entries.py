@@ -13,9 +13,9 @@ from matcalc.engine.layout import arrange
 from matcalc.engine.result import Result
 from matcalc.errors import LimitError, MatcalcError
 from matcalc.language.declarations import name_change
-from matcalc.language.expression import Expression, collect_letters, symbols
+from matcalc.language.expression import Expression, collect_letters, collect_sums, symbols
 from matcalc.language.expression_to_text import list_indexed_factors, to_text
-from matcalc.language.sizes import check_sizes
+from matcalc.language.sizes import check_sizes, fit_numbers
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.render.latex import enclose, enclose_before_index, to_latex, write_change, write_fraction
 from matcalc.rule_files import RuleBook
@@ -179,6 +179,7 @@ def write_components(
     letters = collect_letters((function, derivative))
     check_sizes(sizes or {}, letters)
     chosen = {**next(list_sizes(letters)), **(sizes or {})}
+    chosen = fit_numbers(chosen, collect_sums((function, derivative)), sizes or ())
     for root in (function, derivative):
         count = math.prod(size.value(chosen) for size in root.shape)
         if count > MOST_COMPONENTS:

@@ -87,10 +87,11 @@ class Polynomial:
 
     def value(self, sizes: Mapping[str, int]) -> int:
         """Return the number for given sizes; raises DeclarationError for a letter without one."""
-        missing = sorted({letter for letters, _ in self.terms for letter in letters if letter not in sizes})
+        missing = sorted({letter for letters, _ in self.terms for each in letters
+                          for letter in Size((each,)).base_letters if letter not in sizes})
         if missing:
             raise DeclarationError(f"the size {missing[0]} has no number", advice=f'add it, as in "{missing[0]}=3"')
-        return sum(reduce(mul, (sizes[letter] for letter in letters), number) for letters, number in self.terms)
+        return sum(Size(letters, number).value(sizes) for letters, number in self.terms)
 
     def is_at_most(self, other: Polynomial) -> bool:
         """Whether it is not larger for any sizes from 1 on, as far as comparing term by term can tell.

@@ -32,6 +32,8 @@ from matcalc.language.expression_to_text import (
 )
 from matcalc.language.names import GREEK
 from matcalc.language.scalar_calculus import apply_word, find_sympy_word
+from matcalc.language.show_slices import show_slices, write_range
+from matcalc.language.sizes import Size
 from matcalc.render.named_parts import has_named_parts, name_parts
 from matcalc.rule_files import Rule
 
@@ -49,7 +51,8 @@ def to_latex(expression: Expression) -> str:
     >>> print(to_latex(parse("(A + A.T) @ x1 / norm(x1)").expressions[0]))
     \frac{(A + A^\top) x_{1}}{\left\| x_{1} \right\|}
     """
-    return _write_all(expression)[expression][0]
+    shown = show_slices(expression)
+    return _write_all(shown)[shown][0]
 
 
 def list_latex_terms(expression: Expression) -> list[tuple[Expression, str]]:
@@ -59,6 +62,7 @@ def list_latex_terms(expression: Expression) -> list[tuple[Expression, str]]:
     >>> [latex for _, latex in list_latex_terms(parse("A @ x - (x - y) + b").expressions[0])]
     ['A x', '- (x - y)', '+ b']
     """
+    expression = show_slices(expression)
     written = _write_all(expression)
     terms: list[tuple[Expression, str]] = []
     while expression.op in ("add", "subtract"):
@@ -118,10 +122,14 @@ def _write_number(value: Fraction) -> TextPart:
 
 
 def _size(node: Expression, parts: list[TextPart]) -> TextPart:
-    size = node.data[0]
-    number = [str(size.number)] if size.number != 1 else []
-    letters = [write_name(letter) for letter in size.letters]
-    return " ".join(number + letters), SCALED if len(number + letters) > 1 else ATOM
+    size: Size = node.data[0]
+    count = len(size.letters) + (size.number != 1)
+    return _write_size(size), SUM if size.is_sum else SCALED if count > 1 else ATOM
+
+
+def _write_size(size: object) -> str:
+    """Return a size, be it a text, in LaTeX: m p, n - 1."""
+    return re.sub(r"[^\W\d]\w*", lambda found: write_name(found[0]), str(size)).replace("*", " ")
 
 
 def _filled(node: Expression, parts: list[TextPart]) -> TextPart:
@@ -130,7 +138,7 @@ def _filled(node: Expression, parts: list[TextPart]) -> TextPart:
         return "1" if name == "ones" else "0", ATOM
     if name == "eye":
         sizes = sizes[:1] if sizes[0] == sizes[-1] else sizes
-    letters = [" ".join(write_name(part) for part in str(size).split("*")) for size in sizes]
+    letters = [_write_size(size) for size in sizes]
     sign = {"eye": "I", "ones": "\\mathbf{1}", "zeros": "\\mathbf{0}", "commutation": "K", "duplication": "D"}.get(name)
     between = "," if name in ("commutation", "fuse") else " \\times "
     return f"{sign or write_word(name)}_{{{between.join(letters)}}}", ATOM
@@ -285,7 +293,7 @@ def _sum(node: Expression, parts: list[TextPart]) -> TextPart:
 
 
 def _write_ones(size: object) -> str:
-    return f"\\mathbf{{1}}_{{{' '.join(write_name(part) for part in str(size).split('*'))}}}"
+    return f"\\mathbf{{1}}_{{{_write_size(size)}}}"
 
 
 def _where(node: Expression, parts: list[TextPart]) -> TextPart:
@@ -339,6 +347,29 @@ def enclose_before_index(node: Expression, latex: str) -> str:
     return latex if is_plain and node.op in ("symbol", "call", "abstract") else enclose(latex)
 
 
+def _slice(node: Expression, parts: list[TextPart]) -> TextPart:
+    """Write the range below the array: x_{1:}, counted from 0 as in the text."""
+    axis, before, after = node.data
+    inner = node.args[0]
+    taken = _write_size(write_range(before, after, inner.shape[axis]))
+    if axis and inner.op == "sliced" and inner.data[0] == 0:
+        return f"{parts[0][0][:-1]},\\,{taken}}}", ATOM
+    array = f"{{{parts[0][0]}}}" if parts[0][1] == ATOM else enclose(parts[0][0])
+    return f"{array}_{{{':,' if axis else ''}{taken}}}", ATOM
+
+
+def _pad(node: Expression, parts: list[TextPart]) -> TextPart:
+    axis, before, after = node.data
+    below = f"{_write_size(before)},{_write_size(after)}"
+    where = "^{\\mathrm{columns}}" if axis else ""
+    return f"\\operatorname{{pad}}_{{{below}}}{where}{enclose(parts[0][0])}", ATOM
+
+
+def _join(node: Expression, parts: list[TextPart]) -> TextPart:
+    between = " & " if node.data[0] else " \\\\ "
+    return f"\\begin{{bmatrix}}{between.join(text for text, _ in parts)}\\end{{bmatrix}}", ATOM
+
+
 _SPECIAL: dict[str, WriteNode] = {
     "sum": _sum, "where": _where,
     "square": lambda node, parts: _write_power(node.args[0], parts[0], "2", node.is_scalar),
@@ -347,6 +378,7 @@ _SPECIAL: dict[str, WriteNode] = {
 _WRITERS: dict[str, WriteNode] = {
     "size": _size, "filled": _filled, "multiply": _multiply, "divide": _divide, "power": _power, "matmul": _matmul,
     "transpose": _transpose, "call": _call, "einsum": _einsum, "abstract_derivative": _abstract_derivative,
+    "sliced": _slice, "padded": _pad, "joined": _join,
 }  # fmt: skip
 
 
@@ -510,7 +542,7 @@ def enclose(text: str) -> str:
 
 def is_tall(text: str) -> bool:
     """Whether a text is higher than a line, so that its brackets have to grow."""
-    return any(command in text for command in ("\\frac", "\\left(", "\\sum", "\\substack"))
+    return any(command in text for command in ("\\frac", "\\left(", "\\sum", "\\substack", "bmatrix"))
 
 
 # --- latex aligned ----------------------------------------------------------------------------------

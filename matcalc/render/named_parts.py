@@ -9,6 +9,7 @@ from itertools import chain, count
 from matcalc.language import names as names
 from matcalc.language.expression import Expression, rebuild, symbol, walk
 from matcalc.language.expression_to_text import POWER, TextPart, is_bracketed, is_longer, to_text, write_node
+from matcalc.language.show_slices import show_slices
 from matcalc.language.text_to_expression import Problem
 from matcalc.rule_files import RuleBook, shipped_rules
 
@@ -48,14 +49,16 @@ def has_named_parts(expression: Expression, taken: Collection[str] = ()) -> bool
     if is_long(expression):
         return True
     # Most texts define nothing, and then there is nothing to walk for.
-    return isinstance(taken, KnownNames) and bool(taken.definitions and _list_own(list(walk(expression)), taken))
+    is_named = isinstance(taken, KnownNames) and bool(taken.definitions)
+    return is_named and bool(_list_own(list(walk(show_slices(expression))), taken))
 
 
 def _list_own(nodes: Sequence[Expression], taken: Collection[str]) -> dict[int, str]:
     """Return the names that the reader gave to nodes, by the id of the node; what is short is not worth a line."""
     known = taken.definitions if isinstance(taken, KnownNames) else ()
     inside = set(map(id, nodes[:-1]))
-    return {id(part): name for name, part in known if id(part) in inside and is_longer(part, _SHORT_PART)}
+    shown = [(name, show_slices(part)) for name, part in known]
+    return {id(part): name for name, part in shown if id(part) in inside and is_longer(part, _SHORT_PART)}
 
 
 def name_parts(expression: Expression, taken: Collection[str] = ()) -> Named:
@@ -70,12 +73,12 @@ def name_parts(expression: Expression, taken: Collection[str] = ()) -> Named:
     >>> [(name, to_text(part)) for name, part in named.definitions], to_text(named.formula)
     ([('p', 'softmax(A @ x)')], 'p*y + p*z + p @ p.T @ y')
     """
-    nodes = list(walk(expression))
+    nodes = list(walk(show_slices(expression)))
     given = _list_own(nodes, taken)
     chosen = choose_parts(nodes) if is_long(expression) or not given else set()
     parts = [node for node in nodes if id(node) in chosen and id(node) not in given]
     own = {node.name for node in nodes if node.op in ("symbol", "abstract", "abstract_derivative")}
-    letters = {letter for node in nodes for size in node.shape for letter in size.letters}
+    letters = {letter for node in nodes for size in node.shape for letter in size.base_letters}
     names = choose_names(parts, {*taken, *own, *letters})
     return _replace(nodes, given | dict(zip(map(id, parts), names, strict=True)))
 

@@ -22,6 +22,7 @@ from matcalc.engine.result import Result, derive_result
 from matcalc.language.declarations import SQUARE_ASSUMPTIONS
 from matcalc.language.expression import Expression, symbol, walk
 from matcalc.language.expression_to_text import is_longer, to_text
+from matcalc.language.names import SELECTION
 from matcalc.language.rewrite import replace
 from matcalc.language.sizes import Shape, Size, write_shape
 from matcalc.render.entries import write_entries
@@ -232,7 +233,8 @@ def _choose(steps: Sequence[Step], taken: Collection[str]) -> dict[Expression, E
     assert last is not None
     nodes = list(walk(last))
     chosen, constant = choose_parts(nodes), _list_constant(nodes, steps[0].moving)
-    parts = [node for node in nodes if id(node) in chosen and node in constant]
+    # A selection is shown as the slice that it takes of what follows.
+    parts = [node for node in nodes if id(node) in chosen and node in constant and not node.is_call(SELECTION)]
     names = choose_names(parts, taken)
     return {part: symbol(name, part.shape) for part, name in zip(parts, names, strict=True)}
 

@@ -23,7 +23,7 @@ from sympy.tensor.array.expressions.array_expressions import ArrayElementwiseApp
 from matcalc.errors import MatcalcError
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, walk
-from matcalc.language.names import BASIS
+from matcalc.language.names import BASIS, SELECTION
 from matcalc.language.scalar_calculus import OPERATIONS, RELATIONS, apply_word, choose, find_sympy_word
 from matcalc.language.sizes import SCALAR, Shape, Size
 from matcalc.language.sympy_arrays_to_expression import find_unit_place, make_unit_vector
@@ -278,6 +278,8 @@ def _call(writer: _Writer, node: Expression, args: list[Any]) -> Any:
     place = _find_place(node)
     if place is not None:
         return make_unit_vector(writer.size(node.shape[0]), place)
+    if rule.name == SELECTION:
+        return _select(writer.size(node.shape[0]), writer.size(node.shape[1]), args[2])
     if axis is not None:
         return _along_axis(writer, node, args)
     if rule.name == "where" and (of_difference := _compare_difference(node)) is not None:
@@ -326,6 +328,12 @@ def _find_place(node: Expression) -> int | None:
     place = node.args[-1]
     is_unit = node.data[0].name == BASIS and place.op == "number"
     return int(place.data[0]) if is_unit else None
+
+
+def _select(rows: Any, columns: Any, before: Any) -> Any:
+    """Return the rows of the identity with so many before them."""
+    i, j = make_dummy("i"), make_dummy("j")
+    return FunctionMatrix(rows, columns, sympy.Lambda((i, j), sympy.KroneckerDelta(i + before, j)))
 
 
 def _define(writer: _Writer, rule: Rule, definition: str, shapes: tuple[Shape, ...], args: list[Any]) -> Any:

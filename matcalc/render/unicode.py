@@ -21,6 +21,7 @@ from matcalc.language.expression_to_text import (
     write_nodes,
 )
 from matcalc.language.names import GREEK
+from matcalc.language.show_slices import show_slices
 from matcalc.render.latex import write_sympy_template
 from matcalc.render.named_parts import has_named_parts, name_parts
 from matcalc.rule_files import Rule
@@ -46,7 +47,7 @@ def to_unicode(expression: Expression, taken: Collection[str] = ()) -> str:
 
 
 def _write(expression: Expression) -> str:
-    for _, (text, _) in write_nodes(expression, _write_node):
+    for _, (text, _) in write_nodes(show_slices(expression), _write_node):
         if len(text) > LONGEST_TEXT:
             raise LimitError(f"the text of the answer has more than {LONGEST_TEXT} characters")
     return text

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from matcalc.cli import main
+from tests.sampling import only_in_whole_run
 
 FAST = ["--no-check"]
 
@@ -322,6 +323,7 @@ def test_rules_as_json(run):
     assert json.loads(run("rules", "--json")[1])["rules"]
 
 
+@only_in_whole_run()
 def test_every_shipped_rule_is_proven(run):
     code, out, _ = run("rules", "check")
     lines = out.splitlines()

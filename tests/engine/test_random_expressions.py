@@ -19,7 +19,10 @@ EXAMPLES = 450
 MOST_UNCHECKED = 0.15
 # Only derivatives write these.
 OPAQUE = {"expm_jacobian", "sqrtm_jacobian", "polar", "leading_outer", "prod_pairs", "adjugate_jacobian"}
-RULE_WORDS = {"fuse", "commutation", "duplication", "adjugate", "prod_others", "reciprocal_or_zero"}
+RULE_WORDS = {
+    "fuse", "commutation", "duplication", "adjugate", "prod_others", "reciprocal_or_zero",
+    "selection",  # written as x[1:]
+}
 
 
 
@@ -28,10 +31,10 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("first", sample("random", range(0, EXAMPLES, 50)))
+@pytest.mark.parametrize("first", sample("random", range(0, EXAMPLES, 25), 0.05))
 def test_numbered_random_derivatives_are_right_and_most_are_checked(first: int) -> None:
-    outcomes = Counter(require_right(number_case(number)) for number in range(first, first + 50))
-    assert outcomes["agrees"] >= (1 - MOST_UNCHECKED) * 50, outcomes
+    outcomes = Counter(require_right(number_case(number)) for number in range(first, first + 25))
+    assert outcomes["agrees"] >= (1 - MOST_UNCHECKED) * 25, outcomes
 
 
 def require_right(case: Case) -> str:

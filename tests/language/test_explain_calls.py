@@ -154,8 +154,8 @@ def test_whatever_an_error_says_to_write_derives(advice: str) -> None:
 ELSEWHERE = frozenset(
     """declarations sympy_to_expression sympy_reader sympy_arrays_to_expression text_to_expression habits
     notation notation_arguments notation_calls notation_cursor notation_entries notation_fills notation_index_sums
-    notation_names notation_powers notation_statements notation_to_draft notation_to_expression notation_tokens
-    notation_tree notation_word_reader scalar_calculus""".split()
+    notation_names notation_powers notation_stacks notation_statements notation_to_draft notation_to_expression
+    notation_tokens notation_tree notation_word_reader scalar_calculus""".split()
 )
 
 
@@ -177,7 +177,7 @@ ASKED = [
     "Ax = λx", "sum_i x_i^2 + y_i^2", "x_{i+1} - x_i", "sum_i i x_i", "log x y", "x_1 x_2", "-y log p - (1-y) log(1-p)",
     "y log p + (1-y) log(1-p)", "LN(x)", "A*X*B", "norm(X, 1)", "norm(X, inf)", "norm(x, inf)", "||X||_1", "||X||_inf",
     "||x||_A", "A† b", "wx + b", "f(x + t v)", "σ'(x)", "[A B]", "2^A", "diag(Ax)", "A(BC)", "AXB", "aTb", "A×B",
-    "concatenate(x, y)", "np.concatenate((x, y))", "foo(x)", r"\theta^{(t+1)}", r"1_{x>0}", r"\delta x^\top",
+    "foo(x)", r"\theta^{(t+1)}", r"1_{x>0}", r"\delta x^\top",
     r"-\log \frac{e^{x_y}}{\sum_j e^{x_j}}", r"\begin{bmatrix} A & B \\ C & D \end{bmatrix}", "{}^tX X",
     "gamma * (x - mean(x)) / sqrt(var(x) + eps) + beta", "(A + B)T(A + B)", "cp.kl_div(x, y)",
 ]  # fmt: skip

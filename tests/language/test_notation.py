@@ -2,10 +2,12 @@
 
 import pytest
 
-from matcalc import MatcalcError, derive, parse
+from matcalc import MatcalcError, check, derive, parse
 from matcalc.check.evaluate import evaluate_with
+from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.declarations import read_declarations
 from matcalc.language.expression import Expression, walk
+from matcalc.language.expression_to_text import to_text
 from matcalc.language.habits import AmbiguityError
 from matcalc.language.notation_tokens import detect_syntax
 from tests.fuzz_readings import LIMIT, make_texts, read_one
@@ -95,6 +97,80 @@ def test_entries_are_products_with_unit_vectors(text: str, wrt: str | None, read
     derivative = derive(text, wrt)
     assert derivative.reading == reading
     assert derivative.check().verdict == "agrees"
+
+
+@pytest.mark.parametrize(
+    ("text", "reading"),
+    [
+        ("np.sum((x[1:] - x[:-1])**2)", "sum((x[1:] - x[:-1])**2)"),
+        ("\u2016x[1:] \u2212 x[:-1]\u2016\u00b2", "norm(x[1:] - x[:-1])**2"),
+        ("norm(x(2:end) - x(1:end-1))^2", "norm(x[1:] - x[:-1])**2"),
+        ("x(2:end)'*A*x(2:end)", "x[1:].T @ A @ x[1:]"),
+        ("tr(A[q:, q:])^2", "trace(A[q:, q:])**2"),
+        ("A[1:,1:] x[1:]", "A[1:, 1:] @ x[1:]"),
+        ("np.sum(X[1:, 0])", "sum(X[1:] @ basis(k, 0))"),
+        ("np.exp(x[q:n-q]) @ y", "exp(x[q:-q]).T @ y"),
+        ("np.concatenate([A @ x, b])", "concat(A @ x, b)"),
+        ("torch.cat((A, B), dim=1)", "concat(A, B, axis=1)"),
+        ("np.hstack([x, y])", "concat(x, y)"),
+        ("np.hstack([A, B])", "concat(A, B, axis=1)"),
+        ("np.vstack([X, x])", "concat(X, x.T)"),
+        ("torch.stack([x, y])", "concat(x.T, y.T)"),
+        ("np.column_stack([X, x])", "concat(X, x, axis=1)"),
+        ("np.block([[A, B], [C, D]])", "concat(concat(A, B, axis=1), concat(C, D, axis=1))"),
+        ("norm([A*x; b])^2", "norm(concat(A @ x, b))**2"),
+        ("[A B; C D]*x", "concat(concat(A, B, axis=1), concat(C, D, axis=1)) @ x"),
+        ("np.pad(x, (1, 0))", "pad(x, 1, 0)"),
+        ("X.reshape(-1)", "vec(X.T)"),
+        ("np.ravel(X)", "vec(X.T)"),
+    ],
+)
+def test_ranges_and_stacks_are_read(text: str, reading: str) -> None:
+    problem = parse_any(text, shapes="x: n" if "n-q" in text else None)
+    assert problem.reading == reading
+    declared = {name: found.declared_shape for name, found in problem.symbols.items()}
+    assert to_text(parse_any(reading, shapes=declared).expressions[0]) == reading
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes", "reason"),
+    [
+        ("np.sum(x[::2])", "x: n", "a range has no step here"),
+        ("0:2", "x: n", "a range stands in brackets behind an array"),
+        ("np.stack([A, B])", "A: m,n; B: m,n", "stacked matrices have three axes"),
+        ("np.concatenate([x, y], axis=1)", "x: n; y: n", "vectors have no axis 1"),
+        ("X.reshape(n, m)", "X: m,n", "reshape is read as reshape(-1)"),
+        ("tr(X[1:])^2", "X: n,n", "X has two axes"),
+        ("np.sum(x[1:2.5])", "x: n", "2.5 is no bound of a range"),
+        ("np.sum(x[1:y])", "x: n; y: n", "y is declared as a variable and used as a size"),
+    ],
+)
+def test_what_no_range_can_be_is_refused(text: str, shapes: str, reason: str) -> None:
+    with pytest.raises(MatcalcError) as caught:
+        parse_any(text, shapes=shapes)
+    assert reason in caught.value.reason
+
+
+def test_a_colon_in_the_brackets_of_an_index_is_a_range() -> None:
+    derivative = derive("sum(A[0:2,:] @ x)", "x", shapes={"A": "4,n", "x": "n"})
+    assert str(derivative) == "pad(ones(2), 0, 2).T @ A"
+    assert derivative.check().verdict == "agrees"
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "formula", "shape"),
+    [
+        ("norm(X)**2", "X[:, k]", "2*e_k.T @ X.T", ("n",)),
+        ("x.T @ A @ x", "x[:-1]", "x.T @ (A + A.T)[:, :-1]", ("n - 1",)),
+        ("logdet(X)", "X[:q, :q]", "inv(X)[:q, :q]", ("q", "q")),
+        ("X @ b", "X[0, :]", "basis(n, 0) @ b.T", ("n", "k")),
+    ],
+)
+def test_one_derives_by_a_part(text: str, wrt: str, formula: str, shape: tuple[str, ...]) -> None:
+    derivative = derive(text, wrt)
+    assert (str(derivative), derivative.shape) == (formula, shape)
+    assert derivative.check().verdict == "agrees"
+    assert check(text, formula, wrt, shapes=derivative.declared).verdict == "agrees"
 
 
 @pytest.mark.parametrize(

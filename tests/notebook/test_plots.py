@@ -90,6 +90,11 @@ def test_softmax_along_an_entry():
     np.testing.assert_allclose([line.get_ydata() for line in right.lines], slopes)
 
 
+def test_a_gradient_has_entries_and_a_jacobian_columns():
+    titles = [plots.plot_along_entry(text, at=[0, 1]).axes[1].get_title() for text in ("softmax(x)", "logsumexp(x)")]
+    assert titles == ["column 0 of dy/dx", "entry 0 of df/dx"]
+
+
 def test_a_matrix_has_no_curves():
     with pytest.raises(ShapeError, match="is a matrix"):
         plots.plot_along_entry("x @ x.T", at=[0, 1])

@@ -162,7 +162,7 @@ def test_wrong_rule_is_noticed(mutant: Mutant) -> None:
     assert any(notices(case, book) for case in cases_of(mutant.rule))
 
 
-@pytest.mark.parametrize("mutant", sample("wrong identities", keep_different(list_identity_mutants()), 0.2), ids=str)
+@pytest.mark.parametrize("mutant", sample("wrong identities", keep_different(list_identity_mutants()), 0.1), ids=str)
 def test_wrong_identity_is_noticed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong: Mapping[tuple[str, str], Identity] = {
         key: mutant.rule if identity.name == mutant.rule.name else identity  # type: ignore[misc]

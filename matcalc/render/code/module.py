@@ -10,6 +10,7 @@ from matcalc.errors import DeclarationError
 from matcalc.language.expression import Expression, list_letters, walk
 from matcalc.language.expression_to_text import ATOM, to_text
 from matcalc.language.rewrite import rewrite
+from matcalc.language.show_slices import show_slices
 from matcalc.language.sizes import Shape, Size, write_shape
 from matcalc.language.text_to_expression import Problem, rules_in_force
 from matcalc.render.code.backends import has_source, write_source
@@ -267,7 +268,7 @@ def prepare(roots: Sequence[Expression], words: Words, book: RuleBook | None) ->
 def expand(expression: Expression, words: Words, book: RuleBook | None) -> Expression:
     """Return the expression with calls that a backend has no word for replaced by their definitions."""
     with rules_in_force(book):
-        return _expand(expression, words)
+        return _expand(show_slices(expression), words)
 
 
 def _expand(expression: Expression, words: Words) -> Expression:

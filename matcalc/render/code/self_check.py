@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matcalc.engine.layout import arrange
 from matcalc.errors import EvaluationError
 from matcalc.language.expression import Expression
-from matcalc.language.sizes import Shape, Size
+from matcalc.language.sizes import Shape, Size, fit_numbers
 from matcalc.render.code.signature import Signature
 
 if TYPE_CHECKING:
@@ -68,9 +68,10 @@ def choose_sampling(function: Expression, others: tuple[Expression, ...], shape:
 
 
 def _guess_sampling(roots: tuple[Expression, ...]) -> Sampling:
-    from matcalc.language.expression import list_letters, symbols
+    from matcalc.language.expression import collect_sums, list_letters, symbols
 
     sizes = {letter: SIZES[place % len(SIZES)] for place, letter in enumerate(list_letters(*roots))}
+    sizes = fit_numbers(sizes, collect_sums(roots))
     return Sampling(sizes, {name: " ".join(sorted(node.data[1])) for name, node in symbols(*roots).items()})
 
 
@@ -123,8 +124,7 @@ def _measure(node: Expression, signature: Signature) -> list[str]:
 
 
 def _write_size(size: Size, signature: Signature) -> str:
-    factors = [str(size.number)] if size.number != 1 or not size.letters else []
-    return " * ".join([*factors, *(signature.write_letter(letter) for letter in size.letters)])
+    return signature.write_size(size)
 
 
 def _draw_function(name: str, shape: Shape, positive: bool, signature: Signature, backend: str) -> list[str]:

@@ -46,15 +46,20 @@ class Signature:
 
     @cached_property
     def _sources(self) -> dict[str, tuple[str, int, Size]]:
-        """For each letter that an array tells: which array, which axis, and the rest of that axis' size."""
+        """For each letter that an array tells: which array, which axis, and what that axis' size is beside it.
+
+        Of n - 1, where no rest multiplies the letter, that is the whole size.
+        """
         found: dict[str, tuple[str, int, Size]] = {}
         axes = [(name, k, size) for name, node in self.variables.items() for k, size in enumerate(node.squeezed_shape)]
         known = -1
         while len(found) > known:
             known = len(found)
             for name, k, size in axes:
-                unknown = [letter for letter in size.letters if letter not in found]
-                if len(unknown) == 1 and size.letters.count(unknown[0]) == 1:
+                unknown = [letter for letter in dict.fromkeys(size.base_letters) if letter not in found]
+                if len(unknown) == 1 and size.isolate(unknown[0]) is not None:
+                    found[unknown[0]] = (name, k, size)
+                elif len(unknown) == 1 and size.letters.count(unknown[0]) == 1:
                     rest = Size(tuple(letter for letter in size.letters if letter != unknown[0]), size.number)
                     found[unknown[0]] = (name, k, rest)
         return found
@@ -70,7 +75,8 @@ class Signature:
             return self.letters[letter]
         for name in base:
             letter = re.sub(rf"\b{name}\b", self.letters[name], letter)
-        return f"({letter.replace('/', '//')})"
+        letter = letter.replace("/", "//")
+        return letter if Size((letter,)).is_sum else f"({letter})"
 
     def write_sizes(self, letters: Iterable[str]) -> list[str]:
         """Return the lines that find sizes: `m, n = A.shape`."""
@@ -89,15 +95,35 @@ class Signature:
                     lines.append(f"{', '.join(self.letters[each] for each in together)} = {own}.shape")
                     done.update(together)
                 continue
+            if (isolated := others.isolate(letter)) is not None:
+                rest.append((letter, f"{self.letters[letter]} = {self._solve(f'{own}.shape[{axis}]', *isolated)}"))
+                continue
             factors = self._list_factors(others)
             product = f"({' * '.join(factors)})" if len(factors) > 1 else "".join(factors)
             divided = f" // {product}" if factors else ""
             rest.append((letter, f"{self.letters[letter]} = {own}.shape[{axis}]{divided}"))
         return lines + [line for letter, line in rest if letter not in done]
 
+    def _solve(self, length: str, sign: int, rest: Size) -> str:
+        """Return a letter that stands in a sum: of n - 1, of so many entries, that is the length + 1."""
+        if sign < 0:
+            return f"{self.write_size(rest)} - {length}"
+        if rest == 0:
+            return length
+        is_taken = all(count < 0 for count in rest.terms.values())
+        text = self.write_size(Size(rest.letters, -rest.number) if is_taken else rest)
+        return f"{length} + {text}" if is_taken else f"{length} - ({text})" if " " in text else f"{length} - {text}"
+
+    def write_size(self, size: Size) -> str:
+        """Return a size in local names."""
+        if size.is_sum:
+            return self.write_letter(size.letters[0])[1:-1]
+        number = [str(size.number)] if size.number != 1 or not size.letters else []
+        return " * ".join(number + [self.write_letter(letter) for letter in size.letters])
+
     def _list_factors(self, size: Size) -> list[str]:
         number = [str(size.number)] if size.number != 1 else []
-        return number + [self.letters[letter] for letter in size.letters]
+        return number + [self.write_letter(letter) for letter in size.letters]
 
     def _close(self, letters: Iterable[str]) -> set[str]:
         """Add the letters by which others are found."""
@@ -106,7 +132,7 @@ class Signature:
             letter = stack.pop()
             if letter not in wanted:
                 wanted.add(letter)
-                stack += self._sources[letter][2].letters if letter in self._sources else ()
+                stack += self._sources[letter][2].base_letters if letter in self._sources else ()
         return wanted
 
     def describe(self) -> list[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import reduce
 from operator import mul
 
 from matcalc.errors import MissingRuleError
 from matcalc.language.expression import Expression
-from matcalc.language.expression_to_text import ATOM, COMPARE, PRODUCT, SIGN, write_decimal
+from matcalc.language.expression_to_text import ATOM, COMPARE, PRODUCT, SIGN, SUM, write_decimal
+from matcalc.language.show_slices import find_bounds
 from matcalc.language.sizes import Shape, Size
 from matcalc.render.code.backends import has_source, list_called, list_modules
 from matcalc.render.code.definitions import define_call, define_function
@@ -20,6 +21,7 @@ from matcalc.render.code.signature import Signature
 from matcalc.rule_files import AXIS_NAMES, Form, Rule, shipped_rules
 from matcalc.rule_words import is_word, needs_axis, needs_contiguous, takes_last_axis, takes_one_axis
 
+_UNIT = Size((), 1)
 CODE_BACKENDS = ("numpy", "torch", "jax")
 
 
@@ -62,9 +64,8 @@ class Words:
     def write_size(self, size: Size) -> CodePart:
         """Return a size as a product of local names."""
         self.sizes_used.update(dict.fromkeys(size.base_letters))
-        parts = [str(size.number)] if size.number != 1 or not size.letters else []
-        parts += [self.signature.write_letter(letter) for letter in size.letters]
-        return _number(" * ".join(parts), ATOM if len(parts) == 1 else PRODUCT)
+        text = self.signature.write_size(size)
+        return _number(text, SUM if size.is_sum else PRODUCT if " * " in text else ATOM)
 
     @property
     def sizes_given(self) -> list[str]:
@@ -134,6 +135,48 @@ class Words:
         inside = self.write_size(size).text if size is not None else self.write_sizes(sizes)
         options = self._write_dtype() + (f", device={self.like}.device" if self.backend == "torch" else "")
         return CodePart(f"{self.prefix}.eye({inside}{options})", ATOM, shape)
+
+    # --- parts of arrays --------------------------------------------------------------------------
+
+    def slice(self, node: Expression, array: CodePart) -> CodePart:
+        """Return x[1:], X[:, 1:]."""
+        axis, before, after = node.data
+        whole = array.shape[axis]
+        start, stop = find_bounds(before, after, whole)
+        taken = ":".join("" if bound is None else self._write_bound(*bound) for bound in (start, stop))
+        place = array.shape[:axis].count(_UNIT)
+        index = ", ".join([*[":"] * (axis - place), taken])
+        return CodePart(f"{array.wrap(ATOM)}[{index}]", ATOM, node.shape)
+
+    def _write_bound(self, sign: int, size: Size) -> str:
+        part = self.write_size(size)
+        return part.text if sign > 0 else f"-{part.wrap(PRODUCT)}"
+
+    def pad(self, node: Expression, array: CodePart) -> CodePart:
+        """Return an array with zeros before and behind it along an axis."""
+        axis, before, after = node.data
+        ends = f"({self.write_size(before).text}, {self.write_size(after).text})"
+        if self.backend == "torch":
+            ends = f"(0, 0, {ends[1:]}" if array.rank == 2 and axis == 0 else ends
+            return CodePart(f"torch.nn.functional.pad({self.to_tensor(array).text}, {ends})", ATOM, node.shape)
+        if array.rank == 2:
+            ends = f"({ends}, (0, 0))" if axis == 0 else f"((0, 0), {ends})"
+        return CodePart(f"{self.prefix}.pad({array.text}, {ends})", ATOM, node.shape)
+
+    def join(self, node: Expression, arrays: Sequence[CodePart]) -> CodePart:
+        """Return arrays one after another along an axis."""
+        (axis,) = node.data
+        whole = [self._hold(self.to_tensor(array), node.shape) for array in arrays]
+        along = f", {AXIS_NAMES[self.backend]}={axis}" if node.squeezed_shape == node.shape and axis else ""
+        word = "cat" if self.backend == "torch" else "concatenate"
+        return CodePart(f"{self.prefix}.{word}([{', '.join(whole)}]{along})", ATOM, node.shape)
+
+    @staticmethod
+    def _hold(array: CodePart, shape: Shape) -> str:
+        """Return an array with as many axes as what it becomes a part of."""
+        kept = [own for own, size in zip(array.shape, shape, strict=True) if not size.is_unit]
+        index = ["None" if own.is_unit else ":" for own in kept]
+        return f"{array.wrap(ATOM)}[{', '.join(index)}]" if "None" in index else array.text
 
     # --- calls ------------------------------------------------------------------------------------
 
@@ -250,8 +293,7 @@ class Words:
 
 
 def _number(text: str, level: int) -> CodePart:
-    unit = Size((), 1)
-    return CodePart(text, level, (unit, unit), plain=True)
+    return CodePart(text, level, (_UNIT, _UNIT), plain=True)
 
 
 # --- what the language itself knows ------------------------------------------------------------------
