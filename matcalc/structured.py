@@ -7,6 +7,7 @@ the statement that a is c.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ import numpy as np
 from matcalc.engine.index_form import Labels
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.language.expression import call
+from matcalc.language.sizes import deduce_sizes
 from matcalc.render.code.compile import compile_function
 from matcalc.render.code.module import WrittenFunction
 from matcalc.render.code.regroup import regroup
@@ -46,11 +48,19 @@ def compile_structured(derivative: Derivative, formula: Expression) -> Callable[
     )
     # Of a Hessian the rows are the axes of the gradient.
     rank = len(terms.out) - len(derivative.wrt.squeezed_shape)
+    places = {node: place for place, node in enumerate(nodes)}
+    recipes = [_Recipe.read(term, places) for term in terms.terms]
+    arguments = list(inspect.signature(parts).parameters)
+    known: dict[Any, dict[int, int]] = {}
 
     def build(*values: Any, **named: Any) -> StructuredArray:
-        found = dict(zip(nodes, parts(*values, **named), strict=True))
-        sizes = _find_sizes(terms, found, derivative, values, named, parts)
-        made = tuple(_make_product(term, found) for term in terms.terms)
+        found = parts(*values, **named)
+        given = dict(zip(arguments, values, strict=False)) | named
+        key = tuple([value if isinstance(value, int) else np.shape(value) for value in given.values()])
+        sizes = known.get(key)
+        if sizes is None:
+            sizes = known[key] = _find_sizes(terms, dict(zip(nodes, found, strict=True)), derivative, given)
+        made = tuple([recipe.make(found) for recipe in recipes])
         return StructuredArray(made, terms.out[:rank], terms.out[rank:], sizes)
 
     return build
@@ -65,9 +75,8 @@ def _list_nodes(term: Term) -> list[Expression]:
 
 
 def _find_sizes(
-    terms: TermSum, found: Mapping[Expression, Any], derivative: Derivative, values: Sequence[Any],
-    named: Mapping[str, Any], parts: Callable[..., Any],
-) -> dict[int, int]:  # fmt: skip
+    terms: TermSum, found: Mapping[Expression, Any], derivative: Derivative, given: Mapping[str, Any]
+) -> dict[int, int]:
     """Return the number for each index: from the arrays, and from the arguments for those that no array has."""
     numbers: dict[int, int] = {}
     for term in terms.terms:
@@ -77,9 +86,6 @@ def _find_sizes(
             numbers.update({label: numbers[other]} if other in numbers else {})
     if set(terms.out) <= set(numbers):
         return numbers
-    from matcalc.language.sizes import deduce_sizes
-
-    given = {**dict(zip(_list_arguments(parts), values, strict=False)), **named}
     symbols = derivative.problem.symbols
     arrays = {name: (symbols[name], np.shape(value)) for name, value in given.items() if name in symbols}
     letters = {name: value for name, value in given.items() if name not in symbols and isinstance(value, int)}
@@ -87,21 +93,32 @@ def _find_sizes(
     return {**{label: terms.sizes[label].value(sizes) for label in terms.out}, **numbers}
 
 
-def _list_arguments(function: Callable[..., Any]) -> list[str]:
-    import inspect
+@dataclass(frozen=True)
+class _Recipe:
+    """Where the arrays of a term stand among those that are computed, the scalars above and below, and its indices."""
 
-    return list(inspect.signature(function).parameters)
+    number: float
+    factors: tuple[tuple[int, Labels], ...]
+    times: tuple[int, ...]
+    over: tuple[int, ...]
+    equal: Mapping[int, int]
 
+    @classmethod
+    def read(cls, term: Term, places: Mapping[Expression, int]) -> _Recipe:
+        """Read a term; `places` says where each node stands."""
+        arrays = _list_nodes(term)[: len(term.factors)]
+        factors = tuple((places[node], each.labels) for node, each in zip(arrays, term.factors, strict=True))
+        times, over = (tuple(places[node] for node in nodes) for nodes in (term.times, term.over))
+        return cls(float(term.number), factors, times, over, dict(term.equal))
 
-def _make_product(term: Term, found: Mapping[Expression, Any]) -> _Product:
-    number = float(term.number)
-    for node in term.times:
-        number *= float(found[node])
-    for node in term.over:
-        number /= float(found[node])
-    arrays = [np.asarray(found[node]) for node in _list_nodes(term)[: len(term.factors)]]
-    labels = [factor.labels for factor in term.factors]
-    return _Product(number, tuple(zip(arrays, labels, strict=True)), dict(term.equal))
+    def make(self, found: Sequence[Any]) -> _Product:
+        """Return the term of the arrays at hand."""
+        number = self.number
+        for place in self.times:
+            number *= float(found[place])
+        for place in self.over:
+            number /= float(found[place])
+        return _Product(number, tuple([(found[place], labels) for place, labels in self.factors]), self.equal)
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,17 @@ class _Product:
                 stands_for[two] = one
         factors = tuple((array, tuple(map(find, labels))) for array, labels in self.factors)
         return _Product(self.number, factors, {label: find(label) for label in stands_for})
+
+    def shorten(self, out: Labels, sizes: Mapping[int, int]) -> _Product:
+        """Return the product with arrays summed over an index of their own where the sum is smaller than they are."""
+        factors = list(self.factors)
+        for label in sorted(self.labels - {self.equal.get(each, each) for each in out}):
+            own = [factor for factor in factors if label in factor[1]]
+            left = tuple(dict.fromkeys(each for _, labels in own for each in labels if each != label))
+            if math.prod(sizes[each] for each in left) < max(np.size(array) for array, _ in own):
+                factors = [factor for factor in factors if label not in factor[1]]
+                factors.append((_Product(1.0, tuple(own), {}).contract(left, sizes), left))
+        return replace(self, factors=tuple(factors))
 
     def contract(self, out: Labels, sizes: Mapping[int, int], more: Sequence[tuple[_Array, Labels]] = ()) -> _Array:
         """Return the sum over all other indices, with axes `out`; `more` are further factors."""
@@ -191,7 +219,7 @@ class StructuredArray:
     def __matmul__(self, direction: Any) -> _Array:
         """Return the map applied to an array of the shape of X; raises EvaluationError for another shape."""
         given = self._fit(direction, self.columns)
-        return self._add(term.contract(self.rows, self.sizes, [(given, self.columns)]) for term in self.terms)
+        return self._add(term.contract(self.rows, self.sizes, [(given, self.columns)]) for term in self.short_terms)
 
     def diagonal(self) -> _Array:
         """Return the entries at which each axis of Y has the index of the axis of X in its place.
@@ -233,6 +261,11 @@ class StructuredArray:
         )  # fmt: skip
 
     @cached_property
+    def short_terms(self) -> tuple[_Product, ...]:
+        """The terms with sums carried out where that makes fewer numbers: V.T @ V for V twice."""
+        return tuple(term.shorten(self.rows + self.columns, self.sizes) for term in self.terms)
+
+    @cached_property
     def structure(self) -> str:
         """What the terms are: diagonal, Kronecker product, blocks on the diagonal, rank r, or dense, joined by +."""
         return " + ".join(dict.fromkeys(map(self._name, self.terms))) or "zero"
@@ -245,7 +278,8 @@ class StructuredArray:
         >>> derive("exp(x)").compile(form="structured")([0.0, 1.0, 2.0]).entries
         '3 of 9 entries'
         """
-        held = sum(np.size(array) for array in {id(a): a for term in self.terms for a, _ in term.factors}.values())
+        arrays = {id(array): array for term in self.short_terms for array, _ in term.factors}
+        held = sum(np.size(array) for array in arrays.values())
         return f"{held} of {math.prod(self.shape)} entries"
 
     # --- parts ------------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ def hold_first(word: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 # A slip may transpose a number, or put one in the place of an array: our reader's words expect arrays.
-OF_SIZES = ("eye", "ones", "zeros", "fuse", "commutation", "duplication", "einsum")
+OF_SIZES = ("eye", "ones", "zeros", "fuse", "commutation", "duplication", "einsum", "basis")
 LENIENT: dict[str, Any] = {
     **{name: hold_first(word) for name, word in WORDS.items() if callable(word) and name not in OF_SIZES},
     "transpose": lambda x: hold(x).mT,

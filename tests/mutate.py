@@ -1,7 +1,9 @@
-"""Mutants of the engine and the judge themselves: a line is changed, and the tests that belong to its file must notice.
+"""Mutants of the engine and the judge themselves: a line is changed, and the tests that run it must notice.
 
-`python -m tests.mutate matcalc/check/factors.py --count 40` prints the mutants that survive; without a file all files
-of `TESTS` are taken.  `--seed` draws others.  A copy of the repository is changed, never the repository itself.
+`python -m tests.mutate matcalc/check/factors.py --count 40` prints the mutants that survive; a place such as
+`matcalc/check/points.py:227` takes those of one line, and without any the engine and the judge are taken.  `--seed`
+draws others.  Which tests run which functions is measured once, and kept in the file that `--map` names.  A copy of
+the repository is changed, never the repository itself.
 """
 
 from __future__ import annotations
@@ -9,38 +11,48 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import importlib
+import json
 import os
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 240  # seconds that the tests of one mutant may take: an endless loop is noticed, too
+PATIENCE = 90  # seconds that the tests of one mutant may take beside what they take without it: an endless loop ends
+MOST_TESTS, MOST_SECONDS = 400, 60.0  # the quickest tests that run a function, as long as this takes
 COPIED = ("matcalc", "rules", "tests", "pyproject.toml", "README.md")
+MUTATED = ("matcalc/engine", "matcalc/check")  # where no file is named
+OWN_TESTS = (
+    "tests/check", "tests/engine", "tests/rules", "tests/test_cases.py", "tests/test_derivation.py",
+    "tests/test_docstrings.py", "tests/test_several_variables.py", "tests/test_sheet.py",
+    "tests/test_special_points.py", "tests/test_structured.py", "tests/test_sympy_objects.py",
+)  # fmt: skip
 
-# Which tests belong to a file; each is an argument of pytest.  The examples in its docstrings are run first.
-TESTS: dict[str, tuple[str, ...]] = {
-    "matcalc/check/factors.py": ("tests/check/test_factors.py", "tests/check/test_repairs.py"),
-    "matcalc/check/slips.py": ("tests/check/test_slips.py", "tests/check/test_broken_backwards.py"),
-    "matcalc/check/forks.py": ("tests/check/test_forks.py",),
-    "matcalc/check/repairs.py": ("tests/check/test_repairs.py",),
-    "matcalc/check/explain.py": ("tests/check/test_slips.py", "tests/check/test_broken_backwards.py"),
-    "matcalc/check/diagnose.py": ("tests/check/test_forks.py", "tests/check/test_claims.py"),
-    "matcalc/check/terms.py": ("tests/check/test_repairs.py", "tests/check/test_claims.py"),
-    "matcalc/check/compare.py": ("tests/check/test_verdict.py", "tests/check/test_claims.py"),
-    "matcalc/check/conditions.py": ("tests/check/test_points.py", "tests/check/test_verdict.py"),
-    "matcalc/check/points.py": ("tests/check/test_points.py", "tests/check/test_branches.py"),
-    "matcalc/check/scales.py": ("tests/check/test_scales.py",),
-    "matcalc/check/prove.py": ("tests/check/test_prove.py",),
-    "matcalc/engine/products.py": ("tests/engine/test_products.py", "tests/test_cases.py"),
-    "matcalc/engine/index_form.py": ("tests/engine/test_differentiate.py", "tests/test_cases.py"),
-    "matcalc/engine/layout.py": ("tests/engine/test_layout.py",),
-    "matcalc/engine/special_points.py": ("tests/test_special_points.py",),
+# Mutants that change nothing anybody could see, and why: the file, the line as it stands, the change.
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "matcalc/engine/products.py",
+        "closed = [group for group in groups if group[0][1] and "
+        "out.isdisjoint(at for _, axes in group for at in axes)]",
+        "group[0][1] and out.isdisjoint((at for _, axes in group for at in axes)) -> "
+        "out.isdisjoint((at for _, axes in group for at in axes))",
+    ): "a factor without axes is a product by itself, which is the factor",
+    (
+        "matcalc/engine/products.py",
+        "if not closed or (len(groups) == 1 and self.coefficient == 1):",
+        "not closed or (len(groups) == 1 and self.coefficient == 1) -> len(groups) == 1 and self.coefficient == 1",
+    ): "where nothing is closed the factors are the same ones, and their powers are collected already",
 }
 
 
@@ -50,12 +62,20 @@ class Mutant:
 
     path: str
     line: int
+    text: str
     before: str
     after: str
-    source: str
+    function: int
+    number: int
+    place: int
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.before} -> {self.after}"
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is none, where that is known."""
+        return EQUIVALENT.get((self.path, self.text, f"{self.before} -> {self.after}"))
 
 
 # --- changes --------------------------------------------------------------------------------------
@@ -92,31 +112,39 @@ def list_changes(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.If(ast.UnaryOp(ast.Not(), test), body, orelse)
 
 
-def list_places(tree: ast.Module) -> Iterator[ast.AST]:
-    """Yield the nodes that run: no annotations, no decorators, and no constants of the module in capitals."""
-    waiting: list[ast.AST] = [tree]
+def list_places(tree: ast.Module) -> Iterator[tuple[ast.AST, int]]:
+    """Yield the nodes that run, each with the first line of the function it is in: no annotations, no decorators."""
+    waiting: list[tuple[ast.AST, int]] = [(tree, 0)]
     while waiting:
-        node = waiting.pop()
-        yield node
-        for field, value in ast.iter_fields(node):
-            if field not in ("annotation", "returns", "decorator_list"):
-                waiting += [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, ast.AST)]
+        node, function = waiting.pop()
+        yield node, function
+        if isinstance(node, ast.FunctionDef):
+            function = min(node.lineno, *(one.lineno for one in node.decorator_list), node.lineno)
+        for name, value in ast.iter_fields(node):
+            if name not in ("annotation", "returns", "decorator_list"):
+                below = value if isinstance(value, list) else [value]
+                waiting += [(one, function) for one in below if isinstance(one, ast.AST)]
 
 
-def list_mutants(path: str, text: str) -> list[Mutant]:
-    """Return every file with one change in it."""
-    tree = ast.parse(text)
+def list_mutants(path: str, line: int | None = None) -> list[Mutant]:
+    """Return every mutant of a file, or of one line of it."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    lines = text.splitlines()
     found = []
-    for number, node in enumerate(list_places(tree)):
-        for place, changed in enumerate(list_changes(node)):
-            mutated = copy.deepcopy(tree)
-            target = list(list_places(mutated))[number]
-            new = list(list_changes(target))[place]
-            Exchange(target, new).visit(mutated)
+    for number, (node, function) in enumerate(list_places(ast.parse(text))):
+        at = getattr(node, "lineno", 0)
+        for place, changed in enumerate(list_changes(node) if line in (None, at) else ()):
             before, after = (ast.unparse(one).splitlines()[0] for one in (node, changed))
-            source = ast.unparse(ast.fix_missing_locations(mutated))
-            found.append(Mutant(path, getattr(node, "lineno", 0), before, after, source))
+            found.append(Mutant(path, at, lines[at - 1].strip(), before, after, function, number, place))
     return found
+
+
+def write_mutant(mutant: Mutant, text: str) -> str:
+    """Return the whole text of its file with the change."""
+    tree = ast.parse(text)
+    target = [node for node, _ in list_places(tree)][mutant.number]
+    new = copy.deepcopy(list(list_changes(target))[mutant.place])
+    return ast.unparse(ast.fix_missing_locations(Exchange(target, new).visit(tree)))
 
 
 class Exchange(ast.NodeTransformer):
@@ -127,6 +155,81 @@ class Exchange(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> ast.AST:
         return self.new if node is self.old else self.generic_visit(node)
+
+
+# --- which tests run what ---------------------------------------------------------------------------
+
+
+@dataclass
+class TestMap:
+    """Seconds of each test that passes, and the functions that each runs, as "path:first line"."""
+
+    __test__ = False
+    seconds: dict[str, float] = field(default_factory=dict)
+    runs: dict[str, list[str]] = field(default_factory=dict)
+
+    def choose(self, mutant: Mutant) -> list[str]:
+        """Return the tests that run the mutant's function, the quickest first, as many as there is time for."""
+        own = f"{mutant.path}:{mutant.function or ''}"  # what stands outside of functions belongs to all of the file
+        names = [own] if mutant.function else [name for name in self.runs if name.startswith(own)]
+        tests = {test for name in names for test in self.runs.get(name, ())}
+        chosen, left = [], MOST_SECONDS
+        for test in sorted(tests, key=self.seconds.__getitem__)[:MOST_TESTS]:
+            left -= self.seconds[test]
+            if left < 0 and chosen:
+                break
+            chosen.append(test)
+        return chosen
+
+
+class Recorder:
+    """A plugin of pytest that writes a TestMap."""
+
+    def __init__(self, folder: Path, output: Path) -> None:
+        self.prefix, self.output, self.found = f"{folder}/", output, TestMap()
+        self.codes: dict[CodeType, str] = {}
+        self.seen: set[CodeType] = set()
+
+    def _see(self, frame: FrameType, event: str, argument: Any) -> None:
+        self.seen.add(frame.f_code)
+
+    def _name(self, code: CodeType) -> str:
+        if code not in self.codes:
+            path = code.co_filename.removeprefix(self.prefix)
+            self.codes[code] = f"{path}:{code.co_firstlineno}" if path.startswith("matcalc/") else ""
+        return self.codes[code]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.seen.clear()
+        started = time.perf_counter()
+        sys.settrace(self._see)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
+            self.found.seconds[item.nodeid] = time.perf_counter() - started
+            for name in sorted({self._name(code) for code in self.seen} - {""}):
+                self.found.runs.setdefault(name, []).append(item.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            raise SystemExit(f"{report.nodeid} fails without a change: {report.longreprtext}")
+
+    def pytest_sessionfinish(self) -> None:
+        self.output.write_text(json.dumps(vars(self.found)), encoding="utf-8")
+
+
+class Chosen:
+    """A plugin of pytest that keeps some tests, in their order."""
+
+    def __init__(self, tests: list[str]) -> None:
+        self.places = {test: place for place, test in enumerate(tests)}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted(
+            (item for item in items if item.nodeid in self.places), key=lambda item: self.places[item.nodeid]
+        )
 
 
 # --- running --------------------------------------------------------------------------------------
@@ -141,54 +244,105 @@ def copy_repository(folder: Path) -> None:
             shutil.copy(source, folder / name)
 
 
-def run_tests(folder: Path, path: str) -> bool:
-    """Whether the tests of a file pass in a copy of the repository."""
-    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    module = path.removesuffix(".py").replace("/", ".")
-    doctests = f"import doctest, importlib, sys; sys.exit(doctest.testmod(importlib.import_module({module!r})).failed)"
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not browser"]
-    for command in (["-c", doctests], ["-m", "pytest", *options, *TESTS[path]]):
-        try:
-            done = subprocess.run(
-                [sys.executable, *command], cwd=folder, env=environment, capture_output=True, timeout=PATIENCE
-            )
-        except subprocess.TimeoutExpired:
-            return False
-        if done.returncode:
-            return False
-    return True
+def run_tests(folder: Path, tests: list[str], plugin: object, patience: float) -> int | None:
+    """Return pytest's exit status in a copy of the repository, None where the patience ends.
+
+    The process is a fork of this one, which has imported torch and SymPy, and nothing of matcalc.
+    """
+    child = os.fork()
+    if not child:
+        os.setsid()
+        _become(folder, lambda: pytest.main([*OPTIONS, *dict.fromkeys(tests)], plugins=[plugin]))
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
 
 
-def find_survivors(paths: list[str], count: int, seed: int) -> list[Mutant]:
-    """Return the mutants, of so many drawn from the files, that the tests do not notice."""
-    mutants = [mutant for path in paths for mutant in list_mutants(path, (ROOT / path).read_text(encoding="utf-8"))]
-    chosen = random.Random(seed).sample(mutants, min(count, len(mutants)))
+OPTIONS = (
+    "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly", "-m", "not browser", "--sample-seed", "0",
+)  # fmt: skip
+
+
+def _become(folder: Path, run: Callable[[], int]) -> None:
+    """Run in the folder as if this process had been started there, and end; what is printed goes to a file."""
+    status = 3
+    try:
+        os.chdir(folder)
+        output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.environ["PYTHONPATH"] = str(folder)
+        sys.path[:] = [str(folder), *(path for path in sys.path if path not in ("", str(ROOT)))]
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("tests", "matcalc")]:
+            del sys.modules[name]
+        status = run()
+    finally:
+        sys.stdout.flush()
+        os._exit(int(status))
+
+
+def measure_tests(folder: Path, tests: tuple[str, ...], output: Path) -> TestMap:
+    """Return which tests run what, measured where the file does not tell."""
+    if not output.exists():
+        status = run_tests(folder, list(tests), Recorder(folder, output), 3600)
+        if status or not output.exists():
+            raise SystemExit(f"the tests fail without a change:\n{(folder / 'output.txt').read_text()[-3000:]}")
+    return TestMap(**json.loads(output.read_text(encoding="utf-8")))
+
+
+def survives(folder: Path, mutant: Mutant, tests: list[str], seconds: float) -> bool:
+    """Whether no test notices a mutant; one that ends the process, or never ends, is noticed."""
+    target = folder / mutant.path
+    whole = target.read_text(encoding="utf-8")
+    target.write_text(write_mutant(mutant, whole), encoding="utf-8")
+    try:
+        files = [test.partition("::")[0] for test in tests]
+        return not tests or run_tests(folder, files, Chosen(tests), PATIENCE + seconds) == pytest.ExitCode.OK
+    finally:
+        target.write_text(whole, encoding="utf-8")
+
+
+def find_survivors(mutants: list[Mutant], tests: tuple[str, ...], known: Path | None) -> list[Mutant]:
+    """Return the mutants that the tests do not notice, those left out that are known to change nothing."""
     survivors = []
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+        folder = Path(temporary).resolve() / "copy"
+        folder.mkdir()
         copy_repository(folder)
-        for path in sorted({mutant.path for mutant in chosen}):
-            if not run_tests(folder, path):
-                raise SystemExit(f"the tests of {path} fail without a change")
-        for number, mutant in enumerate(chosen, 1):
-            whole = (folder / mutant.path).read_text(encoding="utf-8")
-            (folder / mutant.path).write_text(mutant.source, encoding="utf-8")
-            survives = run_tests(folder, mutant.path)
-            (folder / mutant.path).write_text(whole, encoding="utf-8")
-            survivors += [mutant] if survives else []
-            print(f"{number:4} {'SURVIVES' if survives else 'noticed '}  {mutant}", flush=True)
+        found = measure_tests(folder, tests, known or Path(temporary) / "map.json")
+        for number, mutant in enumerate(mutants, 1):
+            chosen, started = found.choose(mutant), time.perf_counter()
+            alive = survives(folder, mutant, chosen, sum(found.seconds[test] for test in chosen))
+            word = ("SURVIVES" if mutant.reason is None else "the same") if alive else "noticed "
+            survivors += [mutant] if alive and mutant.reason is None else []
+            cost = f"{len(chosen)} tests, {time.perf_counter() - started:.0f} s"
+            print(f"{number:4} {word}  {mutant}  ({cost})", flush=True)
     return survivors
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("paths", nargs="*", default=list(TESTS))
+    parser.add_argument("places", nargs="*", help="a file, or a line of one as FILE:LINE; the engine and the judge")
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--map", type=Path, help="file with what was measured before, written where it is missing")
+    parser.add_argument("--tests", nargs="+", default=OWN_TESTS, help="the tests that may notice a mutant")
     options = parser.parse_args()
-    survivors = find_survivors(options.paths, options.count, options.seed)
-    print(f"{len(survivors)} of {options.count} survive")
+    files = sorted(path.relative_to(ROOT).as_posix() for folder in MUTATED for path in (ROOT / folder).rglob("*.py"))
+    places = [place.partition(":") for place in options.places or files]
+    mutants = [mutant for path, _, line in places for mutant in list_mutants(path, int(line) if line else None)]
+    chosen = random.Random(options.seed).sample(mutants, min(options.count, len(mutants)))
+    survivors = find_survivors(chosen, tuple(options.tests), options.map)
+    print(*survivors, f"{len(survivors)} of {len(chosen)} survive", sep="\n")
 
 
 if __name__ == "__main__":
+    for name in ("numpy", "sympy", "torch"):  # what every fork needs; nothing of matcalc
+        importlib.import_module(name)
     main()

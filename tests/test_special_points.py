@@ -19,6 +19,7 @@ from matcalc.language.expression import walk
 A = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
 SOLUTION = np.array([1.0, 2.0])
 ROWS = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 2.0]])
+ZEROS = np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 5.0], [2.0, 3.0, 4.0]])
 SINGULAR = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 1.0, 5.0]])
 
 def expand_determinant(x: torch.Tensor) -> torch.Tensor:
@@ -104,6 +105,8 @@ HESSIANS: list[tuple[str, Any, Any]] = [
     ("prod(sin(x))", np.array([0.0, 1.0, 2.0]), lambda x: expand_product(torch.sin(x))),
     ("prod(x)**2 + prod(x)", np.array([0.0, 1.0, 0.0]), lambda x: expand_product(x) ** 2 + expand_product(x)),
     *(("det(X)", X, expand_determinant) for X in (SINGULAR, np.ones((3, 3)), np.zeros((3, 3)), np.diag([1.0, 2, 3]))),
+    *(("sum(prod(X, axis=1))", np.array(X), lambda x: expand_product(x.T).sum()) for X in (ROWS, ZEROS)),
+    *(("sum(prod(X, axis=0)**2)", np.array(X).T, lambda x: (expand_product(x) ** 2).sum()) for X in (ROWS, ZEROS)),
     ("det(X)**2", SINGULAR, lambda x: expand_determinant(x) ** 2),
     ("det(X.T)*trace(X)", SINGULAR, lambda x: expand_determinant(x) * torch.trace(x)),
 ]

@@ -91,6 +91,20 @@ def test_sizes_that_no_array_tells_come_from_the_arguments() -> None:
     assert np.array_equal(operator @ np.arange(3.0), np.tile(np.arange(3.0), (2, 1)))
 
 
+def test_sizes_are_found_once_for_each_combination_of_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matcalc import structured
+
+    asked: list[Any] = []
+    find = structured._find_sizes
+    monkeypatch.setattr(structured, "_find_sizes", lambda *given: asked.append(given) or find(*given))
+    function = matcalc.derive("norm(U @ V.T - M)**2", "U", order=2, layout="torch").compile(form="structured")
+    U, V, M = np.ones((4, 2)), np.ones((50, 2)), np.ones((4, 50))
+    for _ in range(3):
+        operator = function(U=U, V=V, M=M)
+    assert len(asked) == 1
+    assert operator.entries == "4 of 64 entries"  # V.T @ V, not V twice
+
+
 @needs("scipy")
 def test_linear_operator_of_scipy() -> None:
     import scipy.sparse.linalg

@@ -303,6 +303,7 @@ WORDS: dict[str, Any] = {
     "kl_div": pairing(lambda p, q: (p * (p / q).log()).sum()),
     "adjugate": adjugate, "prod_others": mapping(multiply_others), "adjugate_jacobian": jacobian_of(adjugate),
     "prod_pairs": lambda x: torch.func.jacfwd(multiply_others)(drop(x)),
+    "prod_pairs_of_rows": torch.func.vmap(torch.func.jacfwd(multiply_others)),
     "adj": lambda x: torch.linalg.det(x) * torch.linalg.inv(x),
     "reciprocal_or_zero": entrywise(lambda x: torch.where(x == 0, torch.zeros_like(x), 1 / x)), "polar": polar,
     "basis": unit_vector, "selection": select_rows, "pad": pad,

@@ -15,6 +15,8 @@ from matcalc.check.tolerance import USUAL, Tolerance
 from matcalc.check.torch_values import draw_unit
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+# Where nothing but numbers tells: all but a few right claims are nearer than that, and of those rounding is measured.
+FINE = {torch.float64: 1e-11, torch.float32: 1e-4}
 ABSOLUTE = {torch.float64: 1e-13, torch.float32: 1e-6}
 LARGEST_FLOOR = 1e3
 SUSPICIOUS = 1e3
@@ -42,23 +44,26 @@ class Comparison:
 
 
 def compare_tensors(
-    compute: Both, point: Point, number: int, asked: Tolerance = USUAL, suspicious: float = SUSPICIOUS
-) -> Comparison | None:
+    compute: Both, point: Point, number: int, asked: Tolerance = USUAL, suspicious: float = SUSPICIOUS,
+    fine: bool = False,
+) -> Comparison | None:  # fmt: skip
     """Return how far apart the two tensors are that `compute` gives at the point, or None if not finite.
 
     The error is relative to the largest true entry, with an absolute floor for derivatives that are exactly
     zero.  An error slightly too large is judged again: it counts only so far as it is larger than the rounding
     errors, which computing at two neighbouring points shows; one of `suspicious` tolerances and more counts whole.
+    A `fine` comparison has a smaller tolerance.
     """
     truth, got = compute(point.values)
     difference = (truth - got).abs()
     if not bool(difference.isfinite().all()):
         return None
-    tolerance = asked.rtol or TOLERANCES[truth.dtype]
+    usual = asked.rtol or TOLERANCES[truth.dtype]
+    tolerance = FINE[truth.dtype] if fine and not asked else usual
     floor = ABSOLUTE[truth.dtype] * min(point.largest, LARGEST_FLOOR) if asked.atol is None else asked.atol
     largest, scale = float(difference.amax()), float(truth.abs().amax())
     scale = max(scale, floor / tolerance)
-    if tolerance * scale < largest and largest < suspicious * tolerance * max(scale, point.largest):
+    if tolerance * scale < largest and largest < suspicious * usual * max(scale, point.largest):
         scale = max(scale, ROUNDING_ALLOWED / tolerance * _measure_rounding(compute, point, truth, got))
     place = tuple(map(int, torch.unravel_index(difference.argmax(), truth.shape)))
     worst = Worst(place, float(truth[place]), float(got[place]), number)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from itertools import product
+from functools import partial
+from itertools import chain, combinations, pairwise, product
 from typing import Any
 
 from mpmath import mp
@@ -35,16 +36,19 @@ _CAPACITIES = (20, 36, 60, 100)
 _DIGITS = 50
 _TRIES = 24
 _MOST_POINTS = 6
+_MOST_SEGMENTS, _HALVINGS, _FAR = 5, 64, 10**12
+
+_Values = dict[tuple[str, int], Fraction]
 
 
 def prove_exactly(
     question: Question, rules: RuleBook | None = None, products: int = PRODUCTS, seconds: float = SECONDS,
-    at: Mapping[str, int] | None = None, alone: bool = False,
+    at: Mapping[str, int] | None = None,
 ) -> ExactProof:  # fmt: skip
     """Return whether the claim is the derivative, entry by entry, at two assignments of sizes to the letters.
 
-    `at` is one assignment at which alone they are compared.  Where the proof stands `alone`, no other sizes being tried
-    elsewhere, and sizes count as numbers, a third assignment is tried that no claim can be built for.
+    `at` is one assignment at which alone they are compared.  Where sizes count as numbers a third assignment is tried
+    that no claim can be built for.
     """
     root, claim = question.function.root, question.claim.root
     if claim is None or not isinstance(question.function, ExpressionFunction):
@@ -70,8 +74,10 @@ def prove_exactly(
                 shown.append(sizes)
             reason = reason or answer.reason
             if _tell_apart(shown, letters) or (shown and at is not None):
-                if alone and any(node.op == "size" for node in walk(root, claim)):
-                    other = _prove_elsewhere(question, letters, Budget(min(left, _PRODUCTS_ELSEWHERE), deadline))
+                for smallest in _list_elsewhere(root, claim) if at is None else ():
+                    other = _prove_elsewhere(
+                        question, letters, smallest, Budget(min(left, _PRODUCTS_ELSEWHERE), deadline)
+                    )
                     if other.verdict == DIFFERENT:
                         return other
                     shown += other.sizes
@@ -82,15 +88,39 @@ def prove_exactly(
 
 
 _PRODUCTS_ELSEWHERE = 50_000
+_ELSEWHERE, _MOST_ADDED, _LARGEST_LIMIT = 4, 6, 90
 
 
-def _prove_elsewhere(question: Question, letters: Sequence[str], budget: Budget) -> ExactProof:
+def _list_elsewhere(*roots: Expression) -> list[int]:
+    """Return the smallest of other sizes to be tried where sizes count as numbers: usual ones, and beyond a limit."""
+    nodes = list(walk(*roots))
+    if not _has_counts(nodes):
+        return []
+    whole = {int(node.data[0]) for node in nodes if node.op == "number" and node.data[0].denominator == 1}
+    limits = [number for number in whole if number in range(_ELSEWHERE + _MOST_ADDED, _LARGEST_LIMIT)]
+    return [_ELSEWHERE, *([max(limits) + 1] if limits else [])]
+
+
+def _has_counts(nodes: Iterable[Expression]) -> bool:
+    """Whether a size counts as a number: n, size(x), trace(eye(n))."""
+    fixed: set[Expression] = set()
+    for node in nodes:
+        if node.op == "filled" or (node.args and fixed.issuperset(node.args)):
+            fixed.add(node)
+        if node.op == "size" or node.is_call("size") or (node in fixed and node.is_scalar):
+            return True
+    return False
+
+
+def _prove_elsewhere(
+    question: Question, letters: Sequence[str], smallest: int, budget: Budget
+) -> ExactProof:
     """Return the answer at sizes that follow from the claim, and that are none of the first ones."""
     choices = random.Random(to_text(question.claim.root) if question.claim.root is not None else "")
     roots = [root for root in (question.function.root, question.claim.root, *question.by) if root is not None]
-    sizes = fit_numbers({letter: choices.randrange(4, 10) for letter in letters}, collect_sums(roots))
+    drawn = {letter: smallest + choices.randrange(_MOST_ADDED) for letter in letters}
     try:
-        return _prove_at(question, sizes, budget)
+        return _prove_at(question, fit_numbers(drawn, collect_sums(roots)), budget)
     except (NotShown, MatcalcError, RecursionError):
         return ExactProof(NOT_SHOWN)
 
@@ -121,10 +151,16 @@ def list_sizes(letters: Sequence[str], sums: Collection[Size] = ()) -> Iterator[
         first = {letter: number + least for letter, number in zip(letters, hand, strict=True)}
         larger = ({letter: number + more for letter, number in first.items()} for more in range(7))
         fitting = (each for each in larger if all(size.evaluate(each) >= 1 for size in sums))
-        sizes = next(fitting, None) or fit_numbers(first, sums)
+        sizes = next(fitting, None) or _spread(fit_numbers(first, sums), first, sums)
         if sizes not in shown:
             shown.append(sizes)
             yield sizes
+
+
+def _spread(fitted: dict[str, int], first: Mapping[str, int], sums: Collection[Size]) -> dict[str, int]:
+    """Return fitted sizes that differ where the first ones do: what had to grow grows by its first number more."""
+    spread = {letter: size + (first[letter] if size > first[letter] else 0) for letter, size in fitted.items()}
+    return spread if all(size.evaluate(spread) >= 1 for size in sums) else fitted
 
 
 _LARGEST_SHIFT = 8
@@ -267,7 +303,8 @@ class _Comparison:
 
     def _refute(self, truth: list[Element], differences: list[Element]) -> ExactProof:
         """Return that the two differ where a number with many digits shows it, else that nothing was shown."""
-        for values in self._list_points(self.tower.conditions):
+        drawn = list(self._list_points(self.tower.conditions))
+        for values in chain(drawn, self._list_points_between(drawn, differences)):
             try:
                 found, _ = self._measure(values, truth, differences, _DIGITS)
                 apart, largest = self._measure(values, truth, differences, 2 * _DIGITS)
@@ -305,6 +342,49 @@ class _Comparison:
             if not left:
                 return
 
+    def _list_points_between(self, drawn: Sequence[_Values], differences: Iterable[Element]) -> Iterator[_Values]:
+        """Yield points between two places of a segment where signs in the differences change, and beyond the last one.
+
+        A kink that is moved by little is felt there only.  Some segments end far away.
+        """
+        signs = {g.index: g for one in differences for g in self.tower.list_signs(one)}
+        if not signs or not drawn:
+            return
+        near, far = combinations(drawn, 2), [(drawn[0], self._go_far(drawn[0], side)) for side in (1, -1)]
+        for start, end in [*far, *near][:_MOST_SEGMENTS]:
+            place = partial(_go_along, start, end)
+            found = {self._find_change(sign.of, place) for sign in signs.values()} - {None}
+            for one, other in pairwise(sorted([*filter(None, found), Fraction(1)])):
+                values = place((one + other) / 2)
+                if self._is_defined(values, self.tower.conditions):
+                    yield values
+
+    def _go_far(self, values: _Values, side: int) -> _Values:
+        """Return values that are large, on a side of 0 where they may be; what is 1 or -1 stays."""
+        kinds = {(g.name, g.place): g for g in self.tower.generators if isinstance(g, FreeEntry)}
+        sides = {key: 1 if kinds[key].positive else side for key in values}
+        return {
+            key: value if isinstance(kinds[key], UnitEntry) else abs(value) * sides[key] * _FAR
+            for key, value in values.items()
+        }
+
+    def _find_change(self, element: Element, place: Callable[[Fraction], _Values]) -> Fraction | None:
+        """Return at which share of a segment an element changes its sign, None where it does not or has no value."""
+        def is_positive(share: Fraction) -> bool:
+            return bool(Numbers(self.tower, _to_numbers(place(share))).evaluate(element) > 0)
+
+        with mp.workdps(_DIGITS):
+            try:
+                first, low, high = is_positive(Fraction(0)), Fraction(0), Fraction(1)
+                if is_positive(high) == first:
+                    return None
+                for _ in range(_HALVINGS):
+                    middle = (low + high) / 2
+                    low, high = (middle, high) if is_positive(middle) == first else (low, middle)
+            except NotShown:
+                return None
+        return low
+
     def _is_defined(self, values: Mapping[tuple[str, int], Fraction], conditions: Sequence[Condition]) -> bool:
         """Whether what must be positive is so at a point."""
         with mp.workdps(20):
@@ -325,6 +405,13 @@ class _Comparison:
     def _place(self, element: Element) -> Element:
         """Return an element with the variable's own structure in the place of its free entries."""
         return self.tower.substitute(element, dict(self.images)) if self.images else element
+
+
+def _go_along(start: _Values, end: _Values, share: Fraction) -> _Values:
+    """Return the values at a share of the way; what is 1 or -1 stays."""
+    return {
+        key: value if abs(value) == 1 else value + (end[key] - value) * share for key, value in start.items()
+    }
 
 
 def find_index(place: int, shape: Sequence[int]) -> tuple[int, ...]:

@@ -444,6 +444,12 @@ def _multiply_but_two(tower: Tower, x: Entries) -> Entries:
     return Entries((size, size), tuple(flat))
 
 
+def _multiply_but_two_of_rows(tower: Tower, x: Entries) -> Entries:
+    """Return at [i, j, k] the product of all entries of row i but those two, 0 where j = k."""
+    rows = [_multiply_but_two(tower, Entries((1, len(row)), tuple(row))).flat for row in x.rows()]
+    return Entries((*x.shape, x.shape[1]), tuple(entry for row in rows for entry in row))
+
+
 def _take_power(tower: Tower, x: Entries, exponent: Entries) -> Entries:
     count = exponent.flat[0]
     if not count.is_ground or (count and count.LC.denominator != 1):
@@ -595,6 +601,7 @@ MATRIX_FUNCTIONS: dict[str, Callable[..., Entries]] = {
     "pinv": _invert_generally,
     "adjugate": _find_adjugate,
     "prod_pairs": _multiply_but_two,
+    "prod_pairs_of_rows": _multiply_but_two_of_rows,
     "matrix_power": _take_power,
     "tril": _keep_triangle(lambda row, column: column <= row),
     "triu": _keep_triangle(lambda row, column: column >= row),

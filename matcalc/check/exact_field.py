@@ -683,7 +683,7 @@ class Tower:
         """
         if self.is_zero(element):
             return True
-        sign = next((g for g in self._list_branches(element) if isinstance(g, Sign)), None)
+        sign = next(iter(self.list_signs(element)), None)
         if sign is None or len(known) >= _MOST_SIGNS:
             return False
         for side in (1, -1):
@@ -703,6 +703,10 @@ class Tower:
     def has_signs(self, element: Element) -> bool:
         """Whether signs occur in an element, or inside of its generators."""
         return next(self._list_branches(element), None) is not None
+
+    def list_signs(self, element: Element) -> list[Sign]:
+        """Return the signs in an element, and inside of its generators."""
+        return [g for g in self._list_branches(element) if isinstance(g, Sign)]
 
     def _list_branches(self, element: Element) -> Iterator[Sign | UnitEntry]:
         """Yield what is 1 or -1 in an element, or inside of its generators."""

@@ -66,9 +66,14 @@ def choose_sizes(letters: list[str], seed: int, trial: int = 0, attempt: int = 0
         hand = [primes[place % len(primes)] for place in range(max(3, len(letters)))]
         random.Random(f"{seed}/{attempt}").shuffle(hand)
         sizes = {letter: hand[(place + trial) % len(hand)] for place, letter in enumerate(letters)}
-        if math.prod(size.value(sizes) for size in shape) <= COMFORTABLE_ENTRIES:
+        if _count_entries(shape, sizes) <= COMFORTABLE_ENTRIES:
             break
     return sizes
+
+
+def _count_entries(shape: Shape, sizes: dict[str, int]) -> int:
+    """How many entries an array has; a range that is empty at these sizes, n - 5 at n = 2, is made longer later."""
+    return math.prod(max(1, size.evaluate(sizes)) for size in shape)
 
 
 # The smallest and the largest size, and how many entries a derivative may have then: of a gradient many are one pass.
@@ -86,7 +91,7 @@ def choose_other_sizes(letters: list[str], seed: int, shape: Shape) -> dict[str,
     for smallest, largest, most in _OTHER_SIZES:
         numbers = [number for number in range(smallest, largest + len(letters)) if number not in PRIMES[:3]]
         sizes = dict(zip(letters, random.Random(f"other {seed}").sample(numbers, len(letters)), strict=True))
-        if math.prod(size.value(sizes) for size in shape) <= most:
+        if _count_entries(shape, sizes) <= most:
             return sizes
     return {}
 

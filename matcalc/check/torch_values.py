@@ -489,6 +489,7 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "adjugate": find_adjugate,
     "adjugate_jacobian": differentiate_adjugate,
     "prod_pairs": multiply_but_two,
+    "prod_pairs_of_rows": lambda x: torch.stack([multiply_but_two(row) for row in x.unbind()]),
 }
 
 

@@ -22,6 +22,7 @@ from matcalc.check.report import (
     COULD_NOT_CHECK,
     DIFFERENT,
     DIFFERS,
+    NOT_SHOWN,
     PROOFS,
     CheckReport,
     ExactProof,
@@ -110,10 +111,11 @@ def _judge_value(evidence: Evidence, trials: int, truth: str, proof: str, settin
     if proof != "torch" and not question.tolerance:
         from matcalc.check.exact import prove_exactly
 
-        exact = prove_exactly(question, rules, alone=proof == "exact")
+        exact = prove_exactly(question, rules)
     if proof == "exact":
         return _report_exactly(exact, replace(could_not_check("", **settings), evidence=evidence))
-    report = _judge_by_torch(evidence, trials, truth, settings)
+    is_fine = exact is not None and exact.verdict == NOT_SHOWN
+    report = _judge_by_torch(evidence, trials, truth, settings, is_fine)
     if exact is None:
         return report
     if exact and report.verdict == DIFFERS and report.sizes not in exact.sizes:
@@ -141,14 +143,16 @@ def _judge_orientation(question: Question, report: CheckReport) -> CheckReport:
     return replace(report, verdict=DIFFERS, reasons=("orientation",), fits=fits, message=message)
 
 
-def _judge_by_torch(asked: Evidence, trials: int, truth: str, settings: dict[str, Any]) -> CheckReport:
+def _judge_by_torch(
+    asked: Evidence, trials: int, truth: str, settings: dict[str, Any], fine: bool = False
+) -> CheckReport:
     reason = "no points were asked for" if trials < 1 else find_missing(asked.device)
     if reason:
         return could_not_check(reason, **settings)
     from matcalc.check.modes import own_modes
 
     with rules_in_force(asked.rules), own_modes(asked.dtype, asked.device):
-        report = _judge_at_points(asked, trials, truth)
+        report = _judge_at_points(asked, trials, truth, fine)
     return replace(report, dtype=asked.dtype, device=asked.device)
 
 
@@ -178,12 +182,18 @@ def _keep(report: CheckReport) -> dict[str, Any]:
     return {name: getattr(report, name) for name in names}
 
 
+_NEARLY, _LAST_DIGIT = 1e-5, 1e-30
+
+
 def _report_rounding(exact: ExactProof, report: CheckReport) -> CheckReport:
     """Return the report on a claim that torch cannot tell from the derivative, and that is another formula."""
-    message = (
-        f"differs. The numbers agree to {exact.apart:.1g}, but the formula is not the derivative, as SymPy shows"
-        f"{exact.where}: numbers in it are rounded, perhaps; write 2/3, not 0.66666667."
-    )
+    if exact.apart < _NEARLY:
+        near = f"to {exact.apart:.1g}" if exact.apart > _LAST_DIGIT else "to the last digit"
+        agree, reason = near, "numbers in it are rounded, perhaps; write 2/3, not 0.66666667"
+    else:
+        agree, reason = "at the points", "a branch is taken at another place, perhaps"
+    told = f"the formula is not the derivative, as SymPy shows{exact.where}: {reason}."
+    message = f"differs. The numbers agree {agree}, but {told}"
     return replace(report, verdict=DIFFERS, reasons=("other",), message=message)
 
 
@@ -223,7 +233,7 @@ def _find_misfit(question: Question) -> str | None:
 # --- points ---------------------------------------------------------------------------------------
 
 
-def _judge_at_points(asked: Evidence, trials: int, truth: str) -> CheckReport:
+def _judge_at_points(asked: Evidence, trials: int, truth: str, fine: bool) -> CheckReport:
     from matcalc.check.compare import find_shown, summarize
 
     question, seed = asked.question, asked.seed
@@ -232,7 +242,7 @@ def _judge_at_points(asked: Evidence, trials: int, truth: str) -> CheckReport:
     found: Comparison | str = ""
     for trial in search.list_trials(trials):
         try:
-            found = _compare_at_some_point(question, search, trial)
+            found = _compare_at_some_point(question, search, trial, fine)
         except (MatcalcError, RuntimeError) as error:
             found = getattr(error, "reason", str(error))
         if isinstance(found, str):
@@ -301,7 +311,9 @@ def _look_far(question: Question, comparisons: list[Comparison]) -> list[Compari
     return comparisons if wrong is None else [wrong]
 
 
-def _compare_at_some_point(question: Question, search: PointSearch, trial: int) -> Comparison | str:
+def _compare_at_some_point(
+    question: Question, search: PointSearch, trial: int, fine: bool = False
+) -> Comparison | str:
     """Return the comparison at the first point where truth and claim are finite, or why there is none."""
     from matcalc.check.compare import compare_tensors
     from matcalc.check.conditions import Trouble, names_below
@@ -313,7 +325,8 @@ def _compare_at_some_point(question: Question, search: PointSearch, trial: int) 
         reason = "the derivative or the claim is not finite"
         try:
             compute = partial(question.compute_both, point)
-            comparison = compare_tensors(compute, point, trial + 1, question.tolerance)
+            is_fine = fine and not question.is_code
+            comparison = compare_tensors(compute, point, trial + 1, question.tolerance, fine=is_fine)
             if comparison is not None and comparison.is_small:
                 return comparison
             if comparison is not None:

@@ -250,7 +250,7 @@ class _Converter:
     def _core_call(self, rule: Rule, tensors: list[Tensor], result: Shape) -> Tensor:
         batch = max(tensor.batch for tensor in tensors)
         if batch and rule.opaque and len(result) > 1:
-            raise MissingRuleError(f"{rule.function} along an axis cannot be written: it is a matrix for each row")
+            return self._call_of_rows(rule, tensors[0], result)
         parts: list[Part] = []
         core = batch
         for tensor in tensors:
@@ -259,6 +259,13 @@ class _Converter:
             core += width
         shape = (next(t.node.shape[0] for t in tensors if t.batch), *result) if batch else result
         return Tensor(self.graph.call(rule, batch, parts, shape), batch)
+
+    def _call_of_rows(self, rule: Rule, tensor: Tensor, result: Shape) -> Tensor:
+        """A matrix for each row, where a function is known that gives them all."""
+        of_rows = (self.graph.rules or shipped_rules()).find(f"{rule.name}_of_rows")
+        if of_rows is None:
+            raise MissingRuleError(f"{rule.function} along an axis cannot be written: it is a matrix for each row")
+        return Tensor(self.graph.call(of_rows, 0, [(tensor.node, (0, 1))], (tensor.node.shape[0], *result)), 1)
 
     def _mapped_call(self, rule: Rule, tensors: list[Tensor], axis: int) -> Tensor:
         """A call along one axis of matrices of one shape: the other axis becomes the batch axis."""

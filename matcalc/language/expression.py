@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any
 
 from matcalc.errors import ShapeError
+from matcalc.language.names import BASIS
 from matcalc.language.sizes import SCALAR, Shape, Size, squeeze_shape, to_2d_shape, write_shape
 from matcalc.rule_files import Rule
 
@@ -146,8 +147,15 @@ def collect_letters(roots: Iterable[Expression]) -> list[str]:
 
 
 def collect_sums(roots: Iterable[Expression]) -> tuple[Size, ...]:
-    """Return the sizes below the roots that are sums, such as n - 1, which are 1 or more only at some sizes."""
-    sizes = (size for node in walk(*roots) for size in (*node.shape, *(node.data if node.op == "size" else ())))
+    """Return the sizes below the roots that are sums, such as n - 1, which are 1 or more only at some sizes.
+
+    A place that is named is one of them: with basis(n, 4) it is n - 4.
+    """
+    nodes = list(walk(*roots))
+    sizes = [size for node in nodes for size in (*node.shape, *(node.data if node.op == "size" else ()))]
+    for node in nodes:
+        if node.is_call(BASIS) and node.args[1].op == "number" and len(node.args[0].shape[0].letters) == 1:
+            sizes.append(node.args[0].shape[0] - Size.of(int(node.args[1].data[0])))
     return tuple(dict.fromkeys(Size((letter,)) for size in sizes for letter in size.letters if Size((letter,)).is_sum))
 
 

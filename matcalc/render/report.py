@@ -65,7 +65,9 @@ def _orientation(derivative: Derivative) -> str:
     """Say of one remaining axis whether it is printed as a row or as a column."""
     if len(derivative.shape) != 1:
         return ""
-    return f", a 1×{derivative.shape[0]} row" if derivative.result.is_row(derivative.layout) else ", a column"
+    size = derivative.shape[0]
+    written = f"({size})" if size.is_sum else size
+    return f", a 1×{written} row" if derivative.result.is_row(derivative.layout) else ", a column"
 
 
 def write_report(derivative: Derivative) -> str:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import matcalc
+from matcalc.check.conditions import find_trouble
 from matcalc.check.points import PRIMES, NoPoint, Point, PointSearch, choose_sizes, draw, list_domains
 from matcalc.check.report import CheckReport
 from matcalc.check.verdict import judge
@@ -249,3 +250,14 @@ def test_the_reason_is_the_one_that_stood_in_the_way_most() -> None:
     found = find_point("log(-norm(x)**2)", shapes={"x": ("n",)})
     assert isinstance(found, NoPoint)
     assert found.reason == "log(x) needs x > 0"
+
+
+@pytest.mark.parametrize("call", ["reciprocal(x)", "normalize(x)", "std(x)"])
+def test_what_a_definition_needs_is_a_condition(call: str) -> None:
+    expression = parse(f"sum({call})").expressions[0]
+    (letter,) = expression.args[0].args[0].shape[0].letters
+    columns = (torch.zeros(3, 1, dtype=torch.float64), torch.tensor([[2.0], [3.0], [4.0]], dtype=torch.float64))
+    bad, good = (find_trouble(expression, Point({"x": column}, {letter: 3}, {}, {}, 1.0))[0] for column in columns)
+    assert bad is not None
+    assert call.partition("(")[0] in bad.reason
+    assert good is None

@@ -117,3 +117,13 @@ def test_rules_of_a_reader_may_call_each_other() -> None:
     assert prove_rule(second, book=book).verdict == "differs"
     assert prove_rule(third, book=book)
     assert "could not check" in prove_rule(third).message
+
+
+@pytest.mark.parametrize("name", ["polar", "prod_pairs_of_rows", "leading_outer"])
+def test_what_nothing_else_states_is_compared_with_nothing(name: str) -> None:
+    assert "nothing to compare it with" in prove_rule(shipped_rules()[name]).message
+
+
+@pytest.mark.parametrize("name", ["softmax", "logsumexp", "det"])
+def test_what_something_states_is_compared_with_it(name: str) -> None:
+    assert "nothing to compare it with" not in prove_rule(shipped_rules()[name]).message

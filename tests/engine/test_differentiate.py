@@ -6,8 +6,11 @@ import pytest
 
 import matcalc
 from matcalc import MatcalcError
+from matcalc.engine.differentials import fit
 from matcalc.engine.differentiate import differentiate
 from matcalc.engine.index_form import Graph, reachable
+from matcalc.language.expression_to_text import to_text
+from matcalc.language.text_to_expression import parse
 from matcalc.rule_files import shipped_rules
 from tests.engine.index_graphs import K, M, N, add, multiply, variable
 
@@ -89,3 +92,45 @@ def test_zero_is_printed_with_its_shape_only_where_it_is_true(text: str) -> None
     derivative = matcalc.derive(text, "x", shapes={"x": ("n",), "y": ("m",)})
     assert str(derivative).startswith("zeros(")
     assert derivative.check().verdict == "agrees"
+
+
+@pytest.mark.parametrize(
+    ("expression", "derivative"),
+    [
+        ("y*x*x**(a - 1)", "x**a"),
+        ("y*x**2*x**(a - 1)", "x**(a + 1)"),
+        ("y*x/x*x**(a - 1)", "x**(a - 1)"),
+        ("y*z*x**(a - 1)", "z*x**(a - 1)"),
+    ],
+)
+def test_powers_of_one_base_are_collected_whatever_the_exponent(expression: str, derivative: str) -> None:
+    shapes: dict[str, tuple[str, ...]] = dict.fromkeys("axyz", ())
+    assert str(matcalc.derive(expression, "y", shapes=shapes, assume={"x": "positive"})) == derivative
+
+
+@pytest.mark.parametrize(
+    ("expression", "derivative"),
+    [
+        ("tril(S) @ x", "triu(S)"),
+        ("softmax(S, axis=1) @ x", "softmax(S, axis=1).T"),
+        ("inv(S) @ x", "inv(S)"),
+    ],
+)
+def test_a_function_of_a_symmetric_matrix_is_symmetric_where_its_rule_says_so(expression: str, derivative: str) -> None:
+    found = matcalc.derive(expression, "x", layout="denominator", assume={"S": "symmetric"})
+    assert str(found) == derivative
+
+
+@pytest.mark.parametrize("expression", ["kron(x, ones(p)).T @ b", "kron(ones(p), x).T @ b"])
+def test_one_part_of_a_joined_axis_may_be_summed_alone(expression: str) -> None:
+    report = matcalc.derive(expression, "x", shapes={"x": ("n",), "b": ("n*p",)}).check()
+    assert report.verdict == "agrees", report.message
+
+
+def test_a_node_is_fitted_to_a_shape() -> None:
+    column, scalar = parse("x").expressions[0], parse("alpha").expressions[0]
+    n, _ = column.shape
+    assert fit(column, column.shape) is column
+    assert to_text(fit(column, column.shape[::-1])) == "x.T"
+    assert to_text(fit(scalar, column.shape)) == f"ones({n})*alpha"
+    assert to_text(fit(column, (n, n))) == f"ones({n}, {n})*x"

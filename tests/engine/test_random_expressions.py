@@ -18,7 +18,10 @@ from tests.shrink import shrink
 EXAMPLES = 450
 MOST_UNCHECKED = 0.15
 # Only derivatives write these.
-OPAQUE = {"expm_jacobian", "sqrtm_jacobian", "polar", "leading_outer", "prod_pairs", "adjugate_jacobian"}
+OPAQUE = {
+    "expm_jacobian", "sqrtm_jacobian", "polar", "leading_outer", "prod_pairs", "adjugate_jacobian",
+    "prod_pairs_of_rows",
+}  # fmt: skip
 RULE_WORDS = {
     "fuse", "commutation", "duplication", "adjugate", "prod_others", "reciprocal_or_zero",
     "selection",  # written as x[1:]

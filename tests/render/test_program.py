@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import tracemalloc
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -44,7 +46,9 @@ def draw(problem: Problem, seed: int = 0) -> dict[str, np.ndarray]:
     return values
 
 
-def write(text: str, backend: str = "numpy", sizes: dict[str, int] | None = None, **options: Any) -> Writer:
+def write(
+    text: str, backend: str = "numpy", sizes: dict[str, int] | None = None, is_concrete: bool = False, **options: Any
+) -> Writer:  # fmt: skip
     """The writer of a formula; sizes that are not given count for 100."""
     problem = parse(text, shapes=options.pop("shapes", VECTORS), **options)
     signature = Signature(problem.symbols, {})
@@ -53,7 +57,7 @@ def write(text: str, backend: str = "numpy", sizes: dict[str, int] | None = None
     (root,) = regroup(problem.expressions[0])
     letters = {"m": 100, "n": 100, "l": 100, **numbers}
     words, names = Words(backend, signature), Names(set(problem.symbols))
-    return Writer([root], words, names, known, lambda size: size.value(letters))
+    return Writer([root], words, names, known, lambda size: size.value(letters), is_concrete=is_concrete)
 
 
 def read(text: str, backend: str = "numpy", **options: Any) -> str:
@@ -124,7 +128,7 @@ def test_product_of_many_sums_is_not_multiplied_out() -> None:
     shapes = {f"{letter}{k}": ("n", "n") for letter in "ABC" for k in range(24)}
     writer = write(f"{sums} @ D", shapes=shapes | {"D": ("n", "n")})
     assert len(writer.program.operations) < 2000
-    assert max(map(len, writer.terms.values())) == 1
+    assert max(map(len, writer.plan.terms.values())) == 1
 
 
 # --- structure ------------------------------------------------------------------------------------------------
@@ -164,9 +168,18 @@ def test_joined_axes_are_reshaped_at_the_end(text: str) -> None:
     assert np.allclose(function(**point), derivative.evaluate(point), rtol=1e-12)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_diagonal_whose_axes_are_joined_is_placed(backend: str) -> None:
+    derivative = matcalc.derive("trace(exp(X))", "X", layout="vec")
+    X = np.array([[0.0, 1.0], [2.0, 3.0]])
+    found = derivative.compile(backend)(X if backend == "numpy" else torch.from_numpy(X))
+    assert np.allclose(found, [1.0, 0.0, 0.0, np.exp(3.0)])
+
+
 def test_positive_definite_matrix_is_inverted_by_its_cholesky_factor() -> None:
     options: dict[str, Any] = {"shapes": {"S": ("n", "n"), "x": ("n",)}, "assume": {"S": "posdef"}}
-    assert "cholesky_inverse(" in matcalc.derive("x.T @ inv(S) @ x", "S", **options).compile("torch").source
+    assert "cholesky_inverse(" in matcalc.derive("logdet(S)", "S", **options).compile("torch").source
+    assert "cholesky_solve(" in matcalc.derive("x.T @ inv(S) @ x", "S", **options).compile("torch").source
     # The function is differentiated by every entry of S in the check at the bottom, of which Cholesky reads the half.
     function = matcalc.derive("x.T @ inv(S) @ x", "S", **options).code("torch").split("def derivative")[0]
     assert "cholesky" not in function
@@ -176,6 +189,85 @@ def test_gram_matrix_is_solved_for_without_transposing() -> None:
     assert read("A @ inv(A.T @ A)") == "np.linalg.solve(A.T @ A, A.T).T"
     # Of more columns than rows the inverse is cheaper.
     assert read("A @ inv(A.T @ A)", sizes={"m": 300, "n": 20}) == "A @ np.linalg.inv(A.T @ A)"
+
+
+def test_inverse_that_is_needed_again_is_solved_for_where_that_is_cheaper() -> None:
+    text = "y.T @ A @ inv(A.T @ A) @ A.T @ y"
+    source = matcalc.derive(text, "A", shapes=VECTORS).compile().source
+    assert source.count("np.linalg.solve(") == 1
+    assert "np.linalg.inv(" not in source
+    # Where the inverse itself is a part of the result it is formed once.
+    source = matcalc.derive("logdet(S) + x.T @ inv(S) @ x", "S", shapes=VECTORS).compile().source
+    assert source.count("np.linalg.inv(") == 1
+    assert "np.linalg.solve(" not in source
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_symmetric_matrix_goes_to_cholesky_where_it_has_a_factor(sign: float) -> None:
+    for text, helper in (("logdet(A.T @ A + s*eye(n))", "inverse_of"), ("x.T @ inv(A.T @ A + s*eye(n)) @ x", "solve_")):
+        derivative = matcalc.derive(text, "A", shapes=VECTORS | {"s": ()}, layout="torch")
+        at = {"A": np.random.default_rng(0).standard_normal((4, 3)), "s": np.array(sign * 4.0), "x": np.ones(3)}
+        values = {name: at[name] for name in derivative.problem.symbols}
+        found = derivative.compile("torch")(**{name: torch.from_numpy(value) for name, value in values.items()})
+        assert np.allclose(found, derivative.evaluate(values), rtol=1e-10)
+        assert helper not in derivative.compile("torch").source  # which is traced
+
+
+def test_products_of_arrays_of_more_axes_are_products_of_matrices() -> None:
+    shapes = {"X": ("m", "n"), "W": ("n", "k"), "Y": ("m", "k")}
+    hessian = matcalc.derive("sum(logsumexp(X @ W, axis=1)) - trace(Y.T @ X @ W)", "W", shapes=shapes, order=2)
+    source = hessian.in_layout("torch").compile().source
+    assert source.count(".reshape(m, n * k)") >= 2
+    assert "einsum('" not in source.replace("np.einsum('ijkj", "")
+    point = hessian.draw_point()
+    assert np.allclose(hessian.compile()(**point), hessian.evaluate(point), rtol=1e-10)
+
+
+def test_entries_of_equal_indices_are_filled_once() -> None:
+    text = "(X - mean(X, axis=0, keepdims=True))/sqrt(var(X, axis=0, keepdims=True) + 1)"
+    source = matcalc.derive(text, "X", shapes={"X": ("m", "n")}, layout="torch").compile().source
+    assert source.count("np.zeros") == 1
+    assert source.count("(m, n, m, n)  #") + source.count("# (m, n, m, n)") == 1
+    assert "np.var" not in source  # the deviations are there
+    assert "transpose" not in source
+    ridge = matcalc.derive("sum((A @ X - B)**2) + l*sum(X**2)", "X", order=2, layout="torch")
+    assert "ones" not in ridge.compile().source
+
+
+def test_new_arrays_are_changed_in_place_and_let_go_of() -> None:
+    assert read("2*(A.T @ A + c*eye(n))", is_concrete=True).endswith("M1 *= 2\nM1")
+    assert read("diag(y) @ (A - ones(m) @ (y.T @ A))", is_concrete=True).endswith("M1 *= y[:, None]\nM1")
+    assert read("2*(A.T @ A)", "torch", is_concrete=True) == "(A.T @ A).mul_(2)"
+    # What may be mapped over is not written into an array that another argument may batch.
+    assert "_(" not in read("c*(A.T @ A)", "torch")
+    # A matrix times its transpose is multiplied by numbers afterwards: BLAS computes one half of it.
+    assert read("2*((A @ v) @ (A @ v).T)").startswith("v1 = A @ v")
+    assert read("2*(A @ B) @ (A @ B).T", sizes={"l": 3}) == "M1 = A @ B  # (m, l)\n2 * (M1 @ M1.T)"
+
+
+def test_powers_are_products_of_squares_and_roots() -> None:
+    source = matcalc.derive("sum(sqrt(1 + x**2))", order=2).compile().source
+    assert source.count("np.sqrt(") == 1
+    assert "3 / 2" not in source
+    derivative = matcalc.derive("sum(x**5 + 1/x**2)", layout="denominator")
+    x = np.array([-1.5, 2.0])
+    assert np.allclose(derivative.compile()(x), 5 * x**4 - 2 / x**3)
+
+
+def test_norm_below_a_norm_needs_no_look_for_zero() -> None:
+    assert "reciprocal" not in matcalc.derive("x/norm(x)").compile().source
+    assert "reciprocal" in matcalc.derive("norm(x)").compile().source
+
+
+@pytest.mark.parametrize("problem", sample("memory", PROBLEMS, 0.3), ids=lambda problem: problem.name)
+def test_no_more_memory_is_held_than_by_the_closed_form(problem: Problem) -> None:
+    rng, sizes = np.random.default_rng(0), problem.size("medium")
+    values = {name: rng.standard_normal([sizes[each] for each in shape]) for name, shape in problem.shapes.items()}
+    values |= {name: np.cov(values[name]) + np.eye(len(values[name])) for name in problem.assume}
+    function = derive_problem(problem).compile()
+    function(**values)
+    hands = [measure_memory(lambda form=form: form(np, *values.values())) for form in problem.numpy]
+    assert measure_memory(lambda: function(**values)) <= 1.1 * min(hands) + 2000
 
 
 # --- compiled -------------------------------------------------------------------------------------------------
@@ -209,6 +301,34 @@ def test_compiled_derivative_is_traced_as_one_graph(problem: Problem) -> None:
     torch._dynamo.reset()  # all functions of one test file are counted against one limit of recompilations
     traced = torch.compile(function, fullgraph=True, backend="eager")
     assert torch.allclose(traced(*given), function(*given))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("problem", sample("single", PROBLEMS, 0.3), ids=lambda problem: problem.name)
+def test_single_precision_is_kept(problem: Problem, backend: str) -> None:
+    convert = np.asarray if backend == "numpy" else torch.from_numpy
+    values = {name: convert(value.astype(np.float32)) for name, value in draw(problem).items()}
+    both = derive_problem(problem).value_and_derivative(backend)(**values)
+    assert [str(each.dtype).removeprefix("torch.") for each in both] == ["float32"] * 2
+
+
+@needs("jax")
+@pytest.mark.parametrize("problem", sample("jitted", PROBLEMS, 0.2), ids=lambda problem: problem.name)
+def test_compiled_derivative_is_traced_by_jax(problem: Problem) -> None:
+    import jax
+
+    function, values = derive_problem(problem).compile("jax"), draw(problem)
+    given = [jax.numpy.asarray(values[name]) for name in inspect.signature(function).parameters]
+    assert np.allclose(jax.jit(function)(*given), function(*given), rtol=1e-4, atol=1e-4)
+
+
+def measure_memory(work: Callable[[], Any]) -> int:
+    """The most bytes that are held during a call beyond what was there before."""
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def find_function(problem: Problem) -> tuple[Any, list[torch.Tensor]]:
@@ -363,7 +483,8 @@ def test_products_are_refused_where_there_are_none() -> None:
 # --- values that do not overflow ----------------------------------------------------------------------------------
 
 HARD = ["log(1 + exp(x))", "log1p(exp(x))", "log(softmax(x))", "log(sum(exp(x)))", "log(sigmoid(x))", "sigmoid(x)",
-        "softmax(x)", "logsumexp(x)", "gelu(x)", "softplus(x)", "silu(x)", "tanh(x)"]  # fmt: skip
+        "softmax(x)", "logsumexp(x)", "gelu(x)", "softplus(x)", "silu(x)", "tanh(x)", "1/(1 + exp(-x))",
+        "exp(x)/sum(exp(x))", "log(exp(x)/sum(exp(x)))", "log(1/(1 + exp(-x)))"]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "scale"), sample("hard", product(HARD, [1.0, 40.0, 1e3]), 0.5))
@@ -374,7 +495,9 @@ def test_value_and_derivative_do_not_overflow(text: str, scale: float) -> None:
     value, jacobian = derivative.value_and_derivative()(x)
     words = {"softmax": lambda x: torch.softmax(x, 0), "logsumexp": lambda x: torch.logsumexp(x, 0)}
     stable = {"log(1 + exp(x))": "softplus(x)", "log1p(exp(x))": "softplus(x)", "log(softmax(x))": "log_softmax(x)",
-              "log(sum(exp(x)))": "logsumexp(x)", "log(sigmoid(x))": "logsigmoid(x)"}  # fmt: skip
+              "log(sum(exp(x)))": "logsumexp(x)", "log(sigmoid(x))": "logsigmoid(x)",
+              "1/(1 + exp(-x))": "sigmoid(x)", "exp(x)/sum(exp(x))": "softmax(x)",
+              "log(exp(x)/sum(exp(x)))": "log_softmax(x)", "log(1/(1 + exp(-x)))": "logsigmoid(x)"}  # fmt: skip
     names = {**words, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "log_softmax": lambda x: torch.log_softmax(x, 0),
              "softplus": lambda x: torch.logaddexp(x, 0 * x), "logsigmoid": torch.nn.functional.logsigmoid,
              "gelu": torch.nn.functional.gelu, "silu": torch.nn.functional.silu}  # fmt: skip

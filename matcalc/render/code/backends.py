@@ -31,6 +31,11 @@ def prod_pairs(x):
     diagonal = {eye_of_x} == 1
     return {np}.where(diagonal, 0.0, prod_others({np}.where(diagonal, 1.0, x), 1))
 ''',
+    "prod_pairs_of_rows": '''
+def prod_pairs_of_rows(X):
+    """[i,j,k], the product of all entries of row i but those two, 0 where j = k."""
+    return {np}.stack([prod_pairs(row) for row in X])
+''',
     "leading_outer": '''
 def leading_outer(X):
     """u @ v.T of the singular vectors of the largest singular value."""
@@ -118,7 +123,30 @@ def logdet(X):
     return {np}.where(sign > 0, value, {np}.nan)
 ''',
 }
+_NUMPY = {
+    "softmax": '''
+def softmax(x, axis=None):
+    """exp(x)/sum(exp(x))"""
+    shares = np.exp(x - x.max(axis=axis, keepdims=True))
+    shares /= shares.sum(axis=axis, keepdims=True)
+    return shares
+''',
+}
 _TORCH = {
+    "inverse_of_symmetric": '''
+def inverse_of_symmetric(S):
+    """The inverse of a symmetric matrix: by its Cholesky factor where it has one."""
+    factor, failed = torch.linalg.cholesky_ex(S)
+    return torch.linalg.inv(S) if failed else torch.cholesky_inverse(factor)
+''',
+    "solve_symmetric": '''
+def solve_symmetric(S, B):
+    """inv(S) @ B of a symmetric matrix: by its Cholesky factor where it has one."""
+    factor, failed = torch.linalg.cholesky_ex(S)
+    if failed:
+        return torch.linalg.solve(S, B)
+    return torch.cholesky_solve(B.reshape(len(S), -1), factor).reshape(B.shape)
+''',
     "differentiate": '''
 def differentiate(function, at, order=1):
     """Return the derivative in numerator layout: the axes of the value, then for each order those of `at` reversed."""
@@ -165,7 +193,7 @@ _WORDS = {
     "torch": {"np": "torch", "eye": "torch.eye(n, dtype=X.dtype, device=X.device)", "contiguous": ".contiguous()",
               "eye_of_x": "torch.eye(len(x), dtype=x.dtype, device=x.device)"},
 }
-_SOURCES = {"numpy": _EVERYWHERE | _ARRAYS, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
+_SOURCES = {"numpy": _EVERYWHERE | _ARRAYS | _NUMPY, "jax": _EVERYWHERE | _ARRAYS, "torch": _EVERYWHERE | _TORCH}
 _MODULES = ("functools", "math", "jax.scipy.linalg")
 
 

@@ -104,17 +104,22 @@ class _Specialised:
         given = list(values)
         for place, name in self.arrays:
             given[place] = arrays[name] if fitted[name] == shapes[name][1] else arrays[name].reshape(fitted[name])
-        key = tuple(fitted.values())
+        key = (*fitted.values(), is_concrete := self._is_concrete(list(arrays.values())))
         function = self.ready.get(key)
         if function is None:
-            function = self._specialise(numbers)
+            function = self._specialise(numbers, is_concrete)
             self.ready[key] = function
         if self.is_plain and all(value is array for value, array in zip(values, given, strict=True)):
             if len(self.ready) < 8 * _MOST_PROGRAMS:
                 self.ready[tuple([(value.shape, value.dtype, type(value)) for value in values])] = function
         return function(*given)
 
-    def _specialise(self, numbers: Mapping[str, int]) -> Callable[..., Any]:
+    def _is_concrete(self, arrays: Sequence[Any]) -> bool:
+        """Whether arrays may be changed in place: plain ones of one dtype, not what stands for arrays."""
+        kinds = {type(array).__name__ for array in arrays}
+        return kinds <= {"ndarray", "Tensor", "Parameter"} and len({array.dtype for array in arrays}) < 2
+
+    def _specialise(self, numbers: Mapping[str, int], is_concrete: bool) -> Callable[..., Any]:
         if len(self.ready) >= 2 * _MOST_PROGRAMS:
             return self.general
 
@@ -123,7 +128,7 @@ class _Specialised:
             return size.value(numbers) if known else measure_usual(size)
 
         again = self.written()
-        source = again.write(measure)
+        source = again.write(measure, is_concrete)
         is_same = source == self.source or again.arguments != self.arguments
         return self.general if is_same else _load(source, again.name, self.backend)
 
@@ -149,13 +154,18 @@ def _load(source: str, name: str, backend: str) -> Callable[..., Any]:
 
 
 def _choose_tracing(backend: str) -> Callable[[], bool]:
-    """Return what says whether torch.compile reads the function, which takes no look at shapes."""
-    if backend == "torch":
-        import torch
+    """Return what says whether torch.compile or torch.func reads the function, which takes no look at shapes."""
+    if backend != "torch":
+        return bool
+    import torch
 
-        traced: Callable[[], bool] = torch.compiler.is_compiling
-        return traced
-    return bool
+    is_compiling: Callable[[], bool] = torch.compiler.is_compiling
+    find_transform: Callable[[], Any] = torch._C._functorch.peek_interpreter_stack
+
+    def is_traced() -> bool:
+        return is_compiling() or find_transform() is not None
+
+    return is_traced
 
 
 def _choose_conversion(backend: str) -> Callable[[Any], Any]:

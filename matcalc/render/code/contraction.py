@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from heapq import heappop, heappush
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 from matcalc.engine.index_form import Labels
@@ -25,8 +25,10 @@ from matcalc.render.code.terms import Factor, Term, TermSum, ones_for, split_com
 _MOST_WEIGHED = 7
 # Longer products are not looked up among those that have been made.
 _MOST_COMPARED = 16
+# To keep a product for another use counts as computing so small a part of it.
+_HELD = 8
 # The kinds whose value is a new array, which may be changed.
-FRESH = ("multiply", "matmul", "solve", "einsum", "scale", "sum", "diagonal")
+FRESH = ("multiply", "matmul", "contract", "solve", "einsum", "scale", "sum", "diagonal")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class _Item:
     labels: Labels
     is_inverse: bool = False
     is_symmetric: bool = False
-    is_definite: bool = False
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,10 @@ class Planner:
         for term in terms:
             if term.equal:
                 placed.setdefault(tuple(term.equal.get(label, label) for label in out), []).append(term)
+        if not dense and len(placed) > 1:
+            common = dict(set.intersection(*(set(term.equal.items()) for term in terms)))
+            if common:
+                return self._add_within(terms, common, out)
         total = self._add_dense(dense, out, bool(placed)) if dense else None
         for pattern, group in placed.items():
             total = self._add_diagonal(total, group, pattern, out)
@@ -107,28 +113,50 @@ class Planner:
             ordered.sort(key=lambda term: not set(out) <= term.labels)
         signs = [1 if place == 0 or term.number > 0 else -1 for place, term in enumerate(ordered)]
         covered = {label for term in ordered for label in term.labels}
-        parts, labels = [], []
-        for place, (sign, term) in enumerate(zip(signs, ordered, strict=True)):
-            signed = Term(sign * term.number, term.factors, term.times, term.over)
-            own = tuple(label for label in out if label in term.labels or (place == 0 and label not in covered))
-            parts.append(self._multiply_term(signed, own, own))
-            labels.append(own)
+        labels = [
+            tuple(label for label in out if label in term.labels or (place == 0 and label not in covered))
+            for place, term in enumerate(ordered)
+        ]
+        signed = [replace(term, number=sign * term.number) for sign, term in zip(signs, ordered, strict=True)]
+        # What short products compute is there for long ones.
+        made = {
+            place: self._multiply_term(signed[place], labels[place], labels[place])
+            for place in sorted(range(len(ordered)), key=lambda place: len(ordered[place].factors))
+        }
+        parts = [made[place] for place in range(len(ordered))]
         data = (tuple(signs), tuple(labels), out)
         return self.program.make("sum", parts, data, self._shape(out), self._count(out) * (len(parts) - 1))
+
+    def _add_within(self, terms: Sequence[Term], common: Mapping[int, int], out: Labels) -> Operation:
+        """Add terms all of which have some indices equal: without these first, so that the result is filled once.
+
+        It ends as each call has fewer pairs of equal indices.
+        """
+        pattern = tuple(common.get(label, label) for label in out)
+        inner = [
+            replace(term, equal={label: other for label, other in term.equal.items() if label not in common})
+            for term in terms
+        ]
+        own = order_by_factors(pattern, inner)
+        return self._place(None, self._add(inner, own), 1, own, pattern, out)
 
     def _add_diagonal(
         self, total: Operation | None, terms: Sequence[Term], pattern: Labels, out: Labels
     ) -> Operation:
         """Add terms for the entries of equal indices: where the indices of the result are those of the pattern."""
-        entries = tuple(dict.fromkeys(pattern))
-        own = tuple(label for label in entries if any(label in term.labels for term in terms))
+        own = order_by_factors(pattern, [replace(term, equal={}) for term in terms])
         sign = -1 if total is not None and all(term.number < 0 for term in terms) else 1
         signed = [replace(term, number=sign * term.number, equal={}) for term in terms]
-        value = self._add_dense(signed, own, False)
+        return self._place(total, self._add_dense(signed, own, False), sign, own, pattern, out)
+
+    def _place(
+        self, total: Operation | None, value: Operation, sign: int, own: Labels, pattern: Labels, out: Labels
+    ) -> Operation:
+        """Add an array to the entries of equal indices."""
         args = (value,) if total is None else (value, total)
-        cost = self._count(entries) + (self._count(out) if total is None else 0)
+        cost = self._count(set(pattern)) + (self._count(out) if total is None else 0)
         # How operations are shared must not depend on how indices are numbered.
-        names = {label: place for place, label in enumerate(entries)}
+        names = {label: place for place, label in enumerate(dict.fromkeys(pattern))}
         data = (sign, tuple(names[label] for label in own), tuple(names[label] for label in pattern))
         return self.program.make("diagonal", args, data, self._shape(out), cost)
 
@@ -144,8 +172,8 @@ class Planner:
         return self._multiply(items, out, term.number, times, over)
 
     def _make_item(self, factor: Factor) -> _Item:
-        kind = factor.is_inverse, factor.is_symmetric, factor.is_definite
-        return _Item(self.written(factor.node), factor.labels, *kind)
+        known = factor.is_inverse, factor.is_symmetric, factor.kind
+        return _Item(self.written(factor.node), factor.labels, *known)
 
     def _multiply(
         self, items: list[_Item], out: Labels, number: Fraction, times: list[Operation], over: list[Operation]
@@ -172,28 +200,52 @@ class Planner:
         counts = [
             (self._count(item.labels), place) for place, item in enumerate(items)
             # What stands twice is part of what is computed once, as in (A * v).T @ (A * v).
-            if not item.is_inverse and uses[item.operation] == 1
+            if not item.is_inverse and uses[item.operation] == 1 and not self._is_part(items, place, out)
         ]  # fmt: skip
         if not counts or min(counts)[0] >= self._count(out):
             return None
         return min(counts)[1]
 
+    def _is_part(self, items: Sequence[_Item], place: int, out: Labels) -> bool:
+        """Whether the product of a factor with another one is there, which it would not be of the factor scaled."""
+        for other in range(len(items)):
+            if other != place and self.made:
+                rest = {label for k, item in enumerate(items) if k not in (place, other) for label in item.labels}
+                pair, _ = self._pair(items[place], items[other], rest | set(out))
+                if _identify(pair)[0] in self.made:
+                    return True
+        return False
+
     def _scale_within(
         self, tree: _Tree, out: Labels, number: Fraction, times: list[Operation], over: list[Operation]
     ) -> Operation:
         """Multiply with scalars the smaller of the two arrays that are multiplied last, or the result."""
-        if isinstance(tree, _Pair):
-            sides = [side for side in (tree.left, tree.right) if self._is_smaller(side, out)]
+        if isinstance(tree, _Pair) and not self._is_gram(tree):
+            pairs = ((tree.left, tree.right), (tree.right, tree.left))
+            sides = [side for side, other in pairs if self._is_smaller(side, other, out)]
             if sides:
                 smallest = min(sides, key=lambda side: self._count(side.labels))
                 own = self._choose_axes(smallest, out)
-                item = _Item(self._scale(self._build(smallest, own), number, times, over), own)
+                is_even = isinstance(smallest, _Item) and smallest.is_symmetric
+                scaled = self._scale(self._build(smallest, own), number, times, over)
+                item = _Item(scaled, own, is_symmetric=is_even)
                 left, right = (item if side is smallest else side for side in (tree.left, tree.right))
                 return self._build(replace(tree, left=left, right=right, leaves=2), out)
         return self._scale(self._build(tree, out), number, times, over)
 
-    def _is_smaller(self, side: _Tree, out: Labels) -> bool:
-        is_array = isinstance(side, _Pair) or not side.is_inverse
+    def _is_gram(self, tree: _Pair) -> bool:
+        """Whether a matrix is multiplied with its own transpose, of which BLAS computes the half."""
+        rows, columns = (tuple(sorted(set(side.labels) & tree.labels)) for side in (tree.left, tree.right))
+        summed = tuple(sorted((set(tree.left.labels) & set(tree.right.labels)) - tree.labels))
+        is_even = _list_leaves(tree.left) == _list_leaves(tree.right)
+        if not summed or not is_even or len(rows) != len(columns) or set(rows) & set(columns):
+            return False
+        if self._stands_first(tree.left, set(summed)):
+            return self._build(tree.left, summed + rows) is self._build(tree.right, summed + columns)
+        return self._build(tree.left, rows + summed) is self._build(tree.right, columns + summed)
+
+    def _is_smaller(self, side: _Tree, other: _Tree, out: Labels) -> bool:
+        is_array = isinstance(side, _Pair) or not side.is_inverse or not self._is_solved(side, other)
         return is_array and self._count(side.labels) < self._count(out)
 
     def _scale(
@@ -218,7 +270,7 @@ class Planner:
     def _invert(self, item: _Item) -> Operation:
         if not item.is_inverse:
             return item.operation
-        return make_inverse(self.program, item.operation, item.is_definite)
+        return make_inverse(self.program, item.operation, item.kind)
 
     def _arrange(self, operation: Operation, labels: Labels, wanted: Labels) -> Operation:
         """Return an array with its axes in another order, summed over the indices that are not wanted."""
@@ -314,10 +366,18 @@ class Planner:
         cost = self._count(both)
         for side, other in ((left, right), (right, left)):
             if isinstance(side, _Item) and side.is_inverse:
+                solved = self._is_solved(side, other)
                 rows = self._count(side.labels[:1])
-                cost += rows**3 // 3 if self._is_solved(side, other) else 2 * rows**3
+                cost += self._measure_solve(side, other) if solved else measure_inverse(rows, side.kind)
         leaves = sum(side.leaves if isinstance(side, _Pair) else 1 for side in (left, right))
-        return _Pair(left, right, frozenset(both & rest), leaves), cost
+        pair = _Pair(left, right, frozenset(both & rest), leaves)
+        if leaves == 2 and self.made and _identify(pair)[0] in self.made:
+            cost = self._count(pair.labels) // _HELD  # it is there, and stays in memory for this
+        return pair, cost
+
+    def _measure_solve(self, inverse: _Item, other: _Tree) -> int:
+        """Return what a solution costs beyond a product: a factor, and triangles, which are slower than products."""
+        return self._count(inverse.labels[:1]) ** 3 + 2 * self._count({*inverse.labels, *other.labels})
 
     def _is_solved(self, inverse: _Item, other: _Tree) -> bool:
         """Whether it is cheaper to solve for the other factor than to invert: not where that has more columns."""
@@ -351,6 +411,8 @@ class Planner:
         is_matrix = len(summed) == 1 and not (left & right & tree.labels) and max(len(left), len(right)) <= 2
         if is_matrix:
             return self._build_matmul(tree, wanted, *summed)
+        if not (left & right & tree.labels) and left != right:
+            return self._build_contract(tree, wanted, summed)
         own = self._choose_axes(tree.left, wanted)
         other = own if left == right else self._choose_axes(tree.right, wanted)
         args = (self._build(tree.left, own), self._build(tree.right, other))
@@ -358,19 +420,51 @@ class Planner:
             return self.program.make("dot", args, (), (), self._count(left))
         return self._make_indexed("einsum", args, (own, other), wanted)
 
+    def _build_contract(self, tree: _Pair, wanted: Labels, summed: set[int]) -> Operation:
+        """Multiply arrays of more axes as matrices, whose rows and columns are several axes joined."""
+        inner = tuple(sorted(summed))
+        sides = []
+        for side in (tree.left, tree.right):
+            own = self._choose_axes(side, wanted)
+            rows = tuple(label for label in own if label not in summed)
+            is_first = self._stands_first(side, summed)
+            sides.append((self._build(side, inner + rows if is_first else rows + inner), is_first, rows))
+        (left, left_first, rows), (right, right_first, columns) = sides
+        cost = self._count([*inner, *rows, *columns])
+        data = (left_first, right_first, len(inner))
+        shape = self._shape((*rows, *columns))
+        made = self.program.make("contract", (left, right), data, shape, cost)
+        return self._arrange(made, (*rows, *columns), wanted)
+
+    def _stands_first(self, tree: _Tree, summed: set[int]) -> bool:
+        """Whether the axes that are summed over come first in the arrays that have them, where they stand at hand."""
+        stack, votes = [tree], 0
+        while stack:
+            side = stack.pop()
+            if isinstance(side, _Pair):
+                stack += [side.left, side.right]
+            elif summed & set(side.labels):
+                votes += 1 if side.labels[0] in summed else -1
+        return votes > 0
+
     def _choose_axes(self, tree: _Tree, wanted: Labels) -> Labels:
         """Return an order of axes: that of an array at hand, of a product that of the result."""
         if isinstance(tree, _Item):
             return wanted if set(wanted) == set(tree.labels) and not tree.is_inverse else tree.labels
-        first = [label for label in wanted if label in tree.labels]
-        return (*first, *sorted(set(tree.labels) - set(first)))
+        kept = [label for label in wanted if label in tree.labels]
+        summed = sorted(set(tree.labels) - set(kept))
+        is_first = len(tree.labels) > 2 and summed and self._stands_first(tree, set(summed))
+        return (*summed, *kept) if is_first else (*kept, *summed)
 
     def _build_entrywise(self, tree: _Pair, wanted: Labels) -> Operation:
         own, other = (
             tuple(label for label in wanted if label in side.labels) for side in (tree.left, tree.right)
         )
-        args = (self._build(tree.left, own), self._build(tree.right, other))
-        return self._make_indexed("multiply", args, (own, other), wanted)
+        left, right = self._build(tree.left, own), self._build(tree.right, other)
+        if not own or not other:  # a product of two vectors, or a trace, is a number
+            array, scalar = (right, left) if not own else (left, right)
+            return self._scale(array, Fraction(1), [scalar], [])
+        return self._make_indexed("multiply", (left, right), (own, other), wanted)
 
     def _make_indexed(
         self, kind: str, args: tuple[Operation, ...], labels: tuple[Labels, ...], wanted: Labels
@@ -397,18 +491,46 @@ class Planner:
         transposed = inverse.labels[0] == inner and not inverse.is_symmetric
         rest = tuple(label for label in other.labels if label != inner)
         free = tuple(label for label in inverse.labels if label != inner)
-        cost = self._count(inverse.labels[:1]) ** 3 // 3 + self._count([*inverse.labels, *rest])
+        cost = self._count([*inverse.labels, *rest]) + self._measure_solve(inverse, other)
         right = self._build(other, (inner, *rest))
-        data = (transposed, inverse.is_definite)
+        data = (transposed, inverse.kind)
         shape = self._shape((*free, *rest))
         solved = self.program.make("solve", (inverse.operation, right), data, shape, cost)
         return self._arrange(solved, (*free, *rest), wanted)
 
 
-def make_inverse(program: Program, matrix: Operation, is_definite: bool) -> Operation:
-    """Return the inverse of a matrix, by its Cholesky factor where it is declared positive definite."""
-    rows = program.count(matrix.shape[:1])
-    return program.make("inverse", (matrix,), (is_definite,), matrix.shape, (1 if is_definite else 2) * rows**3)
+def make_inverse(program: Program, matrix: Operation, kind: str) -> Operation:
+    """Return the inverse of a matrix, of which is known what `find_kind` says."""
+    cost = measure_inverse(program.count(matrix.shape[:1]), kind)
+    return program.make("inverse", (matrix,), (kind,), matrix.shape, cost)
+
+
+def measure_inverse(rows: int, kind: str) -> int:
+    """Return what an inverse costs, as LAPACK was measured beside products of matrices: three to five of them."""
+    return (3 if kind else 4) * rows**3
+
+
+def order_by_factors(pattern: Labels, terms: Sequence[Term]) -> Labels:
+    """Return the indices of a pattern that terms depend on, in the order in which most of their arrays have them."""
+    before: Counter[tuple[int, int]] = Counter()
+    used = {label for term in terms for label in (*term.labels, *term.equal, *term.equal.values())}
+    for term in terms:
+        for factor in term.factors:
+            before.update(combinations(factor.labels, 2))
+    left = [label for label in dict.fromkeys(pattern) if label in used]
+    order = list[int]()
+    while left:
+        first = min(left, key=lambda label: sum(before[other, label] - before[label, other] for other in left))
+        order.append(first)
+        left.remove(first)
+    return tuple(order)
+
+
+def _list_leaves(tree: _Tree) -> Counter[Operation]:
+    """Return how often each array stands in a product."""
+    if isinstance(tree, _Item):
+        return Counter([tree.operation])
+    return _list_leaves(tree.left) + _list_leaves(tree.right)
 
 
 def _identify(tree: _Pair) -> tuple[Any, dict[int, int]]:
@@ -421,11 +543,18 @@ def _identify(tree: _Pair) -> tuple[Any, dict[int, int]]:
         else:
             leaves.append(side)
     leaves.sort(key=lambda item: (id(item.operation), item.is_inverse))
+    # A symmetric matrix may be read either way.
+    ways = [[item.labels, item.labels[::-1]] if item.is_symmetric else [item.labels] for item in leaves]
+    return min((_name(leaves, way, tree) for way in product(*ways)), key=lambda found: found[0])
+
+
+def _name(leaves: Sequence[_Item], read: Sequence[Labels], tree: _Pair) -> tuple[Any, dict[int, int]]:
     names: dict[int, int] = {}
-    for item in leaves:
-        for label in item.labels:
+    for labels in read:
+        for label in labels:
             names.setdefault(label, len(names))
     factors = tuple(
-        (id(item.operation), item.is_inverse, tuple(names[label] for label in item.labels)) for item in leaves
+        (id(item.operation), item.is_inverse, tuple(names[label] for label in labels))
+        for item, labels in zip(leaves, read, strict=True)
     )
-    return (factors, frozenset(names[label] for label in tree.labels)), names
+    return (factors, tuple(sorted(names[label] for label in tree.labels))), names

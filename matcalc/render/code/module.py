@@ -17,11 +17,11 @@ from matcalc.render.code.backends import has_source, write_source
 from matcalc.render.code.definitions import define_call, define_function
 from matcalc.render.code.products import CodePart
 from matcalc.render.code.regroup import regroup, share_sums
-from matcalc.render.code.safe import make_safe
+from matcalc.render.code.safe import make_safe, split_powers
 from matcalc.render.code.self_check import CheckedCode, choose_sampling, write_arranged, write_check, write_draws
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import CODE_BACKENDS, Words
-from matcalc.render.code.writer import Names, name_derivative_of, write_lines
+from matcalc.render.code.writer import Names, free_arrays, name_derivative_of, write_lines
 from matcalc.render.report import name_derivative
 from matcalc.rule_files import RuleBook, shipped_rules
 
@@ -78,9 +78,14 @@ class WrittenFunction:
         """The arguments, in order; known once the function is written."""
         return _list_arguments(self.signature, self.backend, [*self.roots, *self.further], self.words)
 
-    def write(self, measure: Callable[[Size], int] | None = None) -> str:
-        """Return the source of a module with the function; `measure` gives numbers for sizes."""
-        body = _write_body(self.roots, self.signature, self.words, self.name, self.pack, measure)
+    def write(self, measure: Callable[[Size], int] | None = None, is_concrete: bool = False) -> str:
+        """Return the source of a module with the function; `measure` gives numbers for sizes.
+
+        `is_concrete` says that it is called with plain arrays of one dtype, and never traced.
+        """
+        body = _write_body(
+            self.roots, self.signature, self.words, self.name, self.pack, measure, is_concrete=is_concrete
+        )  # fmt: skip
         helpers, imports = write_helpers(self.words, self.book), write_imports(self.words)
         if self.further:
             _write_body(self.further, self.signature, self.words, self.name)
@@ -194,6 +199,7 @@ def _find_derivatives(backend: str, roots: Sequence[Expression]) -> dict[str, Ex
 def _write_body(
     roots: Sequence[Expression], signature: Signature, words: Words, own: str,
     pack: Callable[[list[str]], str] = ", ".join, measure: Callable[[Size], int] | None = None, structured: bool = True,
+    is_concrete: bool = False,
 ) -> list[str]:  # fmt: skip
     letters = words.sizes_used | dict.fromkeys(list_letters(*roots))
     local = {signature.letters[letter] for letter in letters}
@@ -201,8 +207,9 @@ def _write_body(
     # The variables below the expressions may differ from the declared ones in what is assumed.
     variables = {**signature.variables, **{node.name: node for node in walk(*roots) if node.op == "symbol"}}
     known = {node: CodePart(signature.names[name], ATOM, node.shape) for name, node in variables.items()}
-    writer, sizes, results = write_lines(list(roots), words, names, known, measure, structured)
-    return [*sizes, *map(str, writer.lines), f"return {pack([result.text for result in results])}"]
+    writer, sizes, results = write_lines(list(roots), words, names, known, measure, structured, is_concrete)
+    lines = [*sizes, *map(str, writer.lines), f"return {pack([result.text for result in results])}"]
+    return free_arrays(lines) if is_concrete else lines
 
 
 def write_imports(words: Words, further: str = "") -> str:
@@ -262,7 +269,8 @@ def _write_definition(name: str, is_along: bool, words: Words, book: RuleBook | 
 
 def prepare(roots: Sequence[Expression], words: Words, book: RuleBook | None) -> list[Expression]:
     """Return expressions as they are planned: safe from overflow, in words of the backend, products regrouped."""
-    return share_sums(*regroup(*(expand(root, words, book) for root in make_safe(*roots))))
+    expanded = (split_powers(expand(root, words, book), words.backend) for root in make_safe(*roots))
+    return share_sums(*regroup(*expanded))
 
 
 def expand(expression: Expression, words: Words, book: RuleBook | None) -> Expression:

@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import reduce
+from operator import mul
 from typing import Protocol
 
 from matcalc.engine.index_form import Labels
 from matcalc.language.expression_to_text import ATOM, PRODUCT, SUM
-from matcalc.language.sizes import Size
+from matcalc.language.sizes import Shape, Size
 from matcalc.render.code.contraction import FRESH
 from matcalc.render.code.products import CodePart, align_labels, join_parts, negate_part, transpose_part
-from matcalc.render.code.program import Operation, find_symbols
+from matcalc.render.code.program import Operation, find_symbols, order_entries
 from matcalc.render.code.words import Words
 
 # A denominator up to here is divided by; beyond, the number is written as a decimal.
@@ -27,6 +29,7 @@ class Lines(Protocol):
     words: Words
     parts: dict[Operation, CodePart]
     uses: Counter[Operation]
+    is_concrete: bool
 
     def name_line(self, operation: Operation, part: CodePart) -> CodePart:
         """Give a value a name."""
@@ -61,9 +64,17 @@ class OperationWriter:
         return CodePart("1", ATOM, (), True)
 
     def _write_inverse(self, operation: Operation, matrix: CodePart) -> CodePart:
-        if operation.data[0] and self.backend == "torch":
+        (kind,) = operation.data
+        if kind == "definite" and self.backend == "torch":
             return self._call("cholesky_inverse", self._call("linalg.cholesky", matrix))
+        if kind and self._may_look:
+            return self._atom(f"{self.words.use_helper('inverse_of_symmetric')}({matrix.text})")
         return self._call("linalg.inv", matrix)
+
+    @property
+    def _may_look(self) -> bool:
+        """Whether torch may see whether a matrix has a Cholesky factor."""
+        return self.backend == "torch" and self.lines.is_concrete
 
     def _write_alone(self, operation: Operation, part: CodePart) -> CodePart:
         own, wanted = operation.data
@@ -102,6 +113,8 @@ class OperationWriter:
             times[0] = negate_part(times[0])
         front = _join("multiply", times)
         below = _join("multiply", over)
+        if self._is_scaled_in_place(operation, base):
+            return self._scale_in_place(operation, base, front, below)
         base = replace(base, shape=operation.shape)
         if is_one:
             whole = front if front is not None else CodePart("-1" if number < 0 else "1", ATOM, (), True)
@@ -114,6 +127,31 @@ class OperationWriter:
             whole = join_parts("multiply", front, base, ())
         is_plain = all(part.plain for part in (base, *scalars))
         return CodePart(whole.text, whole.level, operation.shape, is_plain)
+
+    def _is_scaled_in_place(self, operation: Operation, base: CodePart) -> bool:
+        """Whether a new matrix is multiplied where it stands, which NumPy does itself to large ones without a name."""
+        arg, scalars = operation.args[0], operation.args[1:]
+        if len(arg.shape) < 2 or self.backend == "jax":
+            return False
+        if self.backend == "numpy":
+            return self._is_new(arg) and (base.text.isidentifier() or self.lines.is_concrete)
+        return self._may_change(arg, scalars)
+
+    def _scale_in_place(
+        self, operation: Operation, base: CodePart, front: CodePart | None, below: CodePart | None
+    ) -> CodePart:
+        steps = [(symbol, part) for symbol, part in (("*", front), ("/", below)) if part is not None]
+        if front is not None and below is not None:
+            steps = [("*", join_parts("divide", front, below, ()))]
+        elif front is None and operation.data[0] < 0:
+            steps = [("/", negate_part(below))] if below is not None else [("*", CodePart("-1", ATOM, (), True))]
+        ((symbol, part),) = steps
+        if self.backend == "torch":
+            return self._atom(f"{base.wrap(ATOM)}.{'mul' if symbol == '*' else 'div'}_({part.text})")
+        if not base.text.isidentifier():
+            base = self.lines.name_line(operation.args[0], replace(base, shape=operation.shape))
+        self.lines.add_line(operation, f"{base.text} {symbol}= {part.text}")
+        return base
 
     # --- two arrays -------------------------------------------------------------------------------
 
@@ -128,6 +166,14 @@ class OperationWriter:
                 given = [(left, own), (right, other)]
                 parts, labels = zip(*(new or old for new, old in zip(opened, given, strict=True)), strict=True)
                 return self._write_einsum_of(parts, labels, wanted)
+        for place, (own_labels, other_labels) in enumerate(((own, other), (other, own))):
+            arg, further = operation.args[place], operation.args[1 - place]
+            if own_labels == wanted and self._may_change(arg, [further], len(other_labels) < len(wanted)):
+                changed, by = (left, right) if place == 0 else (right, left)
+                if not changed.is_simple:
+                    changed = self.lines.name_line(arg, replace(changed, shape=arg.shape))
+                self.lines.add_line(operation, f"{changed.text} *= {align_labels(by, other_labels, wanted).text}")
+                return changed
         if self.backend == "torch" and len(wanted) > 2:
             left, right = (self._lay_out(arg, part) for arg, part in zip(operation.args, (left, right), strict=True))
         return join_parts("multiply", align_labels(left, own, wanted), align_labels(right, other, wanted), ())
@@ -148,11 +194,47 @@ class OperationWriter:
         return join_parts("matmul", left, right, ())
 
     def _write_solve(self, operation: Operation, matrix: CodePart, right: CodePart) -> CodePart:
-        transposed, is_definite = operation.data
-        if is_definite and self.backend == "torch" and right.rank > 1:
-            return self._call("cholesky_solve", right, self._call("linalg.cholesky", matrix))
+        transposed, kind = operation.data
+        if kind == "definite" and self.backend == "torch":
+            factor, column = self._call("linalg.cholesky", matrix), align_labels(right, "i", "ij")
+            if right.rank > 1:
+                return self._call("cholesky_solve", right, factor)
+            return self._atom(f"{self._call('cholesky_solve', column, factor).text}[:, 0]")
+        if kind and self._may_look:
+            return self._atom(f"{self.words.use_helper('solve_symmetric')}({matrix.text}, {right.text})")
         left = transpose_part(replace(matrix, shape=(_AXIS, _AXIS))) if transposed else matrix
         return self._call("linalg.solve", left, right)
+
+    def _write_contract(self, operation: Operation, left: CodePart, right: CodePart) -> CodePart:
+        *is_first, inner = operation.data
+        sides = [
+            self._flatten(arg, part, inner, is_inner_first, is_right)
+            for arg, part, is_inner_first, is_right in zip(
+                operation.args, (left, right), is_first, (False, True), strict=True
+            )
+        ]  # fmt: skip
+        product = join_parts("matmul", sides[0], sides[1], ())
+        if len(operation.shape) < 3 and all(len(arg.shape) - inner < 2 for arg in operation.args):
+            return product
+        return self._atom(f"{product.wrap(ATOM)}.reshape({self.words.write_sizes(operation.shape)})")
+
+    def _flatten(
+        self, operation: Operation, part: CodePart, inner: int, is_inner_first: bool, is_right: bool
+    ) -> CodePart:
+        """Return an array as a matrix: what is summed over are columns of the left one, rows of the right one."""
+        rank = len(operation.shape)
+        flat = self._join_axes(part, operation.shape, inner if is_inner_first else rank - inner)
+        if is_inner_first == is_right or rank == inner:
+            return flat
+        return transpose_part(replace(flat, shape=(_AXIS, _AXIS)))
+
+    def _join_axes(self, part: CodePart, shape: Shape, first: int) -> CodePart:
+        """Return an array as a matrix: the first axes joined, and those after them."""
+        groups = [group for group in (shape[:first], shape[first:]) if group]
+        if all(len(group) == 1 for group in groups):
+            return part
+        sizes = self.words.write_sizes(tuple(reduce(mul, group) for group in groups))
+        return self._atom(f"{part.wrap(ATOM)}.reshape({sizes})")
 
     def _write_dot(self, operation: Operation, left: CodePart, right: CodePart) -> CodePart:
         return self._call("sum", join_parts("multiply", left, right, ()))
@@ -179,7 +261,8 @@ class OperationWriter:
         signs, labels, wanted = operation.data
         aligned = [align_labels(part, own, wanted) for part, own in zip(parts, labels, strict=True)]
         is_whole = len(wanted) > 1 and labels[0] == wanted
-        if is_whole and self._may_change(operation.args[0], operation.args[1:]):
+        is_broadcast = any(0 < len(own) < len(wanted) for own in labels)
+        if is_whole and self._may_change(operation.args[0], operation.args[1:], is_broadcast):
             whole = aligned[0]
             if not whole.is_simple:
                 whole = self.lines.name_line(operation.args[0], replace(whole, shape=operation.shape))
@@ -192,20 +275,28 @@ class OperationWriter:
             texts.append(("+ " if sign > 0 else "- ") + (f"({second})" if second.startswith("-") else second))
         return CodePart(" ".join(texts), SUM, operation.shape, all(part.plain for part in parts))
 
-    def _may_change(self, operation: Operation, others: Sequence[Operation]) -> bool:
-        """Whether torch may add to an array in place: a new one, which any batched operand makes a batched one.
+    def _may_change(self, operation: Operation, others: Sequence[Operation], is_broadcast: bool = False) -> bool:
+        """Whether an array is changed in place: a new one, which any batched operand makes a batched one.
 
-        NumPy does so itself with values that have no name.
+        NumPy does so itself with large values that have no name, unless the other one is broadcast.
         """
-        is_new = operation.kind in FRESH and self.lines.uses[operation] == 1
-        if self.backend != "torch" or not is_new or not operation.shape:
+        if self.backend == "jax" or not self._is_new(operation) or len(operation.shape) < 2:
             return False
+        if self.backend == "numpy":
+            return self.lines.is_concrete and (is_broadcast or self.lines.parts[operation].text.isidentifier())
+        if self.lines.is_concrete:
+            return True
         own = find_symbols(operation, self._symbols)
         return all(find_symbols(other, self._symbols) <= own for other in others)
 
+    def _is_new(self, operation: Operation) -> bool:
+        """Whether a value is an array that nothing else reads; torch's autograd keeps solutions of linear systems."""
+        is_kept = operation.kind == "solve" and self.backend == "torch"
+        return operation.kind in FRESH and self.lines.uses[operation] == 1 and not is_kept
+
     def _write_diagonal(self, operation: Operation, value: CodePart, total: CodePart | None = None) -> CodePart:
         sign, own, pattern = operation.data
-        entries = tuple(dict.fromkeys(pattern))
+        entries = order_entries(pattern)
         if self.backend == "jax":
             return self._add_placed(operation, value, total, sign, own, pattern)
         if total is None:
@@ -214,12 +305,12 @@ class OperationWriter:
         if self.backend == "torch" and not self._may_change(arg, operation.args[:1]):
             placed = self._place(operation, value, own, pattern)
             return join_parts("add" if sign > 0 else "subtract", total, placed, ())
-        if not (arg.kind in FRESH and self.lines.uses[arg] == 1):
+        if not self._is_new(arg):
             copied = f"{base.wrap(ATOM)}.{'clone' if self.backend == 'torch' else 'copy'}()"
             base = self.lines.name_line(operation, CodePart(copied, ATOM, operation.shape))
         elif not base.is_simple:
             base = self.lines.name_line(arg, replace(base, shape=operation.shape))
-        view, order = self._view(base.text, pattern, entries)
+        view, order = self._view(base.text, pattern, own if len(own) == len(entries) else entries)
         added = self._fit(value, own, order)
         if self.backend == "torch":
             self.lines.add_line(operation, f"{view}.{'add' if sign > 0 else 'sub'}_({added})")
@@ -242,7 +333,8 @@ class OperationWriter:
         else:
             zeros = self._call("zeros", self._atom(f"({sizes})"), more=f", {like}dtype" if like else "")
         whole = self.lines.name_line(operation, replace(zeros, shape=operation.shape))
-        view, order = self._view(whole.text, pattern, tuple(dict.fromkeys(pattern)))
+        entries = order_entries(pattern)
+        view, order = self._view(whole.text, pattern, own if len(own) == len(entries) else entries)
         placed = self._fit(value, own, order)
         if self.backend == "torch":
             fill = f"{view}.fill_({placed})" if value.plain else f"{view}.copy_({placed})"
@@ -258,7 +350,7 @@ class OperationWriter:
             whole, kept = ("".join(letters[label] for label in each) for each in (pattern, entries))
             return f"np.einsum('{whole}->{kept}', {name})[...]", entries
         text, axes = name, list(pattern)
-        for label in entries:
+        for label in dict.fromkeys(pattern):
             while axes.count(label) > 1:
                 first = axes.index(label)
                 second = axes.index(label, first + 1)

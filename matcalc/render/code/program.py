@@ -5,12 +5,13 @@ An operation is one of
 | kind | what it is | data |
 | --- | --- | --- |
 | node | a node of an expression, computed from its operands | the node |
-| inverse | the inverse of a matrix | |
+| inverse | the inverse of a matrix | what is known of it |
 | alone | one array summed over indices, its axes in another order | its indices, those of the result |
 | multiply | two arrays multiplied entry by entry, or an outer product | the indices of both, those of the result |
 | matmul | a product of two matrices, or of a matrix and a vector | |
-| solve | A^-1 @ B, or A^-T @ B where it says so | whether transposed |
+| solve | A^-1 @ B, or A^-T @ B where it says so | whether transposed, what is known of A |
 | dot | the sum of all entries of a product entry by entry | |
+| contract | a product of two arrays of more axes as matrices | whether what is summed comes first, in each; its axes |
 | einsum | any other product of two arrays | the indices of both, those of the result |
 | scale | number * times * array / over | number, how many of the operands are times |
 | sum | terms added, each repeated along the indices that it lacks | signs, the indices of each, those of the result |
@@ -22,7 +23,7 @@ Operations are interned, so that what two formulas have in common is computed on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +91,15 @@ class Program:
 def count_uses(operations: Iterable[Operation], roots: Iterable[Operation]) -> Counter[Operation]:
     """Return how often the value of each operation is needed."""
     return Counter(arg for operation in operations for arg in operation.args) + Counter(roots)
+
+
+def order_entries(pattern: Sequence[int]) -> tuple[int, ...]:
+    """Return the indices of the entries at which those of a pattern are equal, those that stand once before the others.
+
+    >>> order_entries([0, 1, 2, 1])
+    (0, 2, 1)
+    """
+    return tuple(sorted(dict.fromkeys(pattern), key=lambda label: pattern.count(label) > 1))
 
 
 def find_symbols(operation: Operation, known: dict[Operation, frozenset[str]]) -> frozenset[str]:

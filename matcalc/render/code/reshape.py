@@ -36,7 +36,7 @@ def unfuse(node: Expression) -> Expression | None:
             return None
         letters = ""
         for end, size in zip(ends, arg.shape[1:], strict=True):
-            if end in opened.replace(whole, ""):
+            if end in opened.replace(whole, "") + letters:
                 fresh = next(free)
                 plain.append((fresh + end, filled("eye", size)))
                 letters += fresh

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 from itertools import count
 
+from matcalc.engine.assemble import flatten
 from matcalc.engine.index_form import Labels
 from matcalc.language.expression import Expression, filled, size_value, transpose
 from matcalc.language.sizes import Size
@@ -23,13 +25,16 @@ _Axes = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Factor:
-    """An array with an index on each of its axes; of the inverse, `is_inverse`, the node is what is inverted."""
+    """An array with an index on each of its axes; of the inverse, `is_inverse`, the node is what is inverted.
+
+    `kind` is what is known of the inverted matrix, as `find_kind` says.
+    """
 
     node: Expression
     labels: Labels
     is_inverse: bool = False
     is_symmetric: bool = False
-    is_definite: bool = False
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -252,8 +257,9 @@ class _Reader:
             return [(args[0], (label, label))]
         if node.is_call("inv") and axes[0] is not None and axes[1] is not None:
             # The inverse of a symmetric matrix is read as it is written, so that it is solved for without transposing.
-            kind = is_symmetric(args[0], self.structured), self.structured and is_definite(args[0])
-            found.factors.append(Factor(args[0], (axes[0], axes[1]), True, *kind))
+            kind = find_kind(args[0], self.structured)
+            is_even = is_symmetric(args[0], self.structured)
+            found.factors.append(Factor(args[0], (axes[0], axes[1]), True, is_even, kind))
             return []
         return None
 
@@ -290,7 +296,7 @@ class _Reader:
             self._scale(found, node)
         else:
             labels = tuple(label for label in axes if label is not None)
-            is_even = node.is_call("inv") and is_symmetric(node.args[0], self.structured)
+            is_even = len(labels) == 2 and is_symmetric(node, self.structured)
             found.factors.append(Factor(node, labels, is_symmetric=is_even))
 
     @staticmethod
@@ -318,8 +324,8 @@ class _Reader:
                 label = stands_for[label]
             return label
 
-        def out_first(label: int) -> bool:
-            return label not in out
+        def out_first(label: int) -> tuple[bool, int]:
+            return label not in out, label
 
         for pair in found.deltas:
             first, second = sorted(map(find, pair), key=lambda label: (label not in out, label))
@@ -328,7 +334,7 @@ class _Reader:
         factors = tuple(
             replace(factor, labels=tuple(map(find, factor.labels))) for factor in found.factors
         )
-        # R @ v and v.T @ R are the same where R is symmetric: the index of the result stands first.
+        # R @ v and v.T @ R are the same where R is symmetric, trace(A @ R) is sum(A*R): the result's index is first.
         factors = tuple(
             replace(each, labels=tuple(sorted(each.labels, key=out_first))) if each.is_symmetric else each
             for each in factors
@@ -337,7 +343,7 @@ class _Reader:
         used = {label for factor in factors for label in factor.labels} | set(out)
         ends = (label for pair in found.deltas for label in pair)
         sums = dict.fromkeys(find(label) for label in (*found.ones, *ends))
-        times, number = list(found.times), found.number
+        times, over, number = *_cancel(found.times, found.over), found.number
         for label in sums:
             if label not in used:
                 size = size_value(self.sizes[label])
@@ -345,12 +351,29 @@ class _Reader:
                     number *= size.data[0]
                 else:
                     times.append(size)
-        return Term(number, factors, tuple(times), tuple(found.over), equal)
+        return Term(number, factors, tuple(times), tuple(over), equal)
 
 
-def is_definite(node: Expression) -> bool:
-    """Whether a matrix is declared symmetric and positive definite."""
-    return node.op == "symbol" and "posdef" in node.data[1]
+def find_kind(node: Expression, structured: bool) -> str:
+    """Return "definite" for a matrix that is declared positive definite, "symmetric" for a formula that is symmetric.
+
+    What is only declared symmetric is neither: it is seldom definite, and its two halves may differ.
+    """
+    if node.op == "symbol":
+        return "definite" if structured and "posdef" in node.data[1] else ""
+    return "symmetric" if is_symmetric(node, structured) else ""
+
+
+def _cancel(times: list[Expression], over: list[Expression]) -> tuple[list[Expression], list[Expression]]:
+    """Return scalars with 1/c for reciprocal_or_zero(c) beside another 1/c: where c is 0 neither is a number."""
+    kept = list(over)
+    left = []
+    for node in times:
+        if node.is_call("reciprocal_or_zero") and node.args[0] in over:
+            kept.append(node.args[0])
+        else:
+            left.append(node)
+    return left, kept
 
 
 def _fit(arg: Expression, axes: _Axes) -> _Axes:
@@ -385,6 +408,7 @@ def _is_product(node: Expression) -> bool:
     return is_diagonal or node.op in ("matmul", "einsum") or _has_products(node)
 
 
+@lru_cache(maxsize=4096)
 def is_symmetric(node: Expression, structured: bool = True) -> bool:
     """Whether a matrix is its own transpose: declared so, X.T @ X, or a sum or multiple of such.
 
@@ -396,12 +420,22 @@ def is_symmetric(node: Expression, structured: bool = True) -> bool:
         return structured and bool(node.data[1] & {"symmetric", "posdef", "diagonal"})
     if node.op in ("add", "subtract"):
         return all(arg.shape == node.shape and is_symmetric(arg, structured) for arg in node.args)
-    if node.op in ("multiply", "divide"):
+    if node.op in ("multiply", "divide", "power"):
         return all(arg.is_scalar or is_symmetric(arg, structured) for arg in node.args)
+    if node.op == "call" and node.data[0].is_elementwise:
+        return all(arg.is_scalar or (arg.shape == node.shape and is_symmetric(arg, structured)) for arg in node.args)
     if node.op == "matmul":
-        left, right = node.args
-        return left is transpose(right) or right is transpose(left)
-    return (node.op == "negate" and is_symmetric(node.args[0], structured)) or node.is_filled("eye")
+        factors = flatten(node)
+        pairs = zip(factors[: len(factors) // 2 + 1], reversed(factors), strict=False)
+        return all(_is_mirrored(left, right, structured) for left, right in pairs)
+    if node.op in ("negate", "transpose") or node.is_call("inv"):
+        return is_symmetric(node.args[0], structured)
+    return node.is_filled("eye") or node.is_call("diag_of_vector")
+
+
+def _is_mirrored(left: Expression, right: Expression, structured: bool) -> bool:
+    is_turned = left is transpose(right) or right is transpose(left)
+    return is_turned or (left is right and is_symmetric(left, structured))
 
 
 # --- factoring ----------------------------------------------------------------------------------------

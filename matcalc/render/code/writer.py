@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from matcalc.language.expression import Expression, walk
+from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import ATOM, COMPARE, SUM
 from matcalc.language.sizes import Size, write_shape
-from matcalc.render.code.contraction import Planner, make_inverse
 from matcalc.render.code.operations import OperationWriter
+from matcalc.render.code.plan import make_plan
 from matcalc.render.code.products import CodePart, align, join_parts, negate_part, transpose_part
-from matcalc.render.code.program import Operation, Program, count_uses
-from matcalc.render.code.reshape import is_fuse, reshape_result, unfuse, write_einsum_code
-from matcalc.render.code.terms import TermSum, is_definite, open_terms
+from matcalc.render.code.program import Operation, count_uses
+from matcalc.render.code.reshape import is_fuse, reshape_result, write_einsum_code
+from matcalc.render.code.safe import read_exponent
 from matcalc.render.code.words import Words
 
 _LONGEST = 80
-# A product of sums is multiplied out to so many terms.
-_MOST_TERMS = 8
-# What may be a sum of products; of the first only where there are products in it.
-_ARITHMETIC = ("add", "subtract", "multiply", "divide", "negate")
 
 
 @dataclass(frozen=True)
@@ -58,90 +55,21 @@ class Writer:
     """Writes several expressions at once; `known` holds the nodes that have a name already.
 
     `measure` gives the number that a size counts for when orders of multiplying are compared; with `structured` the
-    declared structure of variables is used, which a function that is differentiated by them must not.
+    declared structure of variables is used, which a function that is differentiated by them must not; `is_concrete`
+    says that the code meets only arrays that nothing traces or maps over, so that it may look at values.
     """
 
     def __init__(
         self, roots: Collection[Expression], words: Words, names: Names, known: Mapping[Expression, CodePart],
-        measure: Callable[[Size], int] | None = None, structured: bool = True,
+        measure: Callable[[Size], int] | None = None, structured: bool = True, is_concrete: bool = False,
     ) -> None:  # fmt: skip
-        self.words, self.names, self.known, self.structured = words, names, known, structured
+        self.words, self.names, self.known, self.is_concrete = words, names, known, is_concrete
         self.roots = list(roots)
-        self.parents = Counter(arg for node in walk(*roots) for arg in node.args) + Counter(self.roots)
-        self.program = Program(measure)
-        self.planner = Planner(self.program, self._find_operation)
-        self.terms: dict[Expression, list[TermSum]] = {}
-        self.unfused: dict[Expression, Expression] = {}
-        self.needs: dict[Expression, list[Expression]] = {}
-        self.operations: dict[Expression, Operation] = {}
-        self._read()
-        self._plan()
+        self.plan = make_plan(roots, known, measure, structured)
+        self.program, self.operations = self.plan.program, self.plan.operations
         self.lines: list[Line] = []
         self.parts: dict[Operation, CodePart] = {}
         self._write()
-
-    # --- expressions to operations ----------------------------------------------------------------
-
-    def _read(self) -> None:
-        """Find which nodes each node is written from: a sum of products is written from its factors."""
-        stack = list(self.roots)
-        while stack:
-            node = stack.pop()
-            if node not in self.needs:
-                self.needs[node] = [] if node in self.known else self._find_needs(node)
-                stack += self.needs[node]
-
-    def _find_needs(self, node: Expression) -> list[Expression]:
-        if node.op in _ARITHMETIC or node.op in ("matmul", "einsum") or node.is_call("trace"):
-            terms = open_terms(node, self._is_shared, structured=self.structured)
-            is_whole = node in terms.nodes  # it is no product, but a factor
-            if not is_whole and (node.op not in _ARITHMETIC or terms.has_products):
-                spread = open_terms(node, self._is_shared, spread=True, structured=self.structured)
-                is_other = len(terms.terms) < len(spread.terms) <= _MOST_TERMS
-                self.terms[node] = [terms, spread] if is_other else [terms]
-                return [each for way in self.terms[node] for each in way.nodes]
-        if node.op == "einsum":
-            if (opened := unfuse(node)) is not None:
-                self.unfused[node] = opened
-                return [opened]
-            return [arg for arg in node.args if not is_fuse(arg)]
-        return list(node.args)
-
-    def _is_shared(self, node: Expression) -> bool:
-        return self.parents[node] > 1 or node in self.known
-
-    def _plan(self) -> None:
-        for node in self._in_order():
-            if node in self.terms:
-                ways = [self.planner.plan(terms) for terms in self.terms[node]]
-                self.operations[node] = min(ways, key=self.program.total_cost) if len(ways) > 1 else ways[0]
-            else:
-                args = [self.operations[need] for need in self.needs[node]]
-                if node.is_call("inv") and len(node.squeezed_shape) == 2 and node not in self.known:
-                    by_cholesky = self.structured and is_definite(node.args[0])
-                    self.operations[node] = make_inverse(self.program, args[0], by_cholesky)
-                else:
-                    cost = 0 if node in self.known or node.op == "transpose" else None
-                    self.operations[node] = self.program.make("node", args, (node,), node.squeezed_shape, cost)
-
-    def _find_operation(self, node: Expression) -> Operation:
-        """Return the operation of a node; one without operands may be new."""
-        if node not in self.operations:
-            self.operations[node] = self.program.make("node", (), (node,), node.squeezed_shape)
-        return self.operations[node]
-
-    def _in_order(self) -> Iterator[Expression]:
-        """Yield the nodes that are written, those that a node needs before it."""
-        seen: set[Expression] = set()
-        stack = [(root, False) for root in reversed(self.roots)]
-        while stack:
-            node, ready = stack.pop()
-            if ready:
-                yield node
-            elif node not in seen:
-                seen.add(node)
-                stack.append((node, True))
-                stack += [(need, False) for need in reversed(self.needs[node])]
 
     # --- operations to lines ----------------------------------------------------------------------
 
@@ -196,13 +124,29 @@ class Writer:
         return [place for place, steps in enumerate(found) if operation in steps]
 
 
+def free_arrays(lines: list[str]) -> list[str]:
+    """Return lines that let go of each matrix once it is not needed, so that its memory is there for the next.
+
+    >>> free_arrays(["M1 = A @ B", "M2 = np.linalg.inv(M1)", "return M2 @ M2"])
+    ['M1 = A @ B', 'M2 = np.linalg.inv(M1)', 'del M1', 'return M2 @ M2']
+    """
+    codes = [line.split("  #")[0] for line in lines]
+    last = {name: place for place, code in enumerate(codes) for name in re.findall(r"\b[MT]\d+\b", code)}
+    written = {match[0] for line in lines if (match := re.match(r"[MT]\d+(?= = )", line))}
+    freed = []
+    for place, line in enumerate(lines):
+        names = sorted(name for name in written if last[name] == place < len(lines) - 1)
+        freed += [line, f"del {', '.join(names)}"] if names else [line]
+    return freed
+
+
 def write_lines(
     roots: list[Expression], words: Words, names: Names, known: Mapping[Expression, CodePart],
-    measure: Callable[[Size], int] | None = None, structured: bool = True,
+    measure: Callable[[Size], int] | None = None, structured: bool = True, is_concrete: bool = False,
 ) -> tuple[Writer, list[str], list[CodePart]]:  # fmt: skip
     """Return the writer of expressions, the lines that find the sizes which they need, and each as an array."""
     before, words.sizes_used = words.sizes_used, {}
-    writer = Writer(roots, words, names, known, measure, structured)
+    writer = Writer(roots, words, names, known, measure, structured, is_concrete)
     results = [words.to_tensor(writer.part(root)) for root in roots]
     sizes = words.signature.write_sizes(words.sizes_used)
     words.sizes_used |= before
@@ -214,10 +158,7 @@ def write_lines(
 
 def _compose_power(writer: Writer, node: Expression) -> CodePart:
     base, exponent = (writer.part(arg) for arg in node.args)
-    number = node.args[1]
-    half = number.op == "number" and number.data[0] == Fraction(1, 2)
-    half = half or (number.op == "divide" and exponent.text == "1 / 2")
-    if not half:
+    if read_exponent(node) != Fraction(1, 2):
         return join_parts("power", base, exponent, node.shape)
     if not base.plain:
         return CodePart(f"{writer.words.prefix}.sqrt({base.text})", ATOM, node.shape)
@@ -242,8 +183,8 @@ def _compose_derivative(writer: Writer, node: Expression) -> CodePart:
 
 
 def _compose_einsum(writer: Writer, node: Expression) -> CodePart:
-    if node in writer.unfused:
-        return reshape_result(writer.part(writer.unfused[node]), node, writer.words)
+    if node in writer.plan.unfused:
+        return reshape_result(writer.part(writer.plan.unfused[node]), node, writer.words)
     return write_einsum_code(node, {arg: writer.part(arg) for arg in node.args if not is_fuse(arg)}, writer.words)
 
 
