@@ -27,7 +27,8 @@ PIECES = (
 
 def list_texts() -> list[str]:
     """Return what people write, what it means, and the cases of the language."""
-    spellings = (*read_written(), *read_written(CASES.with_name("written_more.toml")))
+    files = ("written.toml", "written_more.toml", "written_third.toml")
+    spellings = [case for name in files for case in read_written(CASES.with_name(name))]
     return [*(case["written"] for case in spellings), *(case.expr for case in read_cases())]
 
 

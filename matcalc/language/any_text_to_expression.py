@@ -87,6 +87,10 @@ def _read_any(asked: Texts, syntax: str) -> Problem:
             raise
         except MatcalcError as error:
             refused = error
+        if understood is not None and _is_matlab(asked):
+            from matcalc.language.notation_to_expression import read_notation
+
+            return read_notation(asked, "matlab", None, None)
         if understood is not None:
             _require_one_meaning(asked, understood)
             if not is_doubtful(understood.reading):
@@ -94,6 +98,11 @@ def _read_any(asked: Texts, syntax: str) -> Problem:
     from matcalc.language.notation_to_expression import read_notation
 
     return read_notation(asked, syntax, understood, refused)
+
+
+def _is_matlab(asked: Texts) -> bool:
+    """Whether a text of the language has 1./x, as MATLAB and Julia divide entry by entry."""
+    return not asked.declared and any(re.search(r"\d\./", text) for text in asked.texts if isinstance(text, str))
 
 
 def _require_one_meaning(asked: Texts, understood: Understood) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
+from collections.abc import Collection
 
 from matcalc.errors import MissingRuleError
 from matcalc.language import names as names
@@ -169,6 +170,14 @@ def is_explained(name: str) -> bool:
     return name.lower() in _ABSENT or name.lower() in _OTHER_NAMES
 
 
+def advise_function(name: str, functions: Collection[str]) -> str:
+    """Return what to write in the place of a function that is not known: a formula, a close name, or a rule for it."""
+    if (told := _ABSENT.get(name.lower())) is not None:
+        return told
+    close = difflib.get_close_matches(name.lower(), functions, n=1, cutoff=0.8)
+    return (f"{close[0]} is near by its name; else " if close else "") + f"add a rule, {_OWN_RULES}"
+
+
 def _respell(reading: Reading, name: str, written: list[str]) -> str | None:
     """Return what a name is called here: by the table, in small letters, or nearly so spelled."""
     form = _OTHER_NAMES.get(name.lower())
@@ -242,7 +251,7 @@ def _advise_extreme(reading: Reading, name: str, args: tuple[Draft, ...]) -> str
 
 def _advise_norm(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
     first, second = reading.write(args[0]), args[1]
-    if second.op == "symbol" and second.data[0] in ("inf", "oo", "infty", "infinity"):
+    if second.op == "symbol" and second.data[0].lower() in ("inf", "oo", "infty", "infinity"):
         return f"write max(abs({first}))" if not args[0].is_matrix else f"write max(sum(abs({first}), axis=1))"
     if args[0].is_matrix and second.value == 1:
         return f"write sum(abs({first})) for the sum of the entries, max(sum(abs({first}), axis=0)) for the 1-norm"

@@ -97,7 +97,7 @@ def _find_functions(text: str, functions: Collection[str], known: Collection[str
 def _find_commands(text: str) -> Iterator[Fault]:
     for found in re.finditer(r"\\([A-Za-z]{2,})", text):
         if found[1] not in LATEX_NAMES:
-            close = get_close_matches(found[1], list(LATEX_NAMES), 1, 0.75)
+            close = get_close_matches(found[1], list(LATEX_NAMES), 1, 0.75) if len(found[1]) > 3 else []
             reason = f"\\{found[1]} is a command that is not known here" + (f"; \\{close[0]} is" if close else "")
             yield Fault(reason, found.start(), found.end(), f"\\{close[0]}" if close else None)
 
@@ -124,5 +124,5 @@ def _find_characters(text: str) -> Iterator[Fault]:
     if comment and comment.start():
         yield Fault("'#' and what follows is no part of a formula", comment.start(), comment.end(), "")
         text = text[: comment.start()]
-    for found in re.finditer(r"[#`\"\x00-\x08;!?]+", text):
+    for found in re.finditer(r"(?:[#`\"\x00-\x08?]|;(?=\s*$)|!(?!=))+", text):
         yield Fault(f"{found[0]!r} has no meaning here", found.start(), found.end(), "")

@@ -10,7 +10,9 @@ from matcalc.language.sizes import Size
 
 
 class AmbiguityError(ParseError):
-    """The text has two meanings, and nothing tells which is meant."""
+    """The text has two meanings, and nothing tells which is meant; a reading that costs less than `cost` is."""
+
+    cost = 0.0
 
 
 def is_doubtful(reading: Reading) -> bool:
@@ -30,8 +32,11 @@ def calls_habit(reading: Reading) -> bool:
     return bool({"σ", "sigma"} & called) or is_derivative
 
 
-_CAPITALS = re.compile(r"[A-Z]{2}")
+_CAPITALS = re.compile(r"[A-Z]{2}|(?=.*[ABX])[A-Z]{3,4}")
+_VECTORS = re.compile(r"[abcw][xyz]|xy|xz|yz|uv")
+_TRANSPOSED = re.compile(r"[a-z]T[A-Z]{0,2}[a-z]")
 _MATRIX_AND_VECTOR = re.compile(r"[A-Z]{1,2}[xyzwvβθ]")
+_GREEK_AND_LATIN = re.compile(r"[\u0370-\u03ff][A-Za-z]|[A-Za-z][\u0370-\u03ff]")
 _OWN_MARKS = re.compile(r"@|axis|keepdims|\*\*|einsum")
 _PLAIN = "; --syntax matcalc reads it as it stands"
 
@@ -44,9 +49,12 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
     text = reading.source.text
     for name in reading.symbols:
         is_run = _CAPITALS.fullmatch(name) if not reading.abstract else None
-        if (is_run or _MATRIX_AND_VECTOR.fullmatch(name)) and name not in reading.declared and name != wrt:
+        runs = (_MATRIX_AND_VECTOR, _GREEK_AND_LATIN, _TRANSPOSED, _VECTORS)
+        if (is_run or any(each.fullmatch(name) for each in runs)) and name not in reading.declared and name != wrt:
             place = re.search(rf"\b{name}\b", text)
-            advice = f"did you mean {' @ '.join(name)}, or one name {name}? then declare it, --vars '{name}: m,n'"
+            product = name.replace("T", ".T", 1) if _TRANSPOSED.fullmatch(name) else name
+            product = (" @ " if name[0].isupper() or product != name else "*").join(re.findall(r"\w(?:\.T)?", product))
+            advice = f"did you mean {product}, or one name {name}? then declare it, --vars '{name}: m,n'"
             raise AmbiguityError(f"{name} may be a product", span=place and place.span(), advice=advice).complete(
                 text, {}
             )
@@ -64,7 +72,8 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
             advice = "a residual is declared, --vars 'e: m'; the number is exp(1)"
             error = AmbiguityError("e may be the number 2.718... or a vector", span=draft.span, advice=advice)
             raise error.complete(text, reading.write_symbols())
-        if draft.op == "abstract" and draft.data[0].isupper() and draft.args[0].op in ("add", "subtract"):
+        if draft.op == "abstract" and draft.data[0].isupper() and (
+                draft.args[0].op in ("add", "subtract") or _is_run_of_capitals(draft.args[0])):  # fmt: skip
             name, inside = draft.data[0], reading.write(draft.args[0])
             if name not in reading.declared:
                 advice = f"did you mean {name} @ ({inside}), or a function {name}{_PLAIN}?"
@@ -82,11 +91,22 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
             )
             error = AmbiguityError(f"{left} may be a scalar", span=draft.span, advice=advice)
             raise error.complete(text, reading.write_symbols())
-        if draft.op == "multiply" and not _OWN_MARKS.search(text) and _is_matrix_product(*draft.args):
+        if draft.op == "multiply" and not _OWN_MARKS.search(text) and (
+                _is_matrix_product(*draft.args) or _is_product_of_free(reading, draft)):  # fmt: skip
             left, right = map(reading.write, draft.args)
             advice = f"did you mean {left} @ {right}, or {left} * {right} entry by entry{_PLAIN}?"
             error = AmbiguityError("* may stand for a product of matrices", span=draft.span, advice=advice)
             raise error.complete(text, reading.write_symbols())
+        if draft.op == "divide" and not _OWN_MARKS.search(text) and _is_quotient_of_free(reading, *draft.args):
+            left, right = map(reading.write, draft.args)
+            turned = f"{left}.T" if draft.args[0].is_column else left
+            advice = f"did you mean {turned} @ inv({right}), or {left} / {right} entry by entry{_PLAIN}?"
+            error = AmbiguityError("/ may stand for a product with the inverse", span=draft.span, advice=advice)
+            raise error.complete(text, reading.write_symbols())
+
+
+def _is_run_of_capitals(draft: Draft) -> bool:
+    return draft.op == "symbol" and _CAPITALS.fullmatch(draft.data[0]) is not None
 
 
 # Matrices that hold a sample in each row.
@@ -121,6 +141,25 @@ def _is_matrix_product(left: Draft, right: Draft) -> bool:
     return inner == outer or not (isinstance(inner, Size) and isinstance(outer, Size))
 
 
+def _is_product_of_free(reading: Reading, product: Draft) -> bool:
+    """Whether A*X of matrices, none of them declared, stands elsewhere than in a sum of all entries."""
+    if not all(each.is_matrix for each in product.args) or set(reading.symbols) & set(reading.declared):
+        return False
+    inside, summed = {product.position}, False
+    for draft in reading.drafts[product.position + 1 :]:
+        if inside & {arg.position for arg in draft.args}:
+            summed = summed or (draft.op == "call" and draft.data[0].function in ("sum", "mean") and draft.is_scalar)
+            if draft.op in ("add", "subtract", "negate", "multiply", "divide", "power"):
+                inside.add(draft.position)
+    return not summed
+
+
+def _is_quotient_of_free(reading: Reading, left: Draft, right: Draft) -> bool:
+    """Whether an array is divided by the name of a matrix, and nothing is declared."""
+    is_free = right.op == "symbol" and not set(reading.symbols) & set(reading.declared)
+    return is_free and right.is_matrix and not left.is_scalar
+
+
 _OF_PRODUCTS = frozenset({"det", "logdet", "logabsdet", "inv", "pinv", "trace", "vec", "expm", "sqrtm"})
 
 
@@ -150,17 +189,21 @@ def weigh_scale(draft: Draft, reading: Reading) -> float:
     left, right = draft.args
     pairs = [(left, right), (right, left)] if draft.op == "multiply" else [(left, right)]
     for other, scale in pairs:
-        name = _find_name(scale)
+        name = find_scale(scale)
+        if name in _GAINS and scale.op == "symbol" and scale.is_scalar and name not in reading.declared:
+            return _GAIN if _is_normalized(other) else 0.0
         if name is None or not (scale.is_column or scale.is_row) or name in reading.declared or name in reading.defined:
             continue
         if _is_identity(other):
             return _SURELY_NUMBER
         if other.is_row != scale.is_row and not other.is_scalar and not other.is_matrix and name[0] in _NUMBERS:
-            return 0.0 if (_find_name(other) or "x")[0] in _NUMBERS else _LIKELY_NUMBER
-        if other.is_matrix and draft.op != "power" and name[0] in _NUMBERS:
+            return 0.0 if (find_scale(other) or "x")[0] in _NUMBERS else _LIKELY_NUMBER
+        if other.is_matrix and draft.op != "power" and (name[0] in _NUMBERS or draft.op == "divide"):
             return _LIKELY_NUMBER
-        if other.is_scalar and _is_reduced(other):
-            if name[0] in "xzuvw" or (name[0] == "y" and other.op != "matmul"):
+        if not other.is_scalar and (name in _SCALAR_WORDS or (draft.op == "power" and name[0] in _NUMBERS)):
+            return _LIKELY_NUMBER
+        if other.is_scalar and is_reduced(other):
+            if name[0] in "xzuvw" or (name[0] == "y" and not has_product(other)):
                 return 0.0
             return _MAYBE_NUMBER if name[0] in "ab" else _LIKELY_NUMBER
     return 0.0
@@ -168,13 +211,16 @@ def weigh_scale(draft: Draft, reading: Reading) -> float:
 
 # Small letters that stand for numbers and counts as often as for vectors.
 _NUMBERS = frozenset("cdkmnprst")
+# The gain of a normalised array, a vector as often as a number, and what the number costs.
+_GAINS, _GAIN = frozenset("gamma γ g weight".split()), 2.0
+_SCALAR_WORDS = frozenset("lam lamb lmbda eps reg lr tol".split())
 # What a vector that only scales costs; where a scalar of that letter costs about the same, it is asked.
 _SURELY_NUMBER, _LIKELY_NUMBER, _MAYBE_NUMBER = 4.0, 1.6, 0.9
 
 
-def _find_name(draft: Draft) -> str | None:
+def find_scale(draft: Draft) -> str | None:
     """Return the name that stands in a scale: d in sqrt(d), 2*d and d**2."""
-    while draft.op in ("call", "power", "multiply", "transpose", "negate", "divide"):
+    while draft.op in ("call", "power", "multiply", "transpose", "negate", "divide", "add", "subtract"):
         inside = [arg for arg in draft.args if arg.value is None]
         if len(inside) != 1:
             return None
@@ -182,7 +228,29 @@ def _find_name(draft: Draft) -> str | None:
     return str(draft.data[0]) if draft.op == "symbol" else None
 
 
-def _is_reduced(draft: Draft) -> bool:
+def _is_normalized(array: Draft) -> bool:
+    """Whether an array is centred or divided by its standard deviation, as in (x - mean(x))/sqrt(var(x) + eps)."""
+    stack = [] if array.is_scalar else [array]
+    while stack:
+        each = stack.pop()
+        if each.op == "call" and each.data[0].function in ("var", "std", "mean"):
+            return True
+        stack.extend(each.args)
+    return False
+
+
+def has_product(scalar: Draft) -> bool:
+    """Whether a scalar is made of a product such as w.T @ x, which a label y multiplies in a loss."""
+    stack = [scalar]
+    while stack:
+        each = stack.pop()
+        if each.op == "matmul" or (each.op == "call" and each.data[0].function == "dot"):
+            return True
+        stack.extend(arg for arg in each.args if arg.is_scalar)
+    return False
+
+
+def is_reduced(draft: Draft) -> bool:
     """Whether a scalar is made of arrays, as norm(x) and w.T @ x are."""
     stack = [draft]
     while stack:
@@ -194,7 +262,7 @@ def _is_reduced(draft: Draft) -> bool:
 
 
 # Capital letters that count as often as they stand for matrices.
-COUNTS = frozenset("NCKDTLE")
+COUNTS = frozenset("NCKDTLEZ")
 
 
 def _is_identity(draft: Draft) -> bool:

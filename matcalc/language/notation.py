@@ -7,59 +7,37 @@ decides it, and where both fit the reader is asked.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import count
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from matcalc.errors import LimitError, ParseError
 from matcalc.language.names import GREEK, spell_greek
-from matcalc.language.notation_tokens import Token, is_greek
+from matcalc.language.notation_cursor import is_sign
+from matcalc.language.notation_tokens import Token
+from matcalc.language.notation_tree import (
+    NotationNode,
+    is_minus_one,
+    list_entry_letters,
+    list_last_factors,
+    read_indices,
+    refuse_blocks,
+    replace_last_factors,
+)
+from matcalc.language.notation_word_reader import WordReader
 from matcalc.language.notation_words import (
-    FUNCTION_LETTERS,
+    DERIVED_LETTERS,
     FUNCTION_WORDS,
-    GREEK_LETTERS,
     INFIX_WORDS,
     INVERTIBLE,
-    KEYWORDS,
     MODULES,
-    NAME_WORDS,
+    NORM_WORDS,
     NORMS,
-    PARTS_OF_CALLS,
-    QUESTION_WORDS,
     TRANSPOSES,
     find_part,
 )
 
 DEEPEST = 60
 NO_STEP = "write start:stop, or multiply by a 0/1 matrix"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NotationNode:
-    """One part of a formula: an operation on others, a name, a number, or a choice between several readings.
-
-    `value` is the name, the number or what else belongs to the kind; of a choice its number and the cost of each.
-    """
-
-    kind: str
-    args: tuple[NotationNode, ...] = ()
-    value: object = None
-    start: int = 0
-    end: int = 0
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """The place in the text."""
-        return self.start, self.end
-
-
-def walk_nodes(*roots: NotationNode) -> Iterator[NotationNode]:
-    """Yield every node below the roots, each before its operands."""
-    stack = list(reversed(roots))
-    while stack:
-        node = stack.pop()
-        yield node
-        stack.extend(reversed(node.args))
 
 
 # --- the grammar --------------------------------------------------------------------------------------------
@@ -73,42 +51,20 @@ _INFIX = {
     "⊗": ("kron", _PRODUCT), "\\": ("solve", _PRODUCT), ".\\": ("solve", _PRODUCT), ":": ("frobenius", _PRODUCT),
     "<": ("compare", _COMPARE), ">": ("compare", _COMPARE), "<=": ("compare", _COMPARE), ">=": ("compare", _COMPARE),
 }  # fmt: skip
+# What the (x) of A (x) B costs as a sign: as much as a scalar x.
+UNUSUAL_SIGN = 1.6
 _METHODS_AS_SIGNS = frozenset({"T", "mT", "H", "I"})
-_INDEX_LETTERS = frozenset("ijklmnpqrs")
 
 
-def is_sign(token: Token, *signs: str) -> bool:
-    return token.kind == "op" and token.text in signs
-
-
-def opens_inner(tokens: Sequence[Token], place: int) -> bool:
-    """Whether the < at a place opens an inner product: <a, b> has a comma before its >."""
-    depth, comma = 0, False
-    for token in tokens[place + 1 :]:
-        depth += {"open": 1, "close": -1}.get(token.kind, 0)
-        if depth < 0:
-            return False
-        comma = comma or (depth == 0 and is_sign(token, ","))
-        if depth == 0 and is_sign(token, ">"):
-            return comma
-    return False
-
-
-class NotationParser:
+class NotationParser(WordReader):
     """A Pratt parser: each sign has a strength, and names next to each other are a product."""
 
     def __init__(
         self, syntax: str, known: Collection[str], functions: Collection[str], is_plain: bool = False
     ) -> None:
-        self.syntax = syntax
+        super().__init__(syntax, known, functions)
         self.is_plain = is_plain
-        self.known = frozenset(known)
-        self.functions = functions
-        self._choices = count()
-        self._tokens: list[Token] = []
-        self._place = 0
         self._depth = 0
-        self._closers: list[str] = []
         self._splits = False  # within MATLAB's brackets, where a space separates
 
     def read(self, tokens: Sequence[Token]) -> NotationNode:
@@ -122,46 +78,6 @@ class NotationParser:
         if self._next.kind != "end":
             raise self._unexpected()
         return node
-
-    # --- tokens
-
-    @property
-    def _next(self) -> Token:
-        token = self._tokens[self._place]
-        if self._closers == ["|"] and is_sign(token, "‖") and token.end - token.start == 2:  # |a||b| closes and opens
-            middle = token.start + 1
-            halves = [replace(token, text="|", end=middle), replace(token, text="|", start=middle, spaced=False)]
-            self._tokens[self._place : self._place + 1] = halves
-        return self._tokens[self._place]
-
-    def _peek(self, ahead: int) -> Token:
-        return self._tokens[min(self._place + ahead, len(self._tokens) - 1)]
-
-    def _take(self) -> Token:
-        token = self._tokens[self._place]
-        if token.kind != "end":
-            self._place += 1
-        return token
-
-    def _is(self, *signs: str) -> bool:
-        return is_sign(self._next, *signs)
-
-    def _unexpected(self) -> ParseError:
-        token = self._next
-        if token.kind == "end":
-            return ParseError(
-                "the formula ends too early", span=(token.start, token.start + 1), advice="write what follows"
-            )
-        return ParseError(f"{token.text!r} cannot stand here", span=(token.start, max(token.end, token.start + 1)))
-
-    def _close(self, opening: Token, closing: str) -> Token:
-        if self._next.kind != "close" or self._next.text != closing:
-            if self._next.kind == "end":
-                raise ParseError(
-                    f"{opening.text!r} is never closed", span=(opening.start, opening.end), advice="close the bracket"
-                )
-            raise self._unexpected()
-        return self._take()
 
     # --- expressions
 
@@ -181,12 +97,17 @@ class NotationParser:
         if token.kind == "op":
             if token.text in self._closers:
                 return None
-            if token.text in ("^", ".^", "'", "⊤", ".'", "**"):
+            if token.text in ("^", ".^", "'", "⊤", ".'", "**", "†"):
                 return self._postfix(left)
+            if token.text == "." and token.spaced and self._peek(1).spaced and left.kind != "number":
+                return self._infix(left, "matmul", _PRODUCT) if strength < _PRODUCT else None
             if token.text == "." and left.kind != "number":
                 return self._member(left)
+            if token.text == "_" and left.kind == "group" and (end := self._skip_plus()):  # (1 - t)_+
+                return NotationNode("call", left.args, "relu", left.start, end)
             if token.text == "_":
-                return self._subscript(left)
+                named = self._subscript(left)
+                return self._call(str(named.value), self._peek(-1)) if named.kind == "function" else named
             if token.text == "⊙" and is_sign(self._peek(1), "^"):  # x∘²
                 self._take(), self._take()
                 exponent = self._exponent()
@@ -202,37 +123,13 @@ class NotationParser:
         if token.kind == "open" and token.text == "[" and not token.spaced:
             if self.syntax == "python" or (self.syntax == "math" and left.kind != "number" and self._is_place()):
                 return self._brackets(left)
+        if self._is_bare_transpose(left, token):
+            return self._transpose_or_multiply(left)
         if self.syntax == "matlab" and token.text == "(" and not token.spaced and self._has_range():
             return self._brackets(left)
         if self._starts_factor(token) and strength < _ADJACENT and not (self._splits and token.spaced):
             return self._adjacent(left)
         return None
-
-    def _is_place(self) -> bool:
-        """Whether brackets hold the place of an entry or ranges: x[0], X[i, j], X[:, k] or X[1:, :-1]."""
-        if self._has_range():
-            return True
-        for ahead in range(1, 6):
-            token = self._peek(ahead)
-            if token.kind == "close":
-                return token.text == "]" and ahead > 1
-            is_letter = token.kind == "name" and re.fullmatch(r"[ijklmnpqrs]", token.text) is not None
-            if not (is_letter or token.kind == "number" or is_sign(token, ",", ":", "-")) or token.text in self.known:
-                return False
-        return False
-
-    def _has_range(self) -> bool:
-        """Whether brackets hold a range, whose bounds are letters and numbers: x[1:], x[:n-1]; (:) is none."""
-        found = False
-        for ahead in range(1, 24):
-            token = self._peek(ahead)
-            if token.kind == "close":
-                return found and ahead > 2
-            is_bound = token.kind in ("number", "name") or is_sign(token, ",", ":", "-", "+", "*")
-            if not is_bound or (token.kind == "name" and not (token.text == "None" or token.text[0].islower())):
-                return False
-            found = found or is_sign(token, ":")
-        return False
 
     def _infix_word(self, token: Token) -> str | None:
         """Return what A kron B or A o B means: a word that stands between two factors as a sign does."""
@@ -267,6 +164,10 @@ class NotationParser:
         quotient = NotationNode("divide", (left, first), None, left.start, first.end)
         if not self._starts_factor(self._next) or self.syntax == "python":
             return quotient
+        if tight and left.kind == first.kind == "number" and self._is_count(self._next):
+            count = self._expression(_ADJACENT)
+            whole = NotationNode("divide", (left, self._join([first, count])), None, left.start, count.end)
+            return self._choose((self._join([quotient, count]), 0.0), (whole, 0.0))  # 1/2n
         if first.kind == "number" and (left.kind == "number" or self._next.spaced or not self._next.text[:1].isalpha()):
             return quotient  # 1/2 x, λ/2 ‖w‖²
         if tight and self._next.spaced:
@@ -280,34 +181,6 @@ class NotationParser:
         scaled = self._join([quotient, *rest])
         return self._choose((whole, 0.0), (scaled, 0.0))
 
-    def _join(self, factors: Sequence[NotationNode]) -> NotationNode:
-        product = factors[0]
-        for factor in factors[1:]:
-            product = NotationNode("juxtapose", (product, factor), None, product.start, factor.end)
-        return product
-
-    def _choose(self, *readings: tuple[NotationNode, float]) -> NotationNode:
-        nodes = tuple(node for node, _ in readings)
-        if len(nodes) == 1:
-            return nodes[0]
-        return NotationNode(
-            "choice", nodes, (next(self._choices), tuple(cost for _, cost in readings)), nodes[0].start, nodes[0].end
-        )
-
-    def _starts_factor(self, token: Token) -> bool:
-        """Whether a token begins a factor that can stand beside another one without a sign."""
-        if token.kind in ("name", "word", "number", "ones"):
-            return True
-        if token.kind == "open":
-            return token.text in ("([{" if self.syntax == "latex" else "([" if token.spaced else "(")
-        if token.kind != "op" or token.text in self._closers:
-            return False
-        return token.text in ("‖", "|", "⟨", "√", "frac", "∑", "Σ", "∏") or (token.text == "<" and self._starts_inner())
-
-    def _starts_inner(self) -> bool:
-        """Whether < opens an inner product."""
-        return ">" not in self._closers and opens_inner(self._tokens, self._place)
-
     def _adjacent(self, left: NotationNode) -> NotationNode:
         before = self._place
         if self.syntax == "python" and left.kind not in ("number",) and self._next.kind != "number":
@@ -317,29 +190,26 @@ class NotationParser:
         if self._next.kind == "open" and is_sign(self._peek(1), ":") and self._peek(2).kind == "close":
             self._place += 3  # X(:)
             return NotationNode("call", (left,), "vec", left.start, self._peek(-1).end)
+        if self._is_kron_sign():
+            sign = self._place
+            self._place += 3
+            right = self._expression(_ADJACENT)
+            kron = NotationNode("kron", (left, right), None, left.start, right.end)
+            place, self._place = self._place, sign
+            scalar = self._expression(_ADJACENT)
+            self._place = place
+            return self._choose((kron, UNUSUAL_SIGN), (self._join([left, scalar, right]), 0.0))
         right = self._expression(_ADJACENT)
         assert self._place > before
         return NotationNode("juxtapose", (left, right), None, left.start, right.end)
 
-    def _refuse_call(self, token: Token) -> None:
-        """Raise for foo(x) and f(x): a function that is not known is no factor."""
-        name, following = token.text, self._next
-        if following.kind != "open" or following.text != "(" or following.spaced or name in self.known:
-            return
-        is_word = len(name.partition("_")[0]) > 1 and name.islower() and name not in GREEK_LETTERS
-        is_word = is_word or re.fullmatch(r"([A-Z][a-z]{2,})+", name) is not None
-        if is_word or self._is_extreme(name) or name in FUNCTION_LETTERS or name.startswith("__"):
-            reason = f"{name} is no function that is known here"
-            raise ParseError(reason, span=(token.start, token.end), advice="write a product with a space or a sign")
-
-    def _name_extreme(self, name: str) -> str | None:
-        """Return lambda_max or lambda_min where a bracket stands behind that name."""
-        found = re.fullmatch(r"(?:λ|lambda)_(min|max)", name)
-        return f"lambda_{found[1]}" if found and self._next.kind == "open" and self._next.text == "(" else None
-
-    def _is_extreme(self, name: str) -> bool:
-        """Whether a name with a bracket behind it is the largest eigenvalue, or the like, of what stands inside."""
-        return self._next.kind == "open" and re.fullmatch(r"(λ|lambda|σ|sigma)_(min|max)", name) is not None
+    def _transpose_or_multiply(self, left: NotationNode) -> NotationNode:
+        """Return (A x - b)T(A x - b) with the T as a transpose, or as a matrix."""
+        token = self._take()
+        turned = NotationNode("transpose", (left,), None, left.start, token.end)
+        name = NotationNode("name", (), token.text, token.start, token.end)
+        rest = [self._expression(_ADJACENT)] if self._starts_factor(self._next) else []
+        return self._choose((self._join([turned, *rest]), 0.0), (self._join([left, name, *rest]), 0.0))
 
     # --- prefixes
 
@@ -347,6 +217,12 @@ class NotationParser:
         token = self._take()
         if token.kind == "number":
             return self._number(token)
+        if token.kind == "ones" and self._next.kind == "open" and self._next.text in "[(" and not self._next.spaced:
+            inside = self._group(self._take())
+            if inside.args and inside.args[0].kind == "compare":  # 𝟙[x > 0]
+                return inside.args[0]
+            ones = NotationNode("ones", (), None, token.start, token.end)
+            return NotationNode("juxtapose", (ones, inside), None, token.start, inside.end)
         if token.kind == "ones":
             return NotationNode("ones", (), None, token.start, token.end)
         if token.kind == "text":
@@ -373,22 +249,17 @@ class NotationParser:
         following = self._next
         if following.kind == "name" and following.text == "j" and not following.spaced and self.syntax != "latex":
             raise ParseError("complex numbers are not known here", span=(token.start, following.end))
+        if token.text == "1" and self._is_turned_name():  # X + 1 b^T
+            return NotationNode("ones", (), None, token.start, token.end)
         if token.text == "1" and following.kind == "number" and following.text == "1":
             return NotationNode("ones", (), None, token.start, token.end)
         return node
 
-    def _exponent_word(self, ahead: int) -> str:
-        """Return the one word that an exponent is, without its brackets; nothing where it is more."""
-        token = self._peek(ahead)
-        if token.kind == "open":
-            inside, closing = self._peek(ahead + 1), self._peek(ahead + 2)
-            return inside.text if closing.kind == "close" and inside.kind in ("name", "word", "op") else ""
-        return token.text if token.kind in ("name", "word", "op") else ""
-
     def _group(self, opening: Token) -> NotationNode:
         closing = {"(": ")", "[": "]", "{": "}"}[opening.text]
         if opening.text == "{" and self.syntax != "latex":
-            raise ParseError("braces have no meaning here", span=(opening.start, opening.end), advice="write ( )")
+            advice = "use round brackets"
+            raise ParseError("braces have no meaning here", span=(opening.start, opening.end), advice=advice)
         rows = self._read_rows(opening) if opening.text == "[" and self.syntax == "matlab" else None
         if rows is not None:
             return rows
@@ -398,6 +269,8 @@ class NotationParser:
             return NotationNode("list", tuple(items), None, opening.start, end)
         if len(items) == 1:
             inside = items[0]
+            if opening.text == "[" and self.syntax in ("math", "matlab") and not self._is("_"):
+                refuse_blocks(inside, opening.start, end)
             return NotationNode("group", (inside,), None, opening.start, end)
         return NotationNode("list", tuple(items), None, opening.start, end)
 
@@ -449,6 +322,9 @@ class NotationParser:
         if self._is(":"):
             self._take()
             return NotationNode("all", (), None, token.start, token.end)
+        if token.kind == "name" and is_sign(self._peek(1), ",") and (function := self._function(token)) is not None:
+            self._take()  # sum(abs2, x) of Julia
+            return NotationNode("function", (), function, token.start, token.end)
         return self._expression(0)
 
     def _sign(self, token: Token) -> NotationNode:
@@ -535,6 +411,7 @@ class NotationParser:
         below: str | None = None
         if self._is("_"):
             below, end = self._read_below()
+            kind = "norm" if below.lower() in NORMS | {"∞", "inf"} else kind  # |x|_1
         return NotationNode(kind, (inside,), below, opening.start, end)
 
     def _inner(self, opening: Token) -> NotationNode:
@@ -553,23 +430,6 @@ class NotationParser:
             _, end = self._read_below()
         return NotationNode("inner", (left, right), None, opening.start, end)
 
-    def _read_below(self) -> tuple[str, int]:
-        """Return the text of a subscript and where it ends."""
-        self._take()
-        token = self._take()
-        if token.kind not in ("open", "name", "number", "word") and not is_sign(token, "*", "∞"):
-            self._place -= token.kind != "end"
-            raise self._unexpected()
-        if token.kind != "open":
-            return token.text, token.end
-        if token.text != "{":
-            self._place -= 1
-            raise self._unexpected()
-        words = []
-        while self._next.kind not in ("close", "end"):
-            words.append(self._take().text)
-        return "".join(words), self._close(token, {"(": ")", "[": "]", "{": "}"}[token.text]).end
-
     def _over_indices(self, token: Token, function: str) -> NotationNode:
         """Return a sum or product over indices: what it runs over is the product that follows."""
         below, upper = "", ""
@@ -578,7 +438,7 @@ class NotationParser:
                 below, _ = self._read_below()
             elif self._is("^"):
                 upper, _ = self._read_below()
-        letters = _read_indices(below)
+        letters = read_indices(below)
         return self._reduce(letters, token, function, upper)
 
     def _reduce(self, letters: str, token: Token, function: str, upper: str = "") -> NotationNode:
@@ -605,8 +465,14 @@ class NotationParser:
 
     def _postfix_of(self, base: NotationNode) -> NotationNode:
         token = self._take()
+        if token.text == "'" and base.kind == "name" and self._next.text == "(" and not self._next.spaced:
+            if base.value in DERIVED_LETTERS and base.value not in self.known:
+                reason, advice = f"{base.value}' may be a derivative", f"for the product write {base.value}^T x"
+                raise ParseError(reason, span=(base.start, token.end), advice=advice)
         if token.text in ("'", "⊤", ".'"):
             return NotationNode("transpose", (base,), None, base.start, token.end)
+        if token.text == "†":
+            return NotationNode("dagger", (base,), None, base.start, token.end)
         if token.text == ".^":
             if self._is("'", "⊤"):
                 return NotationNode("transpose", (base,), None, base.start, self._take().end)
@@ -633,63 +499,18 @@ class NotationParser:
         if self._is("-") and self._peek(1).text in ("T", "⊤", "'") and "T" not in self.known:
             self._take()
             return self._invert_and_transpose(base, self._take().end)
-        if word in ("⊙", "*", "+", "†") and self._next.kind != "name":
+        if word == "†":
+            return NotationNode("dagger", (base,), None, base.start, self._skip_exponent())
+        if word in ("⊙", "*", "+") and self._next.kind != "name":
             return self._special_power(base, word)
+        if base.kind == "name" and base.value != "e" and (end := self._find_iterate()):
+            reason = f"{base.value} may be a power, or one of several that are numbered"
+            advice = f"for the power write {base.value}^{{n}}, for a name {base.value}_1"
+            raise ParseError(reason, span=(base.start, end), advice=advice)
         if base.kind == "name" and (layer := self._read_layer()):
             return NotationNode("name", (), f"{base.value}_{layer}", base.start, self._peek(-1).end)
         exponent = self._exponent()
         return NotationNode("power", (base, exponent), None, base.start, exponent.end)
-
-    def _read_layer(self) -> str:
-        """Take the (2) of W^{(2)}, which numbers W; nothing where the exponent is no number in brackets of its own."""
-        texts = [self._peek(ahead).text for ahead in range(5)]
-        if texts[0] != "{" or texts[1] not in "([" or not re.fullmatch(r"\w", texts[2]) or texts[3] not in ")]":
-            return ""
-        if texts[4] != "}":
-            return ""
-        self._place += 5
-        return texts[2]
-
-    @staticmethod
-    def _invert_and_transpose(base: NotationNode, end: int) -> NotationNode:
-        inverse = NotationNode("power", (base, NotationNode("number", (), "-1", end, end)), None, base.start, end)
-        return NotationNode("transpose", (inverse,), None, base.start, end)
-
-    def _cut_transpose(self) -> None:
-        """Cut the T of x^TAx from the letters behind it, as an exponent without braces is one sign."""
-        place = self._place + self._is("-")
-        token = self._tokens[place]
-        is_run = token.kind == "name" and re.fullmatch(r"T[A-Za-z\u0370-\u03ff]\w*", token.text)
-        if is_run and token.text not in self.known and "T" not in self.known and self.syntax in ("math", "matlab"):
-            middle = token.start + 1
-            halves = [replace(token, text="T", end=middle), replace(token, text=token.text[1:], start=middle)]
-            self._tokens[place : place + 1] = [halves[0], replace(halves[1], spaced=False)]
-
-    def _special_power(self, base: NotationNode, word: str) -> NotationNode:
-        start = self._next.start
-        if word == "+":
-            end = self._skip_exponent()
-            return NotationNode("call", (base,), "pinv", base.start, end)
-        raise ParseError(f"the power {word} has no meaning here", span=(start, start + 1))
-
-    def _is_minus_transpose(self) -> bool:
-        if self._next.kind != "open":
-            return False
-        texts = []
-        for ahead in range(1, 5):
-            token = self._peek(ahead)
-            if token.kind == "close":
-                break
-            texts.append(token.text)
-        return texts[:1] == ["-"] and len(texts) in (2, 3) and texts[-1] in TRANSPOSES and texts[1:-1] in ([], ["1"])
-
-    def _skip_exponent(self) -> int:
-        token = self._take()
-        if token.kind == "open":
-            while self._next.kind != "close":
-                self._take()
-            return self._take().end
-        return token.end
 
     def _exponent(self) -> NotationNode:
         if self._is("-"):
@@ -722,43 +543,6 @@ class NotationParser:
             return self._letters(token, functions=False)
         self._place -= token.kind != "end"
         raise self._unexpected()
-
-    def _subscript(self, base: NotationNode) -> NotationNode:
-        """Return a name with its subscript: W_1 is a name, A_{ij} an entry."""
-        place = self._next
-        if base.kind == "group" or base.kind in ("call", "norm", "bars"):
-            below, end = self._read_below()
-            return NotationNode("subscripted", (base,), below, base.start, end)
-        below, end = self._read_below()
-        if (filled := self._read_sized(base, below, end)) is not None:
-            return filled
-        if base.kind not in ("name", "ones", "choice", "number"):
-            raise ParseError("a subscript stands behind a name", span=(place.start, end))
-        if base.kind != "name":
-            return NotationNode("ones" if base.kind in ("ones", "number") else "subscripted", (), None, base.start, end)
-        named = make_subscripted(str(base.value), below, base.start, end)
-        # Of the letters of "min" each could be an index.
-        if (extreme := self._name_extreme(f"{base.value}_{below.strip()}")) is not None:
-            return self._call(extreme, self._peek(-1))
-        if self._is_extreme(str(named.value)):
-            advice = "write norm(X, 2) for the largest singular value"
-            raise ParseError(f"{named.value} is no function that is known here", span=named.span, advice=advice)
-        return named
-
-    def _read_sized(self, base: NotationNode, below: str, end: int) -> NotationNode | None:
-        """Return the identity I_n, ones 1_n or zeros 0_n of a size; None for what is none of them."""
-        sizes = tuple(size for size in re.split(r"[×,]", below) if size)
-        words = {"I": "eye", "1": "ones", "0": "zeros"}
-        word = (
-            "ones" if base.kind == "ones" else words.get(str(base.value)) if base.kind in ("name", "number") else None
-        )
-        if (
-            word is None
-            or str(base.value) in self.known
-            or not all(size.isidentifier() or size.isdigit() for size in sizes)
-        ):
-            return None
-        return NotationNode("sized", (), (word, sizes), base.start, end)
 
     def _member(self, left: NotationNode) -> NotationNode:
         """Return X.T, x.dot(y), or the product x.A.x of Mathematica."""
@@ -830,6 +614,13 @@ class NotationParser:
     def _name(self, token: Token) -> NotationNode:
         if token.text in MODULES and is_sign(self._next, ".") and token.text not in self.known:
             return self._library_call(token)
+        if token.kind == "word" and token.text in ("abs", "inner") and self._next.text == "{":
+            return self._latex_brackets(token)
+        if token.text.lower() in NORM_WORDS and self._next.text == "norm" and token.text not in self.known:
+            self._take()
+            return self._norm_of(token, NORM_WORDS[token.text.lower()])
+        if (base := re.fullmatch(r"log_(2|10)", token.text)) and token.text not in self.known:
+            return self._call(f"log{base[1]}", token)
         norm = re.fullmatch(r"norm_(\w+)", token.text, re.IGNORECASE)
         if norm and norm[1].lower() in NORMS and self._next.kind == "open" and token.text not in self.known:
             return self._norm_of(token, norm[1])
@@ -843,43 +634,18 @@ class NotationParser:
         self._refuse_call(token)
         return self._letters(token)
 
-    def _index_word(self, token: Token) -> tuple[str, str, str] | None:
-        """Return the function, the indices of sum_i, sum_{ij}, max_i or sum_{i=1}^n, and up to which size they run."""
-        if token.text in self.known:
-            return None
-        found = re.fullmatch(r"(sum|prod|max|min)_([a-z]{1,3})", token.text, re.IGNORECASE)
-        word = (found[1] if found else token.text).lower()
-        letters, upper = found[2] if found else "", ""
-        if word in ("sum", "prod", "max", "min") and self._is("_"):
-            place = self._place
-            letters = _read_indices(self._read_below()[0])
-            if not letters:
-                self._place = place
-        if letters and self._is("^"):
-            upper, _ = self._read_below()
-        return (word, letters, upper) if letters else None
-
-    def _function(self, token: Token) -> str | None:
-        """Return the function that a word means, None where it is a name."""
-        text = token.text
-        if text in self.known and not (self._next.kind == "open" and text in self.functions):
-            return None
-        bare = text.lower() if len(text) > 1 else text
-        follows = not self._next.spaced or (self.syntax == "latex" and not self._next.apart)
-        called = self._next.kind == "open" and follows
-        if text in ("σ", "sigma") and called and self._next.text == "(":
-            return "sigmoid"
-        if len(text) == 1 or is_greek(text[0]) or (text in GREEK_LETTERS):
-            return self._name_extreme(text)
-        if bare in FUNCTION_WORDS and (
-            called or bare not in ("vector", "matrix", "inner", "power", "size", "length", "times")
-        ):
-            return FUNCTION_WORDS[bare]
-        if text in self.functions or (called and text in PARTS_OF_CALLS):
-            return text
-        return bare if bare in self.functions else None
+    def _latex_brackets(self, token: Token) -> NotationNode:
+        r"""Return \abs{x} and \inner{x}{y} as the bars and brackets that these commands are defined as."""
+        inside = [self._braced() for _ in range(1 if token.text == "abs" else 2)]
+        kind = "bars" if token.text == "abs" else "inner"
+        return NotationNode(kind, tuple(inside), None, token.start, inside[-1].end)
 
     def _call(self, function: str, token: Token) -> NotationNode:
+        if self._is(".") and self._peek(1).kind == "open" and not self._next.spaced:  # exp.(x) of Julia
+            self._take()
+            function = f"entry.{function}"
+        if self._next.text == "of" and self.syntax == "math":  # trace of X^T X
+            self._take()
         power: NotationNode | None = None
         if self._is("^") and self.syntax in ("math", "latex", "matlab"):
             if self._exponent_word(1) in TRANSPOSES:
@@ -908,14 +674,6 @@ class NotationParser:
         node = self._apply(function, token)
         node = replace(node, args=(*node.args, *keywords)) if keywords else self._reduce_entries(node, function)
         return node if power is None else NotationNode("power", (node, power), None, token.start, node.end)
-
-    @staticmethod
-    def _reduce_entries(whole: NotationNode, function: str) -> NotationNode:
-        """Return sum x_i^2 as a sum over i; any other call as it is."""
-        letters = list_entry_letters(whole.args[0]) if len(whole.args) == 1 else ""
-        if function not in ("sum", "prod", "max", "min", "mean") or not letters or not set(letters) <= set("ijk"):
-            return whole
-        return NotationNode("sum", whole.args, (letters, "", function), whole.start, whole.end)
 
     def _norm_of(self, token: Token, below: str) -> NotationNode:
         """Return norm_2(x) as ‖x‖_2."""
@@ -974,7 +732,7 @@ class NotationParser:
             items = self._list(")")
             end = self._close(opening, ")").end
             return NotationNode("call", tuple(items), ".".join(path), token.start, end)
-        if path[-1] in ("pi", "e"):
+        if path[-1] in ("pi", "e", "inf"):
             return NotationNode("name", (), path[-1], token.start, self._peek(-1).end)
         if path[-1] in ("newaxis",):
             return NotationNode("name", (), "None", token.start, token.end)
@@ -982,153 +740,3 @@ class NotationParser:
             f"{'.'.join(path)} has no meaning here", span=(token.start, token.end), advice="call the function"
         )
 
-    def _letters(self, token: Token, functions: bool = True) -> NotationNode:
-        """Return a run of letters as a name, as a product of names, or as the choice between them."""
-        text, start, end = token.text, token.start, token.end
-        whole = NotationNode("name", (), text, start, end)
-        stem, _, below = text.partition("_")
-        if stem == "I" and below and text not in self.known:
-            sized = self._read_sized(NotationNode("name", (), "I", start, start + 1), below, end)
-            return sized or whole
-        if text in self.known or len(stem) <= 1 or token.kind == "word" or (self.syntax == "latex" and len(text) > 1):
-            return make_subscripted(stem, below, start, end) if below and text not in self.known else whole
-        if stem.lower() in KEYWORDS or (stem in QUESTION_WORDS and self.syntax == "math"):
-            advice = f"write a product with spaces, {' '.join(stem)}"
-            advice = advice if len(stem) < 4 else "write the formula alone"
-            raise ParseError(f"{stem} is a word, and no name", span=(start, end), advice=advice)
-        if stem in GREEK_LETTERS or stem.lower() in NAME_WORDS or text == "None":
-            return whole
-        spaced = split_letters(stem, self.known)
-        if spaced is None:
-            return whole
-        product = self._product_of_letters(spaced, below, start, end)
-        return self._choose(*self._weigh(text, stem, whole, product))
-
-    def _weigh(
-        self, text: str, stem: str, whole: NotationNode, product: NotationNode
-    ) -> list[tuple[NotationNode, float]]:
-        """Return the readings of a run of letters with their costs: the usual one costs nothing."""
-        letters = re.findall(r"[^\W\d_]", stem)
-        is_known = any(letter in self.known for letter in letters)
-        if self.syntax == "python":
-            return [(whole, 0.0), (product, 0.0 if is_known and not stem.islower() else 4.0)]
-        if stem.islower() and len(stem) > 2:
-            return [(whole, 0.0), (product, 3.0)]
-        if stem.islower():
-            return [(product, 0.0), (whole, 1.5)]
-        return [(product, 0.0), (whole, 3.0)]
-
-    def _product_of_letters(self, parts: list[str], below: str, start: int, end: int) -> NotationNode:
-        place, product = start, None
-        for number, part in enumerate(parts):
-            last = number == len(parts) - 1
-            stop = end if last else place + len(part)
-            if part in ("T", "t") and product is not None and number:
-                last_factor = product.args[-1] if product.kind == "juxtapose" else product
-                turned = NotationNode("transpose", (last_factor,), None, last_factor.start, stop)
-                before = product.args[:-1] if product.kind == "juxtapose" else ()
-                product = replace(product, args=(*before, turned), end=stop) if before else turned
-            else:
-                factor = (
-                    make_subscripted(part, below, place, stop)
-                    if last and below
-                    else NotationNode("name", (), part, place, stop)
-                )
-                product = factor if product is None else NotationNode("juxtapose", (product, factor), None, start, stop)
-            place = stop
-        assert product is not None
-        return product
-
-
-def list_last_factors(node: NotationNode) -> list[NotationNode]:
-    """Return what a power behind a run of letters belongs to: of Ax as a product x, as a name Ax."""
-    if node.kind != "choice":
-        return [node]
-    return [reading.args[-1] if reading.kind == "juxtapose" else reading for reading in node.args]
-
-
-def replace_last_factors(node: NotationNode, ends: Sequence[NotationNode]) -> NotationNode:
-    """Return a run of letters whose last factors have been replaced."""
-    if node.kind != "choice":
-        return ends[0]
-    readings = tuple(
-        replace(reading, args=(*reading.args[:-1], end), end=end.end) if reading.kind == "juxtapose" else end
-        for reading, end in zip(node.args, ends, strict=True)
-    )
-    return replace(node, args=readings, end=ends[0].end)
-
-
-def split_letters(stem: str, known: Collection[str]) -> list[str] | None:
-    """Return the letters of a run that may be a product: Ax, AXB, xTAx, Xbeta; None where it is a word.
-
-    >>> split_letters("xTAx", ()), split_letters("hidden", ())
-    (['x', 'T', 'A', 'x'], None)
-    """
-    for name in sorted({*GREEK_LETTERS, *known}, key=len, reverse=True):
-        if len(name) > 2 and stem.endswith(name) and len(stem) - len(name) in (1, 2) and stem[: -len(name)].isalpha():
-            return [*stem[: -len(name)], name]
-    if not re.fullmatch(r"[A-Za-z\u0370-\u03ff]\d?(?:[A-Za-z\u0370-\u03ff]\d?)+", stem):
-        return None
-    parts = re.findall(r"[A-Za-z\u0370-\u03ff]\d*", stem)
-    if stem.islower() and len(parts) > 3:
-        return None
-    return parts if len(parts) <= 8 and (len(parts) <= 3 or not re.search(r"[a-z]{3}", stem)) else None
-
-
-def is_minus_one(node: NotationNode) -> bool:
-    """Whether an exponent is -1."""
-    while node.kind == "group":
-        node = node.args[0]
-    return node.kind == "negate" and node.args[0].kind == "number" and node.args[0].value == "1"
-
-
-def list_entry_letters(node: NotationNode) -> str:
-    """Return the indices of the entries below a node that no sum below it runs over.
-
-    The index of sum x_i^2 is that of its entries.
-    """
-    if node.kind == "entry":
-        assert isinstance(node.value, tuple)
-        return "".join(dict.fromkeys(str(node.value[1])))
-    inside = "".join(dict.fromkeys("".join(map(list_entry_letters, node.args))))
-    if node.kind != "sum":
-        return inside
-    assert isinstance(node.value, tuple)
-    return "".join(letter for letter in inside if letter not in node.value[0])
-
-
-def _read_indices(below: str) -> str:
-    """Return the letters of an index text such as i, ij, "i,j", i=1: each a lower-case letter."""
-    text = re.sub(r"=[^,]*", "", below).replace(",", "").replace(" ", "")
-    text = text.split("∈")[0]
-    return text if re.fullmatch(r"[a-z]{1,4}", text) and len(set(text)) == len(text) else ""
-
-
-def spell_as_known(name: str, known: Collection[str]) -> str:
-    """Return a name as the reader spelled it elsewhere: β where beta is declared, W_2 where W2 is."""
-    if name in known:
-        return name
-    others = [spell_greek(name), name.replace("_", ""), spell_greek(name).replace("_", "")]
-    return next((other for other in others if other in known), name)
-
-
-def respell(node: NotationNode, known: Collection[str]) -> NotationNode:
-    """Return a tree whose names are spelled as those that are known."""
-    if node.kind == "name":
-        return replace(node, value=spell_as_known(str(node.value), known))
-    if node.kind == "entry":
-        assert isinstance(node.value, tuple)
-        stem, letters, name = node.value
-        return replace(node, value=(spell_as_known(stem, known), letters, spell_as_known(name, known)))
-    return replace(node, args=tuple(respell(arg, known) for arg in node.args)) if node.args else node
-
-
-def make_subscripted(stem: str, below: str, start: int, end: int) -> NotationNode:
-    """Return a name with a subscript, which is an entry where the subscript is of index letters."""
-    below = re.sub(r"[\s{}]", "", below)
-    plain = re.sub(r"\W", "", below)
-    letters = below.replace(",", "")
-    name = f"{stem}_{plain}"
-    if re.fullmatch(r"[a-z]{1,3}", letters) and set(letters) <= _INDEX_LETTERS:
-        return NotationNode("entry", (), (stem, letters, name), start, end)
-    return NotationNode("name", (), name, start, end)

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
-from matcalc.errors import LimitError, ParseError, ShapeError
+from matcalc.errors import ParseError, ShapeError
 from matcalc.language import names as names
-from matcalc.language.calls import Along, call_along_axis, fill, infer_einsum, infer_where, read_power
-from matcalc.language.declarations import LARGEST_SIZE
-from matcalc.language.draft import SCALAR_AXES, Draft, DraftAxis, Unknown, is_unit
-from matcalc.language.explain_calls import explain_missing, is_explained
-from matcalc.language.notation import NotationNode, walk_nodes
+from matcalc.language.calls import infer_einsum, infer_where, read_power
+from matcalc.language.draft import SCALAR_AXES, Draft
+from matcalc.language.explain_calls import advise_function, explain_missing, is_explained
+from matcalc.language.infer_shapes import infer_product
+from matcalc.language.notation_arguments import (
+    CallNode,
+    apply_along_axis,
+    read_axes,
+    read_axis,
+    read_bool,
+    read_drafts,
+    read_integer,
+    strip_groups,
+)
+from matcalc.language.notation_fills import fill_constant, fill_like, fill_sizes, read_size, read_sized
+from matcalc.language.notation_powers import INFINITE, ask_about_order
 from matcalc.language.notation_to_draft import (
     SCALAR_FOR_ARRAY,
     Handler,
@@ -20,33 +31,14 @@ from matcalc.language.notation_to_draft import (
     Interpreter,
     Meaning,
     add_drafts,
+    add_meanings,
     ask_which,
     multiply_arrays,
+    negate_meaning,
     solve,
 )
+from matcalc.language.notation_tree import NotationNode
 from matcalc.language.notation_words import PARTS_OF_CALLS
-from matcalc.language.sizes import UNIT, Size
-
-
-@dataclass(frozen=True, slots=True)
-class CallNode:
-    """One call: the last part of its name, where it comes from, its arguments and keywords, its place."""
-
-    name: str
-    library: str
-    args: tuple[NotationNode, ...]
-    keywords: Mapping[str, NotationNode]
-    node: NotationNode
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """The place in the text."""
-        return self.node.span
-
-    @property
-    def is_torch(self) -> bool:
-        """Whether the call is torch's for certain."""
-        return self.library in ("torch", "F", "nn") or bool({"dim", "keepdim", "unbiased"} & set(self.keywords))
 
 
 def open_call(node: NotationNode) -> CallNode:
@@ -58,6 +50,7 @@ def open_call(node: NotationNode) -> CallNode:
     if args and args[0].kind == "list" and not library and name not in ("kron", "dot"):
         args = (*args[0].args, *args[1:])
     origin = library.partition(".")[0] if not path.startswith(".") else "method"
+    name = _IN_CVXPY.get(name, name) if origin in ("cp", "cvxpy") else name
     return CallNode(_SAME.get(name, name), origin, args, keywords, node)
 
 
@@ -71,6 +64,8 @@ def read_call(reader: Interpreter, node: NotationNode) -> Meaning:
     return handler(reader, call) if handler is not None else _call_plain(reader, call)
 
 
+# What CVXPY calls as others do, and means otherwise.
+_IN_CVXPY = {"logistic": "softplus", "kl_div": "kl_div of CVXPY", "pos": "relu"}
 _SAME = {
     "absolute": "abs", "fabs": "abs", "arcsin": "arcsin", "asin": "arcsin", "acos": "arccos", "atan": "arctan",
     "inverse": "inv", "amax": "max", "amin": "min", "negative": "neg", "mm": "matmul", "mv": "matmul", "bmm": "matmul",
@@ -79,7 +74,8 @@ _SAME = {
     "t": "transpose", "swapaxes": "transpose", "permute": "transpose", "special.expit": "expit", "matrix_exp": "expm",
     "logistic": "sigmoid", "ravel": "flatten", "view": "reshape", "adjoint": "transpose", "clip_by_value": "clip",
     "concat": "concatenate", "logsoftmax": "log_softmax", "sgn": "sign", "log_sigmoid": "logsigmoid", "swish": "silu",
-    "numel": "size", "tr": "trace", "diagonal": "diag", "diag_embed": "diag", "diagflat": "diag", "reduce_sum": "sum",
+    "matvec": "matmul", "log_det": "logdet", "log_sum_exp": "logsumexp", "squeeze": "item", "numel": "size",
+    "tr": "trace", "diagonal": "diag", "diag_embed": "diag", "diagflat": "diag", "reduce_sum": "sum",
     "reduce_mean": "mean",
     "vector_norm": "norm", "matrix_norm": "norm",
     "identity": "eye", "multi_dot": "chain", "chain_matmul": "chain", "asinh": "arcsinh", "acosh": "arccosh",
@@ -94,20 +90,23 @@ _SAME = {
 def _call_plain(reader: Interpreter, call: CallNode) -> Meaning:
     reading = reader.reading
     if not reading.book.overloads(call.name):
-        advice = explain_missing(reading, call.name, call.span).advice if is_explained(call.name) else None
+        if is_explained(call.name):
+            advice = explain_missing(reading, call.name, call.span).advice
+        else:
+            advice = advise_function(call.name, reading.book.functions)
         raise ParseError(f"{call.name} is no function that is known here", span=call.span, advice=advice)
     if call.name == "log" and len(call.args) == 1 and not call.keywords and _is_determinant(reader, call.args[0]):
-        inside = _strip(reader, call.args[0])
+        inside = strip_groups(reader, call.args[0])
         operand = reader.draft(inside.args[0])
         if operand.is_matrix:
             return reader.call("logdet", (operand,), call.span)
-    axis, keepdims, rest = _read_axis(reader, call)
+    axis, keepdims, rest = read_axis(reader, call)
     if rest:
         raise ParseError(f"{call.name} takes no {rest[0]}=", span=call.span, advice="leave it out")
     meanings = [_read_argument(reader, arg, call) for arg in call.args]
     if axis is not None or keepdims:
         drafts = [meaning if isinstance(meaning, Draft) else reader.close(meaning, call.node) for meaning in meanings]
-        return _along_axis(reader, call, drafts, axis, keepdims)
+        return apply_along_axis(reader, call, drafts, axis, keepdims)
     rule = reading.book.overloads(call.name)[0]
     if (
         any(isinstance(meaning, Indexed) for meaning in meanings)
@@ -132,14 +131,22 @@ _REDUCTIONS = frozenset({"sum", "mean", "max", "min", "prod", "var", "std", "nor
 
 
 def _is_entrywise(reader: Interpreter, name: str) -> bool:
-    rules = reader.reading.book.overloads(name)
-    each = all(rule.is_elementwise or (rule.is_definition and not isinstance(rule.result, tuple)) for rule in rules)
-    return each and name not in _REDUCTIONS
+    """Whether a function takes each entry by itself: by its rule, or by a definition that keeps the shape."""
+    reading = reader.reading
+    rules = reading.book.overloads(name)
+    return name not in _REDUCTIONS and all(
+        rule.is_elementwise
+        or (
+            rule.is_definition and not rule.axis
+            and reading.find_stated_shape(reading.book, rule, ((False, True),) * len(rule.variables)) is not None
+        )
+        for rule in rules
+    )  # fmt: skip
 
 
 def _read_argument(reader: Interpreter, arg: NotationNode, call: CallNode) -> Meaning:
     """Return an argument; in sum(X^2) the square is that of the entries."""
-    inside = _strip(reader, arg)
+    inside = strip_groups(reader, arg)
     if call.name in ("sum", "mean") and inside.kind == "power":
         base = reader.draft(inside.args[0])
         if base.is_matrix:
@@ -159,8 +166,13 @@ def _read_argument(reader: Interpreter, arg: NotationNode, call: CallNode) -> Me
 
 def _read_summed(reader: Interpreter, node: NotationNode) -> Meaning:
     """Return what is summed: of sum(p log p) the product is that of the entries."""
-    inside = _strip(reader, node)
-    if inside.kind in ("negate", "juxtapose"):
+    inside = strip_groups(reader, node)
+    if inside.kind == "negate":
+        return negate_meaning(reader, _read_summed(reader, inside.args[0]), inside)
+    if inside.kind in ("add", "subtract"):
+        left, right = (_read_summed(reader, arg) for arg in inside.args)
+        return add_meanings(reader, left, right, inside)
+    if inside.kind == "juxtapose" or (inside.kind == "star" and reader.syntax != "python"):
         meanings = [_read_summed(reader, arg) for arg in inside.args]
         drafts = [meaning for meaning in meanings if isinstance(meaning, Draft)]
         if len(drafts) == 2 and all(draft.is_column for draft in drafts):
@@ -199,90 +211,56 @@ def _ask_about_matlab(reader: Interpreter, call: CallNode, matrix: Draft) -> Non
         raise ask_which("norm of a matrix has two meanings", first, second, call.span)
 
 
-def _strip(reader: Interpreter, node: NotationNode) -> NotationNode:
-    while node.kind in ("group", "choice"):
-        node = reader.choose(node) if node.kind == "choice" else node.args[0]
-    return node
-
-
 def _is_determinant(reader: Interpreter, node: NotationNode) -> bool:
-    inside = _strip(reader, node)
+    inside = strip_groups(reader, node)
     return inside.kind == "bars" or (
         inside.kind == "call" and str(inside.value).rpartition(".")[2] == "det" and len(inside.args) == 1
     )
 
 
-# --- axis= and keepdims= ----------------------------------------------------------------------------------------
-
-
-def _read_axis(reader: Interpreter, call: CallNode) -> tuple[Along, bool, list[str]]:
-    """Return axis, keepdims, and the names of the keywords that are left."""
-    axis: Along = None
-    keepdims, rest = False, []
-    for name, value in call.keywords.items():
-        if name in ("axis", "dim"):
-            axis = None if value.kind == "name" and value.value == "None" else _read_axes(reader, value)
-        elif name in ("keepdims", "keepdim"):
-            keepdims = _read_bool(value)
-        else:
-            rest.append(name)
-    return axis, keepdims, rest
-
-
-def _read_axes(reader: Interpreter, node: NotationNode) -> int | tuple[int, ...]:
-    """Return the axis, or the axes of a tuple or a list."""
-    if node.kind == "list":
-        return tuple(read_integer(reader, item) for item in node.args)
-    return read_integer(reader, node)
-
-
-def read_integer(reader: Interpreter, node: NotationNode) -> int:
-    """Return the whole number that a part is; raises ParseError for anything else."""
-    draft = reader.draft(node)
-    if draft.value is None or draft.value.denominator != 1:
-        raise ParseError("a whole number stands here", span=node.span)
-    return int(draft.value)
-
-
-def _read_bool(node: NotationNode) -> bool:
-    if node.kind == "name" and node.value in ("True", "False"):
-        return node.value == "True"
-    raise ParseError("True or False stands here", span=node.span)
-
-
-def _along_axis(
-    reader: Interpreter, call: CallNode, drafts: Sequence[Draft], axis: Along, keepdims: bool
-) -> Draft:
-    reading, first = reader.reading, drafts[0]
-    if first.is_scalar:
-        reader.cost += SCALAR_FOR_ARRAY
-    found = call_along_axis(reading, reading.book.overloads(call.name), call.span, tuple(drafts), axis, keepdims)
-    if keepdims and axis is not None and found.is_column:
-        reader.columns.add(found.position)
-    return found
-
-
 # --- functions with a meaning of their own ------------------------------------------------------------------------
 
 
-def _drafts(reader: Interpreter, call: CallNode, count: int | None = None, allowed: Sequence[str] = ()) -> list[Draft]:
-    """Return the arguments; raises ParseError for another number of them, and for keywords that are not allowed."""
-    if count is not None and len(call.args) != count:
-        raise ParseError(f"{call.name} cannot take {len(call.args)} arguments", span=call.span)
-    if unknown := [name for name in call.keywords if name not in allowed]:
-        raise ParseError(f"{call.name} takes no {unknown[0]}= here", span=call.span)
-    return [reader.draft(arg) for arg in call.args]
-
-
 def _matmul(reader: Interpreter, call: CallNode) -> Meaning:
-    left, right = _drafts(reader, call, 2)
+    left, right = read_drafts(reader, call, 2)
     if reader.syntax != "python":
         return reader.product(left, right, call.span)
     return multiply_arrays(reader, left, right, call.span)
 
 
+def _cross_product(reader: Interpreter, call: CallNode) -> Meaning:
+    """crossprod(X, Y) of R is X.T @ Y, tcrossprod(X, Y) is X @ Y.T; without Y it is X."""
+    if len(call.args) > 2:
+        raise ParseError(f"{call.name} takes one or two arguments", span=call.span)
+    left, *rest = read_drafts(reader, call)
+    right = rest[0] if rest else left
+    if call.name == "crossprod":
+        return infer_product(reader.reading, call.span, reader.transpose(left, left.span), right)
+    return infer_product(reader.reading, call.span, left, reader.transpose(right, right.span))
+
+
+def _sum_squares(reader: Interpreter, call: CallNode) -> Meaning:
+    (operand,) = read_drafts(reader, call, 1)
+    return reader.call("sum", (reader.call("square", (operand,), call.span),), call.span)
+
+
+def _quad_form(reader: Interpreter, call: CallNode) -> Meaning:
+    """quad_form(x, P) of CVX is x.T @ P @ x."""
+    vector, matrix = read_drafts(reader, call, 2)
+    if not (vector.is_column and matrix.is_matrix):
+        raise ShapeError("quad_form takes a vector and a matrix", span=call.span)
+    row = infer_product(reader.reading, call.span, reader.transpose(vector, vector.span), matrix)
+    return infer_product(reader.reading, call.span, row, vector)
+
+
 def _dot(reader: Interpreter, call: CallNode) -> Meaning:
-    left, right = _drafts(reader, call, 2)
+    if len(call.args) == 3 and reader.syntax != "python":  # dot(x, A, y) of Julia
+        row, matrix, column = read_drafts(reader, call, 3)
+        inside = multiply_arrays(reader, multiply_arrays(reader, row, matrix, call.span), column, call.span)
+        if inside.is_scalar:
+            return inside
+        raise ShapeError("dot of three takes a vector, a matrix and a vector", span=call.span)
+    left, right = read_drafts(reader, call, 2)
     if left.is_scalar or right.is_scalar:
         reader.cost += SCALAR_FOR_ARRAY
         return reader.elementwise("multiply", left, right, call.span)
@@ -292,7 +270,7 @@ def _dot(reader: Interpreter, call: CallNode) -> Meaning:
 
 
 def _inner(reader: Interpreter, call: CallNode) -> Meaning:
-    left, right = _drafts(reader, call, 2)
+    left, right = read_drafts(reader, call, 2)
     if left.is_column and right.is_column:
         return reader.call("dot", (left, right), call.span)
     if left.is_matrix and call.library in ("np", "numpy", "torch", "jnp"):
@@ -305,7 +283,7 @@ def _inner(reader: Interpreter, call: CallNode) -> Meaning:
 
 
 def _vdot(reader: Interpreter, call: CallNode) -> Meaning:
-    left, right = _drafts(reader, call, 2)
+    left, right = read_drafts(reader, call, 2)
     return _sum_of_products(reader, call, left, right)
 
 
@@ -337,7 +315,7 @@ def _entrywise(op: str) -> Callable[[Interpreter, CallNode], Meaning]:
 
 
 def _negate(reader: Interpreter, call: CallNode) -> Meaning:
-    (operand,) = _drafts(reader, call, 1)
+    (operand,) = read_drafts(reader, call, 1)
     return reader.reading.add("negate", (operand,), operand.axes, call.span)
 
 
@@ -370,7 +348,7 @@ def _clip(reader: Interpreter, call: CallNode) -> Meaning:
 
 
 def _norm(reader: Interpreter, call: CallNode) -> Meaning:
-    axis, keepdims, rest = _read_axis(reader, call)
+    axis, keepdims, rest = read_axis(reader, call)
     operand = reader.draft(call.args[0])
     if operand.is_scalar:
         reader.cost += SCALAR_FOR_ARRAY
@@ -381,19 +359,23 @@ def _norm(reader: Interpreter, call: CallNode) -> Meaning:
     if axis is not None or keepdims:
         if order not in (None, 2):
             raise ParseError("norm along an axis is the 2-norm here", span=call.span)
-        return _along_axis(reader, call, [operand], axis, keepdims)
+        return apply_along_axis(reader, call, [operand], axis, keepdims)
     return _apply_norm(reader, call, operand, order)
 
 
 def _read_order(reader: Interpreter, node: NotationNode) -> str | int | None:
     if node.kind == "text":
-        return str(node.value)
+        return {"frobenius": "fro", "frob": "fro", "nuclear": "nuc"}.get(str(node.value).lower(), str(node.value))
     if node.kind == "name" and node.value == "None":
         return None
+    if str(node.value).rpartition(".")[2].lower() in INFINITE:
+        return "inf"
     return read_integer(reader, node)
 
 
 def _apply_norm(reader: Interpreter, call: CallNode, operand: Draft, order: str | int | None) -> Draft:
+    if order is None and operand.is_matrix and call.library in ("cp", "cvxpy"):
+        order = 2
     if order is None and reader.syntax == "matlab" and operand.is_matrix:
         _ask_about_matlab(reader, call, operand)
     if order in (None, "fro", "f") or (order == 2 and operand.is_column):
@@ -407,8 +389,10 @@ def _apply_norm(reader: Interpreter, call: CallNode, operand: Draft, order: str 
         if order == 2:
             return reader.call("norm", (operand,), call.span)
         operand = reader.call("vec", (operand,), call.span)
-    if operand.is_matrix and order == 1:
-        raise ParseError("the largest sum of a column is not known here", span=call.span, advice="write sum(abs(X))")
+    if operand.is_matrix and (order == 1 or str(order) in INFINITE):
+        raise ask_about_order(reader, operand, "1" if order == 1 else "inf", call.span)
+    if str(order) in INFINITE:
+        return reader.call("max", (reader.call("abs", (operand,), call.span),), call.span)
     if isinstance(order, str):
         argument = reader.reading.add("text", (), SCALAR_AXES, call.span, (order,))
     else:
@@ -417,12 +401,12 @@ def _apply_norm(reader: Interpreter, call: CallNode, operand: Draft, order: str 
 
 
 def _norm1(reader: Interpreter, call: CallNode) -> Meaning:
-    (operand,) = _drafts(reader, call, 1)
+    (operand,) = read_drafts(reader, call, 1)
     return reader.call("norm", (operand, reader.number(1, call.span)), call.span)
 
 
 def _norm2(reader: Interpreter, call: CallNode) -> Meaning:
-    (operand,) = _drafts(reader, call, 1)
+    (operand,) = read_drafts(reader, call, 1)
     if operand.is_matrix:
         raise ask_which("norm2 of a matrix has two meanings", "norm(X, 2)", "norm(X, 'fro')", call.span)
     return reader.call("norm", (operand,), call.span)
@@ -430,12 +414,12 @@ def _norm2(reader: Interpreter, call: CallNode) -> Meaning:
 
 def _variance(reader: Interpreter, call: CallNode) -> Meaning:
     """var and std: torch divides by n - 1, NumPy by n, unless a keyword says otherwise."""
-    axis, keepdims, rest = _read_axis(reader, call)
+    axis, keepdims, rest = read_axis(reader, call)
     operand = reader.draft(call.args[0])
     less: int | None = None
     for name in rest:
         if name in ("unbiased",):
-            less = int(_read_bool(call.keywords[name]))
+            less = int(read_bool(call.keywords[name]))
         elif name in ("ddof", "correction"):
             less = read_integer(reader, call.keywords[name])
         else:
@@ -450,7 +434,7 @@ def _variance(reader: Interpreter, call: CallNode) -> Meaning:
     if len(call.args) > 1:
         raise ParseError(f"{call.name} takes one argument", span=call.span)
     if axis is not None or keepdims:
-        value = _along_axis(reader, call, [operand], axis, keepdims)
+        value = apply_along_axis(reader, call, [operand], axis, keepdims)
         size_axis = None if value.is_scalar or not operand.is_matrix else operand.axes[0]
     else:
         value, size_axis = reader.call(call.name, (operand,), call.span), None
@@ -470,7 +454,11 @@ def _variance(reader: Interpreter, call: CallNode) -> Meaning:
 
 def _reduce(reader: Interpreter, call: CallNode) -> Meaning:
     """sum, mean and their kin: a second argument is an axis, counted from 1 in MATLAB and from 0 in Python."""
-    inside = _strip(reader, call.args[0]) if call.args else None
+    if len(call.args) == 2 and call.args[0].kind == "function":  # sum(abs2, x) of Julia
+        first, second = call.args
+        inner = NotationNode("call", (second,), f"entry.{first.value}", *call.span)
+        return _reduce(reader, replace(call, args=(inner,)))
+    inside = strip_groups(reader, call.args[0]) if call.args else None
     if reader.syntax == "matlab" and inside is not None and inside.kind == "call" and inside.value == call.name:
         operand = reader.draft(inside.args[0])
         if len(inside.args) == 1 and len(call.args) == 1 and operand.is_matrix:  # sum(sum(X))
@@ -478,37 +466,36 @@ def _reduce(reader: Interpreter, call: CallNode) -> Meaning:
     if len(call.args) == 2 and call.args[1].kind in ("number", "negate", "text", "name", "list"):
         axis_node = call.args[1]
         keywords = dict(call.keywords)
+        if call.name in ("max", "min") and call.library != "method":
+            if call.library and not call.is_torch:
+                raise ParseError(f"{call.name} along an axis", span=call.span, advice="write axis=0")
+            return _call_plain(reader, replace(call, name=f"{call.name}imum"))
         operand = reader.draft(call.args[0])
         if axis_node.kind == "text" and axis_node.value == "all":
             return reader.call(call.name, (operand,), call.span)
-        if call.name in ("max", "min") and call.library != "method":
-            word = {"max": "maximum", "min": "minimum"}[call.name]
-            if call.library and not call.is_torch:
-                raise ParseError(f"{call.name} along an axis", span=call.span, advice="write axis=0")
-            return reader.call(word, (operand, reader.draft(axis_node)), call.span)
-        axis = _read_axes(reader, axis_node)
+        axis = read_axes(reader, axis_node)
         if reader.syntax != "python":
             if not operand.is_matrix:
                 raise ShapeError(f"{reader.reading.write(operand)} has no second axis", span=call.span)
             axis = tuple(each - 1 for each in axis) if isinstance(axis, tuple) else axis - 1
-        _, keepdims, _ = _read_axis(reader, CallNode(call.name, call.library, call.args, keywords, call.node))
-        return _along_axis(reader, call, [operand], axis, keepdims)
+        _, keepdims, _ = read_axis(reader, CallNode(call.name, call.library, call.args, keywords, call.node))
+        return apply_along_axis(reader, call, [operand], axis, keepdims)
     if call.name in ("max", "min") and len(call.args) == 2:
-        return reader.call({"max": "maximum", "min": "minimum"}[call.name], _drafts(reader, call, 2), call.span)
+        return _call_plain(reader, replace(call, name=f"{call.name}imum"))
     return _call_plain(reader, call)
 
 
 def _softmax(reader: Interpreter, call: CallNode) -> Meaning:
     if len(call.args) == 2:
         axis = read_integer(reader, call.args[1])
-        return _along_axis(reader, call, [reader.draft(call.args[0])], axis, False)
+        return apply_along_axis(reader, call, [reader.draft(call.args[0])], axis, False)
     if len(call.args) != 1:
         raise ParseError(f"{call.name} takes one argument", span=call.span)
     operand = reader.draft(call.args[0])
     if call.name != "logsumexp" and not {"dim", "axis"} & set(call.keywords) and operand.is_matrix:
         text = reader.spell(operand)
         if call.library in ("jax", "tf"):
-            return _along_axis(reader, call, [operand], -1, False)
+            return apply_along_axis(reader, call, [operand], -1, False)
         first, second = f"{call.name}({text}, axis=1), of each row", f"{call.name}({text}, axis=0), of each column"
         raise ask_which(f"{call.name} of a matrix has several meanings", first, second, call.span)
     return _call_plain(reader, call)
@@ -548,23 +535,23 @@ def _leaky_relu(reader: Interpreter, call: CallNode) -> Meaning:
 
 def _solve(reader: Interpreter, call: CallNode) -> Meaning:
     if len(call.args) == 1:  # solve(A) of R
-        return reader.call("inv", _drafts(reader, call, 1), call.span)
-    left, right = _drafts(reader, call, 2)
+        return reader.call("inv", read_drafts(reader, call, 1), call.span)
+    left, right = read_drafts(reader, call, 2)
     return solve(reader, left, right, call.span)
 
 
 def _diag(reader: Interpreter, call: CallNode) -> Meaning:
-    (operand,) = _drafts(reader, call, 1)
+    (operand,) = read_drafts(reader, call, 1)
     return reader.call("diag", (operand,), call.span)
 
 
 def _outer(reader: Interpreter, call: CallNode) -> Meaning:
-    left, right = _drafts(reader, call, 2)
+    left, right = read_drafts(reader, call, 2)
     return reader.call("outer", (left, right), call.span)
 
 
 def _kron(reader: Interpreter, call: CallNode) -> Meaning:
-    left, right = _drafts(reader, call, 2)
+    left, right = read_drafts(reader, call, 2)
     return reader.call("kron", (left, right), call.span)
 
 
@@ -588,13 +575,13 @@ def _where(reader: Interpreter, call: CallNode) -> Meaning:
 
 
 def _matrix_power(reader: Interpreter, call: CallNode) -> Meaning:
-    drafts = _drafts(reader, call, 2)
+    drafts = read_drafts(reader, call, 2)
     return reader.call("matrix_power", read_power(reader.reading, tuple(drafts), call.span), call.span)
 
 
 def _refuse_several(reader: Interpreter, call: CallNode) -> Meaning:
     """slogdet, eigh and svd give several arrays; svd(X, compute_uv=False) gives one."""
-    if "compute_uv" in call.keywords and not _read_bool(call.keywords["compute_uv"]):
+    if "compute_uv" in call.keywords and not read_bool(call.keywords["compute_uv"]):
         return reader.call("svdvals", (reader.draft(call.args[0]),), call.span)
     part = next(iter(PARTS_OF_CALLS[call.name]))
     raise ParseError(f"{call.name} gives several arrays", span=call.span, advice=f"write {call.name}(X)[{part}]")
@@ -611,93 +598,9 @@ def _item(reader: Interpreter, call: CallNode) -> Meaning:
     return reader.draft(call.args[0])
 
 
-# --- arrays filled with numbers ---------------------------------------------------------------------------------
-
-
-def _fill(reader: Interpreter, call: CallNode) -> Meaning:
-    """eye(n), ones(m, n) and their kin; without sizes, or with _, of the size that fits."""
-    nodes = [item for arg in call.args for item in (arg.args if arg.kind in ("list", "group") else (arg,))]
-    if call.name == "eye" and (not nodes or nodes[0].kind in ("call", "size_of", "pick")):
-        return reader.filled("eye", call.span)
-    sizes = [_read_size(reader, node) for node in nodes]
-    if call.name == "eye":
-        if len(set(sizes)) != 1:
-            raise ParseError("eye takes one size", span=call.span)
-        sizes = sizes[:1]
-    if call.name != "eye" and len(sizes) == 2 and sizes[0].is_unit and not sizes[1].is_unit:
-        column = fill(reader.reading, call.name, sizes[1:], call.span)
-        return reader.transpose(column, call.span)
-    if reader.syntax == "matlab" and len(sizes) == 1 and call.name != "eye":
-        size = str(sizes[0])
-        raise ask_which(
-            f"{call.name}({size}) is a matrix in MATLAB",
-            f"{call.name}({size}, 1)",
-            f"{call.name}({size}, {size})",
-            call.span,
-        )
-    return fill(reader.reading, call.name, sizes, call.span)
-
-
-def _read_size(reader: Interpreter, node: NotationNode) -> Size:
-    if node.kind == "number" and str(node.value).isdigit() and int(str(node.value)[:20]) >= 1:
-        if int(str(node.value)[:20]) > LARGEST_SIZE:
-            raise LimitError(f"the size is beyond {LARGEST_SIZE}", span=node.span)
-        return Size.of(int(str(node.value)))
-    if node.kind == "name" and str(node.value) in reader.reading.sizes:
-        return reader.reading.sizes[str(node.value)]
-    if node.kind == "pick" and node.args[0].kind == "size_of":
-        axis = read_axis_size(reader, node)
-        if isinstance(axis, Size):
-            return axis
-    raise ParseError("this is not a size", span=node.span, advice="sizes are names and whole numbers, as in eye(n)")
-
-
-def read_axis_size(reader: Interpreter, node: NotationNode) -> DraftAxis:
-    """Return the size X.shape[1] of an axis."""
-    sized, *items = node.args
-    array = reader.draft(sized.args[0])
-    axes = [axis for axis in array.axes if not is_unit(axis)]
-    place = read_integer(reader, items[0]) if len(items) == 1 else len(axes)
-    if sized.value != "shape" or not -len(axes) <= place < len(axes):
-        raise ParseError("there is no such axis", span=node.span, advice="write X.shape[0] or X.shape[1]")
-    return axes[place]
-
-
-def list_written_sizes(node: NotationNode) -> set[str]:
-    """Return the names that stand for sizes in eye(n) and its kin."""
-    if node.kind == "sized":
-        assert isinstance(node.value, tuple)
-        return {size for size in node.value[1] if size.isidentifier()}
-    if node.kind == "range":
-        return {str(part.value) for part in walk_nodes(node) if part.kind == "name"} - {"end"}
-    if node.kind == "call" and str(node.value).rpartition(".")[2] in ("eye", "ones", "zeros", "identity"):
-        inside = [item for arg in node.args for item in (arg.args if arg.kind in ("list", "group") else (arg,))]
-        return {str(item.value) for item in inside if item.kind == "name"}
-    return set()
-
-
-def _fill_like(reader: Interpreter, call: CallNode) -> Meaning:
-    (like,) = _drafts(reader, call, 1)
-    name = call.name.removesuffix("_like")
-    one = reader.elementwise("multiply", reader.number(0, call.span), like, call.span)
-    return reader.elementwise("add", one, reader.number(1, call.span), call.span) if name == "ones" else one
-
-
-def _constant_array(reader: Interpreter, call: CallNode) -> Meaning:
-    """vector(1) and matrix(1) of matrixcalculus.org: an array of that number, of the size that fits."""
-    value = reader.draft(call.args[0]) if len(call.args) == 1 else None
-    if value is None or value.value is None:
-        raise ParseError("vector takes a number, as in vector(1)", span=call.span)
-    word = reader.reading.source.text[call.span[0] : call.span[0] + 6].lower()
-    sizes = (Unknown(),) if word == "vector" else (Unknown(), Unknown())
-    axes = (*sizes, UNIT) if len(sizes) == 1 else sizes
-    ones = reader.reading.add("filled", (), axes, call.span, ("ones", sizes))
-    return ones if value.value == 1 else reader.elementwise("multiply", value, ones, call.span)
-
-
 def _loss(reader: Interpreter, call: CallNode) -> Meaning:
     """mse_loss and l1_loss: their mean over all entries, or with reduction='sum' their sum."""
-    left, right = _drafts(reader, call, 2, ("reduction",))
+    left, right = read_drafts(reader, call, 2, ("reduction",))
     reduction = call.keywords.get("reduction")
     word = "mean" if reduction is None else str(reduction.value)
     if word not in ("mean", "sum"):
@@ -709,13 +612,14 @@ def _loss(reader: Interpreter, call: CallNode) -> Meaning:
 
 def _linear(reader: Interpreter, call: CallNode) -> Meaning:
     """F.linear(x, W, b), which is x @ W.T + b."""
-    operand, weight, *bias = _drafts(reader, call)
+    operand, weight, *bias = read_drafts(reader, call)
     product = multiply_arrays(reader, operand, reader.transpose(weight, weight.span), call.span)
     return add_drafts(reader, "add", product, bias[0], call.span) if bias else product
 
 
 _SPECIAL: dict[str, Callable[[Interpreter, CallNode], Meaning]] = {
-    "matmul": _matmul, "dot": _dot, "inner": _inner, "vdot": _vdot, "chain": _chain, "neg": _negate,
+    "matmul": _matmul, "crossprod": _cross_product, "tcrossprod": _cross_product, "sum_squares": _sum_squares,
+    "quad_form": _quad_form, "dot": _dot, "inner": _inner, "vdot": _vdot, "chain": _chain, "neg": _negate,
     "multiply": _entrywise("multiply"), "divide": _entrywise("divide"), "add": _entrywise("add"),
     "subtract": _entrywise("subtract"), "pow": _entrywise("pow"), "transpose": _transpose, "clip": _clip, "norm": _norm,
     "norm1": _norm1, "norm2": _norm2, "var": _variance, "std": _variance,
@@ -724,8 +628,8 @@ _SPECIAL: dict[str, Callable[[Interpreter, CallNode], Meaning]] = {
     "tensordot": _tensordot, "gelu": _gelu, "leaky_relu": _leaky_relu,
     "solve": _solve, "diag": _diag, "outer": _outer, "kron": _kron, "einsum": _einsum, "where": _where,
     **dict.fromkeys(PARTS_OF_CALLS, _refuse_several), "matrix_power": _matrix_power, "item": _item,
-    "eye": _fill, "ones": _fill, "zeros": _fill, "ones_like": _fill_like, "zeros_like": _fill_like,
-    "ones_or_zeros": _constant_array, "mse_loss": _loss, "l1_loss": _loss, "linear": _linear,
+    "eye": fill_sizes, "ones": fill_sizes, "zeros": fill_sizes, "ones_like": fill_like, "zeros_like": fill_like,
+    "ones_or_zeros": fill_constant, "mse_loss": _loss, "l1_loss": _loss, "linear": _linear,
 }  # fmt: skip
 
 
@@ -736,28 +640,10 @@ KNOWN_CALLS = frozenset({*_SPECIAL, *_SAME})
 # --- sizes and conditions -------------------------------------------------------------------------------------------
 
 
-def read_sized(reader: Interpreter, node: NotationNode) -> Meaning:
-    """Return I_n, 1_n or 0_{m x n}."""
-    assert isinstance(node.value, tuple)
-    word, written = node.value
-    known = reader.reading.sizes
-    if not all(size.isdigit() or size in known for size in written):
-        return reader.filled(word, node.span)
-    sizes = [Size.of(int(size)) if size.isdigit() else known[size] for size in written]
-    return fill(reader.reading, word, sizes, node.span)
-
-
 def read_condition(reader: Interpreter, node: NotationNode) -> Meaning:
     """Return [x > 0], which is 1 where it holds and 0 elsewhere."""
     one, zero = (NotationNode("number", (), value, *node.span) for value in ("1", "0"))
     return read_call(reader, NotationNode("call", (node, one, zero), "where", *node.span))
-
-
-def read_size(reader: Interpreter, node: NotationNode) -> Meaning:
-    """Return x.size, the number of entries."""
-    if node.value != "size":
-        raise ParseError(f"{node.value} is no number", span=node.span, advice="write X.shape[0] or X.size")
-    return reader.call("size", (reader.draft(node.args[0]),), node.span)
 
 
 CALL_HANDLERS: Mapping[str, Handler] = {

@@ -18,9 +18,9 @@ from matcalc.language.draft import (
     unify,
 )
 from matcalc.language.infer_shapes import infer_product
-from matcalc.language.notation import NotationNode
-from matcalc.language.notation_calls import read_axis_size
+from matcalc.language.notation_fills import read_axis_size
 from matcalc.language.notation_to_draft import UNUSUAL, Handler, Indexed, Interpreter, Meaning
+from matcalc.language.notation_tree import NotationNode
 from matcalc.language.notation_words import find_part
 from matcalc.language.sizes import Size
 from matcalc.language.slices import Range, refuse_bound, slice_array

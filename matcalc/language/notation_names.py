@@ -16,10 +16,11 @@ from matcalc.errors import MatcalcError
 from matcalc.language import names as names
 from matcalc.language.draft import Draft, Reading
 from matcalc.language.habits import COUNTS, AmbiguityError, is_mixed_sum
-from matcalc.language.notation import NotationNode, walk_nodes
 from matcalc.language.notation_statements import Formula
 from matcalc.language.notation_tokens import is_greek
+from matcalc.language.notation_tree import NotationNode, walk_nodes
 from matcalc.language.notation_words import NAME_WORDS
+from matcalc.language.text_to_expression import UnchosenError
 
 MOST_ATTEMPTS = 400
 # Two readings whose costs differ by less than this are both usual.
@@ -43,6 +44,11 @@ class Assumed:
 
 # Greek letters that stand for vectors as often as for numbers, as lambda, sigma and epsilon hardly do.
 _VECTOR_LETTERS = frozenset("mu nu beta theta phi psi xi eta omega zeta delta chi pi varphi vartheta".split())
+
+
+def is_vector_letter(draft: Draft) -> bool:
+    """Whether a draft is a Greek name that stands for a vector as often as for a number."""
+    return draft.op == "symbol" and _spell(draft.data[0].partition("_")[0]) in _VECTOR_LETTERS
 
 
 def _spell(stem: str) -> str:
@@ -139,7 +145,7 @@ def search(
     heap, ticket, seen = [(0.0, 0, start)], count(1), {start}
     found: list[Success[Found]] = []
     error: MatcalcError | None = None
-    unsure: tuple[float, AmbiguityError] | None = None
+    unsure: tuple[float, MatcalcError] | None = None
     tried: set[tuple[frozenset[tuple[str | int, int]], ...]] = set()
     for _ in range(most):
         if not heap:
@@ -154,9 +160,11 @@ def search(
         )  # fmt: skip
         try:
             result, penalty, used_names, used_choices = attempt(assumed)
-        except AmbiguityError as refused:
-            if not found and (unsure is None or cost < unsure[0]):
-                unsure = cost, refused
+        except (AmbiguityError, UnchosenError) as refused:
+            # That several variables are left to choose from is no reason to take a name for something else.
+            paid = cost + (refused.cost if isinstance(refused, AmbiguityError) else 0.0)
+            if not found and (unsure is None or paid < unsure[0]):
+                unsure = paid, refused
             error = error or refused
         except MatcalcError as refused:
             error = error or refused

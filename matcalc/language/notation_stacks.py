@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from matcalc.errors import ParseError, ShapeError
 from matcalc.language import names as names
 from matcalc.language.draft import Draft, multiply_axes, resolve, subtract_axes
-from matcalc.language.notation import NotationNode
-from matcalc.language.notation_calls import CallNode, open_call, read_call, read_integer
+from matcalc.language.notation_arguments import CallNode, read_integer
+from matcalc.language.notation_calls import open_call, read_call
 from matcalc.language.notation_entries import read_bound
 from matcalc.language.notation_to_draft import Handler, Interpreter, Meaning
+from matcalc.language.notation_tree import NotationNode
 from matcalc.language.sizes import Size
 from matcalc.language.slices import concatenate, pad_array
 
@@ -170,7 +171,9 @@ def _flatten(reader: Interpreter, call: CallNode) -> Meaning:
             advice = "write a formula of the vector, or name the matrix and take vec of it"
             raise ParseError(reason, span=call.span, advice=advice)
     order = call.keywords.get("order")
-    if set(call.keywords) - {"order"} or (call.name == "flatten" and len(call.args) > 1):
+    if call.name == "flatten" and len(call.args) == 2 and call.args[1].kind == "text":
+        order = call.args[1]
+    elif set(call.keywords) - {"order"} or (call.name == "flatten" and len(call.args) > 1):
         raise ParseError(f"{call.name} is read without options", span=call.span)
     if order is not None and str(order.value) not in ("C", "F"):
         raise ParseError("the order is 'C', row by row, or 'F', column by column", span=order.span)
@@ -219,7 +222,7 @@ def list_joined_sizes(node: NotationNode) -> set[str]:
     """Return the names that stand for sizes in reshape(X, m*n) and pad(x, q, 0)."""
     if node.kind != "call" or str(node.value).rpartition(".")[2] not in ("reshape", "view", names.PAD):
         return set()
-    from matcalc.language.notation import walk_nodes
+    from matcalc.language.notation_tree import walk_nodes
 
     return {str(part.value) for arg in node.args[1:] for part in walk_nodes(arg) if part.kind == "name"}
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from matcalc.errors import ParseError
 from matcalc.language.names import is_taken_by_python
-from matcalc.language.notation import NotationNode, NotationParser, is_sign, opens_inner, respell, spell_as_known
+from matcalc.language.notation import NotationParser
+from matcalc.language.notation_cursor import is_sign, opens_inner
 from matcalc.language.notation_tokens import Token, read_tokens
+from matcalc.language.notation_tree import NotationNode, respell, spell_as_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Formula:
     bold: frozenset[str] = frozenset()
 
 
-_SEPARATORS = frozenset("where with and for if given when let assuming suppose such that here subject to".split())
+_SEPARATORS = frozenset("then where with and for if given when let assuming suppose such that here subject to".split())
 ASSUMED_WORDS = {
     "symmetric": "symmetric", "sym": "symmetric", "skew": "skew", "diagonal": "diagonal", "orthogonal": "orthogonal",
     "invertible": "invertible", "nonsingular": "invertible", "posdef": "posdef", "spd": "posdef", "pd": "posdef",
@@ -68,10 +70,14 @@ _BY = re.compile(
     re.IGNORECASE,
 )
 _OPTIMIZE = re.compile(
-    r"\s*\\?(?:operatorname\*?\{)?(?:arg\s*\\(?=min|max)|(?=\w))"
+    r"\s*\\?(?:operatorname\*?\{)?(?:arg(?:\s|\\[,;:! ])*\\?(?=min|max)|(?=\w))"
     r"(?:minimi[sz]e|maximi[sz]e|(?:arg\s?)?(?:min|max)(?=\}?\s*_|\s+over\b)|arg\s?(?:min|max)(?=\s))\}?"
     rf"\s*(?:_\s*(?:\{{([^{{}}]*)\}}|(\w))|(?:over|for)\s+({_NAME})[\s:,]+)?[\s:]*",
     re.IGNORECASE,
+)
+_UNDER = re.compile(
+    r"\s*\\under(?:set|brace)\s*\{([^{}]*)\}\s*\{\s*(?:\\(?:text|mathrm|operatorname\*?)\s*\{)?\s*\\?"
+    r"(?:arg(?:\s|\\[,;:! ])*\\?)?(?:min|max)(?:imi[sz]e)?\s*\}+"
 )
 _D_FRONT = re.compile(
     rf"\s*{_VERB}(?:\(\s*)?(?:d|∂|\\partial)\s*/\s*(?:d|∂|\\partial)\s*({_NAME})(?![\w])(?:\s*\))?(?:\s+of\b)?"
@@ -86,8 +92,12 @@ _D_WHOLE = re.compile(
     re.DOTALL,
 )
 _NABLA = re.compile(
-    rf"\s*(?:∇|\\nabla)\s*(?:(ₓ)|_?\s*\{{\s*({_NAME})\s*\}}|_\s*({_NAME}?)(?=[\s(\[\\|‖])|(?=\s*[(\[\\]))"
+    rf"\s*(?:∇|\\nabla|grad(?:ient)?(?=\s*[_(]|\s+[\w‖|\\(]))\s*(?:(ₓ)|_?\s*\{{\s*({_NAME})\s*\}}|_\s*({_NAME}?)(?=[\s(\[\\|‖])|(?=\s*[(\[\\])|(?<=grad\s)(?=\s*\w))"
 )
+_D_BRACKETS = re.compile(
+    rf"\s*(?:D|[Gg]rad|gradient|diff|jacobian)(?P<open>[\[(])(.+),\s*\{{?\s*({_NAME})\s*\}}?[\])]\s*"
+)
+_QUOTIENT = re.compile(r"∂(\w+\s*/\s*)∂(\w+\s*(?:[,;]|where\b|with\b|if\b|for\b))")
 _RETURN = re.compile(r"\s*(?:def\s+\w+\([^()]*\)\s*(?:->[^:]*)?:\s*)?return\s+")
 _LAMBDA = re.compile(r"\s*(?:\w+\s*=\s*)?lambda\s+(\w+(?:\s*,\s*\w+)*)\s*:\s*")
 _MAPS = re.compile(rf"\s*(?:\w+\s*:\s*)?({_NAME})\s*(?:↦|\\mapsto(?![a-z]))\s*")
@@ -107,6 +117,10 @@ def strip_question(text: str) -> tuple[str, str | None]:
         raise ParseError(reason, span=found.span(), advice="write the function alone, and --order 2, or order=2")
     if found := _RETURN.match(text):
         text = _blank(text, 0, found.end())
+    text = _QUOTIENT.sub(r"d\1d\2", text)  # ∂f/∂x where f = ...
+    found = _D_BRACKETS.fullmatch(text)  # D[f, x] of Mathematica, gradient(f, x)
+    if found and _closes_last(text, found.start("open")):
+        wrt, text = found[3], _blank(_blank(text, 0, found.start(2)), found.end(2), len(text))
     if found := _MAPS.match(text):
         text, wrt = _blank(text, 0, found.end()), found[1]
     if found := _LAMBDA.match(text):
@@ -122,9 +136,12 @@ def strip_question(text: str) -> tuple[str, str | None]:
         wrt, text = found[1], _blank(text, found.start(), len(text))
     if found := _ASKED.match(text) or (wrt and _DIFFERENTIATE.match(text)) or None:
         text = _blank(text, 0, found.end())
+    if found := _UNDER.match(text):  # \underset{x}{\text{minimize}}
+        wrt, text = found[1] if re.fullmatch(_NAME, found[1].strip()) else wrt, _blank(text, 0, found.end())
     found = _OPTIMIZE.match(text)
     asked = found and (found[1] or found[2] or found[3])
-    if found and not (asked and re.fullmatch(r"[ijk]", asked)):  # max_i x_i is the largest entry
+    is_entry = asked and re.fullmatch(r"[ijk]", asked)  # max_i x_i is the largest entry, argmax x its place
+    if found and not is_entry and (asked or not re.fullmatch(r"\s*\w+\s*", text[found.end() :])):
         wrt = asked if asked and re.fullmatch(_NAME, asked.strip()) else wrt
         text = _blank(text, 0, found.end())
         if over := _OVER.search(text):
@@ -142,13 +159,23 @@ def strip_question(text: str) -> tuple[str, str | None]:
     return _end(text), None if wrt is None else read_variable(wrt)
 
 
+def _closes_last(text: str, place: int) -> bool:
+    """Whether the bracket at a place is closed by the last one of a text."""
+    depth = 0
+    for each in range(place, len(text)):
+        depth += (text[each] in "([{") - (text[each] in ")]}")
+        if depth == 0:
+            return not text[each + 1 :].strip()
+    return False
+
+
 def _blank(text: str, start: int, end: int) -> str:
     return text[:start] + " " * (end - start) + text[end:]
 
 
 def _end(text: str) -> str:
     """Return a text without the point or question mark behind it."""
-    kept = re.sub(r"(?:\s*=\s*\?)?[\s.?!,;]*$", "", text)
+    kept = re.sub(r"(?:\s*=\s*\?)?[\s.?,;]*$", "", text)
     return kept + " " * (len(text) - len(kept))
 
 
@@ -170,18 +197,29 @@ def read_formula(text: str, syntax: str, known: Collection[str], functions: Coll
     ('juxtapose', {'A': ('symmetric',)})
     """
     stripped, wrt = strip_question(text)
-    tokens = list(_open_remarks(read_tokens(stripped, syntax)))
+    tokens = list(_open_remarks(read_tokens(_read_decimal_comma(stripped), syntax)))
     if len(tokens) == 1:
         raise ParseError("there is no expression", advice="write one, such as A @ x")
     known = {*known, *([wrt] if wrt else [])}
     statements = list(_split(tokens))
-    defined = {part[0].text for part in statements if _is_definition(part)}
+    defined = {part[0].text for part in statements if _is_definition(part)} | set(_list_arguments(statements))
     is_plain = syntax == "math" and text.count("*") <= 4 and _PLAIN.fullmatch(text) is not None
     reader = NotationParser(syntax, known | defined, frozenset(functions), is_plain)
     bold = frozenset(
         spell_as_known(token.text, reader.known) for token in tokens if token.bold and token.kind == "name"
     )
     return replace(_read_statements(statements, reader, wrt), bold=bold)
+
+
+def _read_decimal_comma(text: str) -> str:
+    """Return a text with 0,5 outside of brackets as 0.5, where a comma between digits separates nothing."""
+    depth = 0
+    for place, character in enumerate(text):
+        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(character, 0)
+        if character == "," and not depth and re.search(r"(?<![\w.,])\d+$", text[:place]):
+            if re.match(r"\d+(?![\w.,])", text[place + 1 :]):
+                text = text[:place] + "." + text[place + 1 :]
+    return text
 
 
 def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
@@ -220,6 +258,16 @@ def _open_remarks(tokens: list[Token]) -> Iterator[Token]:
                 yield from _open_remarks([Token("op", ",", tokens[end].start, tokens[end].end), *tokens[end + 1 :]])
                 return
         yield token
+
+
+def _list_arguments(statements: Sequence[Sequence[Token]]) -> Iterator[str]:
+    """Yield the names in the bracket of f(x, y) = ..., which are variables."""
+    for part in statements:
+        head = _find_head(part)
+        if head is not None and head[1]:
+            inside = part[2 : head[2] - 2]
+            if all(token.kind == "name" for token in inside[::2]) and all(is_sign(sign, ",") for sign in inside[1::2]):
+                yield from (token.text for token in inside[::2])
 
 
 def _is_definition(part: Sequence[Token]) -> bool:
@@ -286,6 +334,7 @@ def _find_head(part: Sequence[Token]) -> tuple[str, bool, int] | None:
             left = part[:place]
             if left[0].kind not in ("name", "word"):
                 return None
+            _refuse_equation(part, place)
             if len(left) == 1:
                 return left[0].text, False, place + 1
             if left[1].kind == "open" and left[-1].kind == "close":
@@ -297,6 +346,22 @@ def _find_head(part: Sequence[Token]) -> tuple[str, bool, int] | None:
                 return f"{left[0].text}_{left[2].text}", False, place + 1
             return None
     return None
+
+
+_SIDES = re.compile(r"[A-Z]{1,2}[xyzwvβθ]|[A-Z][XYZW]|[XYZW][A-Z]")
+
+
+def _refuse_equation(part: Sequence[Token], place: int) -> None:
+    """Raise for Ax = λx and det(A - λI) = 0, two sides of an equation: neither names what stands on the right."""
+    left, right = part[:place], part[place + 1 :]
+    is_value = len(left) > 1 and left[1].kind == "open" and left[0].text.lower() in ("det", "tr", "trace", "log", "ln")
+    is_zero = [token.text for token in right] == ["0"]
+    if _SIDES.fullmatch(left[0].text) if len(left) == 1 else is_zero or (is_value and any(
+            token.kind == "op" and token.text not in (",", "^", "'", "⊤") for token in left)):  # fmt: skip
+        raise ParseError("two sides of an equation", span=(part[place].start, part[place].end), advice=_ONE_SIDE)
+
+
+_ONE_SIDE = "leave one side and the sign = out"
 
 
 def _read_membership(part: Sequence[Token], shapes: dict[str, tuple[str, ...]]) -> bool:
@@ -316,6 +381,11 @@ def _read_membership(part: Sequence[Token], shapes: dict[str, tuple[str, ...]]) 
 
 def _read_assumption(part: Sequence[Token], assumed: dict[str, tuple[str, ...]], has_formula: bool) -> bool:
     """Keep what is said of names in "A symmetric"; whether the statement says nothing else."""
+    texts = [token.text for token in part if token.kind not in ("open", "close")]
+    if has_formula and len(texts) in (4, 5) and texts[:3] == [texts[0], "=", texts[0]]:  # A = A^T
+        if "".join(texts[3:]) in ("^T", "⊤", "'", "^⊤"):
+            assumed[texts[0]] = (*assumed.get(texts[0], ()), "symmetric")
+            return True
     words = [
         token.text.lower() for token in part if token.kind in ("name", "word") and token.text.lower() in ASSUMED_WORDS
     ]

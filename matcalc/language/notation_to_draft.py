@@ -12,14 +12,13 @@ from fractions import Fraction
 
 from matcalc.errors import ParseError, ShapeError
 from matcalc.language import names as names
-from matcalc.language.calls import call_function, fill_open, infer_einsum, read_power
+from matcalc.language.calls import fill_open, infer_einsum
 from matcalc.language.draft import (
     SCALAR_AXES,
     Draft,
     Reading,
     broadcast_axes,
     hold_axes,
-    is_unit,
     name_sizes,
     open_shape,
     settle,
@@ -27,15 +26,18 @@ from matcalc.language.draft import (
 )
 from matcalc.language.expression import symbol
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.habits import DATA, AmbiguityError
+from matcalc.language.habits import DATA, AmbiguityError, find_scale, has_product, is_reduced
 from matcalc.language.infer_shapes import compute_value, infer_product, use_definition
-from matcalc.language.notation import NotationNode, walk_nodes
+from matcalc.language.match_rules import call_function
+from matcalc.language.notation_tree import NotationNode, list_entry_letters, walk_nodes
 from matcalc.language.sizes import Size
 from matcalc.language.text_to_expression import build_expressions
 
 _COUNTS = frozenset("cdkmnt")
 # What a reading costs where it is possible, but hardly meant.
-MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL, BIAS = 2.0, 4.0, 1.4, 2.0, 2.8
+MIXED_SUM, SCALAR_FOR_ARRAY, SCALAR_BEHIND, UNUSUAL, BIAS, NUMBER_AND_ARRAY = 2.0, 4.0, 1.4, 2.0, 2.8, 0.6
+# What a reading may cost where the usual kinds add a number to a matrix: that of two names of another kind.
+NO_SUM = 3.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Interpreter:
     def call(self, name: str, args: Sequence[Draft], span: tuple[int, int]) -> Draft:
         """Return a call of a function of the language."""
         if name in ARRAY_FUNCTIONS and args and args[0].is_scalar and args[0].value is None:
-            self.cost += SCALAR_FOR_ARRAY
+            self.cost += SCALAR_FOR_ARRAY + UNUSUAL * (name in ("trace", "det", "logdet") and not is_reduced(args[0]))
         return call_function(self.reading, name, tuple(args), span)
 
     def transpose(self, operand: Draft, span: tuple[int, int]) -> Draft:
@@ -165,6 +167,12 @@ class Interpreter:
         reading = self.reading
         name = names.normalize_name(name)
         self.visited.add(name)
+        stem, _, below = name.partition("_")
+        if stem in self.summed and len(below) == 1 and below.isalpha() and name not in reading.declared:
+            advice = f"write {stem}_k for an entry, or rename {name}"
+            raise AmbiguityError(f"{name} may be one entry of {stem}", span=span, advice=advice)
+        if name in self.bound and name not in reading.declared:
+            raise ParseError(f"the index {name} stands as a number", span=span, advice="write a vector in its place")
         if name in reading.awaited or name in reading.defined:
             return use_definition(reading, name, span)
         if name in reading.declared:
@@ -197,19 +205,29 @@ class Interpreter:
         if left.is_scalar or right.is_scalar:
             if left.is_scalar and left.value == 1 and right.value is None:
                 return right
-            if left.is_matrix and right.value is None and right.op == "symbol" and self.kinds.get(right.data[0]) == 0:
+            is_behind = right.op == "symbol" and self.kinds.get(right.data[0]) == 0
+            is_turned = left.is_row and left.op == "transpose" and right.value is None and not is_reduced(right)
+            if is_behind and left.is_matrix and right.data[0][0] in "xyzuvw":
+                self.cost += SCALAR_FOR_ARRAY
+            elif (is_behind and (left.is_matrix or right.data[0][0].isupper())) or is_turned:
                 self.cost += SCALAR_BEHIND
             return self.elementwise("multiply", left, right, span)
         if left.is_column and right.is_column:
             one, other = self.spell(left), self.spell(right)
             advice = f"did you mean {one}.T @ {other}, or {one}*{other} entry by entry?"
-            raise ParseError(f"{one} and {other} are two columns", span=span, advice=advice)
+            # w x of two letters for vectors has no cheaper reading, nor has y log p; of c x, c is a number.
+            inside = right.args[0] if right.op == "call" else right
+            is_named = left.op == inside.op == "symbol" and left.data[0][0] in "xyzuvw"
+            is_certain = is_named and (inside.data[0][0] in "xyzuvw" or (right.op == "call" and inside.is_column))
+            is_certain = is_certain and (right is inside or inside.data != left.data)
+            error = AmbiguityError if is_certain else ParseError
+            raise error(f"{one} and {other} are two columns", span=span, advice=advice)
         if left.is_row and right.is_column and left.op == "transpose" and _is_ones(left.args[0]):
             if not unify(left.axes[1], right.axes[0]):
                 raise ShapeError("the sizes do not fit", span=span)
             return self.call("sum", (right,), span)
-        if right.is_column and _is_outer_of_likely_scalar(left):
-            self.cost += UNUSUAL  # of k x'y, k is hardly a vector
+        if right.is_column and (name := _find_likely_scalar(left)) is not None:
+            self.cost += UNUSUAL + (name == "y") / 2  # of k x'y, k is hardly a vector, and of y w'x the label y not
         return infer_product(self.reading, span, left, right)
 
     def multiply_meanings(self, left: Meaning, right: Meaning, node: NotationNode) -> Meaning:
@@ -225,8 +243,9 @@ class Interpreter:
             return meaning.factors
         if not meaning.is_scalar:
             raise ParseError(
-                "entries and whole arrays stand in one product", span=node.span, advice="write all with indices"
-            )
+                "entries and whole arrays stand in one product", span=node.span,
+                advice="write all with indices; where x_i is a row of a matrix X, X @ w has w.T @ x_i for every i",
+            )  # fmt: skip
         return ((meaning, ""),)
 
     # --- entries, each with its indices
@@ -237,11 +256,25 @@ class Interpreter:
         """Return what is done entry by entry to parts of which some are entries: exp(x_i), x_i - y_i."""
         if all(isinstance(meaning, Draft) for meaning in meanings):
             return apply([meaning for meaning in meanings if isinstance(meaning, Draft)])
-        letters = max((meaning.free for meaning in meanings if isinstance(meaning, Indexed)), key=len)
+        frees = sorted((meaning.free for meaning in meanings if isinstance(meaning, Indexed)), key=len, reverse=True)
+        letters = "".join(dict.fromkeys("".join(frees)))
         if len(letters) > 2:
             raise ParseError("more than two indices stand in a sum", span=node.span)
         drafts = [self._align(meaning, letters, node) for meaning in meanings]
         return Indexed(((apply(drafts), letters),), letters)
+
+    def sum_repeated(self, term: Meaning, other: Meaning, node: NotationNode) -> Meaning:
+        """Return a term summed over the indices that stand twice in it, and not in the term beside it."""
+        if isinstance(term, Draft):
+            return term
+        letters = "".join(each for _, each in term.factors)
+        beside = other.free if isinstance(other, Indexed) else ""
+        twice = {letter for letter in term.free if letters.count(letter) > 1} - set(beside) - set(self.bound)
+        if not twice:
+            return term
+        free = "".join(letter for letter in term.free if letter not in twice)
+        array = self._contract(term, free, node)
+        return Indexed(((array, free),), free) if free else array
 
     def _align(self, meaning: Meaning, letters: str, node: NotationNode) -> Draft:
         """Return a part as an array whose axes are those of the letters."""
@@ -251,8 +284,6 @@ class Interpreter:
                     "entries and whole arrays stand in one sum", span=node.span, advice="write all with indices"
                 )
             return meaning
-        if not set(meaning.free) <= set(letters):
-            raise ParseError("the indices of the terms differ", span=node.span)
         output = "".join(letter for letter in letters if letter in meaning.free)
         array = self._contract(meaning, output, node)
         if len(letters) == 2 and output == letters[1]:
@@ -260,18 +291,21 @@ class Interpreter:
         return array
 
 
-def ask_which(reason: str, first: str, second: str, span: tuple[int, int]) -> AmbiguityError:
-    """Return the error that asks which of two readings is meant."""
-    return AmbiguityError(reason, span=span, advice=f"did you mean {first}, or {second}?")
+def ask_which(reason: str, first: str, second: str, span: tuple[int, int], cost: float = 0.0) -> AmbiguityError:
+    """Return the error that asks which of two readings is meant, unless one that costs less than `cost` is found."""
+    error = AmbiguityError(reason, span=span, advice=f"did you mean {first}, or {second}?")
+    error.cost = cost
+    return error
 
 
-def _is_outer_of_likely_scalar(draft: Draft) -> bool:
-    """Whether a product is k x' of two vectors, the first of which has a letter for numbers and is not the second."""
-    if draft.op != "matmul" or not draft.is_matrix or draft.args[0].op != "symbol" or not draft.args[1].is_row:
-        return False
+def _find_likely_scalar(draft: Draft) -> str | None:
+    """Return the k of a product k x' of two vectors, where it has a letter for numbers and is not the second."""
+    if draft.op != "matmul" or not draft.is_matrix or not draft.args[1].is_row:
+        return None
     column, row = draft.args
-    is_square = row.op == "transpose" and row.args[0].op == "symbol" and row.args[0].data == column.data
-    return not is_square and column.data[0] in _COUNTS
+    name = find_scale(column)
+    is_square = row.op == "transpose" and row.args[0].op == "symbol" and row.args[0].data[0] == name
+    return None if name is None or is_square or name[0] not in _COUNTS | {"y"} else name
 
 
 def _is_ones(draft: Draft) -> bool:
@@ -283,33 +317,6 @@ ARRAY_FUNCTIONS = frozenset(
     """sum mean norm max min prod var std softmax log_softmax logsumexp trace det logdet inv diag dot outer vec
     normalize""".split()
 )
-
-
-def find_repeated(root: NotationNode) -> frozenset[str]:
-    """Return the indices that stand at two entries or under a sum, so that A_ij x_j is a sum over j."""
-    letters = [letter for node in walk_nodes(root) if node.kind == "entry" for letter in _read_entry(node)[1]]
-    summed = {letter for node in walk_nodes(root) if node.kind == "sum" for letter in read_index_sum(node)[0]}
-    return frozenset({letter for letter in letters if letters.count(letter) > 1} | summed)
-
-
-def find_summed(root: NotationNode) -> frozenset[str]:
-    """Return the names whose entries are summed over an index that is written."""
-    sums = [node for node in walk_nodes(root) if node.kind == "sum"]
-    entries = [_read_entry(entry) for node in sums for entry in walk_nodes(node) if entry.kind == "entry"]
-    return frozenset(stem for stem, _, _ in entries)
-
-
-def read_index_sum(node: NotationNode) -> tuple[str, str, str]:
-    """Return the indices of a sum, the name of the size up to which they run, and what is done: sum, prod, max, min."""
-    assert isinstance(node.value, tuple)
-    letters, size, function = node.value
-    return letters, size, function
-
-
-def _read_entry(node: NotationNode) -> tuple[str, str, str]:
-    assert isinstance(node.value, tuple)
-    stem, letters, name = node.value
-    return str(stem), str(letters), str(name)
 
 
 # --- leaves -----------------------------------------------------------------------------------------------
@@ -325,29 +332,6 @@ def _read_text(self: Interpreter, node: NotationNode) -> Meaning:
 
 def _read_name(self: Interpreter, node: NotationNode) -> Meaning:
     return self.read_name(str(node.value), node.span)
-
-
-def _read_entry_node(self: Interpreter, node: NotationNode) -> Meaning:
-    stem, letters, name = _read_entry(node)
-    known = name in self.reading.declared or name in self.reading.symbols or name in self.reading.defined
-    if known:
-        return self.read_name(name, node.span)
-    if not set(letters) & (self.repeated | set(self.bound)):
-        if stem in self.reading.defined:
-            one, other = f"{stem}[{', '.join(letters)}]", f"{stem} entry by entry"
-            raise ask_which(f"{node.value[2]} is one entry of {stem}", one, other, node.span)  # type: ignore[index]
-        # The other entries of the same array are summed: of e^{x_i}/sum_j e^{x_j} there is one for each i.
-        if stem not in self.summed:
-            return self.read_name(name, node.span)
-    array = self.read_name(stem, node.span)
-    axes = [axis for axis in array.axes if not is_unit(axis)]
-    if len(axes) != len(letters):
-        raise ShapeError(f"{stem} has {len(axes)} axes, not {len(letters)}", span=node.span)
-    for letter, axis in zip(letters, axes, strict=True):
-        if letter in self.limits and not unify(axis, self.limits[letter]):
-            raise ShapeError(f"the index {letter} runs over another size", span=node.span)
-    free = "".join(dict.fromkeys(letters))
-    return Indexed(((array, letters),), free)
 
 
 def _read_ones(self: Interpreter, node: NotationNode) -> Meaning:
@@ -366,18 +350,43 @@ def _read_choice(self: Interpreter, node: NotationNode) -> Meaning:
 
 
 def _read_sum(self: Interpreter, node: NotationNode) -> Meaning:
+    _ask_where_a_sum_ends(self, node)
     left, right = (self.read(arg) for arg in node.args)
-    return self.over_entries(
-        lambda drafts: add_drafts(self, node.kind, drafts[0], drafts[1], node.span), (left, right), node
-    )
+    return add_meanings(self, left, right, node)
+
+
+def _ask_where_a_sum_ends(self: Interpreter, node: NotationNode) -> None:
+    """Raise for sum_i x_i^2 + y_i^2, where y_i stands behind the sum and belongs to it."""
+    last = node.args[0].args[1] if node.args[0].kind in ("add", "subtract") else node.args[0]
+    if not any(each.kind == "sum" for each in walk_nodes(last)):
+        return
+    over = {letter for each in walk_nodes(last) if each.kind == "sum" for letter in str(each.value[0])}  # type: ignore[index]
+    if over & set(list_entry_letters(node.args[1])) - set(self.bound) and not list_entry_letters(last):
+        advice = "write what is summed in brackets, as in sum_i (x_i^2 + y_i^2)"
+        raise AmbiguityError("a term behind the sum has its index", span=node.args[1].span, advice=advice)
+
+
+def add_meanings(self: Interpreter, left: Meaning, right: Meaning, node: NotationNode) -> Meaning:
+    """Return a sum or difference of which a term may be an entry; A_ij x_j + b_i is summed over j first."""
+    terms = (self.sum_repeated(left, right, node), self.sum_repeated(right, left, node))
+    add = add_drafts if all(isinstance(term, Draft) for term in terms) else Interpreter.elementwise
+    return self.over_entries(lambda drafts: add(self, node.kind, drafts[0], drafts[1], node.span), terms, node)
 
 
 def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tuple[int, int]) -> Draft:
     """Return a sum or difference; a vector beside a matrix is a row in Python, and an error in mathematics."""
     if left.is_scalar != right.is_scalar:
         scalar = left if left.is_scalar else right
-        if scalar.value is None:
-            self.cost += MIXED_SUM
+        if scalar.value is None and (left.is_matrix or right.is_matrix) and self.syntax in ("math", "latex"):
+            raise _ask_about_scalar(self, op, left, right, span)
+        is_shift = scalar.op == "call" and scalar.data[0].function in ("mean", "max", "min", "logsumexp")
+        if scalar.value is None and not is_shift:  # x - mean(x) is usual
+            array = right if scalar is left else left
+            # Of y - w'x, which is a residual, y is a number.
+            is_score = self.syntax in ("math", "latex") and array.op == "symbol" and has_product(scalar)
+            self.cost += SCALAR_FOR_ARRAY if is_score and not self.reading.declared else MIXED_SUM
+        elif self.syntax in ("math", "latex"):  # of 1 - y, where y may be a number
+            self.cost += NUMBER_AND_ARRAY
     elif self.syntax == "python" and (is_bias_of_samples(left, right) or is_bias_of_samples(right, left)):
         self.cost += BIAS
     elif left.is_matrix != right.is_matrix and not left.is_scalar:
@@ -390,6 +399,19 @@ def add_drafts(self: Interpreter, op: str, left: Draft, right: Draft, span: tupl
     return self.elementwise(op, left, right, span)
 
 
+def _ask_about_scalar(
+    self: Interpreter, op: str, left: Draft, right: Draft, span: tuple[int, int]
+) -> AmbiguityError:
+    """Return the error that asks about det A + I and X - μ: no sum of mathematics, and of code one entry by entry."""
+    sign, (one, other) = "+" if op == "add" else "-", (self.spell(left), self.spell(right))
+    size = "n"
+    scaled = f"{one} {sign} {other}*eye({size})" if right.is_scalar else f"{one}*eye({size}) {sign} {other}"
+    if left.op == "call" and left.args[0].is_matrix:  # det A + I
+        scaled = f"{left.data[0].function}({self.spell(left.args[0])} {sign} {other})"
+    first = f"{one} {sign} {other} entry by entry"
+    return ask_which("a number stands beside a matrix", first, scaled, span, NO_SUM)
+
+
 def is_bias_of_samples(product: Draft, vector: Draft) -> bool:
     """Whether a sum is X @ w + b, where b is one number for all samples as often as a vector."""
     if product.op != "matmul" or not product.is_column or vector.op != "symbol" or not vector.is_column:
@@ -400,6 +422,11 @@ def is_bias_of_samples(product: Draft, vector: Draft) -> bool:
 
 def _broadcast_vector(self: Interpreter, left: Draft, right: Draft, span: tuple[int, int]) -> tuple[Draft, Draft]:
     vector = right if left.is_matrix else left
+    matrix = left if left.is_matrix else right
+    if self.syntax in ("math", "latex") and vector.op == "symbol" and matrix is left:
+        one, name = self.spell(matrix), vector.data[0]
+        first, second = f"{one} + {name}, where {name} is added to every column", f"{one} + {name}.T, to every row"
+        raise ask_which("a vector stands beside a matrix", first, second, span, UNUSUAL)
     if self.syntax != "python":
         one, other = (self.reading.describe(each.axes) for each in (left, right))
         raise ShapeError(f"{self.reading.write(left)} is {one}, {self.reading.write(right)} is {other}", span=span)
@@ -410,7 +437,11 @@ def _broadcast_vector(self: Interpreter, left: Draft, right: Draft, span: tuple[
 
 
 def _read_negate(self: Interpreter, node: NotationNode) -> Meaning:
-    meaning = self.read(node.args[0])
+    return negate_meaning(self, self.read(node.args[0]), node)
+
+
+def negate_meaning(self: Interpreter, meaning: Meaning, node: NotationNode) -> Meaning:
+    """Return -x, of entries as well."""
     if isinstance(meaning, Indexed):
         return Indexed(((self.number(-1, node.span), ""), *meaning.factors), meaning.free)
     value = None if meaning.value is None else -meaning.value
@@ -466,6 +497,8 @@ def _read_entrywise(self: Interpreter, node: NotationNode, op: str) -> Meaning:
 
     def combine(drafts: Sequence[Draft]) -> Draft:
         left, right = drafts
+        if op == "multiply" and self.syntax in ("math", "latex"):  # the sign ⊙ stands between arrays
+            self.cost += SCALAR_FOR_ARRAY * sum(each.is_scalar and each.op == "symbol" for each in drafts)
         if self.syntax == "python" and left.is_matrix != right.is_matrix and not (left.is_scalar or right.is_scalar):
             left, right = _broadcast_vector(self, left, right, node.span)
         elif self.syntax in ("math", "latex") and {left.is_column, right.is_column} == {True, False} and not (
@@ -500,6 +533,9 @@ def _read_dot_sign(self: Interpreter, node: NotationNode) -> Meaning:
     left, right = (self.read(arg) for arg in node.args)
     if isinstance(left, Draft) and isinstance(right, Draft) and left.is_column and right.is_column:
         return self.call("dot", (left, right), node.span)
+    if isinstance(left, Draft) and isinstance(right, Draft) and left.is_column and right.is_matrix:
+        if left.op != "symbol" or left.data[0][0] in "xyzuvw":  # x·A·x, where c·A has a number
+            return multiply_arrays(self, left, right, node.span)
     return self.multiply_meanings(left, right, node)
 
 
@@ -541,7 +577,7 @@ def solve(self: Interpreter, left: Draft, right: Draft, span: tuple[int, int]) -
     return self.product(self.call("inv", (left,), left.span), right, span)
 
 
-# --- quotients and powers -----------------------------------------------------------------------------------
+# --- quotients and transposes -------------------------------------------------------------------------------
 
 
 def _read_quotient(self: Interpreter, node: NotationNode) -> Meaning:
@@ -580,140 +616,18 @@ def _divide_entries(self: Interpreter, node: NotationNode, left: Meaning, right:
     )
 
 
-def _read_power(self: Interpreter, node: NotationNode) -> Meaning:
-    base, exponent = self.read(node.args[0]), node.args[1]
-    if isinstance(base, Draft) and base.op == "constant" and base.data[0] == "e":
-        raised = self.read(exponent)
-        return self.over_entries(lambda drafts: exponentiate(self, drafts[0], node.span), (raised,), node)
-    if exponent.kind == "entrywise":
-        power = self.draft(exponent.args[0])
-        return self.over_entries(lambda drafts: self.elementwise("power", drafts[0], power, node.span), (base,), node)
-    power = self.draft(exponent)
-    if isinstance(base, Draft) and base.is_matrix:
-        return raise_matrix(self, base, power, node)
-    if isinstance(base, Draft) and not base.is_scalar and power.value is not None and power.value < 0:
-        raise ShapeError(
-            "a vector has no inverse", span=node.span, advice=f"write 1/{self.reading.write(base)} entry by entry"
-        )
-    if not power.is_scalar and not (isinstance(base, Draft) and base.is_scalar and base.value is not None):
-        raise ShapeError("an exponent is a number", span=exponent.span, advice="write x.^y entry by entry")
-    return self.over_entries(lambda drafts: self.elementwise("power", drafts[0], power, node.span), (base,), node)
-
-
-def exponentiate(self: Interpreter, power: Draft, span: tuple[int, int]) -> Draft:
-    """Return e^x; of a square matrix it is the exponential of the matrix, of another one it is asked."""
-    if power.is_matrix and unify(*power.axes):
-        self.reading.note(f"e^{self.reading.write(power)} is the exponential of the matrix, expm")
-        return self.call("expm", (power,), span)
-    if power.is_matrix:
-        text = self.spell(power)
-        raise ask_which(
-            "the exponential of a matrix has two meanings", f"expm({text})", f"exp({text}) entry by entry", span
-        )
-    return self.call("exp", (power,), span)
-
-
-def raise_matrix(self: Interpreter, base: Draft, power: Draft, node: NotationNode) -> Draft:
-    """Return a power of a matrix: the inverse, the square root, or the product with itself."""
-    value, span = power.value, node.span
-    if value is None:
-        raise ParseError("a power of a matrix is a number", span=node.args[1].span)
-    if value == -1:
-        return self.call("inv", (base,), span)
-    if abs(value) == Fraction(1, 2):
-        root = self.call("sqrtm", (base,), span)
-        return root if value > 0 else self.call("inv", (root,), span)
-    if value.denominator != 1 or value == 0:
-        raise ParseError("this power of a matrix is not known", span=span, advice="write X^{1/2}, X^{-1} or X^2")
-    if value == 2:
-        return infer_product(self.reading, span, base, base)
-    return self.call("matrix_power", read_power(self.reading, (base, power), span), span)
-
-
-def _read_entry_power(self: Interpreter, node: NotationNode) -> Meaning:
-    meanings = [self.read(arg) for arg in node.args]
-    return self.over_entries(lambda drafts: self.elementwise("power", drafts[0], drafts[1], node.span), meanings, node)
-
-
 def _read_transpose(self: Interpreter, node: NotationNode) -> Meaning:
     return self.transpose(self.draft(node.args[0]), node.span)
 
 
-# --- bars and sums over indices -----------------------------------------------------------------------------
-
-
-def _read_norm(self: Interpreter, node: NotationNode) -> Meaning:
-    operand, below = self.draft(node.args[0]), str(node.value or "").strip("{}").lower()
-    if operand.is_scalar:
-        self.cost += SCALAR_FOR_ARRAY
-    if below in ("f", "fro", "frob"):
-        below = "fro" if operand.is_matrix else ""
-    if below in ("2", "l2", "ℓ2", "") and not (below and operand.is_matrix):
-        return self.call("norm", (operand,), node.span)
-    if below in ("2", "op", "1") and operand.is_matrix:
+def _read_dagger(self: Interpreter, node: NotationNode) -> Meaning:
+    """Return x†, a transpose as all numbers are real; of a matrix it may be the pseudoinverse as well."""
+    operand = self.draft(node.args[0])
+    if operand.is_matrix:
         text = self.spell(operand)
-        first, second = (f"norm({text}, 2), the largest singular value", f"norm({text}, 'fro')")
-        if below == "1":
-            first, second = f"sum(abs({text}))", "the largest sum of a column, which is not known here"
-        raise ask_which("this norm of a matrix has two meanings", first, second, node.span)
-    if below in ("1", "l1", "fro"):
-        second_arg = (
-            self.number(1, node.span)
-            if below != "fro"
-            else self.reading.add("text", (), SCALAR_AXES, node.span, ("fro",))
-        )
-        return self.call("norm", (operand, second_arg), node.span)
-    if below in ("*", "nuc", "tr"):
-        return self.call("norm", (operand, self.reading.add("text", (), SCALAR_AXES, node.span, ("nuc",))), node.span)
-    if below.isdigit() and not operand.is_matrix and int(below) > 2:
-        return self.call("norm", (operand, self.number(int(below), node.span)), node.span)
-    raise ParseError(f"the norm ‖·‖_{node.value} is not known here", span=node.span)
-
-
-def _read_bars(self: Interpreter, node: NotationNode) -> Meaning:
-    meaning = self.read(node.args[0])
-    if isinstance(meaning, Draft) and not meaning.is_scalar:
-        if node.value is not None or meaning.is_row:
-            raise ParseError("these bars have no meaning here", span=node.span)
-        if meaning.is_matrix:
-            return self.call("det", (meaning,), node.span)
-        text = self.spell(meaning)
-        raise ask_which("bars of a vector have two meanings", f"norm({text})", f"abs({text}) entry by entry", node.span)
-    return self.over_entries(lambda drafts: self.call("abs", drafts, node.span), (meaning,), node)
-
-
-def _sum_entries(self: Interpreter, node: NotationNode) -> Meaning:
-    letters, upper, function = read_index_sum(node)
-    self.bound.extend(letters)
-    if upper in self.reading.sizes:
-        self.limits |= dict.fromkeys(letters, self.reading.sizes[upper])
-    body = self.read(node.args[0])
-    del self.bound[len(self.bound) - len(letters) :]
-    if not isinstance(body, Indexed) or not set(letters) <= set(body.free):
-        lost = next((letter for letter in letters if not isinstance(body, Indexed) or letter not in body.free), letters)
-        raise ParseError(
-            f"nothing behind {function} has the index {lost}",
-            span=node.span,
-            advice=f"write {function}(x), or {function}_i x_i",
-        )
-    if function != "sum":
-        return _reduce_entries(self, body, letters, function, node)
-    rest = "".join(letter for letter in body.free if letter not in letters)
-    if rest:
-        return Indexed(((self._contract(body, rest, node), rest),), rest)
-    return self._contract(body, rest, node)
-
-
-def _reduce_entries(self: Interpreter, body: Indexed, letters: str, function: str, node: NotationNode) -> Meaning:
-    """Return the product, the largest or the smallest of the entries over some of their indices."""
-    if set(body.free) != set(letters) or len(letters) > 2:
-        advice = f"write {function}(X, axis=1)"
-        raise ParseError(f"{function} runs over some of the indices", span=node.span, advice=advice)
-    return self.call(function, (self._contract(body, body.free, node),), node.span)
-
-
-def _read_subscripted(self: Interpreter, node: NotationNode) -> Meaning:
-    raise ParseError("a subscript stands behind a name", span=node.span)
+        turned = f"{text}.T" if operand.op == "symbol" else f"({text}).T"
+        raise ask_which("† has two meanings", turned, f"pinv({text})", node.span)
+    return self.transpose(operand, node.span)
 
 
 def _read_size_of(self: Interpreter, node: NotationNode) -> Meaning:
@@ -727,13 +641,13 @@ def _read_size_of(self: Interpreter, node: NotationNode) -> Meaning:
 
 
 HANDLERS: Mapping[str, Handler] = {
-    "number": _read_number, "text": _read_text, "name": _read_name, "entry": _read_entry_node, "ones": _read_ones,
+    "number": _read_number, "text": _read_text, "name": _read_name, "ones": _read_ones,
     "group": _read_group, "choice": _read_choice, "add": _read_sum, "subtract": _read_sum, "negate": _read_negate,
     "juxtapose": _read_juxtaposed, "star": _read_star, "star_row": _read_star_row, "matmul": _read_matmul,
     "dot_sign": _read_dot_sign,
     "cross_sign": _read_cross_sign, "inner": _read_inner, "frobenius": _read_inner, "kron": _read_kron,
     "hadamard": lambda self, node: _read_entrywise(self, node, "multiply"), "quotient": _read_quotient,
-    "divide": _read_divide, "solve": _read_solve, "power": _read_power, "entry_power": _read_entry_power,
-    "transpose": _read_transpose, "norm": _read_norm, "bars": _read_bars, "sum": _sum_entries,
-    "subscripted": _read_subscripted, "size_of": _read_size_of,
+    "divide": _read_divide, "solve": _read_solve,
+    "transpose": _read_transpose, "dagger": _read_dagger,
+    "size_of": _read_size_of,
 }  # fmt: skip

@@ -16,9 +16,10 @@ from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.habits import AmbiguityError, calls_habit, weigh_scales
 from matcalc.language.infer_shapes import infer_product
-from matcalc.language.notation import walk_nodes
-from matcalc.language.notation_calls import CALL_HANDLERS, list_written_sizes
+from matcalc.language.notation_calls import CALL_HANDLERS
 from matcalc.language.notation_entries import ENTRY_HANDLERS, list_place_letters
+from matcalc.language.notation_fills import list_written_sizes
+from matcalc.language.notation_index_sums import INDEX_HANDLERS, find_repeated, find_summed, read_index_sum
 from matcalc.language.notation_names import (
     MOST_ATTEMPTS,
     Assumed,
@@ -26,12 +27,14 @@ from matcalc.language.notation_names import (
     Success,
     count_column_row_sums,
     count_mixed_sums,
+    is_vector_letter,
     list_choices,
     list_formula_names,
     list_kinds,
     note_kinds,
     search,
 )
+from matcalc.language.notation_powers import POWER_HANDLERS
 from matcalc.language.notation_stacks import JOINING_WORDS, STACK_HANDLERS, list_joined_sizes
 from matcalc.language.notation_statements import Formula, read_formula, read_variable, strip_question
 from matcalc.language.notation_to_draft import (
@@ -40,14 +43,12 @@ from matcalc.language.notation_to_draft import (
     MIXED_SUM,
     SCALAR_FOR_ARRAY,
     Interpreter,
-    find_repeated,
-    find_summed,
-    read_index_sum,
 )
 from matcalc.language.notation_tokens import detect_syntax, is_mixed_code
+from matcalc.language.notation_tree import walk_nodes
 from matcalc.language.read_text import LONGEST_SOURCE, SourceText
 from matcalc.language.sizes import Size
-from matcalc.language.text_to_expression import NotatedText, Problem, Source, Texts, Understood
+from matcalc.language.text_to_expression import NotatedText, Problem, Source, Texts, UnchosenError, Understood
 
 
 def read_notation(asked: Texts, syntax: str, understood: Understood | None, refused: MatcalcError | None) -> Problem:
@@ -75,6 +76,8 @@ def read_notation(asked: Texts, syntax: str, understood: Understood | None, refu
 
 def _says_more(error: MatcalcError, refused: MatcalcError, asked: Texts) -> bool:
     """Whether the error of a notation says more than that of the language, which stumbled over the signs."""
+    if isinstance(error, UnchosenError):
+        return True
     if not isinstance(refused, ParseError):
         return False
     texts = [text for text in asked.texts if isinstance(text, str)]
@@ -265,7 +268,9 @@ class _Search:
             place = next(place for place, each in enumerate(self.sources) if each is source)
             count = len(self.sources)
             choices = {number // count: value for number, value in assumed.choices.items() if number % count == place}
-            handlers = {**HANDLERS, **CALL_HANDLERS, **ENTRY_HANDLERS, **STACK_HANDLERS}
+            handlers = {
+                **HANDLERS, **CALL_HANDLERS, **ENTRY_HANDLERS, **INDEX_HANDLERS, **POWER_HANDLERS, **STACK_HANDLERS,
+            }  # fmt: skip
             reader = Interpreter(reading, source.syntax, assumed.kinds, choices, handlers)
             interpreters.append((place, reader))
             return _infer_notation(reader, source)
@@ -344,6 +349,8 @@ def _infer_notation(reader: Interpreter, source: Notation) -> Draft:
         reading.defined[names.normalize_name(name)] = reader.draft(tree)
     reader.repeated, reader.summed = find_repeated(formula.root), find_summed(formula.root)
     root = reader.draft(formula.root)
+    if root.is_row and root.op == "multiply" and root.args[0].is_scalar and is_vector_letter(root.args[0]):
+        reader.cost += 1.0  # δ xᵀ alone is the product of two vectors as often
     if formula.root.kind == "matmul" and source.syntax == "python" and root.op == "transpose" and root.is_column:
         # x @ A alone: with one axis in NumPy, it is a row or a column here, as its reader says.
         row, _ = root.args[0].args

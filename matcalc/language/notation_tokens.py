@@ -41,6 +41,8 @@ def detect_syntax(text: str) -> str:
     """
     if "$" in text or any(name in LATEX_NAMES for name in re.findall(r"\\([A-Za-z]+|[|,;!{}])", text)):
         return "latex"
+    if re.search(r"(?:^|[\s{(^_])\\[A-Za-z]{2,}", text):  # a command, if not a known one; A\b has nothing before it
+        return "latex"
     plain = normalize_keyboard(text)
     if _PYTHON.search(plain) or (_INDEXED.search(plain) and not _MATHEMATICAL.search(plain)):
         return "python"
@@ -64,14 +66,15 @@ _CODE = re.compile(r"\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blamb
 
 
 _PYTHON = re.compile(
-    r"@|%\*%|\*\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math)\.\w|\blambda\s+\w+(\s*,\s*\w+)*\s*:|\b(axis|dim|ord|keepdims?)\s*="
+    r"@|%\*%|\*\*|\b(np|numpy|torch|jnp|jax|F|nn|scipy|tf|math|cp|cvxpy)\.\w|\blambda\s+\w+(\s*,\s*\w+)*\s*:|\b(axis|dim|ord|keepdims?)\s*="
     r"|\w\.[a-z_]+\(|\.(T|mT|sum|mean|dot|norm|pow|t|trace|transpose|matmul|mm|mv|item|det|inverse)\b(?!\s*\.?[*^/'])"
 )
 # Brackets that hold a range stand in code and beside signs of mathematics alike.
 _INDEXED = re.compile(r"\[[^\]]*(None|:)[^\]]*\]")
 _MATHEMATICAL = re.compile(r"\^|\u2016|[\w)\]]\s+[\w(]")
 _MATLAB = re.compile(
-    r"\.[*/^\\]|\.'|[\w)\]]'\s*[*/]|\*\s*\w+(\([^()]*\))?'|\bnorm[12]\(|\b(vector|matrix|scalar)\(|\(:\)|\w\s*\\\s*\w|\^.*\*|\*.*\^"
+    r"\.[*/^\\]|(?<!\d)\.[-+](?=[\s\w(])|\b[A-Za-z]\w+\.\("
+    r"|\.'|[\w)\]]'\s*[*/]|\*\s*\w+(\([^()]*\))?'|\bnorm[12]\(|\b(vector|matrix|scalar)\(|\(:\)|\w\s*\\\s*\w|\^.*\*|\*.*\^"
     r"|\btranspose\(|\w\([^()]*\bend\b[^()]*\)|\[[^\[\]]*;[^\[\]]*\]"
 )
 
@@ -125,16 +128,17 @@ def is_greek(character: str) -> bool:
 # --- plain text, MATLAB and Python ----------------------------------------------------------------------
 
 _OPERATORS = (
-    "%*%", "**", ".*", "./", ".^", ".\\", ".'", "==", "<=", ">=", "||", "->",
-    *"+-*/@^_'=<>,;:.\\|·⋅•∙‧・×⊙∘◦⊗⊘≤≥‖∈∑Σ∏∂∇√⟨⟩⊤†⊺ᵀ!?≻⪰&~%∥≔↦→",
+    "%*%", "%x%", "**", ".*", "./", ".^", ".\\", ".'", ".+", ".-", "==", "<=", ">=", "||", "->",
+    *"+-*/@^_'=<>,;:.\\|·⋅•∙‧・×⊙∘◦⊗⊘≤≥‖∈∑Σ∏∂∇√⟨⟩⊤†⊺ᵀ!?≻⪰&~%∥≔↦→∞`",
 )  # fmt: skip
 _SAME = {
-    **dict.fromkeys("⋅‧・•∙", "·"), "◦": "⊙", "∘": "⊙", "≤": "<=", "≥": ">=", "||": "‖", "∥": "‖", "†": "'", "⊺": "⊤",
-    "**": "^", "%*%": "@",
+    **dict.fromkeys("⋅‧・•∙", "·"), "◦": "⊙", "∘": "⊙", "≤": "<=", "≥": ">=", "||": "‖", "∥": "‖", "⊺": "⊤",
+    "**": "^", "%*%": "@", "%x%": "⊗", ".+": "+", ".-": "-", "`": "'",
 }  # fmt: skip
+_PRODUCT_SIGN = re.compile(r"Π\s*(?:_\{?[a-z]|[\u1d62-\u1d6a\u2090-\u209c\u2c7c])")
 # Σ is a sum where an index stands below it, or at the letters that follow: Σᵢ, Σ_i, Σ(x_i - y_i)².
 _SUM_SIGN = re.compile(
-    r"Σ\s*(?:_|[\u1d62-\u1d6a\u2080-\u209c\u2c7c]|\(?[^()Σ∑]*?[A-Za-z](?:_\{?[ijk]|[\u1d62\u2c7c\u2096])(?![A-Za-z0-9]))"
+    r"Σ\s*(?:_(?!\{?\d)|[\u1d62-\u1d6a\u2090-\u209c\u2c7c]|\(?[^()Σ∑]*?[A-Za-z](?:_\{?[ijk]|[\u1d62\u2c7c\u2096])(?![A-Za-z0-9]))"
 )
 
 
@@ -174,7 +178,7 @@ def _read_one(text: str, place: int, before: str, syntax: str) -> Iterator[Token
     if number := re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?(?![\w])|\d+\.?\d*(?![.]\d)|\.\d+").match(text, place):
         if number[0].isascii():
             written = number[0]
-            if written.endswith(".") and text[number.end() : number.end() + 1] in ("*", "/", "^", "T", "'"):
+            if written.endswith(".") and text[number.end() : number.end() + 1] in ("*", "/", "^", "T", "'", "+", "-"):
                 written = written[:-1]
             yield Token("number", written, place, place + len(written))
             return
@@ -192,6 +196,8 @@ def _read_one(text: str, place: int, before: str, syntax: str) -> Iterator[Token
         yield Token("close", character, place, place + 1)
     elif character == "Σ" and not _SUM_SIGN.match(text, place):
         yield Token("name", character, place, place + 1)
+    elif _PRODUCT_SIGN.match(text, place):
+        yield Token("op", "∏", place, place + 1)
     elif (character.isalpha() or (character == "_" and re.match(r"_\w", text[place:]) and not before.isalnum()
             and before not in ")]}'‖|ᵀ⊤Σ∑∏∇⟩>")) and character not in "Σᵀ":  # fmt: skip
         yield _read_name(text, place)
@@ -263,7 +269,8 @@ _SIGNS = {
     "cdot": "·", "times": "×", "odot": "⊙", "circ": "⊙", "otimes": "⊗", "oslash": "⊘", "ast": "*", "sum": "∑",
     "prod": "∏", "partial": "∂", "nabla": "∇", "langle": "⟨", "rangle": "⟩", "lVert": "‖", "rVert": "‖", "Vert": "‖",
     "|": "‖", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "in": "∈", "top": "⊤", "intercal": "⊤",
-    "prime": "'", "dagger": "'", "le": "<=", "leq": "<=", "ge": ">=", "geq": ">=", "div": "/", "backslash": "\\",
+    "prime": "'", "dagger": "†", "infty": "∞", "le": "<=", "leq": "<=", "ge": ">=", "geq": ">=", "div": "/",
+    "backslash": "\\",
     "lt": "<", "gt": ">", "succ": "≻", "succeq": "⪰", "colon": ":", "to": "→", "mapsto": "→", "bullet": "·",
     "setminus": "\\", "transpose": "⊤", "trans": "⊤", "T": "⊤", "coloneqq": "=", "lbrack": "[", "rbrack": "]",
     "bigcirc": "⊙", "bigodot": "⊙", "bigotimes": "⊗", "hadamard": "⊙",
@@ -271,7 +278,7 @@ _SIGNS = {
 _WORDS = {
     "log", "ln", "exp", "det", "tr", "Tr", "trace", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos",
     "arctan", "max", "min", "diag", "softmax", "sigmoid", "relu", "ReLU", "rank", "sgn", "sign", "argmin", "argmax",
-    "vect", "mean", "Diag", "norm", "arg",
+    "vect", "mean", "Diag", "norm", "arg", "abs", "inner",
 }  # fmt: skip
 _GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
@@ -299,6 +306,9 @@ def _read_latex(text: str) -> Iterator[Token]:
         if text.startswith("\\\\", place):
             place, spaced = place + 2, True
             continue
+        if written := re.compile(r"\\begin\s*\{(\w*matrix|array|cases)\*?\}").match(text, place):
+            reason = "arrays and cases that are written out are not read"
+            raise ParseError(reason, span=written.span(), advice="give each block a name, or write where(x > 0, x, y)")
         if environment := re.compile(r"\\(begin|end)\s*\{[A-Za-z]+\*?\}(\{[^}]*\})?").match(text, place):
             place, spaced = environment.end(), True
             continue

@@ -14,8 +14,13 @@ FUNCTION_WORDS = {
     "fabs": "abs", "squared": "square", "swish": "silu", "mtimes": "matmul", "times": "hadamard", "mldivide": "solve",
     "layernorm": "layer_norm", "batchnorm": "batch_norm", "crossentropy": "cross_entropy",
     "length": "size", "numel": "size", "len": "size", "multiply": "hadamard", "pow": "power",
+    "spur": "trace", "Sp": "trace", "total": "sum", "matrixexp": "expm", "kroneckerproduct": "kron",
+    "conjugatetranspose": "transpose", "linearsolve": "solve", "pseudoinverse": "pinv", "identitymatrix": "eye",
+    "diagonalmatrix": "diag", "ramp": "relu", "logisticsigmoid": "sigmoid", "matrixpower": "matrix_power",
+    "abs2": "square", "sumsquares": "sum_squares", "log_sum_exp": "logsumexp", "log_det": "logdet",
     **{name: name for name in ("norm1", "norm2", "transpose", "hadamard", "ones", "zeros", "eye", "power", "inner",
-                               "matmul", "einsum", "dot", "size")},
+                               "matmul", "einsum", "dot", "size", "crossprod", "tcrossprod", "quad_form",
+                               "sum_squares")},
 }  # fmt: skip
 # What stands behind a call that gives several arrays, and the function that it is.
 PARTS_OF_CALLS = {
@@ -39,9 +44,14 @@ NAME_WORDS = frozenset(
     targets inputs input weights weight bias logits data noise cov prior post temp scale shift hat wd kappa
     zeta""".split()
 )
-MODULES = frozenset("np numpy torch jnp jax F nn scipy sp tf math linalg LA la numpy.linalg functional special".split())
+MODULES = frozenset(
+    "np numpy torch jnp jax F nn scipy sp tf math linalg LA la numpy.linalg functional special cp cvxpy".split()
+)
 GREEK_LETTERS = GREEK | {"Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"}
 TRANSPOSES = frozenset({"T", "⊤", "t", "'", "tr", "⊺", "H", "top", "transpose", "prime", "*T"})
+
+# The norms that are told by a word before "norm".
+NORM_WORDS = {"frobenius": "fro", "nuclear": "*", "euclidean": "2", "l1": "1", "l2": "2"}
 
 INFIX_WORDS = {
     "kron": "kron", "otimes": "kron", "odot": "hadamard", "hadamard": "hadamard", "circ": "hadamard", "o": "hadamard",
@@ -54,8 +64,12 @@ KEYWORDS = frozenset("if is in or as not and for else del def try of to the".spl
 QUESTION_WORDS = frozenset(
     """compute calculate differentiate derive derivative gradient jacobian hessian find evaluate determine respect with
     transpose transposed inverse by where when please help here what how answer solve given let such that matrix vector
-    scalar function symmetric over under""".split()
+    scalar function symmetric over under argmax argmin""".split()
 )
+# Words of functions that are names where no bracket follows.
+CALLED_WORDS = frozenset("vector matrix inner power size length times total ramp Sp".split())
 INVERTIBLE = frozenset("sin cos tan sinh cosh tanh".split())
 # Letters that stand for functions where a bracket follows at once.
+# Letters of which f'(x) is more likely the derivative than a product.
+DERIVED_LETTERS = frozenset("f g h σ φ ϕ ψ sigma phi psi varphi".split())
 FUNCTION_LETTERS = frozenset("f g h u φ ϕ ψ phi psi varphi".split())

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from matcalc.errors import ParseError, ShapeError
 from matcalc.language import names as names
-from matcalc.language.calls import call_basis, call_function
+from matcalc.language.calls import call_basis
 from matcalc.language.draft import (
     SCALAR_AXES,
     Draft,
@@ -23,6 +23,7 @@ from matcalc.language.draft import (
     subtract_axes,
     unify,
 )
+from matcalc.language.match_rules import call_function
 from matcalc.language.notation import NO_STEP
 from matcalc.language.read_text import restore_name
 from matcalc.language.sizes import UNIT, Size

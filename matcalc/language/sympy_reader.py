@@ -15,7 +15,7 @@ import sympy
 
 from matcalc.errors import DeclarationError, LimitError, MatcalcError, ShapeError
 from matcalc.language import names
-from matcalc.language.calls import call_function, fill, refuse_comparison
+from matcalc.language.calls import fill, refuse_comparison
 from matcalc.language.declarations import LARGEST_SIZE
 from matcalc.language.draft import (
     SCALAR_AXES,
@@ -31,6 +31,7 @@ from matcalc.language.draft import (
 )
 from matcalc.language.expression import Expression, symbol, walk
 from matcalc.language.infer_shapes import bound_value, compute_value
+from matcalc.language.match_rules import call_function
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES
 from matcalc.language.sizes import UNIT, Size
 from matcalc.language.text_to_expression import build_expressions

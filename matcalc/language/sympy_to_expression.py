@@ -15,9 +15,10 @@ from sympy.matrices.expressions.special import GenericIdentity, GenericZeroMatri
 
 from matcalc.errors import DeclarationError, LimitError, MatcalcError
 from matcalc.language import names
-from matcalc.language.calls import HIGHEST_ORDER, find_forms, infer_where, read_power, refuse_comparison
+from matcalc.language.calls import HIGHEST_ORDER, infer_where, read_power, refuse_comparison
 from matcalc.language.draft import SCALAR_AXES, Draft, hold_axes, is_unit
 from matcalc.language.expression import Expression
+from matcalc.language.match_rules import find_forms
 from matcalc.language.read_text import DEEPEST_TREE, MOST_NODES
 from matcalc.language.sizes import Size
 from matcalc.language.sympy_arrays_to_expression import ARRAY_READERS, list_dimensions, read_running, unit_vector

@@ -42,6 +42,10 @@ from matcalc.language.slices import list_bound_names, require_ranges
 from matcalc.rule_files import Rule, RuleBook, shipped_rules
 
 
+class UnchosenError(DeclarationError):
+    """The text is read, and has several variables by which it may be derived."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """What texts say: the expressions, their variables by name, and the one to differentiate by.
@@ -256,7 +260,7 @@ def _choose_wrt(reading: Reading, wrt: str | None, choose: bool) -> str | None:
         if wrt is None:
             listed = ", ".join(known)
             reason = f"which variable to differentiate by? there are {listed}" if known else "there is no variable"
-            raise DeclarationError(reason, advice="say which with --wrt, or wrt=")
+            raise UnchosenError(reason, advice="say which with --wrt, or wrt=")
     if wrt in reading.defined and wrt not in known:
         reason = f"{wrt} is defined by the formula, so it is not a variable; the variables are {', '.join(known)}"
         raise DeclarationError(reason, advice=f"leave the definition of {wrt} out to derive by it")

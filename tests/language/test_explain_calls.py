@@ -13,11 +13,13 @@ import pytest
 import matcalc
 from matcalc import MatcalcError, language
 from matcalc.language import names
+from matcalc.language.any_text_to_expression import parse_any
 from matcalc.language.explain_calls import _ABSENT, _OTHER_NAMES, write_forms
 from matcalc.language.text_to_expression import parse
 from matcalc.rule_files import Rule, shipped_rules
 from tests.language.test_language_errors import ADVICE, BAD
 from tests.sampling import sample
+from tests.written import CASES, read_written
 
 SHAPES: dict[str, tuple[str, ...]] = {"X": ("n", "n"), "Y": ("n", "n"), "A": ("n", "n"), "B": ("n", "n")}
 FURTHER = [
@@ -162,8 +164,9 @@ def test_whatever_an_error_says_to_write_derives(advice: str) -> None:
 # What these files say to write is said of rules, of declarations, of SymPy's objects and of notation.
 ELSEWHERE = frozenset(
     """declarations sympy_to_expression sympy_reader sympy_arrays_to_expression text_to_expression habits
-    notation notation_calls notation_entries notation_names notation_statements notation_to_draft notation_to_expression
-    notation_tokens notation_stacks scalar_calculus""".split()
+    notation notation_arguments notation_calls notation_cursor notation_entries notation_fills notation_index_sums
+    notation_names notation_powers notation_stacks notation_statements notation_to_draft notation_to_expression
+    notation_tokens notation_tree notation_word_reader scalar_calculus""".split()
 )
 
 
@@ -177,6 +180,56 @@ def test_every_advice_of_the_language_is_among_those_that_are_tried() -> None:
         said = {text[text.index("write ") :].strip() for text in texts if isinstance(text, str) and "write " in text}
         missing += [text for text in said if path.stem not in ELSEWHERE and not any(text in advice for advice in told)]
     assert not missing
+
+
+# Spellings that are asked about, or refused with something to write.
+ASKED = [
+    "X/Y", "b/A", "A^k", "A^0", "tr A + B", "det A + I", "A - λI", "W^T X + b", "1/2n ||y - Xw||^2", "A x = b",
+    "Ax = λx", "sum_i x_i^2 + y_i^2", "x_{i+1} - x_i", "sum_i i x_i", "log x y", "x_1 x_2", "-y log p - (1-y) log(1-p)",
+    "y log p + (1-y) log(1-p)", "LN(x)", "A*X*B", "norm(X, 1)", "norm(X, inf)", "norm(x, inf)", "||X||_1", "||X||_inf",
+    "||x||_A", "A† b", "wx + b", "f(x + t v)", "σ'(x)", "[A B]", "2^A", "diag(Ax)", "A(BC)", "AXB", "aTb", "A×B",
+    "foo(x)", r"\theta^{(t+1)}", r"1_{x>0}", r"\delta x^\top",
+    r"-\log \frac{e^{x_y}}{\sum_j e^{x_j}}", r"\begin{bmatrix} A & B \\ C & D \end{bmatrix}", "{}^tX X",
+    "gamma * (x - mean(x)) / sqrt(var(x) + eps) + beta", "(A + B)T(A + B)", "cp.kl_div(x, y)",
+]  # fmt: skip
+
+
+def list_offered(advice: str) -> list[str]:
+    """The formulas that a question offers: norm(x) and abs(x) of "did you mean norm(x), or abs(x) entry by entry?"."""
+    found = re.match(r"did you mean (.*)", advice)
+    told = re.split(r"\? (?:declare|--)|; --syntax|\?$|\? ", found[1])[0] if found else ""
+    ends = r"  \(|, of each|, the |, where| of all entries| entry by entry|, to every|, divided|, as |, or .*as in "
+    parts = [re.split(ends, part)[0].strip() for part in told.split(", or ") if found]
+    return [part for part in parts if not re.match(r"(a|one|an|the|to every|matrix_power)\b|arc", part)]
+
+
+def find_question(text: str) -> MatcalcError | None:
+    try:
+        parse_any(text)
+    except MatcalcError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("text", ASKED)
+def test_what_is_hardly_meant_is_asked_or_refused(text: str) -> None:
+    assert find_question(text) is not None
+
+
+def test_whatever_a_question_about_a_spelling_offers_is_read() -> None:
+    """What is offered is read, or only a declaration is left to ask for; nothing leads to a third question."""
+    third = read_written(CASES.with_name("written_third.toml"))
+    for text in [*ASKED, *(case["written"] for case in sample("offered", third, 0.15))]:
+        question = find_question(text)
+        advice = question.advice or "" if question else ""
+        offered = [*list_offered(advice), *list_written(advice)]
+        plain = "matcalc" if "--syntax matcalc" in advice else "auto"
+        for formula in offered:
+            again = find_question(formula)
+            if again is not None and plain == "matcalc" and formula == offered[-1]:
+                parse_any(formula, syntax=plain)
+            else:
+                assert again is None or "declare it" in (again.advice or ""), (text, formula, str(again))
 
 
 @pytest.mark.parametrize(

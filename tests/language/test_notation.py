@@ -12,19 +12,24 @@ from matcalc.language.habits import AmbiguityError
 from matcalc.language.notation_tokens import detect_syntax
 from tests.fuzz_readings import LIMIT, make_texts, read_one
 from tests.read_cases import Case, read_cases
-from tests.sampling import is_whole
+from tests.sampling import is_whole, sample
 from tests.written import CASES, judge_reading, read_written
 
 LEAST_RIGHT = 0.97
 
 
-@pytest.mark.parametrize("name", ["written.toml", "written_more.toml"])
+@pytest.mark.parametrize("name", ["written.toml", "written_more.toml", "written_third.toml"])
 def test_what_people_write_is_read_as_they_mean_it(name: str) -> None:
-    outcomes = [(case, judge_reading(case)) for case in read_written(CASES.with_name(name))]
+    """Of the third file a sample: none is read as something else, and so few are refused as of all of them."""
+    cases = read_written(CASES.with_name(name))
+    is_third = name == "written_third.toml"
+    outcomes = [(case, judge_reading(case)) for case in (sample(name, cases, 0.3) if is_third else cases)]
     assert not [(case["written"], outcome.told) for case, outcome in outcomes if outcome.word == "misread"]
     plain = [(case, outcome) for case, outcome in outcomes if not case.get("ambiguous")]
     unread = [(case["written"], outcome.told) for case, outcome in plain if outcome.word != "right"]
-    assert len(unread) <= (1 - LEAST_RIGHT) * len(plain), unread
+    # Of a sample chance may draw twice as many of those that are asked about.
+    most = (2 if is_third and not is_whole() else 1) * (1 - LEAST_RIGHT)
+    assert len(unread) <= most * len(plain), unread
 
 
 def test_what_spellings_mean_is_read_without_shapes() -> None:
