@@ -36,20 +36,20 @@ _CAPITALS = re.compile(r"[A-Z]{2}|(?=.*[ABX])[A-Z]{3,4}")
 _VECTORS = re.compile(r"[abcw][xyz]|xy|xz|yz|uv")
 _TRANSPOSED = re.compile(r"[a-z]T[A-Z]{0,2}[a-z]")
 _MATRIX_AND_VECTOR = re.compile(r"[A-Z]{1,2}[xyzwvβθ]")
+_SCALED_MATRIX = re.compile(r"[a-ce-z][A-Z]")  # dX is a differential
 _GREEK_AND_LATIN = re.compile(r"[\u0370-\u03ff][A-Za-z]|[A-Za-z][\u0370-\u03ff]")
 _OWN_MARKS = re.compile(r"@|axis|keepdims|\*\*|einsum")
 _PLAIN = "; --syntax matcalc reads it as it stands"
 
 
-def require_one_meaning(reading: Reading, wrt: str | None) -> None:
-    """Raise AmbiguityError where * stands for a product of matrices, A(x + b) for one, or AB @ x for A @ B @ x."""
-    if any(size.is_unit for name in reading.symbols for size in reading.declared.get(name, ())):
-        # Who declares a row as (1, n) thinks of arrays that are repeated along an axis, not of matrices.
-        return
+def require_names(reading: Reading, wrt: str | None) -> None:
+    """Raise AmbiguityError for a name that may be a product, Ax, xTAx or tA, where it is not declared."""
     text = reading.source.text
     for name in reading.symbols:
         is_run = _CAPITALS.fullmatch(name) if not reading.abstract else None
-        runs = (_MATRIX_AND_VECTOR, _GREEK_AND_LATIN, _TRANSPOSED, _VECTORS)
+        runs = [_MATRIX_AND_VECTOR, _GREEK_AND_LATIN, _TRANSPOSED, _VECTORS]
+        if not _OWN_MARKS.search(text):  # who writes @ for products has names such as wQ
+            runs.append(_SCALED_MATRIX)
         if (is_run or any(each.fullmatch(name) for each in runs)) and name not in reading.declared and name != wrt:
             place = re.search(rf"\b{name}\b", text)
             product = name.replace("T", ".T", 1) if _TRANSPOSED.fullmatch(name) else name
@@ -58,6 +58,15 @@ def require_one_meaning(reading: Reading, wrt: str | None) -> None:
             raise AmbiguityError(f"{name} may be a product", span=place and place.span(), advice=advice).complete(
                 text, {}
             )
+
+
+def require_one_meaning(reading: Reading, wrt: str | None) -> None:
+    """Raise AmbiguityError where * stands for a product of matrices, A(x + b) for one, or AB @ x for A @ B @ x."""
+    if any(size.is_unit for name in reading.symbols for size in reading.declared.get(name, ())):
+        # Who declares a row as (1, n) thinks of arrays that are repeated along an axis, not of matrices.
+        return
+    require_names(reading, wrt)
+    text = reading.source.text
     for draft in reading.drafts:
         if bias := _find_bias(reading, draft):
             product = next(reading.write(each) for each in draft.args if each is not bias)

@@ -14,7 +14,7 @@ from matcalc.language.declarations import read_shape
 from matcalc.language.draft import Draft, Reading
 from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import to_text
-from matcalc.language.habits import AmbiguityError, calls_habit, weigh_scales
+from matcalc.language.habits import AmbiguityError, calls_habit, require_names, weigh_scales
 from matcalc.language.infer_shapes import infer_product
 from matcalc.language.notation_calls import CALL_HANDLERS
 from matcalc.language.notation_entries import ENTRY_HANDLERS, list_place_letters
@@ -201,6 +201,8 @@ class _Search:
             self._ask(found)
         first = found[0]
         self._ask_about_sizes(first)
+        if not self._is_notated:
+            require_names(first.found.reading, self._wrt)
         if self.usual is not None and not self._is_notated and first.cost >= self._usual_cost():
             return Candidate(self.asked, self.usual, self._usual_cost(), False)
         note_kinds(first.assumed.kinds, first.found.reading)

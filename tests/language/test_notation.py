@@ -272,6 +272,9 @@ def test_what_is_said_of_names_is_assumed() -> None:
         ("y*(w.T @ x)", "y scalar"),
         ("-log(p_i), p = softmax(z)", "p[i]"),
         (r"\exp(X)", "expm(X)"),
+        ("exp(tA)", "t*A"),
+        ("expm(tA)", "t*A"),
+        ("det(sI)", "s*I"),
     ],
 )
 def test_where_two_readings_remain_the_reader_is_asked(text: str, advice: str) -> None:
