@@ -14,6 +14,7 @@ import matcalc
 from matcalc.derivation import Derivative
 from matcalc.engine.index_form import reachable
 from matcalc.language.expression import walk
+from tests.sampling import sample, spread
 
 # A layer as it is written, and what it computes of h, the weights of its number and a.
 LAYERS: dict[str, str] = {
@@ -56,14 +57,13 @@ def count(one: Derivative) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("wrt", ["x", "W1"])
-@pytest.mark.parametrize("family", LAYERS)
+@pytest.mark.parametrize(("family", "wrt"), spread("deep gradients", sample("deep gradients", LAYERS, 0.4), ["x", "W1"]))
 def test_a_gradient_grows_in_proportion_to_the_depth(family: str, wrt: str) -> None:
     few, many = count(derive(family, 16, wrt)), count(derive(family, 32, wrt))
     assert all(many[size] <= 2.3 * few[size] for size in few), (few, many)
 
 
-@pytest.mark.parametrize("family", LAYERS)
+@pytest.mark.parametrize("family", sample("deep Hessians", LAYERS, 0.15))
 def test_a_hessian_grows_in_proportion_to_the_depth(family: str) -> None:
     few, many = count(derive(family, 16, order=2)), count(derive(family, 32, order=2))
     assert all(many[size] <= 2.5 * few[size] for size in few), (few, many)
@@ -78,7 +78,7 @@ def test_a_residual_network_has_a_form_in_sympy() -> None:
     assert isinstance(derive("residual", 40).to_sympy(), sympy.MatrixExpr)
 
 
-@pytest.mark.parametrize("family", ["plain", "residual", "scaled residual"])
+@pytest.mark.parametrize("family", sample("deepest", ["plain", "residual", "scaled residual"], 0.3))
 def test_256_layers_meet_no_limit(family: str) -> None:
     one = derive(family, 256)
     assert len(str(one).splitlines()) > 256
@@ -103,7 +103,7 @@ def compute(family: str, depth: int) -> Callable[[dict[str, torch.Tensor]], torc
     return run
 
 
-@pytest.mark.parametrize("family", LAYERS)
+@pytest.mark.parametrize("family", sample("deep values", LAYERS, 0.3))
 def test_values_of_deep_networks_are_those_of_torch(family: str) -> None:
     depth = 11
     text, shapes = write_network(family, depth)
