@@ -57,7 +57,7 @@ def count(one: Derivative) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize(("family", "wrt"), spread("deep gradients", sample("deep gradients", LAYERS, 0.4), ["x", "W1"]))
+@pytest.mark.parametrize(("family", "wrt"), spread("deep", sample("deep gradients", LAYERS, 0.4), ["x", "W1"]))
 def test_a_gradient_grows_in_proportion_to_the_depth(family: str, wrt: str) -> None:
     few, many = count(derive(family, 16, wrt)), count(derive(family, 32, wrt))
     assert all(many[size] <= 2.3 * few[size] for size in few), (few, many)
