@@ -339,6 +339,11 @@ def is_of_sympy(rule: Rule) -> bool:
     return rule.is_elementwise and bool(rule.sympy_word) and not (is_of_torch or rule.define)
 
 
+def is_slow(node: Expression) -> bool:
+    """Whether a node is a function of several numbers that only mpmath has: far from 1 a value takes it minutes."""
+    return node.op == "call" and is_of_sympy(node.data[0]) and len(node.data[0].variables) > 1
+
+
 # torch's polygamma of order 1, the derivative of digamma, is off by 1e-9.
 _OF_FEW_DIGITS = frozenset({"torch.lgamma", "torch.digamma", "torch.polygamma"})
 

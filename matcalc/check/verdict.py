@@ -32,7 +32,7 @@ from matcalc.check.report import (
 )
 from matcalc.errors import DeclarationError, MatcalcError
 from matcalc.language.declarations import name_structure
-from matcalc.language.expression import Expression
+from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Shape, write_shape
 from matcalc.language.text_to_expression import rules_in_force
 from matcalc.rule_files import RuleBook
@@ -271,9 +271,10 @@ def _look_beyond(question: Question, search: PointSearch, comparisons: list[Comp
     """Return the comparisons, or the one where the claim is wrong far from 1, at sizes that are not the usual ones."""
     from matcalc.check.points import choose_other_sizes
     from matcalc.check.scales import find_wrong_beyond, is_low_polynomial
+    from matcalc.check.torch_values import is_slow
 
     roots = (question.function.root, *filter(None, [question.claim.root]))
-    if is_low_polynomial(*roots):
+    if is_low_polynomial(*roots) or any(is_slow(node) for node in walk(*roots)):
         return comparisons
 
     point, number = comparisons[0].point, len(comparisons) + 1

@@ -91,8 +91,16 @@ class Expression:
         return self.op == "call" and bool(self.data[0].name == name)
 
     def __repr__(self) -> str:
-        inside = [repr(arg) for arg in self.args] + [getattr(item, "name", str(item)) for item in self.data]
-        return f"{self.op}({', '.join(inside)})"
+        return self._write_shallow(_DEEPEST_SHOWN)
+
+    def _write_shallow(self, depth: int) -> str:
+        """Write the tree down to a depth: what is shared would double the text at each level."""
+        told = [getattr(item, "name", str(item)) for item in self.data]
+        inside = [arg._write_shallow(depth - 1) for arg in self.args] if depth else ["..."] * bool(self.args)
+        return f"{self.op}({', '.join([*inside, *told])})"
+
+
+_DEEPEST_SHOWN = 6
 
 
 _interned: weakref.WeakValueDictionary[Any, Expression] = weakref.WeakValueDictionary()

@@ -21,7 +21,7 @@ from matcalc.render.unicode import to_unicode
 from matcalc.rule_files import ORDERS, Rule, find_sympy_rules, shipped_rules, sympy_rules
 from matcalc.rule_words import find_foreign_latex
 from tests.requirements import needs
-from tests.sampling import sample
+from tests.sampling import only_in_whole_run, sample
 from tests.write_functions import PAGE, write_page
 
 # What SymPy knows no derivative of: words with values alone.
@@ -62,13 +62,19 @@ def test_each_is_proven_with_its_words(rule: Rule) -> None:
     assert report.verdict == "agrees", report.message
 
 
-@pytest.mark.parametrize("rule", [*sample("quick", QUICK, 0.4), *sample("slow", SLOWLY, 0.1)], ids=find_name)
+@pytest.mark.parametrize("rule", sample("quick", QUICK, 0.4), ids=find_name)
 def test_each_is_derived_and_judged_of_a_number(rule: Rule) -> None:
     shapes: Any = {f"{p.name}_1": () for p in rule.variables[:-1]} | {"x": ()}
     for order in (1, 2):
         derivative = matcalc.derive(write_call(rule, "x"), "x", shapes=shapes, order=order)
         report = derivative.check(trials=1)
         assert report.verdict == "agrees", (order, str(derivative), report.message)
+
+
+@only_in_whole_run()
+@pytest.mark.parametrize("rule", SLOWLY, ids=find_name)
+def test_what_takes_mpmath_seconds_is_judged_as_well(rule: Rule) -> None:
+    test_each_is_derived_and_judged_of_a_number(rule)
 
 
 @pytest.mark.parametrize("rule", sample("matrices", QUICK, 0.2), ids=find_name)
