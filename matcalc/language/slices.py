@@ -127,12 +127,18 @@ def require_ranges(reading: Reading) -> None:
     for draft in reading.drafts:
         if draft.op == "call" and draft.data[0].name == names.SELECTION and not reading.is_rule:
             count, axis = draft.axes
+            if not all(map(_is_place, draft.args[2:])):
+                continue  # who calls the function itself may give it any number
             before, after = (end.data[0] for end in draft.args[2:])
             ends = [Size((), int(end)) if isinstance(end, Fraction) else end for end in (before, after)]
             require_range(reading, ends[0], count, ends[1], axis, draft.span)
             if is_unit(count):
                 reason = f"the range {reading.source.text[slice(*draft.span)]} has one entry by what follows"
                 raise ShapeError(reason, span=draft.span, advice="declare the shape of what it is taken of")
+
+
+def _is_place(draft: Draft) -> bool:
+    return draft.op == "size" or (draft.op == "number" and draft.data[0].denominator == 1)
 
 
 def add_selection(

@@ -14,6 +14,7 @@ from matcalc.check.exact import list_sizes, prove_exactly
 from matcalc.check.question import Question, ask
 from matcalc.check.report import DIFFERENT, EQUAL, NOT_SHOWN, CheckReport, ExactProof
 from matcalc.cli import main
+from matcalc.language.expression import walk
 from matcalc.language.text_to_expression import parse
 from matcalc.rule_files import read_rule
 from tests.check.test_claims import CLAIMS
@@ -29,6 +30,11 @@ BEYOND = {
     "regression-ties-in-kron", "regression-second-derivative-of-layer-norm-of-kron", "regression-kink-of-skew-matrix",
     "regression-axis-that-no-term-has", "regression-sums-are-written-once",
     "regression-orthogonal-applied-twice", "vector-norm-nuc", "matrix-adjugate", "matrix-adjugate-jacobian-constant",
+}  # fmt: skip
+# Their entries are roots of polynomials of a degree that no tower of roots holds, or power series.
+SPECTRAL = {
+    "eigvalsh", "eigvecsh", "lambda_max", "lambda_min", "eigvec_max", "eigvec_min", "svdvals", "svd_left", "svd_right",
+    "trailing_outer", "cond", "cholesky", "logm", "logm_jacobian",
 }  # fmt: skip
 
 
@@ -47,7 +53,9 @@ def prove(
 def test_every_case_is_shown(case: Case, layout: str) -> None:
     derivative = derive_case(case, layout)
     found = prove_exactly(ask(derivative.function, derivative.expression, derivative.by, layout))
-    assert found.verdict == EQUAL or (found.verdict == NOT_SHOWN and case.id in BEYOND), (str(derivative), found)
+    words = {node.data[0].function for node in walk(derivative.function, derivative.expression) if node.op == "call"}
+    is_beyond = case.id in BEYOND or words & SPECTRAL
+    assert found.verdict == EQUAL or (found.verdict == NOT_SHOWN and is_beyond), (str(derivative), found)
 
 
 @pytest.mark.parametrize("claim", sample("exact claims", CLAIMS, 0.2), ids=lambda claim: claim["id"])
