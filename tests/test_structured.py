@@ -29,7 +29,7 @@ CASES: list[tuple[str, str, int, str]] = [
     ("sum(softplus(A @ x))", "x", 2, "rank 2"),
     ("norm(V @ tanh(W @ x) - y)**2", "x", 2, "dense"),
     ("x.T @ A @ x", "x", 1, "dense"),
-    ("A*exp(X)", "X", 1, "diagonal"),
+    ("exp(X)*A**2", "X", 1, "diagonal"),
 ]
 
 

@@ -283,7 +283,7 @@ def _bracket(text: str) -> str:
 def _advise_softplus(reading: Reading, name: str, args: tuple[Draft, ...]) -> str | None:
     """The second argument of torch's softplus is its sharpness."""
     first, beta = reading.write(args[0]), _bracket(reading.write(args[1]))
-    return f"write softplus({beta}*{_bracket(first)})/{beta}" if args[1].op != "text" else None
+    return f"write softplus({beta}*{_bracket(first)})/{beta}" if args[1].is_scalar and args[1].op != "text" else None
 
 
 _ADVISERS = {

@@ -20,6 +20,7 @@ ERROR = ".matcalc-error"
 TABS = ".matcalc-tabs"
 _LEGIBILITY = Path(__file__).with_name("legibility.js")
 _MOST_TABS = 40
+_IDLE = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
 _CELL = ".jp-CodeCell .cm-content"
 # What is there for screen readers alone is not seen: it is left out for the moment of reading.
 _READ_SEEN = """
@@ -71,7 +72,8 @@ class NotebookPage:
         self.lab.write_notebook(name, list(cells))
         self.browser.get(self.lab.address_of(name))
         self.find(_CELL)
-        self.wait(lambda: "Idle" in self.read("#jp-main-statusbar"), "a kernel that is ready")
+        # The words of the status bar are left out where the window is narrow.
+        self.wait(lambda: self.find_all(_IDLE), "a kernel that is ready")
 
     def run_cell(self, number: int = 0) -> None:
         """Runs a cell as a person does, with Shift and Enter."""

@@ -52,4 +52,7 @@ def _move(
 
     if not roots:
         return []
-    return list(torch.autograd.functional.jvp(compute, values[wrt.name], direction)[1])
+    # torch's product with a Jacobian differentiates twice, and its logcumsumexp has no second derivative.
+    at = values[wrt.name]
+    jacobians = torch.autograd.functional.jacobian(compute, at)
+    return [torch.tensordot(each, direction, dims=at.ndim) for each in jacobians]

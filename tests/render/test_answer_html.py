@@ -149,7 +149,8 @@ def test_cards_of_textbook_cases_are_whole(layout):
         if place % 40 == LAYOUTS.index(layout):
             derivative = derive_case(case, layout)
             page = Page(write_derivative_html(derivative))
-            assert len(page.mathematics) >= 2, case.id
+            # What is too long to be typeset stands there as text, entry by entry.
+            assert len(page.mathematics) >= 2 or derivative.entries in page.text, case.id
             rows = list_axis_rows(derivative)
             assert [row.size for row in rows] == [str(size) for size in derivative.shape], case.id
 

@@ -103,7 +103,7 @@ COSTS = [
     ("cumsum(x)", "x", "0"),
     ("mean(x)", "x", "1"),
     ("exp(X)", "X", "k*n"),
-    ("A/X", "X", "k*n"),
+    ("A**2/X", "X", "k*n"),
     ("softmax(x)", "x", "2*n"),
     ("softmax(X, axis=0)", "X", "2*k*n"),
     ("log_softmax(X, axis=1)", "X", "k*n"),
