@@ -97,8 +97,9 @@ class ExactProof:
         """
         if not any(self.sizes):
             return ""
-        numbers = " and ".join(", ".join(map(str, sizes.values())) for sizes in self.sizes)
-        return f" at {', '.join(self.sizes[0])} = {numbers}"
+        *before, last = [", ".join(map(str, sizes.values())) for sizes in self.sizes]
+        numbers = (" and " if len(self.sizes[0]) > 1 else ", ").join(before)
+        return f" at {', '.join(self.sizes[0])} = " + (f"{numbers} and {last}" if before else last)
 
     def __bool__(self) -> bool:
         return self.verdict == EQUAL

@@ -153,6 +153,9 @@ class Explorer(widgets.VBox):
     # --- what a reader does -----------------------------------------------------------------------
 
     def _turn(self, **changes: Any) -> None:
+        if self.expression_box.stop():
+            # What was typed last comes first, though the hand went on to another field at once.
+            changes = {"expr": self.expression_box.value, **changes}
         self._change(lambda: self.exploration.turn(**changes))
 
     def _read(self, text: str) -> None:
@@ -257,12 +260,18 @@ class TypedText(widgets.Text):
 
     def rest(self, seconds: float, work: Callable[[], None]) -> None:
         """Do the work when no key has come for so long; at once where nothing keeps time."""
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self.stop()
         try:
             self._waiting = asyncio.get_running_loop().call_later(seconds, work)
         except RuntimeError:
             work()
+
+    def stop(self) -> bool:
+        """Do not wait any longer, and say whether it was waited."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
+        return waiting is not None
 
 
 def _label(box: widgets.Widget, text: str, name: str) -> widgets.Widget:

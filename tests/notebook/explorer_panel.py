@@ -20,6 +20,7 @@ ERROR = ".matcalc-error"
 TABS = ".matcalc-tabs"
 _LEGIBILITY = Path(__file__).with_name("legibility.js")
 _MOST_TABS = 40
+_PROMPT = ".jp-CodeCell .jp-InputPrompt"
 _IDLE = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
 _CELL = ".jp-CodeCell .cm-content"
 # What is there for screen readers alone is not seen: it is left out for the moment of reading.
@@ -76,11 +77,16 @@ class NotebookPage:
         self.wait(lambda: self.find_all(_IDLE), "a kernel that is ready")
 
     def run_cell(self, number: int = 0) -> None:
-        """Runs a cell as a person does, with Shift and Enter."""
+        """Runs a cell as a person does, with Shift and Enter, once more where the kernel was not ready for it."""
         from selenium.webdriver.common.keys import Keys
 
-        self.find_all(_CELL)[number].click()
-        self.press(Keys.ENTER, held=Keys.SHIFT)
+        def is_taken() -> bool:
+            if self.find_all(_PROMPT)[number].text.strip() in ("", "[ ]:"):
+                self.find_all(_CELL)[number].click()
+                self.press(Keys.ENTER, held=Keys.SHIFT)
+            return self.find_all(_PROMPT)[number].text.strip() not in ("", "[ ]:")
+
+        self.wait(is_taken, "a cell that runs")
 
     def press(self, *keys: str, held: str = "") -> None:
         """Types on the keyboard, wherever the focus is, perhaps while another key is held."""

@@ -98,6 +98,14 @@ def test_what_is_typed_is_typeset_at_once_and_answered_when_the_hand_rests(panel
     assert "matcalc-stale" not in panel.answer._dom_classes
 
 
+def test_what_is_typed_is_not_lost_to_another_field(panel, monkeypatch):
+    monkeypatch.setattr("matcalc.notebook.explorer.REST", 60)
+    type_into(panel.expression_box, "A @ x + b")
+    panel.layout_box.value = "denominator"
+    assert (panel.expression_box.value, panel.derivative.layout) == ("A @ x + b", "denominator")
+    assert panel.derivative.text == "A @ x + b"
+
+
 def test_what_is_not_finished_is_no_error_yet(panel, monkeypatch):
     type_into(panel.expression_box, "A @ (x")
     assert panel.reading_box.value == ""

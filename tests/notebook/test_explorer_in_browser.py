@@ -94,7 +94,7 @@ def test_what_is_typed_is_typeset_while_one_types_and_answered_when_the_hand_res
     panel.press(Keys.BACKSPACE, *"y^T B")
     panel.wait(lambda: "B" in "".join(panel.read_mathematics(READING)), "the reading of what is typed so far")
     panel.press(*" x")
-    panel.await_text(ANSWER, "y: (n,)", "numerator layout, shape", "agrees")
+    panel.await_text(ANSWER, "x: (n,)", "y: (p,)", "numerator layout, shape (n,)", "agrees")
     assert "x" in "".join(panel.read_mathematics(READING))
 
 
@@ -265,7 +265,7 @@ def test_the_whole_way_from_the_keyboard_alone(panel: ExplorerPanel) -> None:
 
     panel.reach(f"{EXPRESSION} input", back=True)
     panel.type_over("x.T @ K @ x")
-    panel.await_text(ANSWER, "numerator layout, shape (n,)", "agrees")
+    panel.await_text(ANSWER, "K: (n, n)", "numerator layout, shape (n,)", "agrees")
     panel.reach(f"{VARIABLE} select")
     panel.press(Keys.ARROW_DOWN)
     panel.await_text(ANSWER, "shape (n, n)", "agrees")
