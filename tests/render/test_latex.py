@@ -6,7 +6,6 @@ import random
 import re
 
 import pytest
-from matplotlib.mathtext import MathTextParser
 
 from matcalc import MatcalcError, derive
 from matcalc.language.expression_to_text import POWER, SUM
@@ -15,10 +14,10 @@ from matcalc.render.latex import fill_template, find_level, to_latex, write_name
 from matcalc.rule_files import read_rule, shipped_rules
 from tests.random_problems import write_case
 from tests.read_cases import Case, derive_case, read_cases
+from tests.render.typesetting import typeset, write_flat
 from tests.sampling import sample, spread
 
 RANDOM_EXPRESSIONS = 150
-TYPESETTER = MathTextParser("path")
 
 EXPECTED = [
     ("A @ x", r"A x"),
@@ -102,10 +101,6 @@ EXPECTED = [
 ]  # fmt: skip
 
 
-def typeset(latex: str) -> None:
-    TYPESETTER.parse(f"${latex}$")
-
-
 def write(text: str) -> str:
     return to_latex(parse(text, wrt="X" if "X" in text else None).expressions[0])
 
@@ -125,15 +120,9 @@ def split_lines(latex: str) -> list[str]:
 @pytest.mark.parametrize("case", sample("typeset", read_cases()), ids=lambda case: case.id)
 def test_every_answer_can_be_typeset(case: Case) -> None:
     for layout in ("numerator", "denominator"):
-        for line in split_lines(derive_case(case, layout).latex()):
-            typeset_what_matplotlib_knows(line)
-    typeset_what_matplotlib_knows(to_latex(derive_case(case).function))
-
-
-def typeset_what_matplotlib_knows(latex: str) -> None:
-    """Arrays that stand one below the other are for MathJax and LaTeX alone."""
-    if "{bmatrix}" not in latex:
-        typeset(latex)
+        for line in split_lines(write_flat(derive_case(case, layout).latex())):
+            typeset(line)
+    typeset(to_latex(derive_case(case).function))
 
 
 def test_random_expressions_can_be_typeset() -> None:

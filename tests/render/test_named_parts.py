@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import pytest
-from matplotlib.mathtext import MathTextParser
 
 import matcalc
 from matcalc.engine.result import Result, derive_result
@@ -17,9 +16,8 @@ from matcalc.render.named_parts import LONGEST_LINE, is_long, list_taken, name_p
 from matcalc.rule_files import shipped_rules
 from tests.language.test_read_text import repeat
 from tests.read_cases import Case, derive_case, read_cases
+from tests.render.typesetting import typeset
 from tests.sampling import sample
-
-TYPESETTER = MathTextParser("path")
 
 
 def write_network(depth: int, layer: str = "tanh({W} @ {h})") -> str:
@@ -203,7 +201,7 @@ def test_the_terms_of_a_sum_joined_are_the_sum(text: str) -> None:
 @pytest.mark.parametrize("case", sample("long", LONG, 0.4), ids=lambda case: case.id)
 def test_each_part_of_a_long_result_can_be_typeset(case: Case) -> None:
     for left, right in list_rows(derive_case(case, "denominator").expression, left="Y"):
-        TYPESETTER.parse(f"${left} {right}$")
+        typeset(f"{left} {right}")
 
 
 def test_a_name_that_the_reader_defined_stays_in_the_answer() -> None:

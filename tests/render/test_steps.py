@@ -8,7 +8,6 @@ from itertools import groupby
 
 import pytest
 import torch
-from matplotlib.mathtext import MathTextParser
 from torch import Tensor
 
 import matcalc
@@ -32,13 +31,13 @@ from matcalc.render.steps import (
 )
 from matcalc.rule_files import RuleBook, shipped_rules
 from tests.read_cases import Case, derive_case, error_of, find_point, read_cases, true_derivative
+from tests.render import typesetting
 from tests.render.evaluate_lines import evaluate_lines
 from tests.sampling import sample
 from tests.write_shapes import COMBINATIONS, PAGE, write_page
 
 CASES = read_cases()
 FIRST = [case for case in CASES if case.order == 1]
-TYPESETTER = MathTextParser("path")
 TOLERANCE = 1e-9
 LONGEST_TYPESET = 250
 
@@ -309,7 +308,7 @@ def typeset(latex: str) -> None:
     assert D_OPERATOR not in latex
     assert latex.count("{") - latex.count("\\{") == latex.count("}") - latex.count("\\}")
     if 0 < len(latex) < LONGEST_TYPESET:
-        TYPESETTER.parse(f"${latex}$")
+        typesetting.typeset(latex)
 
 
 def test_latex_is_one_aligned_block() -> None:
