@@ -1,7 +1,7 @@
 """What a run takes of a product of cases, layouts, backends and seeds: everything with --whole, else a sample.
 
 The sample is drawn from a seed, which the header of the run prints: `pytest --sample-seed N` takes the same again.
-The seed comes from the files themselves: the same tree is tried with the same sample, and a changed one with another.
+The seed comes from the package and its rules: the same ones are tried with the same sample, and changed ones with another.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ WHOLE, SEED = "MATCALC_WHOLE", "MATCALC_SAMPLE_SEED"
 
 
 _ROOT = Path(__file__).parents[1]
-_OF_A_TREE = ("matcalc/**/*.py", "rules/*.toml", "tests/**/*.py", "tests/cases/*.toml")
+_OF_A_TREE = ("matcalc/**/*.py", "rules/*.toml")
 
 
 def choose_seed() -> int:
-    """The seed of the sample that belongs to the files as they are."""
+    """The seed of the sample that belongs to the package as it is."""
     digest = sha256()
     for pattern in _OF_A_TREE:
         for path in sorted(_ROOT.glob(pattern)):

@@ -27,7 +27,7 @@ from matcalc.render.code.module import to_code
 from matcalc.render.code.regroup import regroup
 from matcalc.rule_files import read_rule, shipped_rules
 from tests.read_cases import LAYOUTS, Case, arrange, derive_case, differentiate, error_of, find_point, read_cases
-from tests.requirements import find_absent, needs
+from tests.requirements import find_absent, need, needs
 from tests.sampling import sample, spread
 
 CASES = read_cases()
@@ -59,7 +59,10 @@ def use_double_precision(request: pytest.FixtureRequest) -> Any:
 
 @cache
 def write_case(case: Case, backend: str) -> str:
-    return to_code(derive_case(case, LAYOUT[case, backend]), backend)
+    source = to_code(derive_case(case, LAYOUT[case, backend]), backend)
+    if "import scipy" in source:
+        need("scipy")
+    return source
 
 
 def execute(source: str, name: str = "written") -> dict[str, Any]:
