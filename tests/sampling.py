@@ -1,7 +1,7 @@
 """What a run takes of a product of cases, layouts, backends and seeds: everything with --whole, else a sample.
 
 The sample is drawn from a seed, which the header of the run prints: `pytest --sample-seed N` takes the same again.
-The seed comes from the package and its rules: the same ones are tried with the same sample, and changed ones with another.
+The seed comes from the package and its rules: what has not changed is tried with the same sample, wherever it is run.
 """
 
 from __future__ import annotations
