@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
-from itertools import pairwise
 
 from matcalc.engine.assemble import Lengths, call_shipped, chain, flatten, negated, product_of, quotient, transposed
 from matcalc.engine.index_form import Node
@@ -121,7 +120,8 @@ class TermWriter:
         """The terms one after the other: a positive one first, A before A.T."""
         first = next((k for k, term in enumerate(terms) if term.coefficient > 0), 0)
         ordered = [terms[first], *terms[:first], *terms[first + 1 :]]
-        for k, (one, other) in enumerate(pairwise(ordered)):
+        for k in range(len(ordered) - 1):
+            one, other = ordered[k : k + 2]
             if one.coefficient == other.coefficient and _is_transpose(one, other):
                 ordered[k : k + 2] = other, one
         parts = _keep_dimensions([self.write(ordered[0]), *map(self.write_positive, ordered[1:])])

@@ -16,6 +16,8 @@ _ZERO = Size((), 0)
 _SUMS = ("add", "subtract")
 _PARTS = ("padded", "joined", "sliced")
 _Change = Callable[[Expression], Expression]
+# ex.sliced or ex.padded: of an array, along an axis, with so many rows before and behind.
+_Part = Callable[[Expression, int, Size, Size], Expression]
 
 
 def show_slices(root: Expression) -> Expression:
@@ -122,13 +124,14 @@ def _find_slice(factors: Sequence[Expression]) -> int | None:
 
 
 def _slice_rows(selection: Expression, array: Expression) -> Expression:
-    return _each_selection(selection, lambda each: _within_scale(array, lambda inner: _slice_one(each, inner)))
+    return _each_selection(selection, lambda each: _within_scale(array, lambda inner: _take(ex.sliced, each, inner)))
 
 
-def _slice_one(selection: Expression, array: Expression) -> Expression:
+def _take(part: _Part, selection: Expression, array: Expression) -> Expression:
+    """Return the rows of an array that a selection takes or pads; those of a transpose are columns of what it turns."""
     if array.op == "transpose" and not array.args[0].is_row:
-        return ex.transpose(ex.sliced(array.args[0], 1, *_read_ends(selection)))
-    return ex.sliced(array, 0, *_read_ends(selection))
+        return ex.transpose(part(array.args[0], 1, *_read_ends(selection)))
+    return part(array, 0, *_read_ends(selection))
 
 
 def _slice_columns(array: Expression, selection: Expression) -> Expression:
@@ -141,13 +144,7 @@ def _slice_columns(array: Expression, selection: Expression) -> Expression:
 
 
 def _pad_rows(selection: Expression, array: Expression) -> Expression:
-    return _each_selection(selection, lambda each: _within_scale(array, lambda inner: _pad_one(each, inner)))
-
-
-def _pad_one(selection: Expression, array: Expression) -> Expression:
-    if array.op == "transpose" and not array.args[0].is_row:
-        return ex.transpose(ex.padded(array.args[0], 1, *_read_ends(selection)))
-    return ex.padded(array, 0, *_read_ends(selection))
+    return _each_selection(selection, lambda each: _within_scale(array, lambda inner: _take(ex.padded, each, inner)))
 
 
 def _each_selection(node: Expression, change: _Change) -> Expression:
@@ -236,7 +233,7 @@ def _show_alone(node: Expression) -> Expression:
         return _turn(_show_alone(_turn(node)))
     if not _is_selection(node):
         return node
-    return _each_selection(node, lambda each: _slice_one(each, ex.filled("eye", each.shape[1])))
+    return _each_selection(node, lambda each: _take(ex.sliced, each, ex.filled("eye", each.shape[1])))
 
 
 def _show_total(node: Expression) -> Expression | None:

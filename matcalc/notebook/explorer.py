@@ -153,18 +153,19 @@ class Explorer(widgets.VBox):
     # --- what a reader does -----------------------------------------------------------------------
 
     def _turn(self, **changes: Any) -> None:
-        if self.expression_box.stop():
+        def take_turn() -> Exploration:
             # What was typed last comes first, though the hand went on to another field at once.
-            changes = {"expr": self.expression_box.value, **changes}
-        self._change(lambda: self.exploration.turn(**changes))
+            typed = {"expr": self.expression_box.value} if self.expression_box.stop() else {}
+            return self.exploration.turn(**typed | changes)
+
+        self._change(take_turn)
 
     def _read(self, text: str) -> None:
         """Show at once how a text is read, and answer it: while one types, when the hand rests."""
         if not self.expression_box.is_typed:
             self._turn(expr=text)
             return
-        reading = write_reading(self.exploration, text)
-        self.reading_box.value = reading
+        self.reading_box.value = reading = write_reading(self.exploration, text)
         for box in self._answers:
             box.add_class("matcalc-stale")
         self.expression_box.rest(
@@ -197,6 +198,8 @@ class Explorer(widgets.VBox):
         self.exploration = state
         self._show_question(state.question, before.question if before else None)
         self._show_fields(state)
+        if before is None or state.reading is not before.reading:
+            self.reading_box.value = write_reading(state, state.question.expr)
         self._show_answer(state)
         self._show_claim(state)
         self.tabs.show(state.derivative)
@@ -220,7 +223,6 @@ class Explorer(widgets.VBox):
             self.wrt_box.value = state.wrt
         self.wrt_box.disabled = state.wrt is None
         self.wrt_note.value = escape(state.wrt_note)
-        self.reading_box.value = write_reading(state, state.question.expr)
         self.variables.show(state.variables, state.troubles)
 
     def _show_answer(self, state: Exploration) -> None:
