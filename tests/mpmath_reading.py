@@ -14,7 +14,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 # The step of a difference quotient, and the digits in which it is taken: more where one vanishes beside another.
-_STEP, _DIGITS = mpmath.mpf(10) ** -80, (240, 2500)
+_STEP, _DIGITS = mpmath.mpf(10) ** -80, (240, 1400)
 
 
 def read_with_mpmath(text: str, values: Mapping[str, Any]) -> Array:
@@ -59,7 +59,8 @@ def _try_digits(read: Callable[[], Array]) -> Array:
 
 def to_floats(array: Array) -> Array:
     """Return the nearest floats, nan for what is no real number."""
-    return np.vectorize(lambda entry: float("nan") if isinstance(entry, mpmath.mpc) else float(entry), otypes=[float])(array)
+    entries = [float("nan") if isinstance(entry, mpmath.mpc) else float(entry) for entry in array.reshape(-1)]
+    return np.array(entries).reshape(array.shape)
 
 
 def _hold_all(values: Mapping[str, Any]) -> dict[str, Array]:
@@ -70,12 +71,13 @@ def _differentiate(function: Callable[[Array], Array], at: Array, order: int) ->
     inner = function if order == 1 else lambda moved: _differentiate(function, moved, order - 1)
     columns = []
     for place in np.ndindex(at.shape):
+        step = _STEP * min(abs(at[place]) or 1, 1)
         ends = []
         for sign in (1, -1):
             moved = at.copy()
-            moved[place] += sign * _STEP
+            moved[place] += sign * step
             ends.append(inner(moved))
-        columns.append(np.asarray((ends[0] - ends[1]) / (2 * _STEP), dtype=object))
+        columns.append(np.asarray((ends[0] - ends[1]) / (2 * step), dtype=object))
     return np.moveaxis(np.array(columns, dtype=object), 0, -1).reshape((*columns[0].shape, *_drop(at).shape))
 
 
@@ -167,11 +169,14 @@ WORDS: dict[str, Any] = {
     "elu": _entrywise(lambda x: x if x > 0 else mpmath.exp(x) - 1),
     "logit": _entrywise(lambda x: mpmath.log(x / (1 - x))), "logaddexp": lambda x, y: LOG(EXP(x) + EXP(y)),
     "xlogy": _entrywise(lambda x, y: x * mpmath.log(y) if x else x), "entr": lambda x: -x * LOG(x),
-    "sum": _along(mpmath.fsum), "mean": _along(lambda x: mpmath.fsum(x) / len(x)), "max": _along(max), "min": _along(min),
+    "sum": _along(mpmath.fsum), "mean": _along(lambda x: mpmath.fsum(x) / len(x)),
+    "max": _along(max), "min": _along(min), "ones": lambda n: hold([1] * n),
     "prod": _along(mpmath.fprod), "logsumexp": _along(lambda x: mpmath.log(mpmath.fsum(map(mpmath.exp, x)))),
     "var": _along(lambda x: mpmath.fsum((x - mpmath.fsum(x) / len(x)) ** 2) / len(x)),
     "softmax": _map(_softmax), "log_softmax": _map(lambda x: LOG(_softmax(x))), "norm": _norm,
-    "inv": _matrix(lambda x: x**-1), "det": _det, "logdet": lambda x: LOG(_det(x)), "trace": lambda x: hold([x.trace()]),
+    "inv": _matrix(lambda x: x**-1), "det": _det, "logdet": lambda x: LOG(_det(x)),
+    "trace": lambda x: hold([x.trace()]),
     "diag": lambda x: hold(np.diag(x.reshape(-1))) if 1 in x.shape else x.diagonal().reshape(-1, 1),
-    "dot": lambda x, y: x.T @ y,
+    "cross_entropy": lambda z, y: hold([(-y * LOG(_softmax(z))).sum()]),
+    "binary_cross_entropy_with_logits": lambda z, y: hold([(LOG(1 + EXP(z)) - z * y).sum() / len(z)]),
 }  # fmt: skip

@@ -7,7 +7,7 @@ largest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import reduce
 
@@ -40,8 +40,10 @@ _MOST_POWERS, _DEPTH = 4, 6
 _Found = tuple[list[Expression], int] | None
 
 
-def divide_by_largest(node: Expression) -> Expression:
-    """Return a product of quotients, entry by entry, without overflow; the node itself where there is none to be feared.
+def divide_by_largest(node: Expression, kept: Collection[Expression] = ()) -> Expression:
+    """Return a product of quotients, entry by entry, without overflow; the node itself where none is to be feared.
+
+    `kept` are sigmoids that are computed anyway.
 
     >>> from matcalc.language.text_to_expression import parse
     >>> from matcalc.language.expression_to_text import to_text
@@ -52,7 +54,7 @@ def divide_by_largest(node: Expression) -> Expression:
     if not grows(node) and not _holds_share(node, _DEPTH):
         return node
     above, below, is_negative = split_product(node)
-    found = _distribute(above, below) or _divide(above, below)
+    found = _distribute(above, below) or _divide(above, below, kept)
     if found is None or found.shape != node.shape:
         return node
     return negate(found) if is_negative else found
@@ -65,7 +67,9 @@ def _holds_share(node: Expression, depth: int) -> bool:
     return node.is_call("sigmoid") or _is_complement(node)
 
 
-def _divide(above: list[Expression], below: list[Expression]) -> Expression | None:
+def _divide(
+    above: list[Expression], below: list[Expression], kept: Collection[Expression] = ()
+) -> Expression | None:
     """Return the quotient without overflow, None where it is written without."""
     before = list(above), list(below)
     above, below = _cancel(above, below)
@@ -81,7 +85,7 @@ def _divide(above: list[Expression], below: list[Expression]) -> Expression | No
                 below[place] = ONE if not left else base if left == 1 else power(base, number(left))
                 break
     above, below = _cancel(above, [factor for factor in below if factor is not ONE])
-    above = _pair_shares(above)
+    above = _pair_shares(above, kept)
     return None if (above, below) == before else _write(above, below)
 
 
@@ -90,7 +94,7 @@ def _write(above: Sequence[Expression], below: Sequence[Expression]) -> Expressi
 
 
 def _cancel(above: Sequence[Expression], below: Sequence[Expression]) -> tuple[list[Expression], list[Expression]]:
-    """Return the factors without those that stand above and below and may overflow, or lose digits as 1 - sigmoid(x)."""
+    """Return the factors without those above and below that may overflow, or lose digits as 1 - sigmoid(x)."""
     above, left = list(above), list[Expression]()
     for factor in below:
         is_share = factor.is_call("sigmoid") or _is_complement(factor)
@@ -203,6 +207,9 @@ def _take_shares_of_terms(base: Expression, count: int, above: list[Expression])
         found = _read_share(factor, terms, shares) if left and grows(factor) else None
         left -= found is not None
         factors.append(factor if found is None else found)
+    if any(map(grows, factors)) and _may_expand([factor for factor in above if grows(factor)]):
+        # Multiplied by a share that vanishes, what is left would be infinite times 0.
+        return None
     # What is left of the power is a share too where a term is constant: 1/(1 + exp(-x)) is sigmoid(x).
     constant = next((place for place, term in enumerate(terms) if not term.exponent), None)
     if constant is not None and (left < count or terms[constant].factor is ONE):
@@ -226,7 +233,8 @@ def _is_difference_of(factor: Expression, terms: Sequence[Term]) -> bool:
 
 def _write_shares(terms: Sequence[Term]) -> tuple[Expression, Expression]:
     gap = _measure_gap(terms)
-    return map_entries("sigmoid", write_linear(gap)), map_entries("sigmoid", write_linear(scale_linear(gap, Fraction(-1))))
+    opposite = scale_linear(gap, Fraction(-1))
+    return map_entries("sigmoid", write_linear(gap)), map_entries("sigmoid", write_linear(opposite))
 
 
 def _measure_gap(terms: Sequence[Term]) -> Linear:
@@ -264,7 +272,7 @@ def _add(left: Expression, right: Expression) -> Expression:
     return subtract(left, right.args[0]) if right.op == "negate" else add(left, right)
 
 
-def _pair_shares(factors: Sequence[Expression]) -> list[Expression]:
+def _pair_shares(factors: Sequence[Expression], kept: Collection[Expression]) -> list[Expression]:
     """Return q*(1 - q) for p*(1 - p): of the smaller share, q = sigmoid(-abs(x)), 1 - q loses no digits.
 
     It ends as q and 1 - q, once written, are not looked at again.
@@ -272,11 +280,11 @@ def _pair_shares(factors: Sequence[Expression]) -> list[Expression]:
     waiting, done = list(factors), list[Expression]()
     while waiting:
         factor = waiting.pop(0)
-        place = _find_complement(factor, waiting) if factor.is_call("sigmoid") or _is_complement(factor) else None
+        share = factor.args[1] if _is_complement(factor) else factor
+        place = _find_complement(factor, waiting) if share.is_call("sigmoid") and share not in kept else None
         if place is None:
             done.append(factor)
             continue
-        share = factor if factor.is_call("sigmoid") else factor.args[1]
         gap = read_linear(share.args[0])
         gap = gap if max(gap.values(), default=1) > 0 else scale_linear(gap, Fraction(-1))
         smaller = map_entries("sigmoid", negate(map_entries("abs", write_linear(gap))))
@@ -331,8 +339,9 @@ def _scale_terms(base: Expression, count: int, above: list[Expression]) -> _Foun
     if None in parts:
         return None
     above = [scale_terms(part, top) for part in parts if part is not None]
-    left = [map_entries("exp", write_linear(scale_linear(top, Fraction(len(parts) - count))))] if len(parts) < count else []
-    return [*others, *growing[count:], divide(reduce(times, [*above, *left]), below)], 0
+    if len(parts) < count:
+        above.append(map_entries("exp", write_linear(scale_linear(top, Fraction(len(parts) - count)))))
+    return [*others, *growing[count:], divide(reduce(times, above), below)], 0
 
 
 def _may_expand(factors: Sequence[Expression]) -> bool:

@@ -6,7 +6,7 @@ beside x - mean(x) the variance is its square.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import reduce
 
@@ -53,18 +53,30 @@ def make_safe(*roots: Expression) -> list[Expression]:
     """
     deviations = {(node.args[0], node.args[1].data[1]): node for node in walk(*roots) if _is_deviation(node)}
     done: dict[Expression, Expression] = {}
+    shared, kept = _list_shared(roots), set[Expression]()
     for node in walk(*roots):
         whole = rebuild(node, [done[arg] for arg in node.args])
         deviation = deviations.get((node.args[0], node.data[1])) if node.is_call("var") else None
         if deviation is not None:
             whole = _square(done.get(deviation) or _rebuild(deviation, done), node)
-        found = _replace(whole)
+        found = _replace(whole, kept)
         done[node] = found if found.shape == whole.shape else whole
+        if node in shared:
+            kept.add(done[node])
         grows(done[node])
     return [done[root] for root in roots]
 
 
-def _replace(node: Expression) -> Expression:
+def _list_shared(roots: Sequence[Expression]) -> set[Expression]:
+    """Return the sigmoids that are needed for more than p*(1 - p), which is then written with the same p."""
+    shared = {root for root in roots if root.is_call("sigmoid")}
+    for node in walk(*roots):
+        is_own = node.op == "multiply" or (node.op == "subtract" and node.args[0] is ONE)
+        shared.update(arg for arg in node.args if arg.is_call("sigmoid") and not is_own)
+    return shared
+
+
+def _replace(node: Expression, kept: Collection[Expression]) -> Expression:
     if node.is_call("log") or node.is_call("log1p"):
         inside = node.args[0] if node.is_call("log") else add(ONE, node.args[0])
         # log1p(a + exp(x)) has more digits as it stands, where a may be anything.
@@ -72,16 +84,16 @@ def _replace(node: Expression) -> Expression:
         found = take_log(inside) if is_asked else None
         return node if found is None or found.shape != node.shape else found
     if node.op == "divide" and node.args[0].op == "transpose" and node.args[1].is_scalar:
-        return transpose(_replace(divide(node.args[0].args[0], node.args[1])))
+        return transpose(_replace(divide(node.args[0].args[0], node.args[1]), kept))
     if node.op == "divide":
-        return divide_by_largest(node)
+        return divide_by_largest(node, kept)
     if node.op == "matmul":
         return _scale_rows(node)
     if node.op == "einsum":
         return _share_in_einsum(node)
     if node.op == "multiply":
         chosen = _choose_before_multiplying(node)
-        return divide_by_largest(node) if chosen is node else chosen
+        return divide_by_largest(node, kept) if chosen is node else chosen
     if node.is_call("sqrt") and node.args[0].is_call("exp"):
         return map_entries("exp", divide(node.args[0].args[0], number(2)))
     if node.op == "power" and node.args[1] is number(2) and node.args[0].is_call("norm"):
@@ -130,7 +142,10 @@ def _scale_rows(node: Expression) -> Expression:
 
 
 def _share_in_einsum(node: Expression) -> Expression:
-    """Return einsum('i,ij', 1/sum(exp(X), axis=1), exp(X)) with softmax(X, axis=1); it ends as each has one sum less."""
+    """Return einsum('i,ij', 1/sum(exp(X), axis=1), exp(X)) with softmax(X, axis=1).
+
+    It ends as each time there is one sum less.
+    """
     inputs, output = node.data[0].split("->")
     operands = list(zip(inputs.split(","), node.args, strict=True))
     for place, (letters, operand) in enumerate(operands):
