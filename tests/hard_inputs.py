@@ -150,8 +150,9 @@ def _list_losses() -> Iterator[Hard]:
 
 def _list_sums() -> Iterator[Hard]:
     texts = ["logsumexp(x)", "log(sum(exp(x)))", "softmax(x)", "log(softmax(x))", "log_softmax(x)",
-             "exp(x)/sum(exp(x))", "log(exp(x)/sum(exp(x)))", "x - log(sum(exp(x)))", "exp(x - logsumexp(x))", "sum(x*exp(x))/sum(exp(x))",
-             "log(mean(exp(x)))", "max(x) + log(sum(exp(x - max(x))))", "log(1 + sum(exp(x)))"]  # fmt: skip
+             "exp(x)/sum(exp(x))", "log(exp(x)/sum(exp(x)))", "x - log(sum(exp(x)))", "exp(x - logsumexp(x))",
+             "sum(x*exp(x))/sum(exp(x))", "log(mean(exp(x)))", "max(x) + log(sum(exp(x - max(x))))",
+             "log(1 + sum(exp(x)))"]  # fmt: skip
     for text in texts:
         for at in (1e3 * SCORES, 40 * SCORES, -1e3 * np.abs(SCORES), 1e5 * SCORES):
             yield Hard(text, "x", {"x": at})

@@ -41,7 +41,7 @@ _POSITIVE_SYMBOLS = frozenset({"positive", "unit-interval"})
 Linear = dict[Expression, Fraction]
 
 
-def call_shipped(
+def call_like(
     name: str, args: Sequence[Expression], node: Expression, like: Expression | None = None
 ) -> Expression:
     """Return a call of a shipped function, of the shape of a node, along the axis of another call."""
@@ -60,10 +60,10 @@ def map_entries(name: str, *args: Expression) -> Expression:
 # --- numbers and exponents ------------------------------------------------------------------------------------------
 
 
-def read_number(node: Expression) -> Fraction | None:
+def read_fraction(node: Expression) -> Fraction | None:
     """Return the number that a node writes, such as -1/2, None for a formula."""
     if node.op == "negate":
-        value = read_number(node.args[0])
+        value = read_fraction(node.args[0])
         return None if value is None else -value
     if node.op == "divide" and all(arg.op == "number" for arg in node.args) and node.args[1].data[0]:
         return Fraction(node.args[0].data[0]) / Fraction(node.args[1].data[0])
@@ -72,7 +72,7 @@ def read_number(node: Expression) -> Fraction | None:
 
 def read_exponent(node: Expression) -> Fraction | None:
     """Return the number to which a power raises, None for what is no power or raises to a formula."""
-    return read_number(node.args[1]) if node.op == "power" else None
+    return read_fraction(node.args[1]) if node.op == "power" else None
 
 
 def read_linear(node: Expression, depth: int = _DEPTH) -> Linear:
@@ -82,7 +82,7 @@ def read_linear(node: Expression, depth: int = _DEPTH) -> Linear:
     >>> [str(number) for number in read_linear(parse("2*x - (x - 3*y)/2").expressions[0]).values()]
     ['3/2', '3/2']
     """
-    value = read_number(node)
+    value = read_fraction(node)
     if value is not None:
         return {ONE: value} if value else {}
     if depth and node.op in ("add", "subtract"):
@@ -93,7 +93,7 @@ def read_linear(node: Expression, depth: int = _DEPTH) -> Linear:
     if depth and node.op == "negate":
         return scale_linear(read_linear(node.args[0], depth - 1), Fraction(-1))
     if depth and node.op in ("multiply", "divide"):
-        before, behind = map(read_number, node.args)
+        before, behind = map(read_fraction, node.args)
         if behind:
             return scale_linear(read_linear(node.args[0], depth - 1), behind if node.op == "multiply" else 1 / behind)
         if before is not None and node.op == "multiply":
@@ -142,7 +142,7 @@ def _have_opposite(exponents: Sequence[Linear]) -> bool:
 
 
 @dataclass(frozen=True)
-class Term:
+class WeightedExponential:
     """factor*exp(exponent), entry by entry."""
 
     factor: Expression
@@ -171,30 +171,30 @@ def _find_growth(node: Expression) -> bool:
     return node.op in _LINEAR and any(map(grows, node.args))
 
 
-def read_terms(node: Expression, depth: int = _DEPTH) -> list[Term] | None:
+def read_exponentials(node: Expression, depth: int = _DEPTH) -> list[WeightedExponential] | None:
     """Return the terms of a sum of exponentials entry by entry; None where there are many, or sums of entries in it."""
     found = _read_terms(node, depth)
     if found is None:
         return None
-    merged: dict[frozenset[tuple[Expression, Fraction]], Term] = {}
+    merged: dict[frozenset[tuple[Expression, Fraction]], WeightedExponential] = {}
     for term in found:
         key = frozenset(term.exponent.items())
-        merged[key] = Term(add(merged[key].factor, term.factor), term.exponent) if key in merged else term
+        merged[key] = WeightedExponential(add(merged[key].factor, term.factor), term.exponent) if key in merged else term
     return list(merged.values()) if len(merged) <= _MOST_TERMS else None
 
 
-def _read_terms(node: Expression, depth: int) -> list[Term] | None:
+def _read_terms(node: Expression, depth: int) -> list[WeightedExponential] | None:
     if node.op == "call" and node.data[0].function in _EXPONENTIALS:
         return _read_function(node)
     if not grows(node):
-        return [Term(node, {})]
+        return [WeightedExponential(node, {})]
     if not depth or node.op not in ("add", "subtract", "negate", "multiply", "divide", "power"):
         return None
     if node.op == "power":
         exponent, base = read_exponent(node), _read_terms(node.args[0], depth - 1)
         if exponent is None or base is None or len(base) != 1 or base[0].factor is not ONE:
             return None
-        return [Term(ONE, scale_linear(base[0].exponent, exponent))]
+        return [WeightedExponential(ONE, scale_linear(base[0].exponent, exponent))]
     parts = [_read_terms(arg, depth - 1) for arg in node.args]
     left = parts[0]
     if left is None or None in parts:
@@ -209,29 +209,29 @@ def _read_terms(node: Expression, depth: int) -> list[Term] | None:
     join = times if node.op == "multiply" else over
     sign = 1 if node.op == "multiply" else -1
     return [
-        Term(join(one.factor, other.factor), combine(one.exponent, other.exponent, sign))
+        WeightedExponential(join(one.factor, other.factor), combine(one.exponent, other.exponent, sign))
         for one in left for other in right
     ]  # fmt: skip
 
 
-def _read_function(node: Expression) -> list[Term]:
+def _read_function(node: Expression) -> list[WeightedExponential]:
     exponent, function = read_linear(node.args[0]), node.data[0].function
-    whole = Term(ONE, exponent)
+    whole = WeightedExponential(ONE, exponent)
     if function == "exp":
         return [whole]
     if function == "expm1":
-        return [whole, Term(number(-1), {})]
-    other = Term(number(Fraction(-1 if function == "sinh" else 1, 2)), scale_linear(exponent, Fraction(-1)))
-    return [Term(number(Fraction(1, 2)), exponent), other]
+        return [whole, WeightedExponential(number(-1), {})]
+    other = WeightedExponential(number(Fraction(-1 if function == "sinh" else 1, 2)), scale_linear(exponent, Fraction(-1)))
+    return [WeightedExponential(number(Fraction(1, 2)), exponent), other]
 
 
-def _negate_term(term: Term) -> Term:
-    return Term(times(number(-1), term.factor), term.exponent)
+def _negate_term(term: WeightedExponential) -> WeightedExponential:
+    return WeightedExponential(times(number(-1), term.factor), term.exponent)
 
 
 def times(left: Expression, right: Expression) -> Expression:
     """Return a product, of numbers the number."""
-    numbers = read_number(left), read_number(right)
+    numbers = read_fraction(left), read_fraction(right)
     if numbers[0] is not None and numbers[1] is not None:
         return number(numbers[0] * numbers[1])
     if numbers[0] == -1 or numbers[1] == -1:
@@ -241,7 +241,7 @@ def times(left: Expression, right: Expression) -> Expression:
 
 def over(left: Expression, right: Expression) -> Expression:
     """Return a quotient, of numbers the number."""
-    numbers = read_number(left), read_number(right)
+    numbers = read_fraction(left), read_fraction(right)
     if numbers[0] is not None and numbers[1]:
         return number(numbers[0] / numbers[1])
     return left if right is ONE else divide(left, right)
@@ -303,14 +303,14 @@ def take_log(node: Expression, depth: int = _DEPTH) -> Expression | None:
             return _take_log_of_largest(node) if grows(node) else None
         return _add_logs(left, right, node) if node.op == "add" else _subtract_logs(left, right, node)
     if node.op == "matmul" and is_all_ones(node.args[0]) and node.args[1].is_column:
-        return take_log(call_shipped("sum", [node.args[1]], node), depth - 1)
+        return take_log(call_like("sum", [node.args[1]], node), depth - 1)
     return map_entries("log", node) if is_positive(node) else None
 
 
 def _take_log_of_largest(node: Expression) -> Expression | None:
     """log(a + exp(x)) = m + log(a*exp(-m) + exp(x - m)) with m = maximum(x, 0), whatever the sign of a."""
-    largest = find_largest(node)
-    terms = read_terms(node)
+    largest = find_largest_exponent(node)
+    terms = read_exponentials(node)
     if largest is None:
         return None
     scaled = scale_down(node, largest) if terms is None else scale_terms(terms, read_linear(largest))
@@ -331,12 +331,12 @@ def _take_log_of_call(node: Expression, depth: int) -> Expression | None:
     if name == "sigmoid":
         return negate(map_entries("softplus", negate(first)))
     if name == "softmax":
-        return call_shipped("log_softmax", [first], node, node)
+        return call_like("log_softmax", [first], node, node)
     if name in ("sum", "mean") and is_positive(first):
         inside = take_log(first, depth - 1)
         if inside is None or inside.shape != first.shape:
             return None
-        whole = call_shipped("logsumexp", [inside], node, node)
+        whole = call_like("logsumexp", [inside], node, node)
         axis = node.data[1]
         count = size_value(reduce(mul, first.squeezed_shape) if axis is None else first.shape[axis])
         return whole if name == "sum" else subtract(whole, map_entries("log", count))
@@ -351,7 +351,7 @@ def _take_log_of_product(node: Expression, depth: int) -> Expression | None:
 
     Factors that may be negative stay together, as two of them may be.
     """
-    above, below, is_negative = split_product(node)
+    above, below, is_negative = split_quotient(node)
     is_split = sum(not is_positive(factor) for factor in (*above, *below)) < 2
     logs: list[tuple[int, Expression]] = []
     rest: list[list[Expression]] = [[], []]
@@ -404,7 +404,7 @@ def _subtract_logs(left: Expression, right: Expression, node: Expression) -> Exp
     return gap if left is ZERO else add(left, gap)
 
 
-def split_product(node: Expression) -> tuple[list[Expression], list[Expression], bool]:
+def split_quotient(node: Expression) -> tuple[list[Expression], list[Expression], bool]:
     """Return the factors above and below the bar of a product entry by entry, and whether it is negative.
 
     Of a product of very many factors it is the product itself.
@@ -429,7 +429,7 @@ def split_product(node: Expression) -> tuple[list[Expression], list[Expression],
 # --- divided by the largest exponential -----------------------------------------------------------------------------
 
 
-def find_largest(node: Expression) -> Expression | None:
+def find_largest_exponent(node: Expression) -> Expression | None:
     """Return the largest exponent of a sum, of sums of entries too; None where no term is seen to be positive.
 
     Where other terms may vanish or be negative it is 0 at least, so that nothing is made larger than it is.
@@ -438,7 +438,7 @@ def find_largest(node: Expression) -> Expression | None:
     return None if found is None else _write_maximum(found)
 
 
-def _find_largest_of_terms(terms: Sequence[Term]) -> Expression:
+def _find_largest_of_terms(terms: Sequence[WeightedExponential]) -> Expression:
     exponents = [term.exponent for term in terms]
     if _have_opposite(exponents):
         first = next(each for each in exponents if each)
@@ -453,7 +453,7 @@ def _write_maximum(exponents: Sequence[Expression]) -> Expression:
 
 def _list_largest(node: Expression, depth: int) -> list[Expression] | None:
     """Return the exponents of which one is the largest; None where nothing that grows is positive."""
-    terms = read_terms(node) if depth else None
+    terms = read_exponentials(node) if depth else None
     if terms is not None:
         positive = [term for term in terms if is_positive(term.factor)]
         if not any(term.exponent for term in positive):
@@ -475,7 +475,7 @@ def _list_largest(node: Expression, depth: int) -> list[Expression] | None:
         inside = _list_largest(node.args[0], depth - 1)
         if inside is None or (node.data[1] is not None and not (node.data[1] == 1 or node.data[2])):
             return None
-        return [each if each.is_scalar else call_shipped("max", [each], node, node) for each in inside]
+        return [each if each.is_scalar else call_like("max", [each], node, node) for each in inside]
     return None
 
 
@@ -486,7 +486,7 @@ def scale_down(node: Expression, largest: Expression, depth: int = _DEPTH) -> Ex
     if not grows(node):
         factor = map_entries("exp", write_linear(scale_linear(read_linear(largest), Fraction(-1))))
         return times(node, factor) if broadcast(node.shape, factor.shape) == node.shape else None
-    terms = read_terms(node) if node.op in ("call", "power", "subtract") else None
+    terms = read_exponentials(node) if node.op in ("call", "power", "subtract") else None
     if terms is not None:
         return scale_terms(terms, read_linear(largest))
     if node.op in ("add", "subtract", "negate", "transpose") or any(map(node.is_call, ("sum", "mean"))) \
@@ -504,7 +504,7 @@ def scale_down(node: Expression, largest: Expression, depth: int = _DEPTH) -> Ex
     return None
 
 
-def scale_terms(terms: Sequence[Term], top: Linear) -> Expression:
+def scale_terms(terms: Sequence[WeightedExponential], top: Linear) -> Expression:
     """Return the sum of factor*exp(exponent - top); of exp(a) - exp(b) without cancelling where a is near b."""
     if len(terms) == 2 and times(number(-1), terms[0].factor) is terms[1].factor:
         gap = combine(terms[0].exponent, terms[1].exponent, -1)

@@ -14,23 +14,23 @@ from functools import reduce
 from matcalc.language.expression import Expression, add, divide, negate, number, power, rebuild, subtract, transpose
 from matcalc.render.code.exponentials import (
     ONE,
+    WeightedExponential,
     Linear,
-    Term,
-    call_shipped,
+    call_like,
     combine,
-    find_largest,
+    find_largest_exponent,
     grows,
     is_positive,
     map_entries,
     over,
     read_exponent,
+    read_exponentials,
+    read_fraction,
     read_linear,
-    read_number,
-    read_terms,
     scale_down,
     scale_linear,
     scale_terms,
-    split_product,
+    split_quotient,
     times,
     write_linear,
 )
@@ -53,7 +53,7 @@ def divide_by_largest(node: Expression, kept: Collection[Expression] = ()) -> Ex
     """
     if not grows(node) and not _holds_share(node, _DEPTH):
         return node
-    above, below, is_negative = split_product(node)
+    above, below, is_negative = split_quotient(node)
     found = _distribute(above, below) or _divide(above, below, kept)
     if found is None or found.shape != node.shape:
         return node
@@ -127,7 +127,7 @@ def _distribute(above: Sequence[Expression], below: Sequence[Expression]) -> Exp
             continue
         parts = []
         for term in factor.args:
-            own_above, own_below, is_negative = split_product(term)
+            own_above, own_below, is_negative = split_quotient(term)
             upper, lower = [*others, *own_above], [*below, *own_below]
             part = _divide(upper, lower) or _write(upper, lower)
             parts.append(negate(part) if is_negative else part)
@@ -139,12 +139,12 @@ def _distribute(above: Sequence[Expression], below: Sequence[Expression]) -> Exp
 
 
 def _holds_quotient(term: Expression) -> bool:
-    return any(grows(factor) or _is_complement(factor) for factor in split_product(term)[1])
+    return any(grows(factor) or _is_complement(factor) for factor in split_quotient(term)[1])
 
 
 def _is_feared(node: Expression) -> bool:
     """Whether something above and something below the bar may overflow together."""
-    above, below, _ = split_product(node)
+    above, below, _ = split_quotient(node)
     return any(map(grows, above)) and any(grows(factor) or _is_complement(factor) for factor in below)
 
 
@@ -170,7 +170,7 @@ def _share(above: Expression, below: Expression) -> Expression | None:
         exponent, summed = above.args[0], below.args[0].args[0]
         is_whole = below.data[1] is None
         if summed is exponent or (is_whole and (summed is transpose(exponent) or exponent is transpose(summed))):
-            return call_shipped("softmax", [exponent], above, None if is_whole else below)
+            return call_like("softmax", [exponent], above, None if is_whole else below)
         return None
     is_linear = above.op in ("negate", "transpose") or any(map(above.is_call, ("diag_of_vector", "sum", "mean")))
     if not below.is_scalar:
@@ -195,7 +195,7 @@ def _share(above: Expression, below: Expression) -> Expression | None:
 
 def _take_shares_of_terms(base: Expression, count: int, above: list[Expression]) -> _Found:
     """Of c*exp(a) + d*exp(b) the terms have the shares sigmoid(t) and sigmoid(-t) with t = a - b + log(c/d)."""
-    terms = read_terms(base)
+    terms = read_exponentials(base)
     if terms is None or len(terms) != 2 or not all(is_positive(term.factor) for term in terms):
         return None
     shares = _write_shares(terms)
@@ -220,36 +220,36 @@ def _take_shares_of_terms(base: Expression, count: int, above: list[Expression])
 
 def _is_difference(factor: Expression) -> bool:
     """Whether a factor is c*(exp(a) - exp(b))."""
-    terms = read_terms(factor)
+    terms = read_exponentials(factor)
     return terms is not None and len(terms) == 2 and times(number(-1), terms[0].factor) is terms[1].factor
 
 
-def _is_difference_of(factor: Expression, terms: Sequence[Term]) -> bool:
+def _is_difference_of(factor: Expression, terms: Sequence[WeightedExponential]) -> bool:
     """Whether it is the difference of terms of the same weight."""
-    found = read_terms(factor) or []
+    found = read_exponentials(factor) or []
     exponents = [term.exponent for term in terms]
     return terms[0].factor is terms[1].factor and all(term.exponent in exponents for term in found)
 
 
-def _write_shares(terms: Sequence[Term]) -> tuple[Expression, Expression]:
+def _write_shares(terms: Sequence[WeightedExponential]) -> tuple[Expression, Expression]:
     gap = _measure_gap(terms)
     opposite = scale_linear(gap, Fraction(-1))
     return map_entries("sigmoid", write_linear(gap)), map_entries("sigmoid", write_linear(opposite))
 
 
-def _measure_gap(terms: Sequence[Term]) -> Linear:
+def _measure_gap(terms: Sequence[WeightedExponential]) -> Linear:
     """Return by how much the logarithm of the first term is larger."""
     first, second = terms
     ratio = over(first.factor, second.factor)
     weight = {} if ratio is ONE else read_linear(map_entries("log", ratio))
-    if (value := read_number(ratio)) is not None and 0 < value < 1:
+    if (value := read_fraction(ratio)) is not None and 0 < value < 1:
         weight = {map_entries("log", number(1 / value)): Fraction(-1)}
     return combine(combine(first.exponent, second.exponent, -1), weight)
 
 
-def _read_share(factor: Expression, terms: Sequence[Term], shares: Sequence[Expression]) -> Expression | None:
+def _read_share(factor: Expression, terms: Sequence[WeightedExponential], shares: Sequence[Expression]) -> Expression | None:
     """Return a sum with the exponents of the terms, divided by them."""
-    found = read_terms(factor)
+    found = read_exponentials(factor)
     if found is None:
         return None
     weights: list[Expression | None] = [None, None]
@@ -324,18 +324,18 @@ def _divide_by_exponential(base: Expression, count: int, above: list[Expression]
 
 def _scale_terms(base: Expression, count: int, above: list[Expression]) -> _Found:
     """A quotient of sums with more terms has both divided by the largest exponential."""
-    terms, growing = read_terms(base), [factor for factor in above if grows(factor)]
-    largest = find_largest(base) if growing and terms is not None else None
+    terms, growing = read_exponentials(base), [factor for factor in above if grows(factor)]
+    largest = find_largest_exponent(base) if growing and terms is not None else None
     if terms is None or largest is None:
         return None
     top = read_linear(largest)
     scaled = scale_terms(terms, top)
     below = scaled if count == 1 else power(scaled, number(count))
     others = [factor for factor in above if not grows(factor)]
-    found = read_terms(reduce(times, growing)) if _may_expand(growing) else None
+    found = read_exponentials(reduce(times, growing)) if _may_expand(growing) else None
     if found is not None:
         return [*others, divide(scale_terms(found, scale_linear(top, Fraction(count))), below)], 0
-    parts = [read_terms(factor) for factor in growing[:count]]
+    parts = [read_exponentials(factor) for factor in growing[:count]]
     if None in parts:
         return None
     above = [scale_terms(part, top) for part in parts if part is not None]
@@ -346,14 +346,14 @@ def _scale_terms(base: Expression, count: int, above: list[Expression]) -> _Foun
 
 def _may_expand(factors: Sequence[Expression]) -> bool:
     """Whether a product multiplied out has no terms that cancel where the factors do not."""
-    read = [read_terms(factor) for factor in factors]
+    read = [read_exponentials(factor) for factor in factors]
     mixed = [terms for terms in read if terms is None or not all(is_positive(term.factor) for term in terms)]
     return not mixed or (len(mixed) == 1 and sum(terms is None or len(terms) > 1 for terms in read) == 1)
 
 
 def _scale_sums(base: Expression, count: int, above: list[Expression]) -> _Found:
     """So of sums of entries, each factor above the bar by itself."""
-    largest = find_largest(base) if any(map(grows, above)) else None
+    largest = find_largest_exponent(base) if any(map(grows, above)) else None
     scaled = scale_down(base, largest) if largest is not None else None
     if largest is None or scaled is None or scaled.shape != base.shape:
         return None

@@ -29,14 +29,14 @@ from matcalc.language.expression import (
 from matcalc.language.rewrite import rewrite_each
 from matcalc.render.code.exponentials import (
     ONE,
-    call_shipped,
+    call_like,
     grows,
     has_own_log,
     is_positive,
     map_entries,
     over,
     read_exponent,
-    split_product,
+    split_quotient,
     take_log,
     times,
 )
@@ -132,7 +132,7 @@ def _scale_rows(node: Expression) -> Expression:
             weights = weights.args[1]
         if not weights.is_call("diag_of_vector") or not grows(array) or not weights.args[0].is_column:
             continue
-        above, below, is_negative = split_product(weights.args[0])
+        above, below, is_negative = split_quotient(weights.args[0])
         if any(map(grows, below)) and all(factor.is_column or factor.is_scalar for factor in (*above, *below)):
             product = divide(reduce(multiply, [*scales, *map(turn, above), array]), reduce(multiply, map(turn, below)))
             whole = divide_by_largest(product)
@@ -149,7 +149,7 @@ def _share_in_einsum(node: Expression) -> Expression:
     inputs, output = node.data[0].split("->")
     operands = list(zip(inputs.split(","), node.args, strict=True))
     for place, (letters, operand) in enumerate(operands):
-        above, below, is_negative = split_product(operand)
+        above, below, is_negative = split_quotient(operand)
         for at, factor in enumerate(below):
             count = read_exponent(factor) or Fraction(1)
             base = factor.args[0] if factor.op == "power" else factor
@@ -162,7 +162,7 @@ def _share_in_einsum(node: Expression) -> Expression:
             ]  # fmt: skip
             if not fits:
                 continue
-            share = call_shipped("softmax", [base.args[0].args[0]], base.args[0], None if axis is None else base)
+            share = call_like("softmax", [base.args[0].args[0]], base.args[0], None if axis is None else base)
             operands[fits[0]] = (operands[fits[0]][0], share)
             rest = [*below[:at], *([power(base, number(count - 1))] if count > 1 else []), *below[at + 1:]]
             weights = over(reduce(times, above, ONE), reduce(times, rest, ONE))
@@ -203,7 +203,7 @@ def _rebuild(node: Expression, done: dict[Expression, Expression]) -> Expression
 def _square(deviation: Expression, variance: Expression) -> Expression:
     if variance.data[1] is None:
         return divide(matmul(transpose(deviation), deviation), size_value(deviation.shape[0]))
-    return call_shipped("mean", [power(deviation, number(2))], variance, variance)
+    return call_like("mean", [power(deviation, number(2))], variance, variance)
 
 
 # --- powers -------------------------------------------------------------------------------------------
