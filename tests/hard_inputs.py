@@ -117,6 +117,8 @@ LOSSES = [
     "log(sum(exp(A @ x)) + sum(exp(-A @ x)))", "log(sum(cosh(A @ x)))",
     "sum(exp(A @ x))**(1/2)/sum(exp(A @ x))**(1/2)", "log(ones(4).T @ exp(A @ x))",
     "sum(y*exp(A @ x))/sum(exp(A @ x))", "sum(exp(A @ x)*(A @ x))/sum(exp(A @ x))",
+    "-sum((1 - sigmoid(A @ x))**2*log(sigmoid(A @ x)))", "sum(exp(-A @ x))/(1 + sum(exp(-A @ x)))",
+    "-log(exp(y.T @ A @ x)/(exp(y.T @ A @ x) + sum(exp(A @ x))))", "sum(log(exp(A @ x) + 1e-8))",
     "-sum(softmax(A @ x)*log(softmax(A @ x)))", "-sum(softmax(A @ x)*log_softmax(A @ x))", "log(y.T @ exp(A @ x))",
 ]  # fmt: skip
 

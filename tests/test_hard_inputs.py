@@ -78,13 +78,13 @@ def ask_torch(case: Hard) -> tuple[Array, Array]:
     return value, found.detach().reshape([*value.shape, *kept * case.order]).numpy()
 
 
-def find_faults(case: Hard, found: Any, truth: Array, of_torch: Array) -> list[str]:
-    """Where numbers are wrong, or none where there are some: each place with what was found."""
+def find_faults(case: Hard, found: Any, truth: Array, of_torch: Array, least: float = 1e-150) -> list[str]:
+    """Where numbers are wrong by more than `least`, or none where there are some: each place with what was found."""
     ours = np.asarray(found, dtype=float).reshape(truth.shape)
     with np.errstate(all="ignore"):
         error, other = np.abs(ours - truth), np.abs(of_torch - truth)
         largest = np.max(np.abs(truth), initial=0, where=np.isfinite(truth))
-        floor = 1e-150 if case.is_entrywise else max(1e-14 * case.condition * largest, INEXACT.get(case.text, 1e-150))
+        floor = least if case.is_entrywise else max(1e-14 * case.condition * largest, INEXACT.get(case.text, least))
         is_right = error <= 1e-10 * max(1, 1e-4 * case.condition) * np.abs(truth) + floor
         # As inexact as torch: 1 - cos(x) near 0.
         is_right |= error <= 10 * other
@@ -143,8 +143,8 @@ def jax_in_double() -> Iterator[None]:
     jax.config.update("jax_enable_x64", before)
 
 
-# The determinant of a near singular matrix has fewer digits in JAX than in NumPy and torch.
-IN_JAX = [place for place, case in enumerate(CASES) if case.condition == 1]
+# JAX has fewer digits for the determinant of a near singular matrix, and in what cancels.
+IN_JAX = [place for place, case in enumerate(CASES) if case.condition == 1 and case.text not in ENDLESS]
 
 
 @needs("jax")
@@ -154,8 +154,8 @@ def test_jax_has_the_same_numbers(place: int) -> None:
     case = CASES[place]
     (value, derivative), torch_has = find_truth(place)
     both = derive(case).value_and_derivative("jax")(**{n: np.asarray(v, dtype=float) for n, v in case.values.items()})
-    assert not find_faults(case, both[0], value, torch_has[0])
-    assert not find_faults(case, both[1], derivative, torch_has[1])
+    assert not find_faults(case, both[0], value, torch_has[0], least=1e-15)
+    assert not find_faults(case, both[1], derivative, torch_has[1], least=1e-15)
 
 
 def test_there_are_many_cases() -> None:
@@ -175,6 +175,8 @@ def test_a_wrong_number_is_a_fault(error: float, is_fault: bool) -> None:
 # --- the same numbers where nothing overflows ---------------------------------------------------------------------
 
 REWRITTEN = [
+    "2**x/(1 + 2**x)", "log(3**x + e**-y)", "2**(x - y)*exp(x)/(2 + exp(x))**2", "pi**x/(pi**x + pi**y)",
+    "exp(x)*sigmoid(-x)*y", "sinh(x)**2/(2 + cosh(x))**2", "exp(x)**2*y/(2 + exp(x) + exp(-x))**2",
     "log(2 + exp(x))", "log(cosh(x)/(3 + exp(y)))", "log(x**2*exp(y))", "log((exp(x) - 9)*(exp(y) - 9))",
     "log1p(x**2 + exp(y))", "log((y + exp(x))*(x + exp(y)))", "log(exp(x) - exp(-20 - x**2))",
     "log(mean(exp(X), axis=1))", "log(sum(exp(x)*y**2))", "log(sum(exp(X), axis=0)).T @ y", "log(a*exp(x) + a)",

@@ -142,7 +142,7 @@ def _have_opposite(exponents: Sequence[Linear]) -> bool:
 
 
 @dataclass(frozen=True)
-class WeightedExponential:
+class Weighted:
     """factor*exp(exponent), entry by entry."""
 
     factor: Expression
@@ -167,34 +167,41 @@ def _find_growth(node: Expression) -> bool:
         function = node.data[0].function
         return function in _EXPONENTIALS or (function in ("sum", "mean", "diag") and grows(node.args[0]))
     if node.op == "power":
-        return read_exponent(node) is not None and grows(node.args[0])
+        return _is_base(node.args[0]) or (read_exponent(node) is not None and grows(node.args[0]))
     return node.op in _LINEAR and any(map(grows, node.args))
 
 
-def read_exponentials(node: Expression, depth: int = _DEPTH) -> list[WeightedExponential] | None:
+def _is_base(node: Expression) -> bool:
+    """Whether a power of it is an exponential: of e, 2, 10 by what is no number."""
+    return (node.op == "number" and node.data[0] > 1) or node.op == "constant"
+
+
+def read_exponentials(node: Expression, depth: int = _DEPTH) -> list[Weighted] | None:
     """Return the terms of a sum of exponentials entry by entry; None where there are many, or sums of entries in it."""
     found = _read_terms(node, depth)
     if found is None:
         return None
-    merged: dict[frozenset[tuple[Expression, Fraction]], WeightedExponential] = {}
+    merged: dict[frozenset[tuple[Expression, Fraction]], Weighted] = {}
     for term in found:
         key = frozenset(term.exponent.items())
-        merged[key] = WeightedExponential(add(merged[key].factor, term.factor), term.exponent) if key in merged else term
+        merged[key] = Weighted(add(merged[key].factor, term.factor), term.exponent) if key in merged else term
     return list(merged.values()) if len(merged) <= _MOST_TERMS else None
 
 
-def _read_terms(node: Expression, depth: int) -> list[WeightedExponential] | None:
+def _read_terms(node: Expression, depth: int) -> list[Weighted] | None:
     if node.op == "call" and node.data[0].function in _EXPONENTIALS:
         return _read_function(node)
     if not grows(node):
-        return [WeightedExponential(node, {})]
+        return [Weighted(node, {})]
     if not depth or node.op not in ("add", "subtract", "negate", "multiply", "divide", "power"):
         return None
+    if node.op == "power" and _is_base(node.args[0]):
+        return [Weighted(ONE, _read_power(*node.args))]
     if node.op == "power":
         exponent, base = read_exponent(node), _read_terms(node.args[0], depth - 1)
         if exponent is None or base is None or len(base) != 1 or base[0].factor is not ONE:
             return None
-        return [WeightedExponential(ONE, scale_linear(base[0].exponent, exponent))]
+        return [Weighted(ONE, scale_linear(base[0].exponent, exponent))]
     parts = [_read_terms(arg, depth - 1) for arg in node.args]
     left = parts[0]
     if left is None or None in parts:
@@ -209,24 +216,33 @@ def _read_terms(node: Expression, depth: int) -> list[WeightedExponential] | Non
     join = times if node.op == "multiply" else over
     sign = 1 if node.op == "multiply" else -1
     return [
-        WeightedExponential(join(one.factor, other.factor), combine(one.exponent, other.exponent, sign))
+        Weighted(join(one.factor, other.factor), combine(one.exponent, other.exponent, sign))
         for one in left for other in right
     ]  # fmt: skip
 
 
-def _read_function(node: Expression) -> list[WeightedExponential]:
+def _read_power(base: Expression, exponent: Expression) -> Linear:
+    """Return log(2)*x of 2**x."""
+    linear = read_linear(exponent)
+    if base.op == "constant" and base.name == "e":
+        return linear
+    logarithm = map_entries("log", base)
+    return {times(logarithm, part): value for part, value in linear.items()}
+
+
+def _read_function(node: Expression) -> list[Weighted]:
     exponent, function = read_linear(node.args[0]), node.data[0].function
-    whole = WeightedExponential(ONE, exponent)
+    whole = Weighted(ONE, exponent)
     if function == "exp":
         return [whole]
     if function == "expm1":
-        return [whole, WeightedExponential(number(-1), {})]
-    other = WeightedExponential(number(Fraction(-1 if function == "sinh" else 1, 2)), scale_linear(exponent, Fraction(-1)))
-    return [WeightedExponential(number(Fraction(1, 2)), exponent), other]
+        return [whole, Weighted(number(-1), {})]
+    other = Weighted(number(Fraction(-1 if function == "sinh" else 1, 2)), scale_linear(exponent, Fraction(-1)))
+    return [Weighted(number(Fraction(1, 2)), exponent), other]
 
 
-def _negate_term(term: WeightedExponential) -> WeightedExponential:
-    return WeightedExponential(times(number(-1), term.factor), term.exponent)
+def _negate_term(term: Weighted) -> Weighted:
+    return Weighted(times(number(-1), term.factor), term.exponent)
 
 
 def times(left: Expression, right: Expression) -> Expression:
@@ -290,6 +306,8 @@ def take_log(node: Expression, depth: int = _DEPTH) -> Expression | None:
     if node.op == "transpose":
         inside = take_log(node.args[0], depth - 1)
         return None if inside is None else transpose(inside)
+    if node.op == "power" and _is_base(node.args[0]) and grows(node):
+        return write_linear(_read_power(*node.args))
     exponent = read_exponent(node)
     if exponent is not None and is_positive(node.args[0]):
         inside = take_log(node.args[0], depth - 1)
@@ -438,7 +456,7 @@ def find_largest_exponent(node: Expression) -> Expression | None:
     return None if found is None else _write_maximum(found)
 
 
-def _find_largest_of_terms(terms: Sequence[WeightedExponential]) -> Expression:
+def _find_largest_of_terms(terms: Sequence[Weighted]) -> Expression:
     exponents = [term.exponent for term in terms]
     if _have_opposite(exponents):
         first = next(each for each in exponents if each)
@@ -504,7 +522,7 @@ def scale_down(node: Expression, largest: Expression, depth: int = _DEPTH) -> Ex
     return None
 
 
-def scale_terms(terms: Sequence[WeightedExponential], top: Linear) -> Expression:
+def scale_terms(terms: Sequence[Weighted], top: Linear) -> Expression:
     """Return the sum of factor*exp(exponent - top); of exp(a) - exp(b) without cancelling where a is near b."""
     if len(terms) == 2 and times(number(-1), terms[0].factor) is terms[1].factor:
         gap = combine(terms[0].exponent, terms[1].exponent, -1)

@@ -14,8 +14,8 @@ from functools import reduce
 from matcalc.language.expression import Expression, add, divide, negate, number, power, rebuild, subtract, transpose
 from matcalc.render.code.exponentials import (
     ONE,
-    WeightedExponential,
     Linear,
+    Weighted,
     call_like,
     combine,
     find_largest_exponent,
@@ -84,7 +84,7 @@ def _divide(
                 above, left = found
                 below[place] = ONE if not left else base if left == 1 else power(base, number(left))
                 break
-    above, below = _cancel(above, [factor for factor in below if factor is not ONE])
+    above, below = _cancel(_join_shares(above), [factor for factor in below if factor is not ONE])
     above = _pair_shares(above, kept)
     return None if (above, below) == before else _write(above, below)
 
@@ -105,6 +105,18 @@ def _cancel(above: Sequence[Expression], below: Sequence[Expression]) -> tuple[l
         else:
             above.pop(place)
     return above, left
+
+
+def _join_shares(factors: list[Expression]) -> list[Expression]:
+    """exp(x)*sigmoid(-x) is sigmoid(x)."""
+    for place, factor in enumerate(factors):
+        if factor.is_call("exp"):
+            opposite = map_entries("sigmoid", write_linear(scale_linear(read_linear(factor.args[0]), Fraction(-1))))
+            if opposite in factors:
+                rest = [each for at, each in enumerate(factors) if at != place]
+                rest[rest.index(opposite)] = map_entries("sigmoid", factor.args[0])
+                return _join_shares(rest)
+    return factors
 
 
 def _take_opposite(share: Expression) -> Expression:
@@ -224,20 +236,20 @@ def _is_difference(factor: Expression) -> bool:
     return terms is not None and len(terms) == 2 and times(number(-1), terms[0].factor) is terms[1].factor
 
 
-def _is_difference_of(factor: Expression, terms: Sequence[WeightedExponential]) -> bool:
+def _is_difference_of(factor: Expression, terms: Sequence[Weighted]) -> bool:
     """Whether it is the difference of terms of the same weight."""
     found = read_exponentials(factor) or []
     exponents = [term.exponent for term in terms]
     return terms[0].factor is terms[1].factor and all(term.exponent in exponents for term in found)
 
 
-def _write_shares(terms: Sequence[WeightedExponential]) -> tuple[Expression, Expression]:
+def _write_shares(terms: Sequence[Weighted]) -> tuple[Expression, Expression]:
     gap = _measure_gap(terms)
     opposite = scale_linear(gap, Fraction(-1))
     return map_entries("sigmoid", write_linear(gap)), map_entries("sigmoid", write_linear(opposite))
 
 
-def _measure_gap(terms: Sequence[WeightedExponential]) -> Linear:
+def _measure_gap(terms: Sequence[Weighted]) -> Linear:
     """Return by how much the logarithm of the first term is larger."""
     first, second = terms
     ratio = over(first.factor, second.factor)
@@ -247,7 +259,7 @@ def _measure_gap(terms: Sequence[WeightedExponential]) -> Linear:
     return combine(combine(first.exponent, second.exponent, -1), weight)
 
 
-def _read_share(factor: Expression, terms: Sequence[WeightedExponential], shares: Sequence[Expression]) -> Expression | None:
+def _read_share(factor: Expression, terms: Sequence[Weighted], shares: Sequence[Expression]) -> Expression | None:
     """Return a sum with the exponents of the terms, divided by them."""
     found = read_exponentials(factor)
     if found is None:
@@ -324,7 +336,8 @@ def _divide_by_exponential(base: Expression, count: int, above: list[Expression]
 
 def _scale_terms(base: Expression, count: int, above: list[Expression]) -> _Found:
     """A quotient of sums with more terms has both divided by the largest exponential."""
-    terms, growing = read_exponentials(base), [factor for factor in above if grows(factor)]
+    terms = read_exponentials(base)
+    growing = [each for factor in above if grows(factor) for each in _open_power(factor)]
     largest = find_largest_exponent(base) if growing and terms is not None else None
     if terms is None or largest is None:
         return None
@@ -342,6 +355,12 @@ def _scale_terms(base: Expression, count: int, above: list[Expression]) -> _Foun
     if len(parts) < count:
         above.append(map_entries("exp", write_linear(scale_linear(top, Fraction(len(parts) - count)))))
     return [*others, *growing[count:], divide(reduce(times, above), below)], 0
+
+
+def _open_power(factor: Expression) -> list[Expression]:
+    """Return sinh(x) twice for sinh(x)**2."""
+    exponent = read_exponent(factor) or Fraction(1)
+    return [factor.args[0]] * int(exponent) if exponent in range(2, _MOST_POWERS + 1) else [factor]
 
 
 def _may_expand(factors: Sequence[Expression]) -> bool:
