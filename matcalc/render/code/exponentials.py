@@ -142,7 +142,7 @@ def _have_opposite(exponents: Sequence[Linear]) -> bool:
 
 
 @dataclass(frozen=True)
-class Weighted:
+class ExponentialTerm:
     """factor*exp(exponent), entry by entry."""
 
     factor: Expression
@@ -176,32 +176,32 @@ def _is_base(node: Expression) -> bool:
     return (node.op == "number" and node.data[0] > 1) or node.op == "constant"
 
 
-def read_exponentials(node: Expression, depth: int = _DEPTH) -> list[Weighted] | None:
+def read_exponentials(node: Expression, depth: int = _DEPTH) -> list[ExponentialTerm] | None:
     """Return the terms of a sum of exponentials entry by entry; None where there are many, or sums of entries in it."""
     found = _read_terms(node, depth)
     if found is None:
         return None
-    merged: dict[frozenset[tuple[Expression, Fraction]], Weighted] = {}
+    merged: dict[frozenset[tuple[Expression, Fraction]], ExponentialTerm] = {}
     for term in found:
         key = frozenset(term.exponent.items())
-        merged[key] = Weighted(add(merged[key].factor, term.factor), term.exponent) if key in merged else term
+        merged[key] = ExponentialTerm(add(merged[key].factor, term.factor), term.exponent) if key in merged else term
     return list(merged.values()) if len(merged) <= _MOST_TERMS else None
 
 
-def _read_terms(node: Expression, depth: int) -> list[Weighted] | None:
+def _read_terms(node: Expression, depth: int) -> list[ExponentialTerm] | None:
     if node.op == "call" and node.data[0].function in _EXPONENTIALS:
         return _read_function(node)
     if not grows(node):
-        return [Weighted(node, {})]
+        return [ExponentialTerm(node, {})]
     if not depth or node.op not in ("add", "subtract", "negate", "multiply", "divide", "power"):
         return None
     if node.op == "power" and _is_base(node.args[0]):
-        return [Weighted(ONE, _read_power(*node.args))]
+        return [ExponentialTerm(ONE, _read_power(*node.args))]
     if node.op == "power":
         exponent, base = read_exponent(node), _read_terms(node.args[0], depth - 1)
         if exponent is None or base is None or len(base) != 1 or base[0].factor is not ONE:
             return None
-        return [Weighted(ONE, scale_linear(base[0].exponent, exponent))]
+        return [ExponentialTerm(ONE, scale_linear(base[0].exponent, exponent))]
     parts = [_read_terms(arg, depth - 1) for arg in node.args]
     left = parts[0]
     if left is None or None in parts:
@@ -216,7 +216,7 @@ def _read_terms(node: Expression, depth: int) -> list[Weighted] | None:
     join = times if node.op == "multiply" else over
     sign = 1 if node.op == "multiply" else -1
     return [
-        Weighted(join(one.factor, other.factor), combine(one.exponent, other.exponent, sign))
+        ExponentialTerm(join(one.factor, other.factor), combine(one.exponent, other.exponent, sign))
         for one in left for other in right
     ]  # fmt: skip
 
@@ -230,19 +230,19 @@ def _read_power(base: Expression, exponent: Expression) -> Linear:
     return {times(logarithm, part): value for part, value in linear.items()}
 
 
-def _read_function(node: Expression) -> list[Weighted]:
+def _read_function(node: Expression) -> list[ExponentialTerm]:
     exponent, function = read_linear(node.args[0]), node.data[0].function
-    whole = Weighted(ONE, exponent)
+    whole = ExponentialTerm(ONE, exponent)
     if function == "exp":
         return [whole]
     if function == "expm1":
-        return [whole, Weighted(number(-1), {})]
-    other = Weighted(number(Fraction(-1 if function == "sinh" else 1, 2)), scale_linear(exponent, Fraction(-1)))
-    return [Weighted(number(Fraction(1, 2)), exponent), other]
+        return [whole, ExponentialTerm(number(-1), {})]
+    other = ExponentialTerm(number(Fraction(-1 if function == "sinh" else 1, 2)), scale_linear(exponent, Fraction(-1)))
+    return [ExponentialTerm(number(Fraction(1, 2)), exponent), other]
 
 
-def _negate_term(term: Weighted) -> Weighted:
-    return Weighted(times(number(-1), term.factor), term.exponent)
+def _negate_term(term: ExponentialTerm) -> ExponentialTerm:
+    return ExponentialTerm(times(number(-1), term.factor), term.exponent)
 
 
 def times(left: Expression, right: Expression) -> Expression:
@@ -456,7 +456,7 @@ def find_largest_exponent(node: Expression) -> Expression | None:
     return None if found is None else _write_maximum(found)
 
 
-def _find_largest_of_terms(terms: Sequence[Weighted]) -> Expression:
+def _find_largest_of_terms(terms: Sequence[ExponentialTerm]) -> Expression:
     exponents = [term.exponent for term in terms]
     if _have_opposite(exponents):
         first = next(each for each in exponents if each)
@@ -522,7 +522,7 @@ def scale_down(node: Expression, largest: Expression, depth: int = _DEPTH) -> Ex
     return None
 
 
-def scale_terms(terms: Sequence[Weighted], top: Linear) -> Expression:
+def scale_terms(terms: Sequence[ExponentialTerm], top: Linear) -> Expression:
     """Return the sum of factor*exp(exponent - top); of exp(a) - exp(b) without cancelling where a is near b."""
     if len(terms) == 2 and times(number(-1), terms[0].factor) is terms[1].factor:
         gap = combine(terms[0].exponent, terms[1].exponent, -1)

@@ -14,8 +14,8 @@ from functools import reduce
 from matcalc.language.expression import Expression, add, divide, negate, number, power, rebuild, subtract, transpose
 from matcalc.render.code.exponentials import (
     ONE,
+    ExponentialTerm,
     Linear,
-    Weighted,
     call_like,
     combine,
     find_largest_exponent,
@@ -236,20 +236,20 @@ def _is_difference(factor: Expression) -> bool:
     return terms is not None and len(terms) == 2 and times(number(-1), terms[0].factor) is terms[1].factor
 
 
-def _is_difference_of(factor: Expression, terms: Sequence[Weighted]) -> bool:
+def _is_difference_of(factor: Expression, terms: Sequence[ExponentialTerm]) -> bool:
     """Whether it is the difference of terms of the same weight."""
     found = read_exponentials(factor) or []
     exponents = [term.exponent for term in terms]
     return terms[0].factor is terms[1].factor and all(term.exponent in exponents for term in found)
 
 
-def _write_shares(terms: Sequence[Weighted]) -> tuple[Expression, Expression]:
+def _write_shares(terms: Sequence[ExponentialTerm]) -> tuple[Expression, Expression]:
     gap = _measure_gap(terms)
     opposite = scale_linear(gap, Fraction(-1))
     return map_entries("sigmoid", write_linear(gap)), map_entries("sigmoid", write_linear(opposite))
 
 
-def _measure_gap(terms: Sequence[Weighted]) -> Linear:
+def _measure_gap(terms: Sequence[ExponentialTerm]) -> Linear:
     """Return by how much the logarithm of the first term is larger."""
     first, second = terms
     ratio = over(first.factor, second.factor)
@@ -259,7 +259,9 @@ def _measure_gap(terms: Sequence[Weighted]) -> Linear:
     return combine(combine(first.exponent, second.exponent, -1), weight)
 
 
-def _read_share(factor: Expression, terms: Sequence[Weighted], shares: Sequence[Expression]) -> Expression | None:
+def _read_share(
+    factor: Expression, terms: Sequence[ExponentialTerm], shares: Sequence[Expression]
+) -> Expression | None:
     """Return a sum with the exponents of the terms, divided by them."""
     found = read_exponentials(factor)
     if found is None:
