@@ -31,7 +31,7 @@ from matcalc.language.expression import (
 from matcalc.rule_files import shipped_rules
 
 # What is nested more deeply, or has more terms, is left as it is written.
-_DEPTH, _MOST_TERMS, _MOST_FACTORS = 10, 6, 40
+_DEPTH, _MOST_TERMS, MOST_FACTORS = 10, 6, 40
 ZERO, ONE = number(0), number(1)
 _EXPONENTIALS = frozenset({"exp", "cosh", "sinh", "expm1"})
 _POSITIVE = frozenset({"exp", "cosh", "sigmoid", "softmax", "softplus"})
@@ -430,7 +430,7 @@ def split_quotient(node: Expression) -> tuple[list[Expression], list[Expression]
     above, below, is_negative = list[Expression](), list[Expression](), False
     stack = [(node, True)]
     while stack:
-        if len(above) + len(below) + len(stack) > _MOST_FACTORS:
+        if len(above) + len(below) + len(stack) > MOST_FACTORS:
             return [node], [], False
         each, is_above = stack.pop()
         if each.op in ("multiply", "divide"):

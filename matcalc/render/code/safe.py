@@ -28,6 +28,7 @@ from matcalc.language.expression import (
 )
 from matcalc.language.rewrite import rewrite_each
 from matcalc.render.code.exponentials import (
+    MOST_FACTORS,
     ONE,
     call_like,
     grows,
@@ -106,6 +107,8 @@ def _choose_before_multiplying(node: Expression) -> Expression:
     """Return where(x > 0, 0, 1)*exp(x) as where(x > 0, 0, exp(x)): where exp(x) overflows it is not chosen."""
     factors, stack = list[Expression](), [node]
     while stack:
+        if len(factors) + len(stack) > MOST_FACTORS:
+            return node
         each = stack.pop()
         if each.op == "multiply" and each.shape == node.shape:
             stack += [each.args[1], each.args[0]]
