@@ -227,7 +227,7 @@ def negated(positive: Expression) -> Expression:
 def transposed_whole(node: Expression) -> Expression:
     """The transpose of a finished formula, a leading minus sign kept outside the brackets."""
     negative, inside = strip_sign(node)
-    return ex.negate(transposed(inside)) if negative and inside.op != "transpose" else transposed(node)
+    return ex.negate(transposed(inside)) if negative else transposed(node)
 
 
 def quotient(
