@@ -59,6 +59,12 @@ def test_what_stands_twice_is_changed_at_one_place_and_at_both():
     assert "A @ ones(n) + A.T @ ones(n)" in found
 
 
+def test_what_is_added_outside_of_a_root_is_told_with_the_root():
+    told = {(to_text(right), to_text(wrong)) for right, wrong in (one.pair for one in list_changes(read("sqrt(x**2 + 1)")))}
+    assert ("sqrt(x**2 + 1)", "sqrt(x**2) + 1") in told
+    assert ("x**2 + 1", "(sqrt(x**2) + 1)**2") not in told
+
+
 def test_a_change_that_does_not_fit_is_none():
     root = read("A @ x")
     assert replace_freely(root, root.args[0], read("X")) is None
