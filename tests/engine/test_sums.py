@@ -1,4 +1,4 @@
-"""Sums in canonical form: like terms are one, multiples of one sum are one node, deltas that all terms have are taken out."""
+"""Sums in canonical form: like terms are one, so are multiples of one sum, and deltas of all terms are taken out."""
 
 from __future__ import annotations
 
