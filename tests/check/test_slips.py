@@ -120,7 +120,7 @@ TOLD = [
     ("x.T@A@y", "A.T@x", "x", "It is the derivative by y, not by x: the two are swapped, perhaps."),
     ("sum(silu(x))", "sigmoid(x)*(1 - sigmoid(x))", "x", "derivative of sigmoid(x) in the place of that of silu(x)."),
     ("sum(silu(x))", "2*sigmoid(x)*(1 - sigmoid(x))", "x", "Two slips explain it: "),
-    ("sum(sqrt(softmax(x))*y)", "y*sqrt(softmax(x))/4", "x", "it takes sum(exp(x)) for a constant"),  # without its shift
+    ("sum(sqrt(softmax(x))*y)", "y*sqrt(softmax(x))/4", "x", "it takes sum(exp(x)) for a constant"),  # no shift
 ]
 
 
