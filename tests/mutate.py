@@ -74,6 +74,10 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "1 -> 2",
     ): "the weight and the number of terms do not depend on a number in front of all",
     (
+        "matcalc/engine/scalar_algebra.py", "return len({number > 0 for number in factor.coeffs()}) == 2",
+        "number > 0 -> number >= 0",
+    ): "no coefficient of a polynomial is 0",
+    (
         "matcalc/check/exact_field.py", "if not total or (total.is_ground and total.LC < 0):",
         "total.LC < 0 -> total.LC <= 0",
     ): "the leading coefficient of what is not 0 is not 0",

@@ -53,10 +53,12 @@ def test_a_sum_is_raised_to_whole_powers() -> None:
 
 
 def test_what_cannot_both_be_positive_is_a_contradiction() -> None:
-    _, (x, y) = build(False, False)
+    tower, (x, y) = build(False, False)
     assert is_contradiction([x], [-x])
     assert is_contradiction([x - 1], [-x - 1])
     assert not is_contradiction([x], [1 - x])
+    assert not is_contradiction([x], [tower.constant(Fraction(1, 2)) - x])
+    assert not is_contradiction([x], [-x - y])
     assert not is_contradiction([x], [y])
 
 

@@ -63,6 +63,7 @@ def test_what_is_added_outside_of_a_root_is_told_with_the_root():
     told = {tuple(map(to_text, change.pair)) for change in list_changes(read("sqrt(x**2 + 1)"))}
     assert ("sqrt(x**2 + 1)", "sqrt(x**2) + 1") in told
     assert ("x**2 + 1", "(sqrt(x**2) + 1)**2") not in told
+    assert all(right != wrong for right, wrong in told)
 
 
 def test_a_change_that_does_not_fit_is_none():

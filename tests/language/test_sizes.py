@@ -29,7 +29,9 @@ def deduce(given: dict[str, tuple[tuple[Any, ...], tuple[int, ...]]], **sizes: i
         ({"x": (("n + k",), (6,)), "y": (("k",), (2,))}, {"k": 2, "n": 4}),
         ({"x": (("n + k",), (6,)), "y": (("n - 1",), (3,))}, {"k": 2, "n": 4}),
         ({"x": (("n + k",), (6,))}, {}),
+        ({"x": (("n + k",), (3,)), "y": (("k",), (2,))}, {"k": 2, "n": 1}),
         ({"x": ((TRIANGLE,), (6,))}, {"n": 3}),
+        ({"x": ((TRIANGLE,), (210,))}, {"n": 20}),
         ({"c": ((), (1,))}, {}),
     ],
 )
@@ -48,6 +50,8 @@ def test_sizes_are_deduced(given: dict[str, Any], numbers: dict[str, int]) -> No
          "x is (n - 1,), but its value has shape (3,): n - 1 cannot be 3 when n = 5 from y"),
         ({"y": (("k",), (7,)), "x": (("n + k",), (7,))}, {},
          "x is (k + n,), but its value has shape (7,): k + n cannot be 7 when k = 7 from y"),
+        ({"x": (("n*n + 1",), (10,)), "y": (("n",), (4,))}, {},
+         "x is (n*n + 1,), but its value has shape (10,): n*n + 1 cannot be 10 when n = 4 from y"),
         ({"x": ((TRIANGLE,), (5,))}, {}, f"x is ({TRIANGLE},), but its value has shape (5,): {TRIANGLE} cannot be 5"),
         ({"c": ((), (2,))}, {}, "c is a scalar, but its value has shape (2,)"),
         ({"x": (("n",), ())}, {}, "x is (n,), but its value has a single number"),
