@@ -78,6 +78,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "number > 0 -> number >= 0",
     ): "no coefficient of a polynomial is 0",
     (
+        "matcalc/language/sizes.py", "rows = (math.isqrt(8 * number + 1) - 1) // 2", "1 -> 2",
+    ): "the root of 8*n + 1, which is odd where n fits, is rounded down",
+    (
         "matcalc/check/exact_field.py", "if not total or (total.is_ground and total.LC < 0):",
         "total.LC < 0 -> total.LC <= 0",
     ): "the leading coefficient of what is not 0 is not 0",
