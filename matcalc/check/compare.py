@@ -65,16 +65,16 @@ def compare_tensors(
     scale = max(scale, floor / tolerance)
     if tolerance * scale < largest and largest < suspicious * usual * max(scale, point.largest):
         scale = max(scale, ROUNDING_ALLOWED / tolerance * _measure_rounding(compute, point, truth, got))
-    place = find_place(int(difference.argmax()), tuple(truth.shape))
+    place = unravel_index(int(difference.argmax()), tuple(truth.shape))
     worst = Worst(place, float(truth[place]), float(got[place]), number)
     error = largest / scale if scale else math.inf if largest else 0.0
     return Comparison(error, worst, point, truth.dtype, tolerance, asked)
 
 
-def find_place(number: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+def unravel_index(number: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the place of an entry in an array whose entries are numbered row by row.
 
-    >>> find_place(5, (2, 3)), find_place(0, ())
+    >>> unravel_index(5, (2, 3)), unravel_index(0, ())
     ((1, 2), ())
     """
     place: list[int] = []

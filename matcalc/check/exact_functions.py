@@ -127,10 +127,15 @@ class AbstractEntry(Generator):
 
     def to_sympy(self, tower: Tower, write: Callable[[Element], Any]) -> Any:
         arguments = [write(argument) for argument in self.arguments]
-        function = sympy.Function(f"{self.name}_{self.place}")(*arguments)
-        if self.by and not all(arguments[place].is_symbol for place in self.by):
-            return super().to_sympy(tower, write)
-        return sympy.Derivative(function, *(arguments[place] for place in self.by)) if self.by else function
+        function = sympy.Function(f"{self.name}_{self.place}")
+        if not self.by:
+            return function(*arguments)
+        if all(arguments[place].is_symbol for place in self.by):
+            return function(*arguments).diff(*(arguments[place] for place in self.by))
+        # Differentiated by what is no letter, SymPy has it for letters of its own, which are replaced afterwards.
+        letters = sympy.symbols(f"xi_1:{len(arguments) + 1}")
+        slope = function(*letters).diff(*(letters[place] for place in self.by))
+        return sympy.Subs(slope, letters, tuple(arguments))
 
 
 def _pick(name: str, place: int, wave: int, number: int) -> Any:

@@ -383,8 +383,20 @@ def test_components_of_a_function_without_a_formula_are_its_derivatives() -> Non
     found = matcalc.derive("u(x)", shapes={"u": ("m",), "x": ("n",)}).components({"m": 2, "n": 2})
     x = sympy.MatrixSymbol("x", 2, 1)
     assert found.derivative[1, 0] == sympy.Derivative(sympy.Function("u_1")(x[0, 0], x[1, 0]), x[0, 0])
-    with pytest.raises(matcalc.MatcalcError, match="cannot be written out"):  # no letter to differentiate by
-        matcalc.derive("u(A @ x)", "x", shapes={"u": ("m",)}).components({"m": 2, "n": 2, "p": 2})
+
+
+def test_components_of_a_function_without_a_formula_of_something_else() -> None:
+    shapes = {"u": ("k",), "A": ("m", "n"), "x": ("n",)}
+    found = matcalc.derive("u(A @ x)", "x", shapes=shapes).components({"k": 1, "m": 2, "n": 2})
+    A, x = sympy.MatrixSymbol("A", 2, 2).as_explicit(), sympy.MatrixSymbol("x", 2, 1).as_explicit()
+    first, second = A @ x
+
+    def put(expression: Any) -> Any:
+        return expression.replace(sympy.Function("u_0"), lambda a, b: sympy.sin(a) * b**2).doit()
+
+    for place in range(2):
+        truth = (sympy.sin(first) * second**2).diff(x[place])
+        assert sympy.simplify(put(sympy.sympify(found.derivative[place])) - truth) == 0
 
 
 def test_components_of_too_many_entries_are_refused() -> None:
