@@ -69,7 +69,7 @@ def read(text: str, backend: str = "numpy", **options: Any) -> str:
 def count(text: str, **options: Any) -> int:
     """The multiplications and additions of a formula's program."""
     writer = write(text, **options)
-    return writer.program.total_cost(writer.operations[writer.roots[0]])
+    return sum(each.cost for each in writer.program.reachable([writer.operations[writer.roots[0]]]))
 
 
 # --- the order of products ------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from matcalc.errors import DeclarationError
-from matcalc.language.expression import Expression, list_letters, rebuild, walk
+from matcalc.language.expression import Expression, collect_letters, list_letters, rebuild, walk
 from matcalc.language.expression_to_text import ATOM, to_text
 from matcalc.language.show_slices import has_selections, show_slices
 from matcalc.language.sizes import Shape, Size, write_shape
@@ -70,7 +70,9 @@ class WrittenFunction:
         self.signature = Signature(problem.symbols, problem.abstract, (name,))
         self.words = Words(backend, self.signature)
         self.roots = prepare(roots, self.words, book)
-        self.further = prepare(further, self.words, book)
+        # Where the arrays tell every size, there is nothing to find in what is not computed.
+        is_needed = problem.abstract or self.signature.list_unknown(collect_letters(further))
+        self.further = prepare(further, self.words, book) if is_needed else []
 
     @property
     def arguments(self) -> list[str]:

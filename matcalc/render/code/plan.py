@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import reduce
 
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Size
@@ -84,7 +85,7 @@ class ProgramPlan:
         for node in self._in_order():
             if node in self.terms:
                 ways = [self.planner.plan(terms) for terms in self.terms[node]]
-                self.operations[node] = min(ways, key=self.program.total_cost) if len(ways) > 1 else ways[0]
+                self.operations[node] = reduce(self.program.choose_cheaper, ways)
             else:
                 args = [self.operations[need] for need in self.needs[node]]
                 if node.is_call("inv") and len(node.squeezed_shape) == 2 and node not in self.known:

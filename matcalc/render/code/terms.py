@@ -331,9 +331,9 @@ class _Reader:
             first, second = sorted(map(find, pair), key=lambda label: (label not in out, label))
             if first != second:
                 stands_for[second] = first
-        factors = tuple(
-            replace(factor, labels=tuple(map(find, factor.labels))) for factor in found.factors
-        )
+        factors = tuple(found.factors)
+        if stands_for:
+            factors = tuple(replace(factor, labels=tuple(map(find, factor.labels))) for factor in factors)
         # R @ v and v.T @ R are the same where R is symmetric, trace(A @ R) is sum(A*R): the result's index is first.
         factors = tuple(
             replace(each, labels=tuple(sorted(each.labels, key=out_first))) if each.is_symmetric else each
