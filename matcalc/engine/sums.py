@@ -10,6 +10,7 @@ from fractions import Fraction
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
+from matcalc.engine.products import to_fraction
 from matcalc.language.sizes import Shape
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def add_terms(
     Nested sums are opened from the outside in, and every later step leaves fewer terms or axes, so it ends.
     """
     position = {label: k for k, label in enumerate(out)}
-    placed = [(Fraction(c), node, tuple([position[label] for label in labels])) for c, node, labels in terms]
+    placed = [(to_fraction(c), node, tuple([position[label] for label in labels])) for c, node, labels in terms]
     kept = _collect(graph, placed, False)
     if any(node.op == "sum" for _, node, _ in kept):
         opened = _collect(graph, kept, True)
@@ -79,7 +80,7 @@ def _collect(graph: Graph, terms: Iterable[_Term], open_multiples: bool) -> list
         for amount, part, part_axes in _flat_terms(graph, coefficient, node, axes, open_multiples):
             key = (part.id, part_axes)
             nodes[part.id] = part
-            collected[key] = collected.get(key, Fraction(0)) + amount
+            collected[key] = collected[key] + amount if key in collected else amount
     return [(amount, nodes[key[0]], key[1]) for key, amount in collected.items() if amount]
 
 
