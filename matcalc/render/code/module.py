@@ -155,7 +155,7 @@ class _Module:
         return lines
 
     def _write_formula(self, expression: Expression) -> str:
-        return to_text(expression) if measure_text(expression) <= _LONGEST_FORMULA else ""
+        return to_text(expression) if measure_texts(expression)[expression] <= _LONGEST_FORMULA else ""
 
     # --- the check --------------------------------------------------------------------------------
 
@@ -295,9 +295,9 @@ def expand(roots: Sequence[Expression], words: Words, book: RuleBook | None) -> 
         return [expand_new(root) for root in shown]
 
 
-def measure_text(expression: Expression) -> int:
-    """Return about how long the text of an expression is, without writing it."""
+def measure_texts(*roots: Expression) -> dict[Expression, int]:
+    """Return about how long the texts of expressions and of all below them are, without writing them."""
     lengths: dict[Expression, int] = {}
-    for node in walk(expression):
+    for node in walk(*roots):
         lengths[node] = 3 + sum(lengths[arg] for arg in node.args)
-    return lengths[expression]
+    return lengths
