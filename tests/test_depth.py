@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,38 @@ def test_a_network_in_sympy_is_what_it_is_in_numpy(family: str) -> None:
 
 def test_256_layers_have_a_form_in_sympy() -> None:
     assert isinstance(derive("plain", 256).to_sympy(), sympy.MatMul)
+
+
+def count_calls(work: Callable[[], object]) -> int:
+    calls = 0
+
+    def note(frame: Any, event: str, arg: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+VIEWS: dict[str, tuple[str, int, Callable[[Derivative], object]]] = {
+    "print": ("bias", 1, str),
+    "autograd": ("plain", 1, Derivative.autograd_function),
+    "sympy": ("plain", 1, Derivative.to_sympy),
+    "code of a Hessian": ("plain", 2, lambda one: one.code("numpy")),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_work_of_a_view_grows_in_proportion_to_the_depth(view: str) -> None:
+    family, order, write = VIEWS[view]
+    write(derive(family, 4, order=order))
+    few, many = [count_calls(partial(write, derive(family, depth, order=order))) for depth in (32, 64)]
+    assert many < 2.2 * few, (few, many)
 
 
 @pytest.mark.parametrize("family", sample("deepest", ["plain", "residual", "scaled residual"], 0.3))
