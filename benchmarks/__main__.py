@@ -155,9 +155,14 @@ def _time(work: Work, count: int, device: str) -> float:
     return (clock() - start) / count
 
 
-def measure_memory(work: Work) -> int:
-    """Return the most bytes that NumPy holds during a call beyond what was there before."""
+def measure_memory(work: Work, device: str) -> int:
+    """Return the most bytes that NumPy, or torch on a GPU, holds during a call beyond what was there before."""
     work()
+    if device != "cpu":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        work()
+        return torch.cuda.max_memory_allocated() - before
     tracemalloc.start()
     work()
     peak = tracemalloc.get_traced_memory()[1]
@@ -185,7 +190,8 @@ def run(problem: Problem, which: str, rounds: int, peers: tuple[str, ...], devic
         del works[HAND[0]]
     seconds = measure(works, rounds, device)
     ratios = {name: seconds[name] / seconds[choose_measure(name, device)] for name in peers if name in seconds}
-    memory = {name: min(map(measure_memory, works[name])) for name in (HAND[0], "matcalc, NumPy") if name in works}
+    held = (HAND[0], "matcalc, NumPy") if device == "cpu" else (HAND[1], "matcalc, torch")
+    memory = {name: min(measure_memory(work, device) for work in works[name]) for name in held if name in works}
     return {
         "problem": problem.name, "size": which, "sizes": problem.size(which), "seconds": seconds, "ratios": ratios,
         "errors": errors, "memory": memory,
@@ -197,7 +203,8 @@ def write_table(found: list[dict[str, Any]], peers: tuple[str, ...]) -> Table:
     table = Table("problem", "size", "by hand", *peers, "memory", box=None, pad_edge=False)
     for row in found:
         cells = [f"{row['ratios'][name]:.2f}" if name in row["ratios"] else "" for name in peers]
-        memory = row["memory"]["matcalc, NumPy"] / max(row["memory"][HAND[0]], 1) if len(row["memory"]) == 2 else 0
+        held = list(row["memory"].values())
+        memory = held[1] / max(held[0], 1) if len(held) == 2 else 0
         by_hand = row["seconds"].get(HAND[0], row["seconds"][HAND[1]])
         table.add_row(row["problem"], row["size"], f"{by_hand * 1e6:.0f} µs", *cells, f"{memory:.2f}")
     for which in SIZES:
@@ -258,19 +265,19 @@ def main() -> None:
         jax.config.update("jax_default_matmul_precision", "highest")  # as torch's: a GPU may round to 10 bits
     there = PEERS if given.device == "cpu" else ON_GPU
     peers = tuple(peer for peer in given.peers if peer in there and (jax is not None or "JAX" not in peer.upper()))
-    found = []
+    found: list[dict[str, Any]] = []
+    versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
+    told = {"machine": name_device(given.device), "dtype": given.dtype, "versions": versions, "measured": found}
     for problem in PROBLEMS:
         if given.problem in problem.name:
             for which in given.sizes:
                 print(f"{problem.name}, {which}", file=sys.stderr)
                 found.append(run(problem, which, given.rounds, peers, given.device, given.dtype))
+            if given.json:  # so far: a run on a machine that is lent may be cut short
+                given.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     Console(width=180).print(write_table(found, peers))
     worst = max((error, name, row["problem"]) for row in found for name, error in row["errors"].items())
     print(f"largest relative difference from the closed form {worst[0]:.1e} ({worst[1]}: {worst[2]})")
-    versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
-    told = {"machine": name_device(given.device), "dtype": given.dtype, "versions": versions, "measured": found}
-    if given.json:
-        given.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     if given.picture:
         draw_picture(found, peers, given.picture)
 

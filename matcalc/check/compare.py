@@ -65,10 +65,23 @@ def compare_tensors(
     scale = max(scale, floor / tolerance)
     if tolerance * scale < largest and largest < suspicious * usual * max(scale, point.largest):
         scale = max(scale, ROUNDING_ALLOWED / tolerance * _measure_rounding(compute, point, truth, got))
-    place = tuple(map(int, torch.unravel_index(difference.argmax(), truth.shape)))
+    place = find_place(int(difference.argmax()), tuple(truth.shape))
     worst = Worst(place, float(truth[place]), float(got[place]), number)
     error = largest / scale if scale else math.inf if largest else 0.0
     return Comparison(error, worst, point, truth.dtype, tolerance, asked)
+
+
+def find_place(number: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the place of an entry in an array whose entries are numbered row by row.
+
+    >>> find_place(5, (2, 3)), find_place(0, ())
+    ((1, 2), ())
+    """
+    place: list[int] = []
+    for size in reversed(shape):
+        number, at = divmod(number, size)
+        place.insert(0, at)
+    return tuple(place)
 
 
 def _measure_rounding(compute: Both, point: Point, truth: Tensor, got: Tensor) -> float:

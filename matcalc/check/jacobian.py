@@ -69,6 +69,27 @@ def true_derivative(
     return torch.stack(entries).reshape(tuple(shape) + tuple(entries[0].shape))
 
 
+def sum_rows(
+    expression: Expression, wrt: Expression, values: Mapping[str, Tensor], sizes: Mapping[str, int],
+    functions: Mapping[str, TensorFunction], weigh: Callable[[tuple[int, ...]], Tensor],
+) -> Tensor:  # fmt: skip
+    """Return the derivative by one variable with its rows, one for each entry of Y, weighed and added, shape S_X.
+
+    It is the gradient of sum(w * y), one pass of autograd where `true_derivative` takes one for each row.
+    """
+    import torch
+
+    from matcalc.check.torch_values import evaluate, squeeze
+
+    held = values[wrt.name].shape
+    at = squeeze(wrt, values[wrt.name], sizes).detach().requires_grad_()
+    y = squeeze(expression, evaluate(expression, {**values, wrt.name: at.reshape(held)}, sizes, functions), sizes)
+    if not y.requires_grad:
+        return torch.zeros_like(at)
+    (found,) = torch.autograd.grad(y, at, weigh(tuple(y.shape)).to(y), allow_unused=True, materialize_grads=True)
+    return found
+
+
 # --- layouts ------------------------------------------------------------------------------------------
 
 

@@ -281,7 +281,8 @@ def _look_beyond(question: Question, search: PointSearch, comparisons: list[Comp
     sizes = choose_other_sizes(search.letters, search.seed, question.shape("torch"))
     point = search.draw_at(sizes, number) if sizes else point
     wrong = find_wrong_beyond(
-        question.function.root, question.compute_both, point, number, search.seed, question.tolerance
+        question.function.root, question.compute_both, point, number, search.seed, question.tolerance,
+        question.compute_sums,
     )
     return comparisons if wrong is None or _is_lost(roots, wrong) else [wrong]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from matcalc.errors import DeclarationError, LimitError
@@ -83,20 +84,24 @@ def read_shape(name: str, declared: Any) -> Shape:
 def _read_size(name: str, declared: Any) -> Size:
     if isinstance(declared, bool) or (isinstance(declared, int) and declared < 1):
         raise DeclarationError(f"the shape of {name} has the size {declared!r}", advice="sizes are 1 or more")
-    if isinstance(declared, Size):
-        return declared
-    if str(declared).lower() in _KINDS or re.fullmatch(r"[a-z](x[a-z])+", str(declared)):
+    return declared if isinstance(declared, Size) else _read_size_text(name, str(declared))
+
+
+# The same few letters are declared again and again, of the function and of each claim.
+@lru_cache(maxsize=512)
+def _read_size_text(name: str, declared: str) -> Size:
+    if declared.lower() in _KINDS or re.fullmatch(r"[a-z](x[a-z])+", declared):
         raise DeclarationError(f"{declared} is no size of {name}", advice=_HOW)
-    compound = COMPOUND_SIZE.fullmatch(str(declared).replace(" ", ""))
+    compound = COMPOUND_SIZE.fullmatch(declared.replace(" ", ""))
     if compound and compound[3]:
         return _read_size(name, compound[3]).triangle()
-    text = re.sub(r"[^\W\d]\w*", lambda found: normalize_name(found[0]), str(declared).strip())
+    text = re.sub(r"[^\W\d]\w*", lambda found: normalize_name(found[0]), declared.strip())
     parts = [part.strip() for part in re.split(r"[-+*()]", text)]
     if not re.search(r"[-+()]", text) and "" in parts:
-        raise DeclarationError(f"the shape of {name} has the size {str(declared)[:40]!r}", advice=_HOW)
+        raise DeclarationError(f"the shape of {name} has the size {declared[:40]!r}", advice=_HOW)
     for part in filter(None, parts):
         if not (is_plain_name(part) or re.fullmatch(r"0*[1-9][0-9]{0,12}", part)):
-            raise DeclarationError(f"the shape of {name} has the size {str(declared)[:40]!r}", advice=_HOW)
+            raise DeclarationError(f"the shape of {name} has the size {declared[:40]!r}", advice=_HOW)
     size = Size.of(text)
     if size.number < 1:
         raise DeclarationError(f"the shape of {name} has the size {declared!r}", advice="sizes are 1 or more")

@@ -26,15 +26,33 @@ BUILT = [
     ("trace(X.T @ X)", "2*X + sigmoid(50*(X - 9))"),
     ("alpha**3", "3*alpha**2 + sigmoid(50*(alpha - 3))"),
     ("alpha**3", "3*alpha**2 + sigmoid(-50*(alpha + 3))"),
+    ("sum(exp(A @ x))", "A.T @ exp(A @ x) + 1e-6*exp(-(A.T @ exp(A @ x))**2)"),
+    ("sum((x - mu)**2)", "-2*sum(x - mu) + 1e-3*exp(-4*sum(x - mu)**2)"),
 ]
 
 
 @pytest.mark.parametrize("proof", ["torch", "both", "exact"])
 @pytest.mark.parametrize(("expression", "claim"), BUILT)
 def test_a_claim_that_is_built_to_pass_differs(expression: str, claim: str, proof: str) -> None:
-    shapes = {"A": ("n", "n"), "x": ("n",)} if "A" in expression else None
-    report = matcalc.check(expression, claim, layout="denominator", shapes=shapes, proof=proof)
+    known = {"A": ("n", "n") if "x.T" in expression else ("m", "n"), "x": ("n",), "mu": ()}
+    shapes = {name: shape for name, shape in known.items() if name in expression}
+    wrt = "mu" if "mu" in expression else None
+    report = matcalc.check(expression, claim, wrt, layout="denominator", shapes=shapes, proof=proof)
     assert report.verdict == "differs", report.message
+
+
+JACOBIANS = [
+    ("tanh(x)", "diag(1 - tanh(x)**2 + exp(-1000*x**2))"),
+    ("A @ tanh(x)", "diag(1 - tanh(x)**2) @ A.T + sigmoid(50*(x - 30)) @ ones(m).T"),
+    ("A @ tanh(x)", "diag(1 - tanh(x)**2) @ A.T + 1e-3*sigmoid(50*(x - 30)) @ (basis(m, 0) - basis(m, 1)).T"),
+]
+
+
+@pytest.mark.parametrize("proof", ["torch", "both"])
+@pytest.mark.parametrize(("expression", "claim"), JACOBIANS)
+def test_a_wrong_row_differs(expression: str, claim: str, proof: str) -> None:
+    """Beyond the usual points the rows of a Jacobian are added before any entry is looked at."""
+    test_a_claim_that_is_built_to_pass_differs(expression, claim, proof)
 
 
 @pytest.mark.parametrize("seed", range(1, 6))

@@ -48,6 +48,21 @@ def compile_expressions(
     return compile_function(lambda: WrittenFunction(name, problem, roots, backend, book, pack, further))
 
 
+# Written for the arguments by name, since a function of (*values) takes longer to look at them than small arrays take.
+_CALL = """
+def {_}make({_}general, {_}ready, {_}prepare, {_}is_traced):
+    def {name}({given}):
+        if {_}is_traced is not None and {_}is_traced():
+            return {_}general({given})
+        try:
+            {_}program = {_}ready.get(({key}))
+        except AttributeError:  # a list or a number
+            {_}program = None
+        return {_}prepare(({given})) if {_}program is None else {_}program({given})
+    return {name}
+"""
+
+
 class _Specialised:
     """A function that is written again for each combination of shapes."""
 
@@ -66,34 +81,19 @@ class _Specialised:
 
     def as_function(self) -> Callable[..., Any]:
         """Return what is called: where the shapes were seen before, it looks the program up and runs it."""
-        ready, general, count, is_plain = self.ready, self.general, len(self.arguments), self.is_plain
-        is_traced = _choose_tracing(self.backend)
-        prepare, bind = self.prepare, self.bind
-
-        def call(*values: Any, **named: Any) -> Any:
-            if named or len(values) != count:
-                values = bind(values, named)
-            if is_traced():
-                return general(*values)
-            if is_plain:
-                try:
-                    function = ready.get(tuple([(value.shape, value.dtype, type(value)) for value in values]))
-                except AttributeError:  # a list or a number
-                    function = None
-                if function is not None:
-                    return function(*values)
-            return prepare(values)
-
-        functools.update_wrapper(call, general)
+        prefix = "_"
+        while any(name.startswith(prefix) for name in self.arguments):
+            prefix += "_"
+        given = "".join(f"{name}, " for name in self.arguments)
+        key = "".join(f"{name}.shape, {name}.dtype, type({name}), " for name in self.arguments)
+        text = _CALL.format(name=self.general.__name__, given=given, key=key if self.is_plain else "", _=prefix)
+        namespace: dict[str, Any] = {}
+        exec(text, namespace)
+        make: Callable[..., Callable[..., Any]] = namespace[f"{prefix}make"]
+        call = make(self.general, self.ready, self.prepare, _choose_tracing(self.backend))
+        functools.update_wrapper(call, self.general)
         call.source = self.source  # type: ignore[attr-defined]
         return call
-
-    def bind(self, values: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return the values in the order of the arguments; raises TypeError as a call of the source would."""
-        left = self.arguments[len(values):]
-        if len(values) > len(self.arguments) or set(left) != set(named):
-            self.general(*values, **named)  # says what is missing or too much
-        return (*values, *(named[name] for name in left))
 
     def prepare(self, values: tuple[Any, ...]) -> Any:
         """Check shapes, write the program for them, note it, and run it."""
@@ -111,7 +111,8 @@ class _Specialised:
             self.ready[key] = function
         if self.is_plain and all(value is array for value, array in zip(values, given, strict=True)):
             if len(self.ready) < 8 * _MOST_PROGRAMS:
-                self.ready[tuple([(value.shape, value.dtype, type(value)) for value in values])] = function
+                kinds = [(value.shape, value.dtype, type(value)) for value in values]
+                self.ready[tuple(itertools.chain.from_iterable(kinds))] = function
         return function(*given)
 
     def _is_concrete(self, arrays: Sequence[Any]) -> bool:
@@ -153,10 +154,10 @@ def _load(source: str, name: str, backend: str) -> Callable[..., Any]:
     return function
 
 
-def _choose_tracing(backend: str) -> Callable[[], bool]:
+def _choose_tracing(backend: str) -> Callable[[], bool] | None:
     """Return what says whether torch.compile or torch.func reads the function, which takes no look at shapes."""
     if backend != "torch":
-        return bool
+        return None
     import torch
 
     is_compiling: Callable[[], bool] = torch.compiler.is_compiling
