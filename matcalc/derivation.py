@@ -552,7 +552,7 @@ class Derivative:
         """
         from matcalc.check.evaluate import evaluate_with
 
-        return evaluate_with(self.numeric, values, sizes, self.problem.symbols.values(), self._rules)
+        return evaluate_with(self._safe, values, sizes, self.problem.symbols.values(), self._rules)
 
     @cached_property
     def numeric(self) -> Expression:
@@ -566,6 +566,13 @@ class Derivative:
             return (found if entry is None else found.pick(entry.units, entry.symbol)).expression(self.layout)
         except MatcalcError:  # a rule holds for vectors, and the derivative is along an axis
             return self.expression
+
+    @cached_property
+    def _safe(self) -> Expression:
+        """The formula by which numbers are computed, without overflow."""
+        from matcalc.render.code.safe import make_safe
+
+        return make_safe(self.numeric)[0]
 
     @property
     def letters(self) -> tuple[str, ...]:

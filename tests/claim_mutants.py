@@ -15,6 +15,7 @@ from torch import Tensor
 from matcalc import MatcalcError
 from matcalc.check.report import CheckReport
 from matcalc.check.verdict import judge
+from matcalc.inputs import declared_shapes
 from matcalc.language.text_to_expression import Problem, parse
 from tests.read_cases import Case, read_text
 from tests.torch_words import WORDS, drop, hold
@@ -116,7 +117,10 @@ def read_mutant(mutant: Mutant) -> Problem | None:
 
 
 def read_claim(case: Case, text: str) -> Problem:
-    return parse([case.expr, text], wrt=case.wrt, shapes=case.shapes, assume=case.domain)
+    """The expression and a text, the shapes of the expression's variables being given, as a claim is read."""
+    alone = parse(case.expr, wrt=case.wrt, shapes=case.shapes, assume=case.domain)
+    shapes = {**case.shapes, **declared_shapes(alone.symbols), **alone.abstract}
+    return parse([case.expr, text], wrt=case.wrt, shapes=shapes, assume=case.domain)
 
 
 def judge_text(case: Case, layout: str, text: str, seed: int = 0) -> CheckReport:

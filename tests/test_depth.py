@@ -214,3 +214,14 @@ def test_values_of_deep_networks_are_those_of_torch(family: str) -> None:
     gradients = torch.func.grad(network)(values)
     for name, found in both(**arrays).items():
         assert np.allclose(found, gradients[name].numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_squares_of_squares_are_not_multiplied_out() -> None:
+    """A square of a square and so on has 2**40 factors, and 40 lines."""
+    lines = ["h1 = x*x", *(f"h{k} = h{k - 1}*h{k - 1}" for k in range(2, 41)), "sum(h40)"]
+    found = matcalc.derive("; ".join(lines), "x", layout="denominator", shapes={"x": ("n",)})
+    assert str(found) == "1099511627776*x**1099511627775"
+    for backend in ("numpy", "torch"):
+        assert found.compile(backend)([1.0, -1.0]).tolist() == [2.0**40, -(2.0**40)]
+    value, gradient = found.value_and_derivative()([1.0, -1.0])
+    assert (value, gradient.tolist()) == (2.0, [2.0**40, -(2.0**40)])

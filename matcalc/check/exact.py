@@ -94,14 +94,14 @@ _ELSEWHERE, _MOST_ADDED, _LARGEST_LIMIT = 4, 6, 90
 def _list_elsewhere(*roots: Expression) -> list[int]:
     """Return the smallest of other sizes to be tried where sizes count as numbers: usual ones, and beyond a limit."""
     nodes = list(walk(*roots))
-    if not _has_counts(nodes):
+    if not has_counts(nodes):
         return []
     whole = {int(node.data[0]) for node in nodes if node.op == "number" and node.data[0].denominator == 1}
     limits = [number for number in whole if number in range(_ELSEWHERE + _MOST_ADDED, _LARGEST_LIMIT)]
     return [_ELSEWHERE, *([max(limits) + 1] if limits else [])]
 
 
-def _has_counts(nodes: Iterable[Expression]) -> bool:
+def has_counts(nodes: Iterable[Expression]) -> bool:
     """Whether a size counts as a number: n, size(x), trace(eye(n))."""
     fixed: set[Expression] = set()
     for node in nodes:

@@ -688,7 +688,7 @@ class Tower:
             return False
         for side in (1, -1):
             more = self._list_products(known, sign.of.mul_ground(QQ(side)))
-            if not (side < 0 and self.is_positive(sign.of)) and not _contradict(known, more):
+            if not (side < 0 and self.is_positive(sign.of)) and not is_contradiction(known, more):
                 one_side = self.substitute(element, {sign.index: self.constant(side)})
                 if not self.comes_to_zero(one_side, (*known, *more)):
                     return False
@@ -746,7 +746,7 @@ def _reduce_monomial(
     return (monomial if exponents is None else tuple(exponents)), counts
 
 
-def _contradict(known: Iterable[Element], more: Iterable[Element]) -> bool:
+def is_contradiction(known: Iterable[Element], more: Iterable[Element]) -> bool:
     """Whether one of the known elements and one more cannot both be positive, multiples of them adding up to less."""
     for last in more:
         pivot = next((monomial for monomial in last if any(monomial)), None)

@@ -329,7 +329,7 @@ def _find_weights(terms: list[_Valued], samples: Sequence[Sample]) -> tuple[Weig
     named: list[ClaimFactor | None] = []
     for weights in zip(*each, strict=True):
         vanishes = all(abs(weight) <= tolerance for weight in weights)
-        factor = None if vanishes else find_factor(weights, sizes, tolerance) if all(weights) else None
+        factor = None if vanishes else find_factor(weights, sizes, tolerance)
         if factor is None and not vanishes:
             return ()
         named.append(factor)

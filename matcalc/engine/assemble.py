@@ -227,7 +227,7 @@ def negated(positive: Expression) -> Expression:
 def transposed_whole(node: Expression) -> Expression:
     """The transpose of a finished formula, a leading minus sign kept outside the brackets."""
     negative, inside = strip_sign(node)
-    return ex.negate(transposed(inside)) if negative and inside.op != "transpose" else transposed(node)
+    return ex.negate(transposed(inside)) if negative else transposed(node)
 
 
 def quotient(
@@ -242,10 +242,9 @@ def quotient(
         items, below = ([] if over is ex.number(1) else flatten(over)), [*below, under]
     if len(items) == 1 and items[0].op == "multiply":
         items, above = [items[0].args[1]], [*above, items[0].args[0]]
-    if len(items) > 1:
-        # A number needs no brackets with its factor: 2*s*M @ x for 2*(s*M) @ x.
-        numbers = [item.args[0] for item in items if _is_scaled(item)]
-        items, above = [item.args[1] if _is_scaled(item) else item for item in items], [*above, *numbers]
+    # A number needs no brackets with its factor: 2*s*M @ x for 2*(s*M) @ x.
+    numbers = [item.args[0] for item in items if _is_scaled(item)]
+    items, above = [item.args[1] if _is_scaled(item) else item for item in items], [*above, *numbers]
     decimal = _is_decimal(coefficient)
     numerator = coefficient if decimal else Fraction(coefficient.numerator)
     denominator = 1 if decimal else coefficient.denominator

@@ -235,14 +235,13 @@ def _shared_delta(terms: list[_Term]) -> tuple[int, int] | None:
 
 def _sum_on_diagonal(graph: Graph, terms: list[_Term], shape: Shape, shared: tuple[int, int]) -> Node:
     """delta[i,j] u[i] + delta[i,j] v[i] = delta[i,j] (u + v)[i]."""
-    first, second = shared
+    _, second = shared
     kept = [k for k in range(len(shape)) if k != second]
     inner = []
     for coefficient, node, axes in terms:
-        parts = list(node.factors)
-        pair = (axes.index(first), axes.index(second))
-        rest = [part for part in parts if not (part[0].op == "delta" and set(part[1]) == set(pair))]
-        ends = [k for k in range(node.rank) if k != pair[1]]
+        # Of two axes there is one delta.
+        rest = [part for part in node.factors if part[0].op != "delta"]
+        ends = [k for k in range(node.rank) if axes[k] != second]
         ones = [(graph.ones(node.shape[k]), (k,)) for k in ends]
         inner.append((coefficient, graph.product(node.coefficient, [*rest, *ones], ends),
                       [axes[k] for k in ends]))  # fmt: skip

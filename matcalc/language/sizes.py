@@ -435,7 +435,7 @@ def _solve_sum(
         if value >= 1:
             numbers[unknown[0]] = value
             origins[unknown[0]] = f"{unknown[0]} = {value} from {name}"
-    if (unknown and value < 1) or (not unknown and size.evaluate(numbers) != number):
+    if (unknown and value < 1) or size.evaluate(numbers) != number:
         known = "; ".join(origins[letter] for letter in dict.fromkeys(size.base_letters) if letter in origins)
         reason = f"{_write_misfit(name, *given[name])}: {size} cannot be {number}"
         raise EvaluationError(f"{reason} when {known}" if known else reason)

@@ -379,6 +379,14 @@ def test_components_of_higher_rank_are_arrays() -> None:
     assert sympy.simplify(found.derivative[0, 1, 0, 1] - truth) == 0
 
 
+def test_components_of_a_function_without_a_formula_are_its_derivatives() -> None:
+    found = matcalc.derive("u(x)", shapes={"u": ("m",), "x": ("n",)}).components({"m": 2, "n": 2})
+    x = sympy.MatrixSymbol("x", 2, 1)
+    assert found.derivative[1, 0] == sympy.Derivative(sympy.Function("u_1")(x[0, 0], x[1, 0]), x[0, 0])
+    with pytest.raises(matcalc.MatcalcError, match="cannot be written out"):  # no letter to differentiate by
+        matcalc.derive("u(A @ x)", "x", shapes={"u": ("m",)}).components({"m": 2, "n": 2, "p": 2})
+
+
 def test_components_of_too_many_entries_are_refused() -> None:
     with pytest.raises(matcalc.MatcalcError, match="entries, more than"):
         matcalc.derive("A @ X", "X").components({"m": 9, "n": 9})

@@ -59,6 +59,13 @@ def test_what_stands_twice_is_changed_at_one_place_and_at_both():
     assert "A @ ones(n) + A.T @ ones(n)" in found
 
 
+def test_what_is_added_outside_of_a_root_is_told_with_the_root():
+    told = {tuple(map(to_text, change.pair)) for change in list_changes(read("sqrt(x**2 + 1)"))}
+    assert ("sqrt(x**2 + 1)", "sqrt(x**2) + 1") in told
+    assert ("x**2 + 1", "(sqrt(x**2) + 1)**2") not in told
+    assert all(right != wrong for right, wrong in told)
+
+
 def test_a_change_that_does_not_fit_is_none():
     root = read("A @ x")
     assert replace_freely(root, root.args[0], read("X")) is None
@@ -114,6 +121,7 @@ TOLD = [
     ("x.T@A@y", "A.T@x", "x", "It is the derivative by y, not by x: the two are swapped, perhaps."),
     ("sum(silu(x))", "sigmoid(x)*(1 - sigmoid(x))", "x", "derivative of sigmoid(x) in the place of that of silu(x)."),
     ("sum(silu(x))", "2*sigmoid(x)*(1 - sigmoid(x))", "x", "Two slips explain it: "),
+    ("sum(sqrt(softmax(x))*y)", "y*sqrt(softmax(x))/4", "x", "it takes sum(exp(x)) for a constant"),  # no shift
 ]
 
 
@@ -125,3 +133,10 @@ def test_a_slip_in_a_formula_is_told(expr, claim, wrt, sentence):
     report = matcalc.check(expr, claim, wrt, layout="denominator", shapes=used)
     assert report.verdict == "differs"
     assert sentence in report.message
+
+
+@pytest.mark.parametrize("claim", ["sigmoid(x)*(1 + sigmoid(x))", "sigmoid(x)*(1 - 2*sigmoid(x))"])
+def test_a_product_with_a_factor_that_stands_in_the_other_is_not_told_term_by_term(claim):
+    message = matcalc.check("sum(sigmoid(x))", claim, "x", layout="denominator").message
+    assert "It is right with " in message
+    assert "The term" not in message

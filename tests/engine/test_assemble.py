@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from matcalc.engine.assemble import Lengths, flatten, transposed
+from matcalc.engine.assemble import Lengths, as_column, flatten, transposed, transposed_whole
 from matcalc.language.expression_to_text import to_text
 from matcalc.language.text_to_expression import parse
 
@@ -16,6 +16,7 @@ TEXTS = [
     "einsum('ij,jk->ik', A, B)", "sum(X, axis=0)", "sum(X, axis=1, keepdims=True)", "ones(m, n) @ x", "kron(A, B)",
     "norm(X, 'nuc')", "exp(-x**2/2)/sqrt(2*pi)", "where(x > 0, 1, 0.01)", "matrix_power(A, 3)", "-3*x", "u(x)",
 ]  # fmt: skip
+SQUARE = {"A": ("n", "n"), "B": ("n", "n"), "x": ("n",), "y": ("n",)}
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -38,8 +39,32 @@ def test_length_is_that_of_pythons_syntax_tree(text: str) -> None:
     ],
 )
 def test_transposes_of_leaves(text: str, expected: str) -> None:
-    (expression,) = parse(text, shapes={"A": ("n", "n"), "B": ("n", "n"), "x": ("n",), "y": ("n",)}).expressions
+    (expression,) = parse(text, shapes=SQUARE).expressions
     assert to_text(transposed(expression)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x.T - y.T", "x - y"),
+        ("x.T/y.T", "x/y"),
+        ("-(x.T)", "-x"),
+        ("2*x.T", "2*x"),
+        ("sin(x.T)**2", "sin(x)**2"),
+        ("x.T @ A", "A.T @ x"),
+        ("x.T @ A.T - y.T", "A @ x - y"),
+    ],
+)
+def test_rows_are_turned_inside_of_what_works_entry_by_entry(text: str, expected: str) -> None:
+    assert to_text(as_column(parse(text, shapes=SQUARE).expressions[0])) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("A @ B", "(A @ B).T"), ("-A @ B", "-(A @ B).T"), ("-(A.T)", "-A"), ("A.T", "A")],
+)
+def test_the_sign_of_a_transposed_formula_stands_outside(text: str, expected: str) -> None:
+    assert to_text(transposed_whole(parse(text, shapes=SQUARE).expressions[0])) == expected
 
 
 def test_a_chain_falls_into_its_factors() -> None:

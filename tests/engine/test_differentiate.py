@@ -134,3 +134,13 @@ def test_a_node_is_fitted_to_a_shape() -> None:
     assert to_text(fit(column, column.shape[::-1])) == "x.T"
     assert to_text(fit(scalar, column.shape)) == f"ones({n})*alpha"
     assert to_text(fit(column, (n, n))) == f"ones({n}, {n})*x"
+
+
+@pytest.mark.parametrize("expression", ["x/(x - x)", "sum(x)/(x.T @ x - x.T @ x)"])
+def test_what_comes_to_a_division_by_zero_is_refused(expression: str) -> None:
+    with pytest.raises(MatcalcError, match="division by zero"):
+        matcalc.derive(expression, "x")
+
+
+def test_a_division_by_ones_is_none() -> None:
+    assert str(matcalc.derive("x/ones(n)", "x")) == "eye(n)"

@@ -83,3 +83,15 @@ def test_terms_stand_in_the_order_they_were_written() -> None:
 )
 def test_answers_read_as_in_a_textbook(text: str, wrt: str, layout: str, expected: str) -> None:
     assert str(matcalc.derive(text, wrt, layout=layout)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "expected"),
+    [
+        ("A @ B @ x", "x", "einsum('ip,pa->ia', A, B)"),
+        ("(A*C) @ x", "x", "einsum('ia,ia->ia', A, C)"),
+        ("A @ diag(a) @ x", "x", "einsum('ib,b->ib', A, a)"),
+    ],
+)
+def test_every_factor_of_a_matrix_stands_in_its_einsum(text: str, wrt: str, expected: str) -> None:
+    assert matcalc.derive(text, wrt).einsum == expected

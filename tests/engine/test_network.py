@@ -6,6 +6,9 @@ import pytest
 
 import matcalc
 from matcalc.engine.index_form import Graph
+from matcalc.engine.network import closed_chain
+from matcalc.language.expression_to_text import to_text
+from matcalc.language.text_to_expression import parse
 from tests.engine.index_graphs import M, N, multiply, variable, write
 
 
@@ -50,3 +53,19 @@ def test_columns_on_a_stacked_matrix_are_kept() -> None:
 @pytest.mark.parametrize("layout", ["numerator", "vec"])
 def test_kron_and_vec_are_differentiated(text: str, layout: str) -> None:
     assert matcalc.derive(text, "X", layout=layout).check().verdict == "agrees"
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["A", "ones(n)"], "sum(A, axis=1)"),
+        (["A.T", "ones(m)"], "sum(A, axis=0)"),
+        (["x.T", "ones(n)"], "x.T @ ones(n)"),
+        (["A", "x"], "A @ x"),
+        (["A", "B", "ones(k)"], "A @ B @ ones(k)"),
+    ],
+)
+def test_a_matrix_before_ones_is_summed_along_its_rows(texts: list[str], expected: str) -> None:
+    shapes = {"A": ("m", "n"), "B": ("n", "k"), "x": ("n",)}
+    items = [parse(text, shapes=shapes).expressions[0] for text in texts]
+    assert to_text(closed_chain(items)) == expected

@@ -6,15 +6,16 @@ beside x - mean(x) the variance is its square.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import reduce
-from operator import mul
 
 from matcalc.language.expression import (
     Expression,
+    add,
     call,
     divide,
+    einsum,
     matmul,
     multiply,
     negate,
@@ -22,12 +23,25 @@ from matcalc.language.expression import (
     power,
     rebuild,
     size_value,
-    subtract,
     transpose,
     walk,
 )
 from matcalc.language.rewrite import rewrite_each
-from matcalc.rule_files import shipped_rules
+from matcalc.render.code.exponentials import (
+    MOST_FACTORS,
+    ONE,
+    call_like,
+    grows,
+    has_own_log,
+    is_positive,
+    map_entries,
+    over,
+    read_exponent,
+    split_quotient,
+    take_log,
+    times,
+)
+from matcalc.render.code.quotients import divide_by_largest
 
 
 def make_safe(*roots: Expression) -> list[Expression]:
@@ -40,29 +54,52 @@ def make_safe(*roots: Expression) -> list[Expression]:
     """
     deviations = {(node.args[0], node.args[1].data[1]): node for node in walk(*roots) if _is_deviation(node)}
     done: dict[Expression, Expression] = {}
+    shared, kept = _list_shared(roots), set[Expression]()
     for node in walk(*roots):
         whole = rebuild(node, [done[arg] for arg in node.args])
         deviation = deviations.get((node.args[0], node.data[1])) if node.is_call("var") else None
         if deviation is not None:
             whole = _square(done.get(deviation) or _rebuild(deviation, done), node)
-        done[node] = _replace(whole)
+        found = _replace(whole, kept)
+        done[node] = found if found.shape == whole.shape else whole
+        if node in shared:
+            kept.add(done[node])
+        grows(done[node])
     return [done[root] for root in roots]
 
 
-def _replace(node: Expression) -> Expression:
-    if node.is_call("log"):
-        return _replace_log(node, node.args[0])
+def _list_shared(roots: Sequence[Expression]) -> set[Expression]:
+    """Return the sigmoids that are needed for more than p*(1 - p), which is then written with the same p."""
+    shared = {root for root in roots if root.is_call("sigmoid")}
+    for node in walk(*roots):
+        is_own = node.op == "multiply" or (node.op == "subtract" and node.args[0] is ONE)
+        shared.update(arg for arg in node.args if arg.is_call("sigmoid") and not is_own)
+    return shared
+
+
+def _replace(node: Expression, kept: Collection[Expression]) -> Expression:
+    if node.is_call("log") or node.is_call("log1p"):
+        inside = node.args[0] if node.is_call("log") else add(ONE, node.args[0])
+        # log1p(a + exp(x)) has more digits as it stands, where a may be anything.
+        is_asked = has_own_log(inside) and (node.is_call("log") or is_positive(node.args[0]))
+        found = take_log(inside) if is_asked else None
+        return node if found is None or found.shape != node.shape else found
     if node.op == "divide" and node.args[0].op == "transpose" and node.args[1].is_scalar:
-        return transpose(_replace(divide(node.args[0].args[0], node.args[1])))
+        return transpose(_replace(divide(node.args[0].args[0], node.args[1]), kept))
     if node.op == "divide":
-        return _share(*node.args) or _replace_logistic(node)
+        return divide_by_largest(node, kept)
+    if node.op == "matmul":
+        return _scale_rows(node)
+    if node.op == "einsum":
+        return _share_in_einsum(node)
     if node.op == "multiply":
-        return _choose_before_multiplying(node)
+        chosen = _choose_before_multiplying(node)
+        return divide_by_largest(node, kept) if chosen is node else chosen
+    if node.is_call("sqrt") and node.args[0].is_call("exp"):
+        return map_entries("exp", divide(node.args[0].args[0], number(2)))
     if node.op == "power" and node.args[1] is number(2) and node.args[0].is_call("norm"):
         vector = node.args[0].args[0]
         return matmul(transpose(vector), vector) if vector.is_column else node
-    if node.is_call("log1p") and node.args[0].is_call("exp"):
-        return _call("softplus", node.args[0].args[0], node)
     return node
 
 
@@ -70,6 +107,8 @@ def _choose_before_multiplying(node: Expression) -> Expression:
     """Return where(x > 0, 0, 1)*exp(x) as where(x > 0, 0, exp(x)): where exp(x) overflows it is not chosen."""
     factors, stack = list[Expression](), [node]
     while stack:
+        if len(factors) + len(stack) > MOST_FACTORS:
+            return node
         each = stack.pop()
         if each.op == "multiply" and each.shape == node.shape:
             stack += [each.args[1], each.args[0]]
@@ -86,126 +125,64 @@ def _choose_before_multiplying(node: Expression) -> Expression:
     return reduce(multiply, [*left, chosen])
 
 
-def _is_choice(node: Expression) -> bool:
-    return node.is_call("where") and set(node.args[1:]) == {number(0), number(1)}
-
-
-def _replace_log(node: Expression, inside: Expression) -> Expression:
-    if inside.op == "add":
-        for one, other in (inside.args, inside.args[::-1]):
-            if one is number(1) and other.is_call("exp"):
-                return _call("softplus", other.args[0], node)
-    if inside.is_call("sigmoid"):
-        return negate(_call("softplus", negate(inside.args[0]), node))
-    if inside.op == "subtract" and inside.args[0] is number(1) and inside.args[1].is_call("sigmoid"):
-        return negate(_call("softplus", inside.args[1].args[0], node))
-    if inside.is_call("mean") and inside.data[1] is None and inside.args[0].is_call("exp"):
-        entries = size_value(reduce(mul, inside.args[0].squeezed_shape))
-        return subtract(_call("logsumexp", inside.args[0].args[0], node), call(node.data[0], (entries,), node.shape))
-    if inside.is_call("softmax"):
-        return _call("log_softmax", inside.args[0], node, inside)
-    if inside.is_call("sum") and inside.args[0].is_call("exp"):
-        return _call("logsumexp", inside.args[0].args[0], node, inside)
+def _scale_rows(node: Expression) -> Expression:
+    """Return diag(1/sum(exp(X), axis=1)) @ exp(X) as softmax(X, axis=1), and so the columns."""
+    for place, turn in ((0, lambda weights: weights), (1, transpose)):
+        weights, array = node.args[place], node.args[1 - place]
+        scales = list[Expression]()
+        while weights.op == "multiply" and weights.args[0].is_scalar:
+            scales.append(weights.args[0])
+            weights = weights.args[1]
+        if not weights.is_call("diag_of_vector") or not grows(array) or not weights.args[0].is_column:
+            continue
+        above, below, is_negative = split_quotient(weights.args[0])
+        if any(map(grows, below)) and all(factor.is_column or factor.is_scalar for factor in (*above, *below)):
+            product = divide(reduce(multiply, [*scales, *map(turn, above), array]), reduce(multiply, map(turn, below)))
+            whole = divide_by_largest(product)
+            if whole is not product and whole.shape == node.shape:
+                return negate(whole) if is_negative else whole
     return node
 
 
-def _share(above: Expression, below: Expression) -> Expression | None:
-    """Return above/below with softmax(x) for exp(x)/sum(exp(x)), and sigmoid(x) for exp(x)/(1 + exp(x)).
+def _share_in_einsum(node: Expression) -> Expression:
+    """Return einsum('i,ij', 1/sum(exp(X), axis=1), exp(X)) with softmax(X, axis=1).
 
-    It ends as each call has a part of what is above.
+    It ends as each time there is one sum less.
     """
-    if above.is_call("exp"):
-        return _replace_share(divide(above, below), above.args[0], below)
-    if not (below.is_scalar and below.is_call("sum") and below.args[0].is_call("exp")) and above.op != "negate":
-        return None
-    if above.op in ("negate", "transpose") or above.is_call("diag_of_vector"):
-        inner = _share(above.args[0], below)
-        return None if inner is None else rebuild(above, [inner])
-    if above.op in ("add", "subtract") and all(arg.shape == above.shape for arg in above.args):
-        parts = [_share(arg, below) for arg in above.args]
-        return None if None in parts else rebuild(above, [part for part in parts if part is not None])
-    if above.op in ("matmul", "multiply"):
-        left, right = above.args
-        if (inner := _share(right, below)) is not None:
-            return rebuild(above, [left, inner])
-        if (inner := _share(left, below)) is not None:
-            return rebuild(above, [inner, right])
-    return None
+    inputs, output = node.data[0].split("->")
+    operands = list(zip(inputs.split(","), node.args, strict=True))
+    for place, (letters, operand) in enumerate(operands):
+        above, below, is_negative = split_quotient(operand)
+        for at, factor in enumerate(below):
+            count = read_exponent(factor) or Fraction(1)
+            base = factor.args[0] if factor.op == "power" else factor
+            if not base.is_call("sum") or not base.args[0].is_call("exp") or count.denominator != 1 or count < 1:
+                continue
+            axis = base.data[1]
+            fits = [
+                other for other, (own, each) in enumerate(operands)
+                if each is base.args[0] and (axis is None or own[1 - axis:2 - axis] == letters)
+            ]  # fmt: skip
+            if not fits:
+                continue
+            share = call_like("softmax", [base.args[0].args[0]], base.args[0], None if axis is None else base)
+            operands[fits[0]] = (operands[fits[0]][0], share)
+            rest = [*below[:at], *([power(base, number(count - 1))] if count > 1 else []), *below[at + 1:]]
+            weights = over(reduce(times, above, ONE), reduce(times, rest, ONE))
+            weights = negate(weights) if is_negative else weights
+            if weights is ONE:
+                operands.pop(place)
+            elif weights.squeezed_shape == operand.squeezed_shape:
+                operands[place] = (letters, weights)
+            else:
+                return node
+            subscripts = ",".join(own for own, _ in operands) + "->" + output
+            return _share_in_einsum(einsum(subscripts, tuple(each for _, each in operands)))
+    return node
 
 
-def _replace_share(node: Expression, exponent: Expression, below: Expression) -> Expression | None:
-    if below.is_call("sum") and below.args[0].is_call("exp"):
-        summed = below.args[0].args[0]
-        if summed in (exponent, transpose(exponent)) or exponent is transpose(summed):
-            is_whole = below.data[1] is None
-            if summed is exponent or is_whole:
-                return _call("softmax", exponent, node, below if not is_whole else None)
-    if node.shape == exponent.shape and _find_exp(below) is node.args[0]:
-        return _call("sigmoid", exponent, node)
-    return None
-
-
-def _find_exp(node: Expression) -> Expression | None:
-    """Return exp(u) of 1 + exp(u)."""
-    if node.op == "add":
-        for one, other in (node.args, node.args[::-1]):
-            if one is number(1) and other.is_call("exp"):
-                return other
-    return None
-
-
-def _replace_logistic(node: Expression) -> Expression:
-    """Return a quotient by (1 + exp(u))**k in p = sigmoid(-u): exp(u)/(1 + exp(u)) is 1 - p, a + b*exp(u) likewise."""
-    above, below = node.args
-    exponent = read_exponent(below)
-    base, left = (below, Fraction(1)) if exponent is None else (below.args[0], exponent)
-    power_of = _find_exp(base)
-    if power_of is None or power_of.shape != node.shape or left not in (1, 2, 3, 4):
-        return node
-    argument = power_of.args[0]
-    p = _call("sigmoid", argument.args[0] if argument.op == "negate" else negate(argument), node)
-    factors, stack, is_negative = list[Expression](), [above], False
-    while stack:
-        each = stack.pop()
-        if each.op == "multiply":
-            stack += [each.args[1], each.args[0]]
-        elif each.op == "negate":
-            stack.append(each.args[0])
-            is_negative = not is_negative
-        else:
-            inside = _split_logistic(each, power_of, p) if left else None
-            left -= inside is not None
-            factors.append(each if inside is None else inside)
-    whole = reduce(_multiply, [*factors, *[p] * int(left)])
-    return negate(whole) if is_negative else whole
-
-
-def _split_logistic(node: Expression, power_of: Expression, p: Expression) -> Expression | None:
-    """Return (a + b*exp(u))/(1 + exp(u)), None where exp(u) is no factor of a term."""
-    if node is power_of:
-        return subtract(number(1), p)
-    if node.op not in ("add", "subtract"):
-        return None
-    parts = [_scale_logistic(arg, power_of, p) for arg in node.args]
-    return rebuild(node, [part for part in parts if part is not None]) if None not in parts else None
-
-
-def _scale_logistic(node: Expression, power_of: Expression, p: Expression) -> Expression | None:
-    if power_of not in walk(node):
-        return _multiply(node, p)
-    for each, other in (node.args, node.args[::-1]) if node.op == "multiply" else [(node, number(1))]:
-        if each is power_of and power_of not in walk(other):
-            return _multiply(other, subtract(number(1), p))
-    return None
-
-
-def _multiply(left: Expression, right: Expression) -> Expression:
-    return right if left is number(1) else multiply(left, right)
-
-
-def _call(name: str, argument: Expression, node: Expression, like: Expression | None = None) -> Expression:
-    _, axis, keepdims = like.data if like is not None else (None, None, False)
-    return call(shipped_rules()[name], (argument,), node.shape, axis, keepdims)
+def _is_choice(node: Expression) -> bool:
+    return node.is_call("where") and set(node.args[1:]) == {number(0), number(1)}
 
 
 # --- what is computed anyway --------------------------------------------------------------------------
@@ -229,7 +206,7 @@ def _rebuild(node: Expression, done: dict[Expression, Expression]) -> Expression
 def _square(deviation: Expression, variance: Expression) -> Expression:
     if variance.data[1] is None:
         return divide(matmul(transpose(deviation), deviation), size_value(deviation.shape[0]))
-    return _call("mean", power(deviation, number(2)), variance, variance)
+    return call_like("mean", [power(deviation, number(2))], variance, variance)
 
 
 # --- powers -------------------------------------------------------------------------------------------
@@ -260,7 +237,7 @@ def split_powers(roots: Sequence[Expression], backend: str) -> list[Expression]:
         square = power(base, number(2))
         if size == 4:
             return power(square, number(2))
-        root_of = _call("sqrt", base, node)
+        root_of = map_entries("sqrt", base)
         ways = {
             Fraction(1, 2): root_of, Fraction(3, 2): multiply(base, root_of), Fraction(5, 2): multiply(square, root_of),
             Fraction(3): multiply(base, square),
@@ -268,17 +245,3 @@ def split_powers(roots: Sequence[Expression], backend: str) -> list[Expression]:
         return ways.get(size, node)
 
     return rewrite_each(roots, change)
-
-
-def read_exponent(node: Expression) -> Fraction | None:
-    """Return the number to which a power raises, None for what is no power or raises to a formula."""
-    return _read_number(node.args[1]) if node.op == "power" else None
-
-
-def _read_number(node: Expression) -> Fraction | None:
-    if node.op == "negate":
-        value = _read_number(node.args[0])
-        return None if value is None else -value
-    if node.op == "divide" and all(arg.op == "number" for arg in node.args):
-        return Fraction(node.args[0].data[0]) / Fraction(node.args[1].data[0])
-    return Fraction(node.data[0]) if node.op == "number" else None

@@ -11,12 +11,12 @@ from fractions import Fraction
 from matcalc.language.expression import Expression
 from matcalc.language.expression_to_text import ATOM, COMPARE, SUM
 from matcalc.language.sizes import Size, write_shape
+from matcalc.render.code.exponentials import read_exponent
 from matcalc.render.code.operations import OperationWriter
 from matcalc.render.code.plan import make_plan
 from matcalc.render.code.products import CodePart, align, join_parts, negate_part, transpose_part
 from matcalc.render.code.program import Operation, count_uses
 from matcalc.render.code.reshape import is_fuse, reshape_result, write_einsum_code
-from matcalc.render.code.safe import read_exponent
 from matcalc.render.code.words import Words
 
 _LONGEST = 80
