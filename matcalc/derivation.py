@@ -110,7 +110,8 @@ def derive(
     shapes, text = declare_variables(variables, shapes, names), write_input(source)
     problem, asked = read_problem(source, asked, shapes=shapes, assume=assume, rules=book, syntax=syntax)
     text, shapes = problem.reading or text, declare_inferred(problem, shapes)
-    given, files = read_shapes(shapes), list_paths(rules)
+    given = {name: tuple(map(str, shape)) for name, shape in read_shapes(shapes).items()}
+    files = list_paths(rules)
     try:
         by = [[problem.symbols[name] for name in step] for step in asked.steps]
         check_meaning(meaning, [wrt for step in by for wrt in step], is_entry=entry is not None)
@@ -145,7 +146,7 @@ class Derivative:
 
     def __init__(
         self, problem: Problem, result: Result, *, text: str, layout: Layout, rules: RuleBook,
-        names: Mapping[str, Any], given: Mapping[str, Iterable[Any]], files: tuple[str, ...] = (),
+        names: Mapping[str, Any], given: dict[str, tuple[str, ...]], files: tuple[str, ...] = (),
         entry: EntryVariable | None = None, meaning: StructureMeaning = "free",
     ) -> None:  # fmt: skip
         self.problem = replace(problem, wrt=result.wrt)
@@ -154,7 +155,7 @@ class Derivative:
         self.layout: Layout = layout
         self.meaning: StructureMeaning = meaning
         self.names = names
-        self.given = {name: tuple(map(str, shape)) for name, shape in given.items()}
+        self.given = given
         self._rules, self._files = rules, files
         self._result = result
         self.expression = result.expression(layout)

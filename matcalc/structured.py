@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from matcalc.language.expression import Expression
 
 _Array = Any
+# At so many sums a product of sums is multiplied out.
+_MOST_SPREAD = 32
 
 
 def compile_structured(derivative: Derivative, formula: Expression) -> Callable[..., StructuredArray]:
@@ -38,7 +40,7 @@ def compile_structured(derivative: Derivative, formula: Expression) -> Callable[
 
     `formula` is the derivative in torch's layout.  Raises MissingRuleError for what NumPy has no word for.
     """
-    terms = open_terms(regroup(formula)[0], lambda node: False, spread=True)
+    terms = open_terms(regroup(formula)[0], lambda node: False, spread=_MOST_SPREAD)
     nodes = list(dict.fromkeys(node for term in terms.terms for node in _list_nodes(term)))
     name, book = f"parts_of_derivative_of_{derivative.result_name}", derivative.result.graph.rules
     pack = lambda texts: f"[{', '.join(texts)}]"  # noqa: E731

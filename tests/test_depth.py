@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import math
+import sys
 from collections.abc import Callable
+from functools import partial, reduce
+from typing import Any
 
 import numpy as np
 import pytest
 import sympy
 import torch
+from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
 import matcalc
 from matcalc.derivation import Derivative
@@ -76,6 +81,90 @@ def test_the_source_of_an_autograd_function_grows_in_proportion(family: str) -> 
 
 def test_a_residual_network_has_a_form_in_sympy() -> None:
     assert isinstance(derive("residual", 40).to_sympy(), sympy.MatrixExpr)
+
+
+def evaluate_sympy(root: Any, values: dict[str, Any]) -> Any:
+    """The value of a matrix expression, each part's once; SymPy's own printers would write shared parts many times."""
+    known: dict[int, Any] = {}
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        waiting = [arg for arg in node.args if id(arg) not in known and isinstance(arg, sympy.MatrixExpr)]
+        stack += waiting
+        if not waiting:
+            known[id(stack.pop())] = evaluate_sympy_node(node, values, known)
+    return known[id(root)]
+
+
+def evaluate_sympy_node(node: Any, values: dict[str, Any], known: dict[int, Any]) -> Any:
+    args = [known.get(id(arg), arg) for arg in node.args]
+    match type(node).__name__:
+        case "MatrixSymbol":
+            return values[node.name].reshape(len(values["x"]), -1)
+        case "OneMatrix":
+            return np.ones([len(values["x"]) if size.is_symbol else int(size) for size in node.shape])
+        case "Transpose":
+            return args[0].T
+        case "MatMul":
+            numbers = [float(arg.subs("a", values.get("a", 1))) for arg in node.args if not arg.is_Matrix]
+            matrices = [value for value, arg in zip(args, node.args, strict=True) if arg.is_Matrix]
+            return math.prod(numbers) * reduce(np.matmul, matrices)
+        case "MatAdd":
+            return sum(args[1:], args[0])
+        case "HadamardProduct":
+            return reduce(np.multiply, args)
+        case "HadamardPower":
+            return args[0] ** int(args[1])
+    assert isinstance(node, ElementwiseApplyFunction), type(node)
+    return sympy.lambdify(x := sympy.Symbol("x"), node.function(x), "numpy")(args[1])
+
+
+# Of so many layers parts lie deeper than SymPy is let look at once.
+@pytest.mark.parametrize("family", ["plain", "bias", "residual", "scaled residual"])
+def test_a_network_in_sympy_is_what_it_is_in_numpy(family: str) -> None:
+    one = derive(family, 40)
+    random = np.random.default_rng(0)
+    shapes = {name: [3] * len(shape) for name, shape in write_network(family, 40)[1].items()}
+    values = {name: 0.5 * random.normal(size=shape) for name, shape in shapes.items()}
+    function = one.compile()
+    expected = function(*(values[name] for name in inspect.signature(function).parameters))
+    assert np.allclose(evaluate_sympy(one.to_sympy(), values)[:, 0], expected, rtol=1e-10, atol=1e-30)
+
+
+def test_256_layers_have_a_form_in_sympy() -> None:
+    assert isinstance(derive("plain", 256).to_sympy(), sympy.MatMul)
+
+
+def count_calls(work: Callable[[], object]) -> int:
+    calls = 0
+
+    def note(frame: Any, event: str, arg: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+VIEWS: dict[str, tuple[str, int, Callable[[Derivative], object]]] = {
+    "print": ("bias", 1, str),
+    "autograd": ("plain", 1, Derivative.autograd_function),
+    "sympy": ("plain", 1, Derivative.to_sympy),
+    "code of a Hessian": ("plain", 2, lambda one: one.code("numpy")),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_work_of_a_view_grows_in_proportion_to_the_depth(view: str) -> None:
+    family, order, write = VIEWS[view]
+    write(derive(family, 4, order=order))
+    few, many = [count_calls(partial(write, derive(family, depth, order=order))) for depth in (32, 64)]
+    assert many < 2.2 * few, (few, many)
 
 
 @pytest.mark.parametrize("family", sample("deepest", ["plain", "residual", "scaled residual"], 0.3))

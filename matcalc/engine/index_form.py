@@ -28,7 +28,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from matcalc.engine.products import Contraction
+from matcalc.engine.products import ONE, Contraction, to_fraction
 from matcalc.engine.sums import add_terms
 from matcalc.errors import LimitError
 from matcalc.language.expression import Expression
@@ -38,6 +38,8 @@ from matcalc.rule_files import Rule, RuleBook
 Labels = tuple[int, ...]
 Part = tuple["Node", Labels]
 
+# Beside the functions of numbers, what no rewrite of a product looks for.
+_PLAIN = {"product", "sum", "held", "size", "constant", "written", "abstract"}
 IDEMPOTENT = {"ones", "delta", "lower", "fuse", "duplication"}
 # Axes are numbered from 0; indices that are made up start beyond any of them.
 FIRST_FRESH = 1000
@@ -49,10 +51,11 @@ SYMMETRIC = {"symmetric", "posdef", "diagonal"}
 class Node:
     """One tensor; `shape` holds the size of each axis, `parts` the operands with the indices on their axes.
 
-    `weight` is how many factors are written for the node; the inside of a function counts as one.
+    `weight` is how many factors are written for the node; the inside of a function counts as one.  What `is_plain` has
+    nothing to do with other factors of a product, but for powers of the same.
     """
 
-    __slots__ = ("id", "op", "shape", "payload", "parts", "symmetric", "weight")
+    __slots__ = ("id", "op", "shape", "payload", "parts", "symmetric", "weight", "is_plain")
 
     def __init__(
         self, identity: int, op: str, shape: Shape, payload: Any, parts: tuple[Part, ...], symmetric: bool | None
@@ -64,6 +67,7 @@ class Node:
         self.parts = parts
         self.symmetric = symmetric
         self.weight = self._weigh()
+        self.is_plain = self._stands_alone()
 
     def _weigh(self) -> int:
         # Of the weights of the operands, since a walk over all that is below would take each shared node many times.
@@ -74,6 +78,11 @@ class Node:
         if self.op == "number":
             return 1 if self.payload else 0
         return 0 if self.op == "zeros" else 1
+
+    def _stands_alone(self) -> bool:
+        if self.op == "variable":
+            return not self.payload.data[1]
+        return self.op in _PLAIN or (self.op == "apply" and getattr(self.payload, "name", "") != "sign")
 
     @property
     def rank(self) -> int:
@@ -88,7 +97,7 @@ class Node:
     @property
     def coefficient(self) -> Fraction:
         """The number in front of the factors."""
-        return self.payload if self.op == "product" else Fraction(1)
+        return self.payload if self.op == "product" else ONE
 
     @property
     def terms(self) -> Iterator[tuple[Fraction, Node, Labels]]:
@@ -154,7 +163,7 @@ class Graph:
 
     def number(self, value: Fraction | int) -> Node:
         """An exact number."""
-        return self.intern("number", (), Fraction(value))
+        return self.intern("number", (), to_fraction(value))
 
     def constant(self, name: str) -> Node:
         """pi or e."""
@@ -201,7 +210,7 @@ class Graph:
 
     def product(self, coefficient: Fraction | int, factors: Sequence[Part], out: Sequence[int]) -> Node:
         """coefficient * product of factors, summed over every index that is not in `out`."""
-        return Contraction(self, Fraction(coefficient), factors, out).node()
+        return Contraction(self, to_fraction(coefficient), factors, out).node()
 
     def scaled(self, coefficient: Fraction | int, node: Node) -> Node:
         """coefficient * node."""
@@ -222,11 +231,11 @@ class Graph:
         if node.op == "number":
             return node.payload, self.one
         if node.op != "product" or node.payload == 1:
-            return Fraction(1), node
+            return ONE, node
         axes = range(node.rank)
         if len(node.parts) == 1 and node.parts[0][1] == tuple(axes):
             return node.payload, node.parts[0][0]
-        return node.payload, self.intern("product", node.shape, Fraction(1), node.parts, node.symmetric)
+        return node.payload, self.intern("product", node.shape, ONE, node.parts, node.symmetric)
 
     def split_terms(self, node: Node) -> list[tuple[Fraction, Node, Labels]]:
         """The terms of a sum, each with its coefficient and its axes; of anything else the node itself."""
@@ -263,7 +272,7 @@ class Graph:
         (x**a)**b is x**(a*b), and (c*u*v)**b is c**b * u**b * v**b, only where b is an integer: for other
         exponents the two sides differ at negative entries.
         """
-        exponent = Fraction(exponent)
+        exponent = to_fraction(exponent)
         if exponent == 1:
             return base
         axes = self.fresh(base.rank)

@@ -7,6 +7,7 @@ again wherever it is not much longer than what would be printed otherwise.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from matcalc.engine.assemble import (
@@ -25,7 +26,7 @@ from matcalc.engine.assemble import (
 from matcalc.engine.factor_terms import FactoredTerm, TermWriter
 from matcalc.engine.index_form import Graph, Node, Part, reachable
 from matcalc.engine.network import LETTERS, Network, as_diagonal, build_einsum, closed_chain, mask
-from matcalc.engine.products import base_and_exponent, connected
+from matcalc.engine.products import ONE, ZERO, base_and_exponent, connected
 from matcalc.language import expression as ex
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import SCALAR, UNIT, Shape, Size, to_2d_shape
@@ -43,6 +44,7 @@ class MatrixReader:
         self.lengths = Lengths()
         self.known: dict[int, Expression] = {}
         self.nodes: dict[Expression, Node] = {}
+        self.terms: dict[int, FactoredTerm] = {}
         self.own_transpose: set[Expression] = set()
         self.transposed: dict[Expression, Expression] = {}
         self.turned: dict[Expression, Expression] = {}
@@ -176,7 +178,7 @@ class MatrixReader:
             case "duplication":
                 return ex.filled("duplication", node.payload)
             case "product":
-                return self.writer.write(read_term(self, Fraction(1), node, LETTERS))
+                return self.writer.write(read_term(self, ONE, node, LETTERS))
             case "held":
                 found = self.read_once(node.parts[0][0])
                 self.writer.held.add(found)
@@ -284,11 +286,18 @@ class MatrixReader:
 
 
 def read_term(reader: MatrixReader, coefficient: Fraction, node: Node, letters: str) -> FactoredTerm:
-    """One product as coefficient, scalar factors and a chain of matrices."""
+    """One product as coefficient, scalar factors and a chain of matrices; read once, but for what has letters."""
     if node.op != "product":
         if node.rank == 0:
             return _scalar_term(coefficient, node)
         return FactoredTerm(coefficient, {}, (reader.read_once(node),))
+    found = reader.terms.get(node.id) or _read_product(reader, node, letters)
+    if all(item.op != "einsum" for item in found.items):
+        reader.terms[node.id] = found
+    return found if coefficient == 1 else replace(found, coefficient=coefficient * found.coefficient)
+
+
+def _read_product(reader: MatrixReader, node: Node, letters: str) -> FactoredTerm:
     scalars: dict[Node, Fraction] = {}
     rest: list[Part] = []
     groups = connected(node.parts, set(range(node.rank)))
@@ -299,22 +308,22 @@ def read_term(reader: MatrixReader, coefficient: Fraction, node: Node, letters: 
             continue
         inner = component[0][0] if component[0][1] == () else reader.graph.product(1, component, ())
         if len(groups) == 1 and component[0][1] != ():
-            return _whole_sum(reader, coefficient * node.payload, component)
+            return _whole_sum(reader, node.payload, component)
         base, exponent = base_and_exponent(inner)
-        scalars[base] = scalars.get(base, Fraction(0)) + exponent
+        scalars[base] = scalars.get(base, ZERO) + exponent
     write_means(reader, scalars)
     if not node.rank:
-        return FactoredTerm(coefficient * node.payload, scalars)
+        return FactoredTerm(node.payload, scalars)
     network = build_network(reader, rest, range(node.rank))
     network.reduce()
     for scalar in network.scalars:
         base, exponent = reader.node_of(scalar)
-        scalars[base] = scalars.get(base, Fraction(0)) + exponent
+        scalars[base] = scalars.get(base, ZERO) + exponent
     items = _items(network, dict(enumerate(node.shape)), letters)
     if node.rank <= 2:
         items = write_axis_sums(reader, items, scalars)
         items = pull_scalars(reader, items, scalars) if len(items) > 1 or items[0].op != "divide" else items
-    return FactoredTerm(coefficient * node.payload, scalars, items)
+    return FactoredTerm(node.payload, scalars, items)
 
 
 def _whole_sum(reader: MatrixReader, coefficient: Fraction, component: list[Part]) -> FactoredTerm:

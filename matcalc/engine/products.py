@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 
 MANY_FACTORS = 200
+# Made once: a Fraction takes a microsecond, and most numbers in front of products are these.
+ZERO, ONE = Fraction(0), Fraction(1)
+
+
+def to_fraction(value: Fraction | int) -> Fraction:
+    """The number as a fraction."""
+    if type(value) is Fraction:
+        return value
+    return ONE if value == 1 else Fraction(value)
 
 
 def is_closed(node: Node) -> bool:
@@ -27,19 +36,20 @@ def is_closed(node: Node) -> bool:
 
 def base_and_exponent(node: Node) -> tuple[Node, Fraction]:
     """The base of a power and its exponent; 1 for what is no power."""
-    return (node.parts[0][0], node.payload) if node.op == "power" else (node, Fraction(1))
+    return (node.parts[0][0], node.payload) if node.op == "power" else (node, ONE)
 
 
 def connected(factors: Sequence[Part], out: set[int]) -> list[list[Part]]:
     """The factors in groups that share indices which are summed over."""
-    groups: list[tuple[set[int], list[Part]]] = []
-    for part, labels in factors:
-        bound = {label for label in labels if label not in out}
-        joined = [group for group in groups if group[0] & bound]
-        parts = [factor for group in joined for factor in group[1]] + [(part, labels)]
-        groups = [group for group in groups if group not in joined]
-        groups.append((bound.union(*[group[0] for group in joined]), parts))
-    return [parts for _, parts in groups]
+    groups: dict[int, list[Part]] = {}
+    group_of: dict[int, int] = {}
+    for number, (part, labels) in enumerate(factors):
+        bound = [label for label in labels if label not in out]
+        joined = sorted({group_of[label] for label in bound if label in group_of})
+        groups[number] = [*(factor for group in joined for factor in groups.pop(group)), (part, labels)]
+        group_of.update([(label, number) for label, group in group_of.items() if group in joined])
+        group_of.update(dict.fromkeys(bound, number))
+    return list(groups.values())
 
 
 class Contraction:
@@ -77,8 +87,9 @@ class Contraction:
 
     def _open(self, node: Node, labels: tuple[int, ...]) -> None:
         rename: dict[int, int] = dict(enumerate(labels))
-        self.coefficient *= node.payload
-        self.zero = self.zero or not self.coefficient
+        if node.payload != 1:
+            self.coefficient *= node.payload
+            self.zero = self.zero or not self.coefficient
         for part, part_labels in node.parts:
             for label in part_labels:
                 if label not in rename:
@@ -91,14 +102,15 @@ class Contraction:
         shape = tuple([self.sizes[label] for label in self.out])
         if self.zero:
             return graph.zeros(shape)
-        self.reduce()
+        if not self._is_reduced():
+            self.reduce()
         self._close_scalars()
         if self.zero:
             return graph.zeros(shape)
         if not self.factors:
             return graph.number(self.coefficient)
         sign, factors = number_indices(graph, self.factors, self.out)
-        self.coefficient *= sign
+        self.coefficient = self.coefficient if sign == 1 else -self.coefficient
         if self.coefficient == 1 and len(factors) == 1 and factors[0][1] == tuple(range(len(shape))):
             return factors[0][0]
         node = graph.intern("product", shape, self.coefficient, tuple(factors))
@@ -112,6 +124,8 @@ class Contraction:
         So it stays whole where it is raised to a power or divided by, and is differentiated once.
         """
         out = set(self.out)
+        if all(not labels or not out.isdisjoint(labels) for _, labels in self.factors):
+            return
         groups = connected(self.factors, out)
         closed = [group for group in groups if group[0][1] and out.isdisjoint(at for _, axes in group for at in axes)]
         if not closed or (len(groups) == 1 and self.coefficient == 1):
@@ -134,6 +148,17 @@ class Contraction:
         return self.graph.permuted(node, (1, 0)) is node
 
     # --- reduction --------------------------------------------------------------------------------
+
+    def _is_reduced(self) -> bool:
+        """Whether there is nothing to join, to cancel or to collect, which is so of most products."""
+        seen: set[tuple[int, tuple[int, ...]]] = set()
+        for node, labels in self.factors:
+            base = node.parts[0][0] if node.op == "power" else node
+            key = (base.id, labels)
+            if not base.is_plain or key in seen or (base.symmetric and len(labels) == 2 and labels[0] > labels[1]):
+                return False
+            seen.add(key)
+        return True
 
     def reduce(self) -> None:
         """Remove deltas, collect powers, cancel inverses and count free sums, until nothing changes."""
@@ -200,7 +225,7 @@ class Contraction:
                 labels = (min(labels), max(labels))
             bases[base.id] = base
             key = (base.id, labels)
-            exponents[key] = exponents.get(key, Fraction(0)) + exponent
+            exponents[key] = exponents[key] + exponent if key in exponents else exponent
         self._raise_general_powers(exponents, bases)
         cancel_signs(self.graph, exponents, bases)
         factors: list[Part] = []
@@ -226,7 +251,7 @@ class Contraction:
             del exponents[identity, labels]
             plain, amount = base_and_exponent(node)
             bases[plain.id] = plain
-            exponents[plain.id, labels] = exponents.get((plain.id, labels), Fraction(0)) + amount
+            exponents[plain.id, labels] = exponents.get((plain.id, labels), ZERO) + amount
 
     def _settle(self, base: Node, exponent: Fraction, labels: tuple[int, ...], factors: list[Part]) -> Node | None:
         """Return the factor base**exponent, or None where it became a number or ones."""
@@ -460,8 +485,8 @@ def cancel_signs(graph: Graph, exponents: Exponents, bases: dict[int, Node]) -> 
             continue
         if size is not None and exponents[size] % 2 == 1:
             bases[inside.id] = inside
-            exponents[plain] = exponents.get(plain, Fraction(0)) + exponents.pop(size)
-            exponents[key] = Fraction(0)
+            exponents[plain] = exponents.get(plain, ZERO) + exponents.pop(size)
+            exponents[key] = ZERO
 
 
 def applies(node: Node, name: str) -> bool:

@@ -169,7 +169,7 @@ def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts:
     if len(parts) > _FEW_FACTORS:
         return plain
     for k, (part, labels) in enumerate(parts):
-        if part.op != "sum" or len(part.parts) > FEW_TERMS:
+        if part.op != "sum" or len(part.parts) > FEW_TERMS or _stays_longer(parts, k):
             continue
         # Tried without rewriting the terms, so that many sums in one product do not multiply the work.
         expanded = [(c, graph.product(1, factors, range(rank)), range(rank)) for c, factors in _expand(graph, parts, k)]
@@ -181,6 +181,38 @@ def _shorter_multiplied(graph: Graph, plain: Node, coefficient: Fraction, parts:
         if found.weight < plain.weight or (found.weight == plain.weight and not part.rank):
             return multiplied_out(graph, coefficient, parts, rank, k)
     return plain
+
+
+def _stays_longer(parts: list[Part], k: int) -> bool:
+    """Whether it is seen without trying that multiplying out factor k shortens nothing.
+
+    That is so where the terms of the sum have nothing in common with each other and with the other factors, so that
+    each repeats all of these.
+    """
+    total, labels = parts[k]
+    rest = parts[:k] + parts[k + 1 :]
+    if not total.rank or (len(rest) == 1 and rest[0][0].op == "sum"):
+        return False
+    beside = {_look(part, at) for part, at in rest}
+    if len(beside) < len(rest) or any(look is None for look in beside):
+        return False
+    terms = set()
+    for _, term, axes in total.terms:
+        factors = term.factors if term.op != "number" else ()
+        placed = [(part, tuple([labels[axes[at]] if at < term.rank else -at for at in own])) for part, own in factors]
+        looks = [_look(part, at) for part, at in placed]
+        if any(look is None or look in beside for look in looks):
+            return False
+        terms.add(tuple(sorted([part.id for part, _ in factors])))
+    return len(terms) == len(total.parts)
+
+
+def _look(node: Node, labels: tuple[int, ...]) -> tuple[int, tuple[int, ...]] | None:
+    """What is raised to a power in a factor, and where it stands; None for what products open or rewrite."""
+    base, _ = base_and_exponent(node)
+    if not base.is_plain or (base.op == "product" and not is_closed(base)):
+        return None
+    return base.id, tuple(sorted(labels)) if base.symmetric else labels
 
 
 def _count_terms(node: Node) -> int:

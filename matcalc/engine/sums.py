@@ -10,6 +10,7 @@ from fractions import Fraction
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
+from matcalc.engine.products import ONE, to_fraction
 from matcalc.language.sizes import Shape
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def add_terms(
     Nested sums are opened from the outside in, and every later step leaves fewer terms or axes, so it ends.
     """
     position = {label: k for k, label in enumerate(out)}
-    placed = [(Fraction(c), node, tuple([position[label] for label in labels])) for c, node, labels in terms]
+    placed = [(to_fraction(c), node, tuple([position[label] for label in labels])) for c, node, labels in terms]
     kept = _collect(graph, placed, False)
     if any(node.op == "sum" for _, node, _ in kept):
         opened = _collect(graph, kept, True)
@@ -79,7 +80,7 @@ def _collect(graph: Graph, terms: Iterable[_Term], open_multiples: bool) -> list
         for amount, part, part_axes in _flat_terms(graph, coefficient, node, axes, open_multiples):
             key = (part.id, part_axes)
             nodes[part.id] = part
-            collected[key] = collected.get(key, Fraction(0)) + amount
+            collected[key] = collected[key] + amount if key in collected else amount
     return [(amount, nodes[key[0]], key[1]) for key, amount in collected.items() if amount]
 
 
@@ -146,7 +147,7 @@ def _sum_of(graph: Graph, terms: list[_Term], shape: Shape) -> Node:
         return sum_inside(graph, terms, shape, around)
     ordered = sorted(terms, key=lambda term: (term[1].id, term[2]))
     lead = ordered[0][0]
-    key = (shape, tuple([(c / lead, node.id, axes) for c, node, axes in ordered]))
+    key = (shape, tuple([(c if lead == 1 else c / lead, node.id, axes) for c, node, axes in ordered]))
     total = graph.sums.get(key)
     if total is None:
         missing = [k for k in range(len(shape)) if all(k not in axes for _, _, axes in terms)]
@@ -157,7 +158,7 @@ def _sum_of(graph: Graph, terms: list[_Term], shape: Shape) -> Node:
         total = graph.intern("sum", shape, tuple([c for c, _, _ in terms]), parts, symmetric)
         graph.sums[key] = total
     first = min(total.terms, key=lambda term: (term[1].id, term[2]))[0]
-    return graph.scaled(lead / first, total)
+    return total if lead == first else graph.scaled(lead / first, total)
 
 
 def _repeated_sum(graph: Graph, terms: list[_Term], shape: Shape, missing: list[int]) -> Node:
@@ -253,6 +254,8 @@ def _common_size(terms: list[_Term]) -> Fraction:
 
     With a minus where all have one.
     """
+    if all(coefficient == 1 for coefficient, _, _ in terms):
+        return ONE
     sizes = {abs(coefficient) for coefficient, _, _ in terms}
     whole = all(size.denominator == 1 for size in sizes)
     size = Fraction(gcd(*[size.numerator for size in sizes])) if whole else Fraction(1)

@@ -9,7 +9,7 @@ from itertools import chain, count
 from matcalc.language import names as names
 from matcalc.language.expression import Expression, rebuild, symbol, walk
 from matcalc.language.expression_to_text import POWER, TextPart, is_bracketed, is_longer, to_text, write_node
-from matcalc.language.show_slices import show_slices
+from matcalc.language.show_slices import has_selections, show_slices
 from matcalc.language.text_to_expression import Problem
 from matcalc.render.code.regroup import share_sums
 from matcalc.rule_files import RuleBook, shipped_rules
@@ -57,9 +57,14 @@ def has_named_parts(expression: Expression, taken: Collection[str] = ()) -> bool
 def _list_own(nodes: Sequence[Expression], taken: Collection[str]) -> dict[int, str]:
     """Return the names that the reader gave to nodes, by the id of the node; what is short is not worth a line."""
     known = taken.definitions if isinstance(taken, KnownNames) else ()
+    if not known:
+        return {}
+    # Looked at once below all: a walk below each of the layers of a network would take the square of their number.
+    is_shown = not has_selections(*(part for _, part in known))
+    shown = known if is_shown else [(name, show_slices(part)) for name, part in known]
+    texts = _write_all(nodes, set())
     inside = set(map(id, nodes[:-1]))
-    shown = [(name, show_slices(part)) for name, part in known]
-    return {id(part): name for name, part in shown if id(part) in inside and is_longer(part, _SHORT_PART)}
+    return {id(part): name for name, part in shown if id(part) in inside and len(texts[id(part)][0]) > _SHORT_PART}
 
 
 def name_parts(expression: Expression, taken: Collection[str] = ()) -> Named:

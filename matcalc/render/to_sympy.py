@@ -32,6 +32,7 @@ from matcalc.language.sizes import SCALAR, Shape, Size
 from matcalc.language.sympy_arrays_to_expression import find_unit_place, make_unit_vector
 from matcalc.language.text_to_expression import parse_rule_text
 from matcalc.render.code.definitions import define_call
+from matcalc.render.sympy_parts import Parts
 from matcalc.rule_files import Rule
 
 
@@ -48,7 +49,8 @@ def to_sympy(expression: Expression, names: Mapping[str, Any] | None = None) -> 
     try:
         # A 1x1 matrix is a scalar in the language, and no factor of a matrix in SymPy.
         found = {name: one for name, one in (names or {}).items() if getattr(one, "shape", None) != (1, 1)}
-        return _Writer(found).write(expression)
+        writer = _Writer(found)
+        return writer.parts.restore(writer.write(expression))
     except RecursionError:
         raise MatcalcError("SymPy cannot build what is nested so deeply", advice=_INSTEAD) from None
     except (AttributeError, IndexError, TypeError, ValueError, NotImplementedError) as error:
@@ -63,10 +65,13 @@ _INSTEAD = "use str(d), d.einsum or d.latex()"
 class _Writer:
     """One reading of an expression, with the SymPy objects of its names."""
 
-    def __init__(self, names: dict[str, Any], arguments: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, names: dict[str, Any], arguments: Mapping[str, Any] | None = None, parts: Parts | None = None
+    ) -> None:
         self.names = names
         self.arguments = arguments or {}
         self.values: dict[Expression, Any] = {}
+        self.parts = parts or Parts()
 
     def write(self, expression: Expression) -> Any:
         """Return the value of an expression, each node's once."""
@@ -76,7 +81,8 @@ class _Writer:
             clear_cache()
         for node in nodes:
             if node not in self.values:
-                self.values[node] = _WRITERS[node.op](self, node, [self.values[arg] for arg in node.args])
+                value = _WRITERS[node.op](self, node, [self.values[arg] for arg in node.args])
+                self.values[node] = self.parts.shorten(value)
         return self.values[expression]
 
     def size(self, size: Size) -> Any:
@@ -384,7 +390,8 @@ def _select(rows: Any, columns: Any, before: Any) -> Any:
 def _define(writer: _Writer, rule: Rule, definition: str, shapes: tuple[Shape, ...], args: list[Any]) -> Any:
     """Return the value of a definition for arguments of these shapes."""
     names = (parameter.name for parameter in rule.variables)
-    return _Writer(writer.names, dict(zip(names, args, strict=True))).write(parse_rule_text(rule, definition, shapes))
+    inner = _Writer(writer.names, dict(zip(names, args, strict=True)), writer.parts)
+    return inner.write(parse_rule_text(rule, definition, shapes))
 
 
 def _along_axis(writer: _Writer, node: Expression, args: list[Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import random
 import re
 import tracemalloc
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from matcalc import Derivative
 from matcalc.errors import DeclarationError, EvaluationError
 from matcalc.language.text_to_expression import parse
 from matcalc.render.code.products import CodePart
+from matcalc.render.code.program import Operation, Program
 from matcalc.render.code.regroup import regroup
 from matcalc.render.code.signature import Signature
 from matcalc.render.code.words import Words
@@ -33,6 +35,20 @@ VECTORS = {"A": ("m", "n"), "B": ("n", "l"), "x": ("n",), "y": ("m",), "v": ("n"
 def derive_problem(problem: Problem) -> Derivative:
     options: dict[str, Any] = {"shapes": problem.shapes, "assume": problem.assume, "order": problem.order}
     return matcalc.derive(problem.text, problem.wrt, layout="torch", **options)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_the_cheaper_of_two_ways_is_the_one_whose_whole_program_costs_less(seed: int) -> None:
+    choose, program, made = random.Random(seed), Program(), list[Operation]()
+    for number in range(20):
+        args = choose.sample(made, min(len(made), choose.randrange(4)))
+        made.append(program.make("node", args, (number,), (), choose.randrange(5)))
+
+    def total(operation: Operation) -> int:
+        return sum(each.cost for each in program.reachable([operation]))
+
+    for first, second in product(made, made):
+        assert program.choose_cheaper(first, second) is (second if total(second) < total(first) else first)
 
 
 def draw(problem: Problem, seed: int = 0) -> dict[str, np.ndarray]:
@@ -69,7 +85,7 @@ def read(text: str, backend: str = "numpy", **options: Any) -> str:
 def count(text: str, **options: Any) -> int:
     """The multiplications and additions of a formula's program."""
     writer = write(text, **options)
-    return writer.program.total_cost(writer.operations[writer.roots[0]])
+    return sum(each.cost for each in writer.program.reachable([writer.operations[writer.roots[0]]]))
 
 
 # --- the order of products ------------------------------------------------------------------------------------

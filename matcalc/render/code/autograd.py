@@ -14,7 +14,7 @@ from matcalc.language.expression import Expression, einsum, list_letters, multip
 from matcalc.language.expression_to_text import ATOM, to_text
 from matcalc.language.rewrite import replace_each
 from matcalc.language.text_to_expression import rules_in_force
-from matcalc.render.code.module import describe_shape, expand, measure_text, write_helpers, write_imports
+from matcalc.render.code.module import describe_shape, expand, measure_texts, write_helpers, write_imports
 from matcalc.render.code.products import CodePart
 from matcalc.render.code.regroup import regroup, share_sums
 from matcalc.render.code.self_check import choose_sampling, write_drawing, write_draws
@@ -153,7 +153,7 @@ class _AutogradFunction:
         taken = {*self.names.values(), self.own, self.cotangent.name, *(f"grad_{name}" for name in self.names.values())}
         taken |= {self.signature.letters[letter] for letter in list_letters(*roots)}
         known = {node: CodePart(self.names[name], ATOM, node.shape) for name, node in self.variables.items()}
-        known |= {node: CodePart(self.names[node.name], ATOM, node.shape) for root in roots for node in walk(root)
+        known |= {node: CodePart(self.names[node.name], ATOM, node.shape) for node in walk(*roots)
                   if node.op == "symbol" and node.name in self.names}  # fmt: skip
         return write_lines(roots, self.words, Names(taken), {**known, **further}, structured=structured)
 
@@ -171,15 +171,16 @@ class _AutogradFunction:
     def function_text(self) -> str:
         """The function as an equation, "" where it is too long to be read."""
         function = self.derivative.function
-        return f"{self.own} = {to_text(function)}" if measure_text(function) <= _LONGEST_FORMULA else ""
+        return f"{self.own} = {to_text(function)}" if measure_texts(function)[function] <= _LONGEST_FORMULA else ""
 
     def _describe(self) -> str:
         shape = describe_shape(self.derivative.function.squeezed_shape)
         what = self.function_text or "A formula"
         lines = [f'"""{what}, {shape}.', "", *self.signature.describe()]
         lines += ["", f"Call it as {self.name}.apply({', '.join(self._arguments)}).", ""]
+        lengths = measure_texts(*self.gradients.values())
         for name, gradient in self.gradients.items():
-            if measure_text(gradient) <= _LONGEST_FORMULA:
+            if lengths[gradient] <= _LONGEST_FORMULA:
                 lines += textwrap.wrap(f"grad_{self.names[name]} = {to_text(gradient)}", 108, subsequent_indent="  ")
         return _indent([*lines, '"""'])
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from matcalc.errors import DeclarationError
-from matcalc.language.expression import Expression, list_letters, rebuild, walk
+from matcalc.language.expression import Expression, collect_letters, list_letters, rebuild, walk
 from matcalc.language.expression_to_text import ATOM, to_text
 from matcalc.language.show_slices import has_selections, show_slices
 from matcalc.language.sizes import Shape, Size, write_shape
@@ -70,7 +70,9 @@ class WrittenFunction:
         self.signature = Signature(problem.symbols, problem.abstract, (name,))
         self.words = Words(backend, self.signature)
         self.roots = prepare(roots, self.words, book)
-        self.further = prepare(further, self.words, book)
+        # Where the arrays tell every size, there is nothing to find in what is not computed.
+        is_needed = problem.abstract or self.signature.list_unknown(collect_letters(further))
+        self.further = prepare(further, self.words, book) if is_needed else []
 
     @property
     def arguments(self) -> list[str]:
@@ -153,7 +155,7 @@ class _Module:
         return lines
 
     def _write_formula(self, expression: Expression) -> str:
-        return to_text(expression) if measure_text(expression) <= _LONGEST_FORMULA else ""
+        return to_text(expression) if measure_texts(expression)[expression] <= _LONGEST_FORMULA else ""
 
     # --- the check --------------------------------------------------------------------------------
 
@@ -293,9 +295,9 @@ def expand(roots: Sequence[Expression], words: Words, book: RuleBook | None) -> 
         return [expand_new(root) for root in shown]
 
 
-def measure_text(expression: Expression) -> int:
-    """Return about how long the text of an expression is, without writing it."""
+def measure_texts(*roots: Expression) -> dict[Expression, int]:
+    """Return about how long the texts of expressions and of all below them are, without writing them."""
     lengths: dict[Expression, int] = {}
-    for node in walk(expression):
+    for node in walk(*roots):
         lengths[node] = 3 + sum(lengths[arg] for arg in node.args)
-    return lengths[expression]
+    return lengths

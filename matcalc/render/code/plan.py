@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import reduce
 
 from matcalc.language.expression import Expression, walk
 from matcalc.language.sizes import Size
@@ -13,7 +14,7 @@ from matcalc.render.code.program import Operation, Program
 from matcalc.render.code.reshape import is_fuse, unfuse
 from matcalc.render.code.terms import TermSum, find_kind, open_terms
 
-# A product of sums is multiplied out to so many terms.
+# A product of sums is multiplied out to so many terms: each sum that is multiplied out makes one more.
 _MOST_TERMS = 8
 # What may be a sum of products; of the first only where there are products in it.
 _ARITHMETIC = ("add", "subtract", "multiply", "divide", "negate")
@@ -65,7 +66,7 @@ class ProgramPlan:
             terms = open_terms(node, self._is_shared, structured=self.structured)
             is_whole = node in terms.nodes  # it is no product, but a factor
             if not is_whole and (node.op not in _ARITHMETIC or terms.has_products):
-                spread = open_terms(node, self._is_shared, spread=True, structured=self.structured)
+                spread = open_terms(node, self._is_shared, spread=_MOST_TERMS, structured=self.structured)
                 is_other = len(terms.terms) < len(spread.terms) <= _MOST_TERMS
                 self.terms[node] = [terms, spread] if is_other else [terms]
                 return [each for way in self.terms[node] for each in way.nodes]
@@ -84,7 +85,7 @@ class ProgramPlan:
         for node in self._in_order():
             if node in self.terms:
                 ways = [self.planner.plan(terms) for terms in self.terms[node]]
-                self.operations[node] = min(ways, key=self.program.total_cost) if len(ways) > 1 else ways[0]
+                self.operations[node] = reduce(self.program.choose_cheaper, ways)
             else:
                 args = [self.operations[need] for need in self.needs[node]]
                 if node.is_call("inv") and len(node.squeezed_shape) == 2 and node not in self.known:

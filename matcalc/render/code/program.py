@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from matcalc.language.expression import Expression
@@ -32,17 +33,23 @@ from matcalc.language.sizes import Shape, Size
 
 # What a letter counts for where no sizes are given.
 USUAL_SIZE = 100
+# An operation from which two ways to compute a value both go on.
+_BOTH = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """One operation; `shape` has no unit axes, `cost` is the number of multiplications and additions of entries."""
+    """One operation; `shape` has no unit axes, `cost` is the number of multiplications and additions of entries.
+
+    `place` is how many were made before it.
+    """
 
     kind: str
     args: tuple[Operation, ...]
     data: tuple[Any, ...]
     shape: Shape
     cost: int
+    place: int
 
 
 class Program:
@@ -61,7 +68,8 @@ class Program:
         key = (kind, tuple(map(id, operands)), data, shape)
         found = self._interned.get(key)
         if found is None:
-            found = Operation(kind, operands, data, shape, self.count(shape) if cost is None else cost)
+            cost = self.count(shape) if cost is None else cost
+            found = Operation(kind, operands, data, shape, cost, len(self.operations))
             self._interned[key] = found
             self.operations.append(found)
         return found
@@ -73,9 +81,28 @@ class Program:
             entries *= self.measure(size)
         return entries
 
-    def total_cost(self, root: Operation) -> int:
-        """Return what it costs to compute a value."""
-        return sum(operation.cost for operation in self.reachable([root]))
+    def choose_cheaper(self, first: Operation, second: Operation) -> Operation:
+        """Return of two ways to compute a value the one that costs less, the first of equal ones.
+
+        Both are followed from the latest operation down until they have all that is left in common, since a walk
+        over everything below would take the square of the length of a program.
+        """
+        sides = {first: 1, second: 2} if first is not second else {}
+        waiting = [(-operation.place, operation) for operation in sides]
+        heapify(waiting)
+        balance, apart = 0, len(sides)
+        while apart:
+            _, operation = heappop(waiting)
+            side = sides[operation]
+            apart -= side != _BOTH
+            balance += (operation.cost if side == 1 else -operation.cost) if side != _BOTH else 0
+            for arg in dict.fromkeys(operation.args):
+                before = sides.get(arg, 0)
+                sides[arg] = before | side
+                apart += (sides[arg] != _BOTH) - (before not in (0, _BOTH))
+                if not before:
+                    heappush(waiting, (-arg.place, arg))
+        return second if balance > 0 else first
 
     def reachable(self, roots: Iterable[Operation]) -> list[Operation]:
         """Return the operations that roots are computed from, in order."""

@@ -17,8 +17,6 @@ from matcalc.engine.index_form import Labels
 from matcalc.language.expression import Expression, filled, size_value, transpose
 from matcalc.language.sizes import Size
 
-# So many times a product with a sum is taken as two products.
-_MOST_SPREAD = 32
 # The index on each axis of a 2-D shape; a unit axis has none.
 _Axes = tuple[int | None, ...]
 
@@ -80,12 +78,12 @@ class TermSum:
 
 
 def open_terms(
-    node: Expression, is_shared: Callable[[Expression], bool], spread: bool = False, structured: bool = False
+    node: Expression, is_shared: Callable[[Expression], bool], spread: int = 0, structured: bool = False
 ) -> TermSum:
     """Return a node as a sum of products; what is needed elsewhere as well stays whole.
 
-    With `spread` products of sums are multiplied out where the sums have products in them; with `structured` the
-    declared structure of variables is used.
+    Products of sums are multiplied out where the sums have products in them, at so many sums as `spread` says; with
+    `structured` the declared structure of variables is used.
     """
     reader = _Reader(is_shared, spread, structured)
     axes = reader.label(node)
@@ -93,6 +91,7 @@ def open_terms(
     terms = [reader.resolve(found, out) for found in reader.open_sum(node, axes)]
     if len(terms) > 1 and not all(_takes_scalars(term, out) for term in terms):
         # A number or scalar around the sum is multiplied once, not with each term.
+        reader.spread = spread
         terms = [reader.resolve(found, out) for found in reader.open_sum(node, axes, inside=False)]
     return TermSum(out, terms, reader.sizes, reader.has_products)
 
@@ -124,11 +123,10 @@ class _Found:
 class _Reader:
     """Opens one node; indices are numbered from 0."""
 
-    def __init__(self, is_shared: Callable[[Expression], bool], spread: bool, structured: bool) -> None:
+    def __init__(self, is_shared: Callable[[Expression], bool], spread: int, structured: bool) -> None:
         self.is_shared, self.spread, self.structured = is_shared, spread, structured
         self.sizes: dict[int, Size] = {}
         self.has_products = False
-        self.spread_sums = 0
         self._fresh = count()
 
     def label(self, node: Expression) -> _Axes:
@@ -204,9 +202,8 @@ class _Reader:
                 node, own = stack.pop()
                 whole = self.is_shared(node) and not (is_root and node is root) and not _is_structural(node)
                 if self.spread and not whole and node is not root and _has_products(node):
-                    self.spread_sums += 1
                     # A product of many sums has a term for each choice of theirs: the others stay factors.
-                    self.spread = self.spread_sums < _MOST_SPREAD
+                    self.spread -= 1
                     left, right = node.args
                     other = found.copy()
                     other.number *= -1 if node.op == "subtract" else 1
@@ -331,9 +328,9 @@ class _Reader:
             first, second = sorted(map(find, pair), key=lambda label: (label not in out, label))
             if first != second:
                 stands_for[second] = first
-        factors = tuple(
-            replace(factor, labels=tuple(map(find, factor.labels))) for factor in found.factors
-        )
+        factors = tuple(found.factors)
+        if stands_for:
+            factors = tuple(replace(factor, labels=tuple(map(find, factor.labels))) for factor in factors)
         # R @ v and v.T @ R are the same where R is symmetric, trace(A @ R) is sum(A*R): the result's index is first.
         factors = tuple(
             replace(each, labels=tuple(sorted(each.labels, key=out_first))) if each.is_symmetric else each

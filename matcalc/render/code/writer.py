@@ -139,10 +139,13 @@ def free_arrays(lines: list[str]) -> list[str]:
     codes = [line.split("  #")[0] for line in lines]
     last = {name: place for place, code in enumerate(codes) for name in re.findall(r"\b[MT]\d+\b", code)}
     written = {match[0] for line in lines if (match := re.match(r"[MT]\d+(?= = )", line))}
+    free: dict[int, list[str]] = {}
+    for name in sorted(written):
+        free.setdefault(last[name], []).append(name)
     freed = []
     for place, line in enumerate(lines):
-        names = sorted(name for name in written if last[name] == place < len(lines) - 1)
-        freed += [line, f"del {', '.join(names)}"] if names else [line]
+        is_done = place in free and place < len(lines) - 1
+        freed += [line, f"del {', '.join(free[place])}"] if is_done else [line]
     return freed
 
 
