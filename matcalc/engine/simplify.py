@@ -480,11 +480,28 @@ def _bracket_times_vector(graph: Graph, parts: list[Part], rank: int) -> list[Pa
             terms = [(c, rewritten_product(graph, Fraction(1), factors, 1), (0,)) for c, factors in
                      _expand(graph, [bracket, *vectors], 0)]  # fmt: skip
             found = graph.sum(terms, (0,), (total.shape[labels.index(far)],))
+            if (shifted := _without_shift(graph, bracket, vectors, summed)) is not None:
+                return [(shifted, own) if at in places else (part, own) for at, (part, own) in enumerate(parts)]
             # An identity matrix goes; of other brackets only what becomes shorter.
             spare = any(part.op == "delta" for part, _ in total.parts)
             if found.weight < total.weight + sum([part.weight for part, _ in vectors]) + spare:
                 return [*[part for at, part in enumerate(parts) if at != k and at not in places], (found, (far,))]
     return None
+
+
+def _without_shift(graph: Graph, bracket: Part, vectors: Sequence[Part], summed: int) -> Node | None:
+    """Return v for (diag(s) - s @ s.T) @ (c + v), where s sums to 1, so that c goes; v has a term less."""
+    vector = vectors[0][0]
+    if len(vectors) != 1 or vector.op != "sum":
+        return None
+    moved = [(c, part, labels) for c, (part, labels) in zip(vector.payload, vector.parts, strict=True) if labels]
+    if len(moved) == len(vector.parts):
+        return None
+    ones = (graph.ones(vector.shape[0]), (summed,))
+    terms = _expand(graph, [bracket, ones], 0)
+    rows = [(c, rewritten_product(graph, Fraction(1), factors, 1), (0,)) for c, factors in terms]
+    is_lost = graph.sum(rows, (0,), rows[0][1].shape).op == "zeros"
+    return graph.sum(moved, (0,), vector.shape) if is_lost else None
 
 
 def _one_plus_exponential(graph: Graph, total: Node) -> Node | None:
