@@ -41,15 +41,18 @@ def base_and_exponent(node: Node) -> tuple[Node, Fraction]:
 
 def connected(factors: Sequence[Part], out: set[int]) -> list[list[Part]]:
     """The factors in groups that share indices which are summed over."""
-    groups: dict[int, list[Part]] = {}
+    groups: dict[int, tuple[list[Part], list[int]]] = {}
     group_of: dict[int, int] = {}
     for number, (part, labels) in enumerate(factors):
-        bound = [label for label in labels if label not in out]
-        joined = sorted({group_of[label] for label in bound if label in group_of})
-        groups[number] = [*(factor for group in joined for factor in groups.pop(group)), (part, labels)]
-        group_of.update([(label, number) for label, group in group_of.items() if group in joined])
-        group_of.update(dict.fromkeys(bound, number))
-    return list(groups.values())
+        known = [label for label in labels if label not in out]
+        members: list[Part] = []
+        for group in sorted({group_of[label] for label in known if label in group_of}):
+            before, its = groups.pop(group)
+            members += before
+            known += its
+        groups[number] = [*members, (part, labels)], known
+        group_of.update(dict.fromkeys(known, number))
+    return [members for members, _ in groups.values()]
 
 
 class Contraction:
