@@ -45,7 +45,7 @@ from matcalc.check.exact_products import (
 )
 
 _LARGEST_FACTORED = 10**12
-_LARGEST_POWER = 60
+_LARGEST_POWER_OF_A_SUM, _LARGEST_POWER_OF_A_NUMBER = 60, 10_000
 _MOST_TERMS_TO_FACTOR = 40
 _HIGHEST_DEGREE_TO_FACTOR = 200
 _MOST_SIGNS = 12
@@ -159,9 +159,9 @@ class Tower:
         if exponent < 0:
             return self.power(self.invert(base), -exponent)
         if len(base) == 1:
+            if exponent > _LARGEST_POWER_OF_A_NUMBER and abs(base.LC) != 1:
+                raise NotShown(f"a number is raised to the power {exponent}")
             return self._reduce(base**exponent, set(list_places(base))) if exponent else self.one
-        if exponent > _LARGEST_POWER:
-            raise NotShown(f"a sum is raised to the power {exponent}")
         if exponent > 1 and len(self.shorten(base)) == 1:
             return self.power(self.shorten(base), exponent)
         result = self.one
