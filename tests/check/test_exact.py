@@ -436,6 +436,6 @@ def test_without_a_check_sympy_is_not_imported() -> None:
 
 @pytest.mark.parametrize("claim", ["2*x/(7*x)**0.99999999", "x/((x + 1)/7)**0.99999999", "x/(x.T @ x/7)**0.99999999"])
 def test_a_number_is_not_raised_to_a_hundred_million(claim: str) -> None:
-    """An exponent next to a whole number is a root of a high degree, whose inverse has the coefficient to that power."""
+    """An exponent next to a whole number is a root of a high degree; its inverse has the coefficient to that power."""
     report = matcalc.check("x.T @ x", claim, "x", layout="denominator", assume={"x": "positive"})
     assert report.verdict == "differs", report.message
