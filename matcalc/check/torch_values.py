@@ -293,7 +293,8 @@ def apply_rule(rule: Rule, shapes: tuple[Shape, ...], args: list[Tensor], settin
     if rule.name in PLAIN or rule.torch:
         pairs = zip(rule.variables, shapes, strict=True)
         plain_shapes = [setting.measure(_list_axes(rule, parameter, shape)) for parameter, shape in pairs]
-        plain = [value.reshape(shape).contiguous() for shape, value in zip(plain_shapes, args, strict=True)]
+        # By way of one axis: a transposed row counts as contiguous, and torch.kron cannot read it.
+        plain = [value.reshape(-1).reshape(shape) for shape, value in zip(plain_shapes, args, strict=True)]
         value = PLAIN[rule.name](*plain) if rule.name in PLAIN else call_torch(rule, plain)
         return require_regular(plain[0], value) if setting.needs_regular and _inverts(rule, plain) else value
     require_value(rule)

@@ -146,6 +146,12 @@ class MatrixReader:
 
     def _transpose_sum(self, item: Expression) -> Expression:
         """The transpose of a written sum, term by term where that is shorter; A + A.T is its own."""
+        # From the inside out: a sum of many terms stands in as many brackets.
+        sums = [item]
+        while sums[-1].args[0].op in {"add", "subtract"} and sums[-1].args[0] not in self.turned:
+            sums.append(sums[-1].args[0])
+        for one in reversed(sums[1:]):
+            self.transpose(one)
         left, right = item.args
         if left.is_scalar or right.is_scalar:
             return transposed(item)

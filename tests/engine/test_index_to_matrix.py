@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import pytest
 
 import matcalc
 from matcalc.engine.index_form import Graph
+from matcalc.engine.index_to_matrix import MatrixReader
+from matcalc.language.expression import add as add_expressions
+from matcalc.language.expression import symbol
+from matcalc.language.sizes import Size
 from tests.engine.index_graphs import M, N, add, multiply, variable, write
 
 
@@ -95,3 +101,17 @@ def test_answers_read_as_in_a_textbook(text: str, wrt: str, layout: str, expecte
 )
 def test_every_factor_of_a_matrix_stands_in_its_einsum(text: str, wrt: str, expected: str) -> None:
     assert matcalc.derive(text, wrt).einsum == expected
+
+
+def test_a_sum_of_very_many_terms_is_transposed() -> None:
+    """Its terms stand in as many brackets, more than a recursion may have."""
+    shape = (Size.of("m"), Size.of("n"))
+    matrices = [symbol(f"A{k}", shape) for k in range(3000)]
+    turned = MatrixReader(Graph()).transpose(reduce(add_expressions, matrices))
+    terms = [turned.args[0]] if turned.op == "transpose" else [turned]
+    while terms[-1].op == "add":
+        terms[-1:] = terms[-1].args[::-1]
+    assert turned.shape == shape[::-1]
+    assert [node.name if node.op == "symbol" else node.args[0].name for node in terms] == [
+        one.name for one in reversed(matrices)
+    ]

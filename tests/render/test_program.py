@@ -173,6 +173,15 @@ def test_matrix_factorisation_costs_its_zeros_and_one_small_product() -> None:
     assert source.count("np.zeros") == 1
 
 
+def test_torch_takes_the_kronecker_product_of_a_transposed_row() -> None:
+    """torch.kron cannot read one, though it says that it is contiguous."""
+    A, B = torch.randn(1, 3, dtype=torch.float64), torch.randn(2, 2, dtype=torch.float64)
+    value, derivative = matcalc.derive("kron(A.T, B)", "B").value_and_derivative("torch")(A, B)
+    torch.testing.assert_close(value, torch.kron(A.reshape(3, 1), B))
+    truth = torch.autograd.functional.jacobian(lambda B: torch.kron(A.reshape(3, 1), B), B)
+    torch.testing.assert_close(derivative.reshape(6, 2, 2, 2), truth.permute(0, 1, 3, 2))
+
+
 @pytest.mark.parametrize("text", ["kron(A, X)", "kron(X, X)", "vec(A @ X)", "kron(X, B) @ vec(Y)", "vec(X)"])
 def test_joined_axes_are_reshaped_at_the_end(text: str) -> None:
     derivative = matcalc.derive(text, "X", layout="torch")

@@ -32,7 +32,7 @@ from matcalc.rule_files import shipped_rules
 
 # What is nested more deeply, or has more terms, is left as it is written.
 _DEPTH, _MOST_TERMS, MOST_FACTORS = 10, 6, 40
-ZERO, ONE = number(0), number(1)
+NUMBER_0, NUMBER_1 = number(0), number(1)
 _EXPONENTIALS = frozenset({"exp", "cosh", "sinh", "expm1"})
 _POSITIVE = frozenset({"exp", "cosh", "sigmoid", "softmax", "softplus"})
 _POSITIVE_SYMBOLS = frozenset({"positive", "unit-interval"})
@@ -84,7 +84,7 @@ def read_linear(node: Expression, depth: int = _DEPTH) -> Linear:
     """
     value = read_fraction(node)
     if value is not None:
-        return {ONE: value} if value else {}
+        return {NUMBER_1: value} if value else {}
     if depth and node.op in ("add", "subtract"):
         left, right = (read_linear(arg, depth - 1) for arg in node.args)
         return combine(left, right, -1 if node.op == "subtract" else 1)
@@ -115,17 +115,17 @@ def scale_linear(linear: Linear, factor: Fraction) -> Linear:
 def write_linear(linear: Linear) -> Expression:
     """Return the expression: what is added first, numbers last."""
     whole: Expression | None = None
-    for part, value in sorted(linear.items(), key=lambda item: (item[0] is ONE, item[1] < 0)):
+    for part, value in sorted(linear.items(), key=lambda item: (item[0] is NUMBER_1, item[1] < 0)):
         term = _write_multiple(part, abs(value))
         if whole is None:
             whole = negate(term) if value < 0 else term
         else:
             whole = add(whole, term) if value > 0 else subtract(whole, term)
-    return ZERO if whole is None else whole
+    return NUMBER_0 if whole is None else whole
 
 
 def _write_multiple(part: Expression, value: Fraction) -> Expression:
-    if part is ONE:
+    if part is NUMBER_1:
         return number(value)
     if value.denominator != 1 and value.numerator == 1:
         return divide(part, number(value.denominator))
@@ -196,12 +196,12 @@ def _read_terms(node: Expression, depth: int) -> list[ExponentialTerm] | None:
     if not depth or node.op not in ("add", "subtract", "negate", "multiply", "divide", "power"):
         return None
     if node.op == "power" and _is_base(node.args[0]):
-        return [ExponentialTerm(ONE, _read_power(*node.args))]
+        return [ExponentialTerm(NUMBER_1, _read_power(*node.args))]
     if node.op == "power":
         exponent, base = read_exponent(node), _read_terms(node.args[0], depth - 1)
-        if exponent is None or base is None or len(base) != 1 or base[0].factor is not ONE:
+        if exponent is None or base is None or len(base) != 1 or base[0].factor is not NUMBER_1:
             return None
-        return [ExponentialTerm(ONE, scale_linear(base[0].exponent, exponent))]
+        return [ExponentialTerm(NUMBER_1, scale_linear(base[0].exponent, exponent))]
     parts = [_read_terms(arg, depth - 1) for arg in node.args]
     left = parts[0]
     if left is None or None in parts:
@@ -232,7 +232,7 @@ def _read_power(base: Expression, exponent: Expression) -> Linear:
 
 def _read_function(node: Expression) -> list[ExponentialTerm]:
     exponent, function = read_linear(node.args[0]), node.data[0].function
-    whole = ExponentialTerm(ONE, exponent)
+    whole = ExponentialTerm(NUMBER_1, exponent)
     if function == "exp":
         return [whole]
     if function == "expm1":
@@ -252,7 +252,7 @@ def times(left: Expression, right: Expression) -> Expression:
         return number(numbers[0] * numbers[1])
     if numbers[0] == -1 or numbers[1] == -1:
         return negate(right if numbers[0] == -1 else left)
-    return right if left is ONE else left if right is ONE else multiply(left, right)
+    return right if left is NUMBER_1 else left if right is NUMBER_1 else multiply(left, right)
 
 
 def over(left: Expression, right: Expression) -> Expression:
@@ -260,7 +260,7 @@ def over(left: Expression, right: Expression) -> Expression:
     numbers = read_fraction(left), read_fraction(right)
     if numbers[0] is not None and numbers[1]:
         return number(numbers[0] / numbers[1])
-    return left if right is ONE else divide(left, right)
+    return left if right is NUMBER_1 else divide(left, right)
 
 
 def is_positive(node: Expression, depth: int = _DEPTH) -> bool:
@@ -277,7 +277,7 @@ def is_positive(node: Expression, depth: int = _DEPTH) -> bool:
         name = node.data[0].function
         inside = name in ("sum", "mean", "sqrt") and is_positive(node.args[0], depth - 1)
         return inside or name in _POSITIVE
-    if node.op == "subtract" and node.args[0] is ONE:
+    if node.op == "subtract" and node.args[0] is NUMBER_1:
         share = node.args[1]
         return share.is_call("sigmoid") or (share.op == "symbol" and "unit-interval" in share.data[1])
     if node.op == "power":
@@ -299,8 +299,8 @@ def take_log(node: Expression, depth: int = _DEPTH) -> Expression | None:
     """
     if not depth:
         return None
-    if node is ONE:
-        return ZERO
+    if node is NUMBER_1:
+        return NUMBER_0
     if node.op == "call":
         return _take_log_of_call(node, depth)
     if node.op == "transpose":
@@ -383,14 +383,14 @@ def _take_log_of_product(node: Expression, depth: int) -> Expression | None:
                 logs.append((1 - 2 * place, found))
     if not logs or is_negative or any(grows(factor) for factors in rest for factor in factors):
         return None
-    others = over(reduce(times, rest[0], ONE), reduce(times, rest[1], ONE))
-    if others is not ONE:
+    others = over(reduce(times, rest[0], NUMBER_1), reduce(times, rest[1], NUMBER_1))
+    if others is not NUMBER_1:
         logs.append((1, map_entries("log", others)))
     (sign, whole), *more = sorted(logs, key=lambda item: -item[0])
     whole = whole if sign > 0 else negate(whole)
     for sign, found in more:
-        if found is not ZERO:
-            whole = found if whole is ZERO and sign > 0 else (add if sign > 0 else subtract)(whole, found)
+        if found is not NUMBER_0:
+            whole = found if whole is NUMBER_0 and sign > 0 else (add if sign > 0 else subtract)(whole, found)
     return whole
 
 
@@ -398,12 +398,12 @@ def has_own_log(node: Expression) -> bool:
     """Whether the logarithm of a factor is another formula than log(factor)."""
     base = node.args[0] if node.op in ("power", "transpose") else node
     return grows(base) or any(map(base.is_call, ("sigmoid", "softmax"))) or (
-        base.op == "subtract" and base.args[0] is ONE and base.args[1].is_call("sigmoid"))  # fmt: skip
+        base.op == "subtract" and base.args[0] is NUMBER_1 and base.args[1].is_call("sigmoid"))  # fmt: skip
 
 
 def _add_logs(left: Expression, right: Expression, node: Expression) -> Expression:
-    if left is ZERO or right is ZERO:
-        return map_entries("softplus", right if left is ZERO else left)
+    if left is NUMBER_0 or right is NUMBER_0:
+        return map_entries("softplus", right if left is NUMBER_0 else left)
     # What is written first in the code is the formula, then the number.
     first, second = (right, left) if _is_constant(left) and not _is_constant(right) else (left, right)
     return map_entries("logaddexp", first, second)
@@ -415,11 +415,11 @@ def _is_constant(node: Expression) -> bool:
 
 def _subtract_logs(left: Expression, right: Expression, node: Expression) -> Expression:
     """log(exp(a) - exp(b)) = a + log(-expm1(b - a)), and log(1 - sigmoid(x)) = -softplus(x)."""
-    if left is ZERO and node.args[1].is_call("sigmoid"):
+    if left is NUMBER_0 and node.args[1].is_call("sigmoid"):
         return negate(map_entries("softplus", node.args[1].args[0]))
     difference = write_linear(combine(read_linear(right), read_linear(left), -1))
     gap = map_entries("log", negate(map_entries("expm1", difference)))
-    return gap if left is ZERO else add(left, gap)
+    return gap if left is NUMBER_0 else add(left, gap)
 
 
 def split_quotient(node: Expression) -> tuple[list[Expression], list[Expression], bool]:
@@ -439,7 +439,7 @@ def split_quotient(node: Expression) -> tuple[list[Expression], list[Expression]
         elif each.op == "negate":
             stack.append((each.args[0], is_above))
             is_negative = not is_negative
-        elif each is not ONE:
+        elif each is not NUMBER_1:
             (above if is_above else below).append(each)
     return above, below, is_negative
 
@@ -465,7 +465,7 @@ def _find_largest_of_terms(terms: Sequence[ExponentialTerm]) -> Expression:
 
 
 def _write_maximum(exponents: Sequence[Expression]) -> Expression:
-    found = sorted(dict.fromkeys(exponents), key=lambda each: each is ZERO)
+    found = sorted(dict.fromkeys(exponents), key=lambda each: each is NUMBER_0)
     return reduce(lambda one, other: map_entries("maximum", one, other), found)
 
 
@@ -477,11 +477,11 @@ def _list_largest(node: Expression, depth: int) -> list[Expression] | None:
         if not any(term.exponent for term in positive):
             return None
         largest = _find_largest_of_terms(positive)
-        return [largest] if len(positive) == len(terms) or largest.is_call("abs") else [largest, ZERO]
+        return [largest] if len(positive) == len(terms) or largest.is_call("abs") else [largest, NUMBER_0]
     if not depth:
         return None
     if node.op == "add":
-        parts = [_list_largest(arg, depth - 1) if grows(arg) else [ZERO] for arg in node.args]
+        parts = [_list_largest(arg, depth - 1) if grows(arg) else [NUMBER_0] for arg in node.args]
         return None if None in parts else [each for part in parts if part is not None for each in part]
     if node.op == "multiply":
         left, right = node.args

@@ -13,7 +13,7 @@ from functools import reduce
 
 from matcalc.language.expression import Expression, add, divide, negate, number, power, rebuild, subtract, transpose
 from matcalc.render.code.exponentials import (
-    ONE,
+    NUMBER_1,
     ExponentialTerm,
     Linear,
     call_like,
@@ -82,15 +82,15 @@ def _divide(
             found = way(base, int(count), above)
             if found is not None:
                 above, left = found
-                below[place] = ONE if not left else base if left == 1 else power(base, number(left))
+                below[place] = NUMBER_1 if not left else base if left == 1 else power(base, number(left))
                 break
-    above, below = _cancel(_join_shares(above), [factor for factor in below if factor is not ONE])
+    above, below = _cancel(_join_shares(above), [factor for factor in below if factor is not NUMBER_1])
     above = _pair_shares(above, kept)
     return None if (above, below) == before else _write(above, below)
 
 
 def _write(above: Sequence[Expression], below: Sequence[Expression]) -> Expression:
-    return over(reduce(times, above, ONE), reduce(times, below, ONE))
+    return over(reduce(times, above, NUMBER_1), reduce(times, below, NUMBER_1))
 
 
 def _cancel(above: Sequence[Expression], below: Sequence[Expression]) -> tuple[list[Expression], list[Expression]]:
@@ -123,7 +123,7 @@ def _take_opposite(share: Expression) -> Expression:
     """Return sigmoid(-x) for 1 - sigmoid(x), and 1 - sigmoid(-x) for sigmoid(x)."""
     inside = share.args[1].args[0] if _is_complement(share) else share.args[0]
     opposite = map_entries("sigmoid", write_linear(scale_linear(read_linear(inside), Fraction(-1))))
-    return opposite if _is_complement(share) else subtract(ONE, opposite)
+    return opposite if _is_complement(share) else subtract(NUMBER_1, opposite)
 
 
 def _distribute(above: Sequence[Expression], below: Sequence[Expression]) -> Expression | None:
@@ -224,7 +224,7 @@ def _take_shares_of_terms(base: Expression, count: int, above: list[Expression])
         return None
     # What is left of the power is a share too where a term is constant: 1/(1 + exp(-x)) is sigmoid(x).
     constant = next((place for place, term in enumerate(terms) if not term.exponent), None)
-    if constant is not None and (left < count or terms[constant].factor is ONE):
+    if constant is not None and (left < count or terms[constant].factor is NUMBER_1):
         share = over(shares[constant], terms[constant].factor)
         factors, left = [*factors, *[share] * left], 0
     return None if left == count else (factors, left)
@@ -253,7 +253,7 @@ def _measure_gap(terms: Sequence[ExponentialTerm]) -> Linear:
     """Return by how much the logarithm of the first term is larger."""
     first, second = terms
     ratio = over(first.factor, second.factor)
-    weight = {} if ratio is ONE else read_linear(map_entries("log", ratio))
+    weight = {} if ratio is NUMBER_1 else read_linear(map_entries("log", ratio))
     if (value := read_fraction(ratio)) is not None and 0 < value < 1:
         weight = {map_entries("log", number(1 / value)): Fraction(-1)}
     return combine(combine(first.exponent, second.exponent, -1), weight)
@@ -302,13 +302,13 @@ def _pair_shares(factors: Sequence[Expression], kept: Collection[Expression]) ->
         gap = read_linear(share.args[0])
         gap = gap if max(gap.values(), default=1) > 0 else scale_linear(gap, Fraction(-1))
         smaller = map_entries("sigmoid", negate(map_entries("abs", write_linear(gap))))
-        done += [smaller, subtract(ONE, smaller)]
+        done += [smaller, subtract(NUMBER_1, smaller)]
         waiting.pop(place)
     return done
 
 
 def _is_complement(node: Expression) -> bool:
-    return node.op == "subtract" and node.args[0] is ONE and node.args[1].is_call("sigmoid")
+    return node.op == "subtract" and node.args[0] is NUMBER_1 and node.args[1].is_call("sigmoid")
 
 
 def _find_complement(factor: Expression, others: Sequence[Expression]) -> int | None:
@@ -317,7 +317,7 @@ def _find_complement(factor: Expression, others: Sequence[Expression]) -> int | 
         wanted = {factor.args[1]}
     else:
         opposite = write_linear(scale_linear(read_linear(factor.args[0]), Fraction(-1)))
-        wanted = {map_entries("sigmoid", opposite), subtract(ONE, factor)}
+        wanted = {map_entries("sigmoid", opposite), subtract(NUMBER_1, factor)}
     return next((place for place, other in enumerate(others) if other in wanted), None)
 
 

@@ -29,7 +29,7 @@ from matcalc.language.expression import (
 from matcalc.language.rewrite import rewrite_each
 from matcalc.render.code.exponentials import (
     MOST_FACTORS,
-    ONE,
+    NUMBER_1,
     call_like,
     grows,
     has_own_log,
@@ -72,14 +72,14 @@ def _list_shared(roots: Sequence[Expression]) -> set[Expression]:
     """Return the sigmoids that are needed for more than p*(1 - p), which is then written with the same p."""
     shared = {root for root in roots if root.is_call("sigmoid")}
     for node in walk(*roots):
-        is_own = node.op == "multiply" or (node.op == "subtract" and node.args[0] is ONE)
+        is_own = node.op == "multiply" or (node.op == "subtract" and node.args[0] is NUMBER_1)
         shared.update(arg for arg in node.args if arg.is_call("sigmoid") and not is_own)
     return shared
 
 
 def _replace(node: Expression, kept: Collection[Expression]) -> Expression:
     if node.is_call("log") or node.is_call("log1p"):
-        inside = node.args[0] if node.is_call("log") else add(ONE, node.args[0])
+        inside = node.args[0] if node.is_call("log") else add(NUMBER_1, node.args[0])
         # log1p(a + exp(x)) has more digits as it stands, where a may be anything.
         is_asked = has_own_log(inside) and (node.is_call("log") or is_positive(node.args[0]))
         found = take_log(inside) if is_asked else None
@@ -168,9 +168,9 @@ def _share_in_einsum(node: Expression) -> Expression:
             share = call_like("softmax", [base.args[0].args[0]], base.args[0], None if axis is None else base)
             operands[fits[0]] = (operands[fits[0]][0], share)
             rest = [*below[:at], *([power(base, number(count - 1))] if count > 1 else []), *below[at + 1:]]
-            weights = over(reduce(times, above, ONE), reduce(times, rest, ONE))
+            weights = over(reduce(times, above, NUMBER_1), reduce(times, rest, NUMBER_1))
             weights = negate(weights) if is_negative else weights
-            if weights is ONE:
+            if weights is NUMBER_1:
                 operands.pop(place)
             elif weights.squeezed_shape == operand.squeezed_shape:
                 operands[place] = (letters, weights)

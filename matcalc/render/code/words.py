@@ -230,7 +230,10 @@ class Words:
         elif rule.axis and not axis and takes_last_axis(form.path) and first.rank > 1:
             axis = ["axis=None"]
         if needs_contiguous(form.path):
-            texts = {name: f"{part.wrap(ATOM)}.contiguous()" for name, part in parts.items()}
+            # A transposed row counts as contiguous, whatever its strides: only a copy is sure to have others.
+            ways = ["clone(memory_format=torch.contiguous_format)" if one.op == "transpose" else "contiguous()"
+                    for one in node.args]  # fmt: skip
+            texts = {name: f"{part.wrap(ATOM)}.{way}" for (name, part), way in zip(parts.items(), ways, strict=True)}
         module = form.path.rpartition(".")[0]
         if "scipy" in module:
             self.imports.add(f"import {module}")
